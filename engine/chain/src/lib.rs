@@ -1,0 +1,1 @@
+//! The sandbox: plugins and their budgets

@@ -1,0 +1,1 @@
+//! Client commands and the demo

@@ -1,0 +1,5 @@
+//! The `isinglass` binary: arguments, configuration, wiring, shutdown.
+
+fn main() -> anyhow::Result<()> {
+    Ok(())
+}

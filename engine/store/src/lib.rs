@@ -1,0 +1,1 @@
+//! WAL, head, Parquet files and the Delta log

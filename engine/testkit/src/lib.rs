@@ -1,0 +1,1 @@
+//! Generators, fake clock, faulty disk
