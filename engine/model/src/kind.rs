@@ -75,7 +75,8 @@ impl fmt::Display for Kind {
 }
 
 /// The three signals, as senders and plugins name them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Signal {
     /// Samples, histograms and their exemplars.
     Metrics,

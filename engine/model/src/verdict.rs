@@ -53,4 +53,14 @@ pub enum Decision {
         /// Which bucket was empty, with its rate and burst.
         message: String,
     },
+    /// Refuse it whole, now and always: it costs more than a full bucket holds.
+    TooLarge {
+        /// Which bucket, its burst and what the request costs.
+        message: String,
+    },
+    /// Refuse it whole: a limiter failed and its policy is `reject`.
+    Unavailable {
+        /// Which plugin, and how it failed.
+        message: String,
+    },
 }
