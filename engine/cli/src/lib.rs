@@ -1,1 +1,3 @@
-//! Client commands and the demo
+//! Client commands and the demo.
+
+pub mod demo;

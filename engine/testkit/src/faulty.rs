@@ -1,0 +1,200 @@
+//! An object store that fails on demand.
+//!
+//! The worst failures are those after the deed: the object is there and the
+//! caller was told otherwise. A retry must not double anything then.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result,
+};
+use parking_lot::Mutex;
+
+/// Which call fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Call {
+    /// `put_opts`
+    Put,
+    /// `put_multipart_opts`
+    Multipart,
+    /// `get_opts` and everything built on it
+    Get,
+    /// `delete_stream`
+    Delete,
+    /// `copy_opts` and `rename_opts`
+    Copy,
+}
+
+/// When it fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// Nothing happened.
+    Before,
+    /// It happened, and the caller is told that it did not.
+    After,
+}
+
+/// One planned failure.
+#[derive(Debug, Clone)]
+struct Fault {
+    call: Call,
+    moment: Moment,
+    path_contains: String,
+    /// Calls that still pass.
+    skip: usize,
+    /// Calls that fail after them.
+    times: usize,
+}
+
+/// The wrapper. Clones share their faults.
+#[derive(Debug, Clone)]
+pub struct FaultyStore {
+    inner: Arc<dyn ObjectStore>,
+    faults: Arc<Mutex<Vec<Fault>>>,
+}
+
+impl FaultyStore {
+    /// Wraps a store; passes everything until [`Self::fail`].
+    pub fn new(inner: Arc<dyn ObjectStore>) -> Self {
+        Self { inner, faults: Arc::default() }
+    }
+
+    /// Plans that after `skip` further calls on paths that contain
+    /// `path_contains`, `times` calls fail.
+    pub fn fail(&self, call: Call, moment: Moment, path_contains: &str, skip: usize, times: usize) {
+        self.faults.lock().push(Fault { call, moment, path_contains: path_contains.to_owned(), skip, times });
+    }
+
+    /// Forgets all plans.
+    pub fn heal(&self) {
+        self.faults.lock().clear();
+    }
+
+    fn fault(&self, call: Call, path: &Path) -> Option<Moment> {
+        let mut faults = self.faults.lock();
+        let hit = faults.iter_mut().find(|fault| {
+            fault.call == call && fault.times > 0 && path.as_ref().contains(&fault.path_contains)
+        })?;
+        if hit.skip > 0 {
+            hit.skip -= 1;
+            return None;
+        }
+        hit.times -= 1;
+        Some(hit.moment)
+    }
+
+    async fn around<T>(&self, call: Call, path: &Path, deed: impl Future<Output = Result<T>>) -> Result<T> {
+        match self.fault(call, path) {
+            None => deed.await,
+            Some(Moment::Before) => Err(error(call, path)),
+            Some(Moment::After) => {
+                deed.await?;
+                Err(error(call, path))
+            }
+        }
+    }
+}
+
+fn error(call: Call, path: &Path) -> object_store::Error {
+    object_store::Error::Generic {
+        store: "faulty",
+        source: format!("planned failure of {call:?} on {path}").into(),
+    }
+}
+
+impl fmt::Display for FaultyStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "faulty({})", self.inner)
+    }
+}
+
+#[async_trait]
+impl ObjectStore for FaultyStore {
+    async fn put_opts(&self, path: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
+        self.around(Call::Put, path, self.inner.put_opts(path, payload, options)).await
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        path: &Path,
+        options: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
+        self.around(Call::Multipart, path, self.inner.put_multipart_opts(path, options)).await
+    }
+
+    async fn get_opts(&self, path: &Path, options: GetOptions) -> Result<GetResult> {
+        self.around(Call::Get, path, self.inner.get_opts(path, options)).await
+    }
+
+    async fn get_ranges(&self, path: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        self.around(Call::Get, path, self.inner.get_ranges(path, ranges)).await
+    }
+
+    fn delete_stream(&self, paths: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+        use futures::{StreamExt, TryStreamExt};
+        let store = self.clone();
+        let one = move |path: Path| {
+            let store = store.clone();
+            async move {
+                use object_store::ObjectStoreExt;
+                store.around(Call::Delete, &path, store.inner.delete(&path)).await?;
+                Ok(path)
+            }
+        };
+        paths.and_then(one).boxed()
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.inner.list(prefix)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.inner.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        self.around(Call::Copy, to, self.inner.copy_opts(from, to, options)).await
+    }
+
+    async fn rename_opts(&self, from: &Path, to: &Path, options: RenameOptions) -> Result<()> {
+        self.around(Call::Copy, to, self.inner.rename_opts(from, to, options)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use object_store::ObjectStoreExt;
+    use object_store::memory::InMemory;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_put_can_fail_after_it_landed() {
+        let store = FaultyStore::new(Arc::new(InMemory::new()));
+        store.fail(Call::Put, Moment::After, "_delta_log", 1, 1);
+        let path = Path::from("t/_delta_log/0.json");
+        store.put(&path, "a".into()).await.unwrap();
+        store.put(&path, "b".into()).await.unwrap_err();
+        assert_eq!(store.get(&path).await.unwrap().bytes().await.unwrap(), "b");
+        store.put(&path, "c".into()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_delete_can_fail_before_it() {
+        let store = FaultyStore::new(Arc::new(InMemory::new()));
+        let path = Path::from("x");
+        store.put(&path, "a".into()).await.unwrap();
+        store.fail(Call::Delete, Moment::Before, "", 0, 1);
+        store.delete(&path).await.unwrap_err();
+        store.head(&path).await.unwrap();
+        store.heal();
+        store.delete(&path).await.unwrap();
+    }
+}
