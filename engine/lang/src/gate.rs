@@ -272,8 +272,7 @@ const CHAINS: [&str; 11] = [
     "UNPIVOT",
 ];
 /// Clauses of a query; after the second kind commas make joins or named queries.
-const CLAUSES: [&str; 9] =
-    ["SELECT", "WHERE", "GROUP", "HAVING", "QUALIFY", "ORDER", "LIMIT", "OFFSET", "ON"];
+const CLAUSES: [&str; 8] = ["SELECT", "WHERE", "GROUP", "HAVING", "QUALIFY", "ORDER", "LIMIT", "OFFSET"];
 const LISTS: [&str; 2] = ["FROM", "WITH"];
 
 fn class_of(word: &str) -> Class {
