@@ -1,1 +1,53 @@
-//! WAL, head, Parquet files and the Delta log
+//! WAL, head, Parquet files and the Delta log: where telemetry becomes durable and
+//! queryable.
+//!
+//! ```text
+//!            begin ── duplicate? ──▶ the earlier answer
+//!              │
+//! append ─▶ encode ─▶ queue ─▶ writer: one write, one fdatasync ─▶ applier ─▶ head ─▶ ack
+//!                                  │                                  │        │
+//!                               wal/*.wal                          observer    ├─▶ view ─▶ query
+//!                                  ▲                                           │
+//!                                  └── truncate ◀── commit ◀── files ◀── flush ┘
+//! ```
+//!
+//! A request is one WAL record. It is acknowledged when its record is synced and its
+//! rows are visible; rows become visible in WAL order. A flush takes the rows of one
+//! (tenant, kind) up to an exact record, writes them to Parquet and commits them to the
+//! Delta table together with that record's number. So every row is in a [`View`] exactly
+//! once: in the files, if its record is at or below the table's number, else in the head.
+//!
+//! | you want to change | look in |
+//! |---|---|
+//! | what is appended, who is told | [`append`](Append), [`Observer`] |
+//! | double sends | `dedup` |
+//! | record and section bytes, segments, group commit | `wal`, and the page `docs/formats/wal.md` |
+//! | what happens at start | `recovery` |
+//! | label sets, ids, verdicts, metric metadata | `series` |
+//! | unflushed rows in memory | `head` |
+//! | when to flush, in which order, truncation | `flush` |
+//! | what queries see | `view` |
+//! | Parquet layout, Delta commits, synced put | `files` (behind the trait in `tables`) |
+//!
+//! It knows nothing of DataFusion, protocols, HTTP or wasmtime.
+
+mod append;
+mod config;
+mod dedup;
+mod error;
+mod head;
+mod series;
+mod stats;
+mod store;
+mod tables;
+mod view;
+
+pub use append::{Append, Appended, BatchKey, NoObserver, Note, Observer, Seq, Tick};
+pub use config::{Durability, StoreConfig};
+pub use dedup::{Begin, Ticket};
+pub use error::StoreError;
+pub use series::{Metric, Resolver, Series, SeriesIndex};
+pub use stats::StoreStats;
+pub use store::Store;
+pub use tables::DataFile;
+pub use view::{HeadFilter, TableView, View};

@@ -1,0 +1,119 @@
+//! What is appended, and who is told of it.
+
+use std::any::Any;
+
+use arrow_array::RecordBatch;
+use isinglass_model::batch::{ExemplarBatch, HistogramBatch, SampleBatch};
+use isinglass_model::{Counts, Tenant};
+
+use crate::dedup::Ticket;
+
+/// Position of a record in the WAL; the first one is 1.
+pub type Seq = u64;
+
+/// Identity of a batch: the sender's header or a hash of the content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BatchKey(pub u128);
+
+/// Marks a record that holds derived samples.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tick {
+    /// The last record whose deltas these samples include.
+    pub covers: Seq,
+}
+
+/// One request as it is stored: one WAL record, there whole or not at all.
+#[derive(Debug)]
+pub struct Append {
+    /// Whose.
+    pub tenant: Tenant,
+    /// From [`crate::Store::begin`]; `None` if it need not be recognised again.
+    pub ticket: Option<Ticket>,
+    /// What the sender is told, also if it sends the same batch again.
+    pub counts: Counts,
+    /// Float samples. Their series come from this store's [`crate::Resolver`].
+    pub samples: SampleBatch,
+    /// Native histograms.
+    pub histograms: HistogramBatch,
+    /// Exemplars.
+    pub exemplars: ExemplarBatch,
+    /// Rows of `logs` in batch types.
+    pub logs: Option<RecordBatch>,
+    /// Rows of `spans` in batch types.
+    pub spans: Option<RecordBatch>,
+    /// Rows of `rejected` in batch types.
+    pub rejected: Option<RecordBatch>,
+    /// Present on the record of a tick.
+    pub tick: Option<Tick>,
+    /// Handed to [`Observer::applied`] after the sync.
+    pub note: Option<Note>,
+}
+
+/// Whatever the observer wants back.
+pub type Note = Box<dyn Any + Send>;
+
+impl Append {
+    /// An append without rows.
+    pub fn new(tenant: Tenant) -> Self {
+        Self {
+            tenant,
+            ticket: None,
+            counts: Counts::default(),
+            samples: SampleBatch::default(),
+            histograms: HistogramBatch::default(),
+            exemplars: ExemplarBatch::default(),
+            logs: None,
+            spans: None,
+            rejected: None,
+            tick: None,
+            note: None,
+        }
+    }
+}
+
+/// An append that is durable and visible.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Appended {
+    /// Its record.
+    pub seq: Seq,
+}
+
+/// Told of every record, in WAL order, by one thread. `ingest` keeps derived
+/// metrics with it. Calls must be short: appends wait for them.
+pub trait Observer: Send + Sync {
+    /// A record was synced and is visible.
+    fn applied(&self, tenant: &Tenant, seq: Seq, note: Option<Note>);
+
+    /// A record was read at open; every one that the WAL still holds, flushed or not.
+    fn replayed(
+        &self,
+        tenant: &Tenant,
+        seq: Seq,
+        spans: Option<&RecordBatch>,
+        logs: Option<&RecordBatch>,
+        tick: Option<Tick>,
+    );
+
+    /// The lowest record that no tick covers yet: the WAL keeps it and all later ones.
+    fn holds(&self) -> Option<Seq>;
+}
+
+/// An observer that looks away.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoObserver;
+
+impl Observer for NoObserver {
+    fn applied(&self, _: &Tenant, _: Seq, _: Option<Note>) {}
+    fn replayed(
+        &self,
+        _: &Tenant,
+        _: Seq,
+        _: Option<&RecordBatch>,
+        _: Option<&RecordBatch>,
+        _: Option<Tick>,
+    ) {
+    }
+    fn holds(&self) -> Option<Seq> {
+        None
+    }
+}

@@ -1,0 +1,118 @@
+//! Everything about the store that can be configured.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// When an append is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Durability {
+    /// After its record is synced. Survives a power cut.
+    #[default]
+    Sync,
+    /// After its record is written; a sync every so many milliseconds. A power cut
+    /// loses what was written since.
+    Interval(u64),
+    /// After its record is written; the system syncs when it likes. Survives
+    /// `kill -9`, not a power cut.
+    Os,
+}
+
+impl Durability {
+    /// Reads `sync`, `interval:<ms>` or `os`.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "sync" => Some(Self::Sync),
+            "os" => Some(Self::Os),
+            _ => text.strip_prefix("interval:")?.parse().ok().map(Self::Interval),
+        }
+    }
+}
+
+impl std::fmt::Display for Durability {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Sync => f.write_str("sync"),
+            Self::Interval(ms) => write!(f, "interval:{ms}"),
+            Self::Os => f.write_str("os"),
+        }
+    }
+}
+
+/// Configuration of the store. Every bound says what happens at it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StoreConfig {
+    /// Where everything lies: `LOCK`, `wal/`, `tables/`, `quarantine/`.
+    pub data_dir: PathBuf,
+    /// When an append is answered.
+    pub durability: Durability,
+    /// Bytes of unflushed rows in memory. At the bound the largest tables are
+    /// flushed first and appends wait for [`Self::append_wait_ms`], then get 503.
+    pub head_bytes: u64,
+    /// A table with so many unflushed bytes is flushed.
+    pub flush_bytes: u64,
+    /// A table with [`Self::flush_small_bytes`] is flushed at this age.
+    pub flush_age_ms: u64,
+    /// How much makes a flush at [`Self::flush_age_ms`] worth it.
+    pub flush_small_bytes: u64,
+    /// Any table with unflushed rows is flushed at this age.
+    pub flush_age_max_ms: u64,
+    /// Flushes at the same time.
+    pub flush_concurrency: usize,
+    /// Size of a WAL segment; a larger record gets a segment of its own.
+    pub wal_segment_bytes: u64,
+    /// Bytes of WAL on disk. At the bound the tables that hold the oldest segment
+    /// are flushed; at twice the bound appends get 503.
+    pub wal_bytes_max: u64,
+    /// Bytes of records that wait to be written. At the bound appends wait.
+    pub wal_queue_bytes: u64,
+    /// How long an append waits for room before it gets 503.
+    pub append_wait_ms: u64,
+    /// Active series of one tenant. At the bound new series are rejected.
+    pub series_max: usize,
+    /// Tenants in memory. At the bound idle ones are dropped; if none is idle, 503.
+    pub tenants_max: usize,
+    /// How long a batch key is remembered.
+    pub batch_key_ms: u64,
+    /// How many batch keys are remembered; at the bound the oldest is forgotten.
+    pub batch_keys_max: usize,
+}
+
+impl Default for StoreConfig {
+    fn default() -> Self {
+        Self {
+            data_dir: PathBuf::from("data"),
+            durability: Durability::Sync,
+            head_bytes: 64 << 20,
+            flush_bytes: 32 << 20,
+            flush_age_ms: 10 * 60_000,
+            flush_small_bytes: 1 << 20,
+            flush_age_max_ms: 60 * 60_000,
+            flush_concurrency: 4,
+            wal_segment_bytes: 32 << 20,
+            wal_bytes_max: 256 << 20,
+            wal_queue_bytes: 32 << 20,
+            append_wait_ms: 5_000,
+            series_max: 1_000_000,
+            tenants_max: 10_000,
+            batch_key_ms: 10 * 60_000,
+            batch_keys_max: 65_536,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durability_reads_what_it_prints() {
+        for durability in [Durability::Sync, Durability::Interval(100), Durability::Os] {
+            assert_eq!(Durability::parse(&durability.to_string()), Some(durability));
+        }
+        assert_eq!(Durability::parse("interval:"), None);
+        assert_eq!(Durability::parse("never"), None);
+    }
+}

@@ -1,0 +1,118 @@
+//! What can go wrong in the store, and what it means to the one who asked.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use isinglass_model::{ErrorKind, Kind, Tenant};
+
+/// An error of the store. Cloneable, because one failed sync answers many appends.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// Another process has the folder.
+    #[error("data folder {path:?} is in use by another process")]
+    Locked {
+        /// The lock file.
+        path: PathBuf,
+    },
+    /// The folder was written by a newer release, or is none of ours.
+    #[error("cannot read {what}: {reason}")]
+    Incompatible {
+        /// File or table.
+        what: String,
+        /// What was found.
+        reason: String,
+    },
+    /// The WAL cannot take it: disk full, failed sync, too slow, stopping.
+    #[error("cannot take writes: {reason}")]
+    Unavailable {
+        /// Why.
+        reason: String,
+    },
+    /// A request that does not fit into one WAL record.
+    #[error("request needs {got} bytes in the log, the limit is {limit}")]
+    TooLarge {
+        /// Its size.
+        got: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// The cap on tenants in memory, and none of them is idle.
+    #[error("{limit} tenants are active, which is the limit")]
+    TooManyTenants {
+        /// The cap.
+        limit: usize,
+    },
+    /// A table could not be read or written.
+    #[error("table {kind} of tenant {tenant}: {reason}")]
+    Table {
+        /// Whose.
+        tenant: Tenant,
+        /// Which.
+        kind: Kind,
+        /// Why.
+        reason: String,
+    },
+    /// A file could not be read or written.
+    #[error("{context}: {reason}")]
+    Io {
+        /// What was being done, with the path.
+        context: String,
+        /// What the system said.
+        reason: String,
+    },
+    /// Bytes that are not what they should be.
+    #[error("damaged {what}: {reason}")]
+    Damaged {
+        /// File or section.
+        what: String,
+        /// The first fault.
+        reason: String,
+    },
+    /// A fault of ours.
+    #[error("internal error in store: {0}")]
+    Internal(String),
+}
+
+impl StoreError {
+    /// An I/O error with what was being done.
+    pub fn io(context: impl Into<String>, error: &io::Error) -> Self {
+        Self::Io { context: context.into(), reason: error.to_string() }
+    }
+
+    /// A refusal of writes.
+    pub fn unavailable(reason: impl Into<String>) -> Self {
+        Self::Unavailable { reason: reason.into() }
+    }
+
+    /// Bytes that are not what they should be.
+    pub(crate) fn damaged(what: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::Damaged { what: what.into(), reason: reason.into() }
+    }
+
+    /// What it means to the one who asked.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Locked { .. } | Self::Unavailable { .. } | Self::TooManyTenants { .. } => {
+                ErrorKind::Unavailable
+            }
+            Self::TooLarge { .. } => ErrorKind::TooLarge,
+            Self::Incompatible { .. }
+            | Self::Table { .. }
+            | Self::Io { .. }
+            | Self::Damaged { .. }
+            | Self::Internal(_) => ErrorKind::Internal,
+        }
+    }
+
+    /// When trying again may help.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.kind().retry_after()
+    }
+}
+
+impl From<arrow_schema::ArrowError> for StoreError {
+    fn from(error: arrow_schema::ArrowError) -> Self {
+        Self::Internal(error.to_string())
+    }
+}

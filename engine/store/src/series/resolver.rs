@@ -1,0 +1,82 @@
+//! The series resolver of one request.
+
+use std::sync::Arc;
+
+use isinglass_model::labels::LabelSet;
+use isinglass_model::series::{
+    Fingerprint, Judgement, Known, MetricMeta, ResolveError, SeriesRef, SeriesResolver,
+};
+
+use super::fingerprints::Map;
+use super::index::Series;
+use super::table::SeriesTable;
+
+/// Turns raw label bytes into series of one tenant; one value per request. The refs it
+/// gives out are valid for the life of the process.
+pub struct Resolver {
+    table: Arc<SeriesTable>,
+    snapshot: Arc<Map>,
+}
+
+impl Resolver {
+    pub(crate) fn new(table: Arc<SeriesTable>) -> Self {
+        let snapshot = table.fingerprints.snapshot();
+        Self { table, snapshot }
+    }
+
+    /// Notes what the validators of this digest said of some series.
+    pub fn judge(&self, verdicts: &[(SeriesRef, Judgement)], validators_digest: &str) {
+        self.table.judge(verdicts, validators_digest);
+    }
+
+    /// What the validators said of a series.
+    pub fn judgement(&self, series: SeriesRef) -> Judgement {
+        self.table.judgement(series)
+    }
+
+    /// A series with its labels and ids.
+    pub fn series(&self, series: SeriesRef) -> Option<Arc<Series>> {
+        self.table.series(series)
+    }
+
+    /// The labels of a series.
+    pub fn labels_of(&self, series: SeriesRef) -> Option<LabelSet> {
+        self.table.series(series).map(|series| series.labels.clone())
+    }
+
+    /// Finds or adds a label set that did not come over the wire, such as that of a
+    /// derived metric.
+    pub fn intern_labels(&mut self, labels: LabelSet) -> Result<Known, ResolveError> {
+        let hash = xxhash_rust::xxh3::xxh3_128_with_seed(labels.as_bytes(), !self.table.salt());
+        match self.lookup(Fingerprint(hash)) {
+            Some(known) => Ok(known),
+            None => self.intern(Fingerprint(hash), labels),
+        }
+    }
+}
+
+impl SeriesResolver for Resolver {
+    fn salt(&self) -> u64 {
+        self.table.salt()
+    }
+
+    fn lookup(&mut self, fingerprint: Fingerprint) -> Option<Known> {
+        let series = self.table.fingerprints.get(&mut self.snapshot, fingerprint)?;
+        Some(Known { series, judgement: self.table.judgement(series) })
+    }
+
+    fn intern(&mut self, fingerprint: Fingerprint, labels: LabelSet) -> Result<Known, ResolveError> {
+        let series = self.table.intern(fingerprint, labels)?;
+        Ok(Known { series, judgement: self.table.judgement(series) })
+    }
+
+    fn describe(&mut self, metric: &str, meta: &MetricMeta) {
+        self.table.describe(metric, meta);
+    }
+}
+
+impl std::fmt::Debug for Resolver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Resolver({} series)", self.table.len())
+    }
+}

@@ -1,0 +1,137 @@
+//! What the store asks of the files below `tables/`, and the rows it hands them.
+//!
+//! The trait is the seam between the two halves of this crate: above it WAL, head
+//! and flush, below it Parquet and Delta. Tests put a table in memory, which can
+//! be told to fail, in its place.
+
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use async_trait::async_trait;
+use isinglass_model::labels::Temporality;
+use isinglass_model::{Kind, Tenant};
+use object_store::ObjectStore;
+use object_store::path::Path;
+
+use crate::{Seq, StoreError};
+
+/// A committed data file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DataFile {
+    /// Where it lies, from the root of [`TableFiles::objects`].
+    pub path: Path,
+    /// Its size.
+    pub size_bytes: u64,
+    /// Its rows.
+    pub rows: u64,
+    /// Smallest and largest value of the table's time column, in the unit that
+    /// the file holds (microseconds, nanoseconds, days); `None` = unknown.
+    pub time: Option<(i64, i64)>,
+    /// Smallest and largest `metric_id`; `None` = unknown or no such column.
+    pub metric_id: Option<(i64, i64)>,
+}
+
+/// A version of a table.
+#[derive(Debug, Clone)]
+pub(crate) struct TableState {
+    /// Delta version.
+    pub version: i64,
+    /// Every row of a record up to this sequence number is in the files.
+    pub flushed: Seq,
+    /// The live files.
+    pub files: Arc<[DataFile]>,
+}
+
+/// The samples of one series in [`SortedSamples`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SeriesRun {
+    /// Hash of the metric name.
+    pub metric_id: i64,
+    /// The series.
+    pub series_id: i64,
+    /// How many rows it has.
+    pub rows: u32,
+}
+
+/// Samples in file order, (metric_id, series_id, time): columns of equal length,
+/// cut into one run per series.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SortedSamples {
+    /// Runs in the order of the rows; their `rows` add up to all rows.
+    pub runs: Vec<SeriesRun>,
+    /// Milliseconds since 1970, ascending within a run; equal times keep the
+    /// order of arrival.
+    pub time_ms: Vec<i64>,
+    /// Values; a stale marker is [`isinglass_model::batch::STALE_NAN_BITS`].
+    pub value: Vec<f64>,
+    /// Start time in milliseconds, 0 = unknown. Empty = unknown for all.
+    pub start_ms: Vec<i64>,
+}
+
+/// The rows of one flush.
+#[derive(Debug, Clone)]
+pub(crate) enum SortedRows {
+    /// For `samples`: sorted already.
+    Samples(SortedSamples),
+    /// For every other kind: batches in the batch types of the table, any order,
+    /// columns that are null throughout left out.
+    Batches(Vec<RecordBatch>),
+}
+
+impl SortedRows {
+    /// Number of rows.
+    pub(crate) fn rows(&self) -> usize {
+        match self {
+            Self::Samples(samples) => samples.time_ms.len(),
+            Self::Batches(batches) => batches.iter().map(RecordBatch::num_rows).sum(),
+        }
+    }
+}
+
+/// A row of the table `series`. A series has one for every day in which it was
+/// written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SeriesRow<'a> {
+    pub(crate) series_id: i64,
+    /// Days since 1970.
+    pub(crate) day: i32,
+    pub(crate) metric: &'a str,
+    /// All labels but `__name__`.
+    pub(crate) labels: &'a [(&'a str, &'a str)],
+    pub(crate) temporality: Temporality,
+    pub(crate) metric_type: &'a str,
+    pub(crate) unit: &'a str,
+    pub(crate) help: &'a str,
+}
+
+/// The tables of all tenants.
+#[async_trait]
+pub(crate) trait TableFiles: Send + Sync {
+    /// The newest version of a table; `None` if it was never created.
+    async fn load(&self, tenant: &Tenant, kind: Kind) -> Result<Option<TableState>, StoreError>;
+
+    /// Makes `rows` durable in files and commits them together with the
+    /// application transaction `isinglass/flush` = `up_to`. A table that is at
+    /// `up_to` or beyond is left alone: its state is the answer. Creates the table
+    /// at its first use.
+    async fn commit(
+        &self,
+        tenant: &Tenant,
+        kind: Kind,
+        rows: SortedRows,
+        up_to: Seq,
+    ) -> Result<TableState, StoreError>;
+
+    /// All rows of the table `series`, one after the other.
+    async fn read_series(
+        &self,
+        tenant: &Tenant,
+        each: &mut (dyn FnMut(SeriesRow<'_>) + Send),
+    ) -> Result<(), StoreError>;
+
+    /// Tenants that have a folder.
+    fn tenants(&self) -> Result<Vec<Tenant>, StoreError>;
+
+    /// The object store that [`DataFile::path`] is relative to.
+    fn objects(&self) -> Arc<dyn ObjectStore>;
+}
