@@ -1,3 +1,9 @@
 //! Client commands and the demo.
+//!
+//! | module | is |
+//! |---|---|
+//! | [`demo`] | `isinglass demo`: a ride service that sends real telemetry |
+//! | [`sql`] | `isinglass sql`: asks a server and shows the answer |
 
 pub mod demo;
+pub mod sql;

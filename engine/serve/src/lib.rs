@@ -1,1 +1,49 @@
-//! Every socket
+//! Every socket.
+//!
+//! Three listeners, one accept loop, one way in:
+//!
+//! ```text
+//! 4317 gRPC  ─┐                      ┌─▶ receive/  ─▶ Ingest::push ─▶ Outcome ─▶ answer in the sender's protocol
+//! 4318 HTTP  ─┼─▶ listen ─▶ routes ──┼─▶ sql/      ─▶ QueryEngine::sql ─▶ rows as JSON, NDJSON, CSV, Arrow
+//! 4319 HTTP  ─┘   sockets   telemetry└─▶ admin, telemetry/
+//! ```
+//!
+//! | file | is |
+//! |---|---|
+//! | `config.rs` | `[server]`: addresses and bounds |
+//! | `listen.rs` | binding, accepting, per-connection deadlines, graceful close |
+//! | `server.rs` | which paths each listener has; start and stop |
+//! | `problem.rs` | a refusal, and how each protocol hears of it |
+//! | `sender.rs`, `content.rs`, `body.rs` | tenant and batch key, content types, bounded reading |
+//! | `receive/` | OTLP over gRPC and HTTP, Prometheus remote write, Loki push |
+//! | `rpc.rs` | the few protobuf messages that go back to OTLP senders |
+//! | `sql/` | `/api/sql` |
+//! | `admin.rs` | readiness, flush, status, the front page |
+//! | `telemetry/` | `/metrics` |
+//!
+//! What a client may rely on stands in `docs/formats/http-api.md`, the metrics
+//! in `docs/formats/metrics.md`.
+
+mod admin;
+mod app;
+mod body;
+mod config;
+mod content;
+mod listen;
+mod problem;
+mod receive;
+mod rpc;
+mod sender;
+mod server;
+mod sql;
+mod telemetry;
+
+pub use config::ServeConfig;
+pub use listen::{Addresses, Listeners, ServeError};
+pub use server::{Server, start, start_on};
+
+/// The version in `/metrics`, `/api/status` and on the front page.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,119 @@
+//! What every handler shares.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use isinglass_ingest::Ingest;
+use isinglass_model::Clock;
+use isinglass_query::QueryEngine;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+use crate::body::BodyReader;
+use crate::config::ServeConfig;
+use crate::listen::Addresses;
+use crate::problem::Problem;
+use crate::telemetry::Telemetry;
+
+/// Shared by all handlers; cheap to clone.
+pub(crate) type App = Arc<Shared>;
+
+pub(crate) struct Shared {
+    pub ingest: Ingest,
+    pub query: QueryEngine,
+    pub clock: Arc<dyn Clock>,
+    pub telemetry: Telemetry,
+    pub addresses: Addresses,
+    pub bodies: BodyReader,
+    pub writes: Gate,
+    pub queries: Gate,
+    pub write_timeout: Duration,
+    pub stopping: CancellationToken,
+    /// On the monotonic clock.
+    pub started: Duration,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        config: &ServeConfig,
+        addresses: Addresses,
+        ingest: Ingest,
+        query: QueryEngine,
+        clock: Arc<dyn Clock>,
+        stopping: CancellationToken,
+    ) -> Self {
+        let writes = Gate::new("writes", config.writes_max, config.queue_timeout());
+        let queries = Gate::new("queries", config.queries_max, config.queue_timeout());
+        let gates = [writes.clone(), queries.clone()];
+        Self {
+            telemetry: Telemetry::new(ingest.clone(), &clock, config.tenant_labels_max, gates),
+            started: clock.monotonic(),
+            ingest,
+            query,
+            clock,
+            addresses,
+            bodies: BodyReader::new(config.body_bytes_max, config.inflight_bytes_max, config.body_timeout()),
+            writes,
+            queries,
+            write_timeout: config.write_timeout(),
+            stopping,
+        }
+    }
+}
+
+/// Bounds how many requests of a kind are worked on. Reads and writes have
+/// gates of their own, so that neither starves the other. Clones are the same gate.
+#[derive(Debug, Clone)]
+pub(crate) struct Gate {
+    what: &'static str,
+    max: usize,
+    wait: Duration,
+    turns: Arc<Semaphore>,
+}
+
+impl Gate {
+    pub(crate) fn new(what: &'static str, max: usize, wait: Duration) -> Self {
+        let max = max.clamp(1, Semaphore::MAX_PERMITS);
+        Self { what, max, wait, turns: Arc::new(Semaphore::new(max)) }
+    }
+
+    /// Waits for a turn, but not for long: a sender that is told to come back
+    /// keeps its batch, one that waits holds memory here.
+    pub(crate) async fn enter(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        tokio::time::timeout(self.wait, Arc::clone(&self.turns).acquire_owned())
+            .await
+            .ok()
+            .and_then(Result::ok)
+            .ok_or_else(|| {
+                Problem::unavailable(format!("the server is busy: {} {} are being worked on", self.max, self.what))
+            })
+    }
+
+    /// What is counted, in the plural.
+    pub(crate) fn what(&self) -> &'static str {
+        self.what
+    }
+
+    /// Turns taken now.
+    pub(crate) fn taken(&self) -> usize {
+        self.max - self.turns.available_permits()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use isinglass_model::ErrorKind;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_full_gate_refuses_after_its_wait() {
+        let gate = Gate::new("writes", 1, Duration::from_secs(1));
+        let turn = gate.enter().await.unwrap();
+        assert_eq!(gate.taken(), 1);
+        let problem = gate.enter().await.unwrap_err();
+        assert_eq!((problem.kind, problem.retry_after.is_some()), (ErrorKind::Unavailable, true));
+        drop(turn);
+        gate.enter().await.unwrap();
+    }
+}

@@ -1,0 +1,28 @@
+//! Loki's push API.
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use isinglass_decode::Protocol;
+use isinglass_ingest::Outcome;
+
+use super::{Wire, answer, push};
+use crate::app::App;
+use crate::content;
+use crate::problem::Problem;
+
+/// `POST /loki/api/v1/push`
+pub(crate) async fn write(State(app): State<App>, headers: HeaderMap, body: Body) -> Response {
+    match receive(&app, &headers, body).await {
+        Ok(outcome) => answer::plain(&outcome),
+        Err(problem) => problem.into_text(),
+    }
+}
+
+async fn receive(app: &App, headers: &HeaderMap, body: Body) -> Result<Outcome, Problem> {
+    let (format, compression) = content::loki_push(headers)?;
+    let body = app.bodies.read(body, 0).await?;
+    let wire = Wire { protocol: Protocol::LokiPush, format, compression };
+    push(app, headers, wire, body, app.write_timeout).await
+}

@@ -1,0 +1,144 @@
+//! Which paths each listener has; start and stop.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
+use axum::response::Response;
+use axum::routing::{get, post};
+use isinglass_ingest::Ingest;
+use isinglass_model::Clock;
+use isinglass_query::QueryEngine;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+
+use crate::app::{App, Shared};
+use crate::config::ServeConfig;
+use crate::listen::{Addresses, Connections, Listeners, ServeError, accept};
+use crate::problem::Problem;
+use crate::receive::{grpc, loki, otlp_http, prometheus};
+use crate::{admin, sql, telemetry};
+
+/// A running server.
+#[derive(Debug)]
+pub struct Server {
+    addresses: Addresses,
+    stopping: CancellationToken,
+    cut_off: CancellationToken,
+    tasks: TaskTracker,
+    drain_timeout: Duration,
+}
+
+/// Binds and serves.
+pub async fn start(
+    config: ServeConfig,
+    ingest: Ingest,
+    query: QueryEngine,
+    clock: Arc<dyn Clock>,
+) -> Result<Server, ServeError> {
+    let listeners = Listeners::bind(&config).await?;
+    Ok(start_on(listeners, &config, ingest, query, clock))
+}
+
+/// Serves on sockets that are bound already. Must be called inside a tokio runtime.
+pub fn start_on(
+    listeners: Listeners,
+    config: &ServeConfig,
+    ingest: Ingest,
+    query: QueryEngine,
+    clock: Arc<dyn Clock>,
+) -> Server {
+    let addresses = listeners.addresses();
+    let (stopping, cut_off, tasks) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
+    let connections = Connections {
+        max: config.connections_max.clamp(1, tokio::sync::Semaphore::MAX_PERMITS),
+        header_timeout: config.header_timeout(),
+        stopping: stopping.clone(),
+        cut_off: cut_off.clone(),
+        tasks: tasks.clone(),
+    };
+    let app: App = Arc::new(Shared::new(config, addresses, ingest, query, clock, stopping.clone()));
+    tasks.spawn(accept(listeners.listen, main_routes(&app), connections.clone()));
+    tasks.spawn(accept(listeners.otlp_http, otlp_http_routes(&app), connections.clone()));
+    tasks.spawn(accept(listeners.otlp_grpc, otlp_grpc_routes(&app), connections));
+    Server { addresses, stopping, cut_off, tasks, drain_timeout: config.drain_timeout() }
+}
+
+impl Server {
+    /// Where it listens.
+    pub fn addresses(&self) -> Addresses {
+        self.addresses
+    }
+
+    /// Stops accepting, lets open requests finish, and after the drain deadline
+    /// cuts off what is left. What was acknowledged is in the log either way.
+    pub async fn stop(self) {
+        self.stopping.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(self.drain_timeout, self.tasks.wait()).await.is_err() {
+            let open = self.tasks.len();
+            tracing::warn!(open, "connections did not end within the drain deadline; they are cut off");
+            self.cut_off.cancel();
+            self.tasks.wait().await;
+        }
+    }
+}
+
+/// 4319: everything but OTLP.
+fn main_routes(app: &App) -> Router {
+    let answers = Router::new()
+        .route("/api/sql", get(sql::get).post(sql::post))
+        .route("/metrics", get(telemetry::metrics))
+        .layer(CompressionLayer::new().gzip(true));
+    let routes = Router::new()
+        .route("/", get(admin::front_page))
+        .route("/api/v1/write", post(prometheus::write))
+        .route("/loki/api/v1/push", post(loki::write))
+        .route("/api/admin/flush", post(admin::flush))
+        .route("/api/status", get(admin::status))
+        .route("/-/ready", get(admin::ready))
+        .route("/-/healthy", get(admin::healthy))
+        .merge(answers)
+        .fallback(admin::not_found);
+    finish(routes, app, |_| fault().into_text())
+}
+
+/// 4318: OTLP over HTTP.
+fn otlp_http_routes(app: &App) -> Router {
+    let routes = Router::new()
+        .route("/v1/traces", post(otlp_http::traces))
+        .route("/v1/logs", post(otlp_http::logs))
+        .route("/v1/metrics", post(otlp_http::metrics))
+        .fallback(admin::not_found);
+    finish(routes, app, |_| fault().into_text())
+}
+
+/// 4317: OTLP over gRPC.
+fn otlp_grpc_routes(app: &App) -> Router {
+    let routes = Router::new()
+        .route("/opentelemetry.proto.collector.trace.v1.TraceService/Export", post(grpc::traces))
+        .route("/opentelemetry.proto.collector.logs.v1.LogsService/Export", post(grpc::logs))
+        .route("/opentelemetry.proto.collector.metrics.v1.MetricsService/Export", post(grpc::metrics))
+        .fallback(grpc::unknown);
+    finish(routes, app, |_| fault().into_grpc())
+}
+
+/// What every route has around it: a panic becomes an answer, an answer
+/// becomes a number. Body limits are the body reader's.
+fn finish(routes: Router<App>, app: &App, on_panic: fn(Box<dyn Any + Send>) -> Response) -> Router {
+    routes
+        .layer(CatchPanicLayer::custom(on_panic))
+        .layer(from_fn_with_state(Arc::clone(app), telemetry::measure))
+        .layer(DefaultBodyLimit::disable())
+        .with_state(Arc::clone(app))
+}
+
+fn fault() -> Problem {
+    tracing::error!("a handler panicked");
+    Problem::internal("a fault of the server stopped this request")
+}
