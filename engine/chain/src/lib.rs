@@ -1,1 +1,57 @@
-//! The sandbox: plugins and their budgets
+//! The sandbox: plugins run here, and nowhere else.
+//!
+//! A plugin is a WebAssembly component and a pure function over a batch of
+//! columns (`wit/plugin-0.1`). This crate loads components, shows them batches
+//! within budgets, checks what they answer and keeps all state for them.
+//!
+//! ```text
+//!               admit(bytes) ──▶ limiters ─┐
+//!                                          ├─▶ token buckets ──▶ Decision
+//! batch ─▶ columns ─▶ cuts ─▶ limiters ────┘
+//!                          ─▶ validators ─▶ checked, merged ───▶ Verdicts
+//!                          ─▶ derivers ───▶ checked, resolved ─▶ Deltas
+//! ```
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`config`], [`error`], `rates` | which plugins run, with which bounds; what can be wrong with that |
+//! | `chain` | [`Chain`]: the order of plugins, failure policies |
+//! | `plugin`, `pool`, `instance` | a loaded binding, its warm instances, one call under its budget |
+//! | `engine`, `ticker`, `host`, `component`, `builtin` | wasmtime: limits, epochs, imports, loading |
+//! | `abi` | the types of the WIT package, in and out |
+//! | `columns`, `cuts` | what a guest is shown of a batch |
+//! | `verdicts`, `plan`, `deltas` | what guests answer, checked: it is not trusted |
+//! | `buckets` | GCRA |
+//! | `stats`, `failure` | what is counted |
+//!
+//! Calls block. No plugin result depends on the number of instances, on how a
+//! batch is cut, or on which calls an instance served before.
+
+mod abi;
+mod buckets;
+mod builtin;
+mod chain;
+mod columns;
+mod component;
+pub mod config;
+mod cuts;
+mod deltas;
+mod engine;
+pub mod error;
+mod failure;
+mod host;
+mod instance;
+mod plan;
+mod plugin;
+mod pool;
+mod rates;
+mod stats;
+mod ticker;
+mod verdicts;
+
+pub use chain::{Chain, Deriver};
+pub use config::{Binding, Budget, ChainConfig, OnError, Source, World};
+pub use error::ChainError;
+pub use failure::FailureKind;
+pub use rates::{Rates, SignalRates};
+pub use stats::BindingStats;

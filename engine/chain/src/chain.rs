@@ -1,0 +1,298 @@
+//! The chain: plugins in their order, and what becomes of a batch when one fails.
+
+use std::sync::Arc;
+
+use isinglass_model::columns::{Columns, Shape};
+use isinglass_model::deltas::{Deltas, DerivedMetric};
+use isinglass_model::kind::Signal;
+use isinglass_model::reason::code;
+use isinglass_model::verdict::{Decision, Verdicts};
+use isinglass_model::{Clock, Reason, Tenant};
+use sha2::{Digest, Sha256};
+use wasmtime::Engine;
+
+use crate::abi::SignalName;
+use crate::buckets::Buckets;
+use crate::columns::Offered;
+use crate::component::{Loader, hex};
+use crate::config::{ChainConfig, OnError, World};
+use crate::engine::engine;
+use crate::error::ChainError;
+use crate::failure::Failure;
+use crate::plan::{Bill, settle};
+use crate::plugin::{Caller, Plugin};
+use crate::rates::Unit;
+use crate::stats::BindingStats;
+use crate::ticker::Ticker;
+use crate::verdicts::Author;
+use crate::{deltas, verdicts};
+
+/// A loaded chain of plugins; shared by all requests.
+///
+/// Its calls block for as long as the plugins run: call them off async workers.
+pub struct Chain {
+    // Before the engine, whose memory the instances use.
+    plugins: Vec<Plugin>,
+    derivers: Vec<Deriver>,
+    validators_digest: String,
+    buckets: Buckets,
+    clock: Arc<dyn Clock>,
+    ticker: Ticker,
+    _engine: Engine,
+}
+
+/// A deriver under one configuration. `Chain::derivers()[i].binding == i`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Deriver {
+    /// What [`Deltas::binding`] says.
+    pub binding: u16,
+    /// Name of the binding. Several entries share it where tenants have
+    /// configurations of their own.
+    pub name: String,
+    /// `name@version` of the plugin.
+    pub plugin: String,
+    /// sha256 of the component in hex.
+    pub digest: String,
+    /// The metrics that it writes.
+    pub metrics: Vec<DerivedMetric>,
+}
+
+impl std::fmt::Debug for Chain {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let plugins: Vec<_> = self.plugins.iter().map(|plugin| (&plugin.binding, &plugin.plugin)).collect();
+        f.debug_struct("Chain").field("plugins", &plugins).finish_non_exhaustive()
+    }
+}
+
+impl Chain {
+    /// Compiles the components and asks each plugin what it is. Everything that
+    /// is wrong with a configuration shows here.
+    pub fn load(config: &ChainConfig, clock: Arc<dyn Clock>) -> Result<Self, ChainError> {
+        config.check()?;
+        let bindings = u32::try_from(config.bindings.len()).unwrap_or(u32::MAX);
+        // One place more for the instance that is tried out while a chain loads.
+        let engine = engine(bindings.saturating_mul(config.instances_max).saturating_add(1))?;
+        let ticker = Ticker::start(&engine)?;
+        let mut loader = Loader::new(&engine)?;
+        let mut plugins = (0..config.bindings.len())
+            .map(|index| Plugin::load(&mut loader, &ticker, &clock, config, index))
+            .collect::<Result<Vec<_>, _>>()?;
+        let derivers = number_derivers(&mut plugins);
+        Ok(Self {
+            validators_digest: validators_digest(&plugins),
+            plugins,
+            derivers,
+            buckets: Buckets::new(config.buckets_max as usize),
+            clock,
+            ticker,
+            _engine: engine,
+        })
+    }
+
+    /// Identifies the validators, their order and their configurations. A
+    /// verdict over a label set holds under this digest.
+    pub fn validators_digest(&self) -> &str {
+        &self.validators_digest
+    }
+
+    /// The derivers; [`Deltas::binding`] is an index into them.
+    pub fn derivers(&self) -> &[Deriver] {
+        &self.derivers
+    }
+
+    /// What each binding did since the chain was loaded.
+    pub fn stats(&self) -> Vec<BindingStats> {
+        let read = |p: &Plugin| p.meter.read(&p.plugin, &p.component.digest, p.world);
+        self.plugins.iter().map(read).collect()
+    }
+
+    /// Asks the limiters about a request before it is decoded: all that is known
+    /// is its signal and its size on the wire.
+    pub fn admit(&self, tenant: &Tenant, signal: Signal, wire_bytes: u64) -> Decision {
+        let caller = self.caller(tenant, self.clock.now_unix_nanos());
+        let name = SignalName::from(signal);
+        self.decide(tenant, |plugin| {
+            if !plugin.takes(signal) {
+                return Ok(Bill::default());
+            }
+            let plan = plugin.call(caller, |guest, context| guest.admit(context, name, wire_bytes));
+            let bill = plan.and_then(|plan| {
+                let mut bill = Bill::default();
+                bill.add(tenant, plugin.index, &plan).map(|()| bill)
+            });
+            self.or_native(plugin, tenant, bill, Unit::Bytes, || vec![(signal, wire_bytes)])
+        })
+    }
+
+    /// Asks the limiters about the kept rows of a request, all batches together:
+    /// either all of it is taken from the buckets or nothing.
+    pub fn limit(&self, tenant: &Tenant, batches: &[&dyn Columns], now_unix_nanos: i64) -> Decision {
+        let caller = self.caller(tenant, now_unix_nanos);
+        self.decide(tenant, |plugin| {
+            let shown = || batches.iter().filter(|batch| plugin.takes(signal_of(batch.shape())));
+            let mut bill = Bill::default();
+            let result = shown().try_for_each(|batch| {
+                let mut offered = Offered::new(*batch);
+                plugin
+                    .each_cut(tenant, &mut offered, |cut| {
+                        let plan = plugin.call(caller, |guest, context| guest.limit(context, cut.batch))?;
+                        bill.add(tenant, plugin.index, &plan)
+                    })
+                    .map(|_| ())
+            });
+            let costs = || shown().map(|batch| (signal_of(batch.shape()), batch.rows() as u64)).collect();
+            self.or_native(plugin, tenant, result.map(|()| bill), Unit::Items, costs)
+        })
+    }
+
+    /// Shows a batch to the validators. Each of them sees all rows; a row is
+    /// refused for the reason of the first that refuses it.
+    pub fn validate(&self, tenant: &Tenant, batch: &dyn Columns, now_unix_nanos: i64) -> Verdicts {
+        let caller = self.caller(tenant, now_unix_nanos);
+        let signal = signal_of(batch.shape());
+        let mut offered = Offered::new(batch);
+        let mut merged = Verdicts::default();
+        let validators = self.plugins.iter().filter(|p| p.world == World::Validator && p.takes(signal));
+        for plugin in validators {
+            let author = Author { plugin: &plugin.plugin, digest: &plugin.component.digest };
+            let mut answers = Vec::new();
+            let result = plugin.each_cut(tenant, &mut offered, |cut| {
+                let out = plugin.call(caller, |guest, context| guest.validate(context, cut.batch))?;
+                let answer = verdicts::check(out, cut.rows.len())?;
+                answers.extend(answer.map(|answer| (cut.rows.clone(), answer)));
+                Ok(())
+            });
+            match result {
+                Ok(_) => {
+                    for (cut, answer) in &answers {
+                        verdicts::merge(&mut merged, batch.rows(), cut, answer, &author, |reason, rows| {
+                            plugin.meter.rejected(&Reason::Owned(reason.code.clone()), rows);
+                        });
+                    }
+                }
+                Err(failure) => {
+                    plugin.failed(tenant, &failure);
+                    if plugin.on_error == OnError::Reject {
+                        plugin.meter.rejected(&code::PLUGIN_ERROR.into(), batch.rows() as u64);
+                        return verdicts::refuse_all(batch.rows(), &author, &failure);
+                    }
+                    merged.plugin_errors += 1;
+                }
+            }
+        }
+        merged
+    }
+
+    /// Shows the kept rows of a batch to the derivers. A large batch gives
+    /// several `Deltas` of one deriver; their order does not matter.
+    pub fn derive(&self, tenant: &Tenant, batch: &dyn Columns, now_unix_nanos: i64) -> Vec<Deltas> {
+        let caller = self.caller(tenant, now_unix_nanos);
+        let signal = signal_of(batch.shape());
+        let mut offered = Offered::new(batch);
+        let mut all = Vec::new();
+        let derivers = self.plugins.iter().filter(|p| p.world == World::Deriver && p.takes(signal));
+        for plugin in derivers {
+            let variant = &plugin.variants[plugin.variant_of(tenant)];
+            let before = all.len();
+            let result = plugin.each_cut(tenant, &mut offered, |cut| {
+                let out = plugin.call(caller, |guest, context| guest.derive(context, cut.batch))?;
+                let deltas = deltas::check(out, variant.deriver, &variant.metrics, cut)?;
+                all.extend((deltas.series > 0).then_some(deltas));
+                Ok(())
+            });
+            if let Err(failure) = result {
+                // A batch is derived as a whole or not at all.
+                all.truncate(before);
+                plugin.failed(tenant, &failure);
+            }
+        }
+        all
+    }
+
+    fn caller<'a>(&'a self, tenant: &'a Tenant, now_unix_nanos: i64) -> Caller<'a> {
+        Caller { ticker: &self.ticker, tenant, now_unix_nanos }
+    }
+
+    /// Collects a bill from every limiter and settles them together.
+    fn decide(&self, tenant: &Tenant, bill: impl Fn(&Plugin) -> Result<Bill, Decision>) -> Decision {
+        let limiters: Vec<&Plugin> = self.plugins.iter().filter(|p| p.world == World::Limiter).collect();
+        let mut bills = Vec::with_capacity(limiters.len());
+        for plugin in &limiters {
+            match bill(plugin) {
+                Ok(bill) => bills.push((plugin.binding.as_str(), bill)),
+                Err(decision) => return decision,
+            }
+        }
+        match settle(&self.buckets, bills, self.clock.monotonic()) {
+            Ok(()) => Decision::Allow,
+            Err((at, decision)) => {
+                limiters[at].meter.rejected(&code::RATE_LIMITED.into(), 1);
+                tracing::debug!(tenant = tenant.as_str(), ?decision, "request over its rate");
+                decision
+            }
+        }
+    }
+
+    /// The bill of a limiter, or what its policy says when it failed.
+    fn or_native(
+        &self,
+        plugin: &Plugin,
+        tenant: &Tenant,
+        bill: Result<Bill, Failure>,
+        unit: Unit,
+        costs: impl FnOnce() -> Vec<(Signal, u64)>,
+    ) -> Result<Bill, Decision> {
+        let failure = match bill {
+            Ok(bill) => return Ok(bill),
+            Err(failure) => failure,
+        };
+        plugin.failed(tenant, &failure);
+        let rates = &plugin.variants[plugin.variant_of(tenant)].fallback;
+        match (plugin.on_error, rates) {
+            (OnError::Reject, _) => {
+                plugin.meter.rejected(&code::PLUGIN_ERROR.into(), 1);
+                let (binding, kind) = (&plugin.binding, failure.kind.as_str());
+                Err(Decision::Unavailable { message: format!("rate limiter {binding} failed ({kind})") })
+            }
+            (OnError::Native, Some(rates)) => Ok(Bill::native(tenant, plugin.index, rates, unit, costs())),
+            _ => Ok(Bill::default()),
+        }
+    }
+}
+
+/// The signal that a batch belongs to.
+fn signal_of(shape: Shape) -> Signal {
+    match shape {
+        Shape::Samples | Shape::Series => Signal::Metrics,
+        Shape::Logs => Signal::Logs,
+        Shape::Spans => Signal::Traces,
+    }
+}
+
+fn number_derivers(plugins: &mut [Plugin]) -> Vec<Deriver> {
+    let mut derivers = Vec::new();
+    for plugin in plugins.iter_mut().filter(|plugin| plugin.world == World::Deriver) {
+        for variant in &mut plugin.variants {
+            variant.deriver = u16::try_from(derivers.len()).unwrap_or(u16::MAX);
+            derivers.push(Deriver {
+                binding: variant.deriver,
+                name: plugin.binding.clone(),
+                plugin: plugin.plugin.clone(),
+                digest: plugin.component.digest.clone(),
+                metrics: variant.metrics.clone(),
+            });
+        }
+    }
+    derivers
+}
+
+fn validators_digest(plugins: &[Plugin]) -> String {
+    let mut hash = Sha256::new();
+    for plugin in plugins.iter().filter(|plugin| plugin.world == World::Validator) {
+        for part in plugin.identity() {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
+    }
+    hex(&hash.finalize())
+}

@@ -1,0 +1,136 @@
+//! From bytes to something that can be instantiated.
+
+use hashbrown::HashMap;
+use sha2::{Digest, Sha256};
+use wasmtime::Engine;
+use wasmtime::component::{self, ComponentExportIndex, InstancePre, Linker};
+
+use crate::builtin;
+use crate::config::{Binding, Source, World};
+use crate::engine::COMPONENT_BYTES_MAX;
+use crate::error::ChainError;
+use crate::failure::shorten;
+use crate::host::{self, State};
+
+const LIFECYCLE: &str = "isinglass:plugin/lifecycle@0.1.0";
+
+/// A compiled component whose imports are checked, linked for one world.
+#[derive(Clone)]
+pub(crate) struct Component {
+    pub(crate) pre: InstancePre<State>,
+    pub(crate) exports: Exports,
+    /// sha256 of the component in hex.
+    pub(crate) digest: String,
+}
+
+/// Where the functions of a component's world are.
+#[derive(Clone, Copy)]
+pub(crate) struct Exports {
+    pub(crate) describe: ComponentExportIndex,
+    pub(crate) configure: ComponentExportIndex,
+    pub(crate) run: ComponentExportIndex,
+    /// `admit` of limiters, `metrics` of derivers.
+    pub(crate) second: Option<ComponentExportIndex>,
+}
+
+/// Loads components, each one once.
+pub(crate) struct Loader<'a> {
+    engine: &'a Engine,
+    linker: Linker<State>,
+    compiled: HashMap<[u8; 32], component::Component>,
+}
+
+impl<'a> Loader<'a> {
+    pub(crate) fn new(engine: &'a Engine) -> Result<Self, ChainError> {
+        let mut linker = Linker::new(engine);
+        host::link(&mut linker).map_err(|error| ChainError::Sandbox(format!("{error:#}")))?;
+        Ok(Self { engine, linker, compiled: HashMap::new() })
+    }
+
+    /// Reads, checks, compiles and links the component of a binding.
+    pub(crate) fn load(&mut self, binding: &Binding) -> Result<Component, ChainError> {
+        let fault =
+            |fault: String| ChainError::Component { binding: binding.name.clone(), fault: shorten(&fault) };
+        let bytes = read(binding)?;
+        let digest: [u8; 32] = Sha256::digest(&bytes).into();
+        let component = match self.compiled.get(&digest) {
+            Some(component) => component.clone(),
+            None => component::Component::from_binary(self.engine, &bytes)
+                .map_err(|error| fault(format!("{error:#}")))?,
+        };
+        check_imports(binding, &component, self.engine)?;
+        let exports = exports(&component, binding.world).map_err(fault)?;
+        let pre = self.linker.instantiate_pre(&component).map_err(|error| fault(format!("{error:#}")))?;
+        self.compiled.insert(digest, component);
+        Ok(Component { pre, exports, digest: hex(&digest) })
+    }
+}
+
+fn read(binding: &Binding) -> Result<std::borrow::Cow<'_, [u8]>, ChainError> {
+    let too_large =
+        |got: u64| ChainError::TooLarge { binding: binding.name.clone(), got, limit: COMPONENT_BYTES_MAX };
+    let bytes = match &binding.source {
+        Source::Bytes(bytes) => std::borrow::Cow::Borrowed(&**bytes),
+        Source::Builtin(name) => {
+            let bytes = builtin::component(name).ok_or_else(|| ChainError::Binding {
+                binding: binding.name.clone(),
+                fault: format!("there is no built-in plugin {name:?}; there are: {}", builtin::names()),
+            })?;
+            std::borrow::Cow::Borrowed(bytes)
+        }
+        Source::File(path) => {
+            let failed =
+                |source| ChainError::Read { binding: binding.name.clone(), path: path.clone(), source };
+            let size = std::fs::metadata(path).map_err(failed)?.len();
+            if size > COMPONENT_BYTES_MAX {
+                return Err(too_large(size));
+            }
+            std::borrow::Cow::Owned(std::fs::read(path).map_err(failed)?)
+        }
+    };
+    match bytes.len() as u64 {
+        got if got > COMPONENT_BYTES_MAX => Err(too_large(got)),
+        _ => Ok(bytes),
+    }
+}
+
+fn check_imports(
+    binding: &Binding,
+    component: &component::Component,
+    engine: &Engine,
+) -> Result<(), ChainError> {
+    let ty = component.component_type();
+    let forbidden = ty.imports(engine).find(|(name, _)| !host::IMPORTS.contains(name));
+    forbidden.map_or(Ok(()), |(import, _)| {
+        Err(ChainError::ForbiddenImport { binding: binding.name.clone(), import: shorten(import) })
+    })
+}
+
+fn exports(component: &component::Component, world: World) -> Result<Exports, String> {
+    let find = |interface: &str, function: &str| {
+        let missing = || format!("a {} must export {interface}#{function}", world.as_str());
+        let interface = component.get_export_index(None, interface).ok_or_else(missing)?;
+        component.get_export_index(Some(&interface), function).ok_or_else(missing)
+    };
+    let second = match world {
+        World::Validator => None,
+        World::Limiter => Some("admit"),
+        World::Deriver => Some("metrics"),
+    };
+    Ok(Exports {
+        describe: find(LIFECYCLE, "describe")?,
+        configure: find(LIFECYCLE, "configure")?,
+        run: find(world.interface(), "run")?,
+        second: second.map(|function| find(world.interface(), function)).transpose()?,
+    })
+}
+
+/// Lower-case hex.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .map(|nibble| DIGITS[usize::from(nibble)] as char)
+        .collect()
+}

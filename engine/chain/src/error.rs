@@ -1,0 +1,98 @@
+//! Why a chain cannot be loaded.
+
+use std::path::PathBuf;
+
+use isinglass_model::ErrorKind;
+
+/// A fault in the configuration of a chain or in one of its plugins, found when
+/// the chain is loaded. A chain that is loaded never fails as a whole again:
+/// what a plugin does wrong later is handled by its binding's failure policy.
+#[derive(Debug, thiserror::Error)]
+pub enum ChainError {
+    /// The sandbox itself could not be set up.
+    #[error("cannot set up the plugin sandbox: {0}")]
+    Sandbox(String),
+    /// A setting of the chain, not of one binding.
+    #[error("plugin chain: {0}")]
+    Config(String),
+    /// A binding that contradicts itself.
+    #[error("plugin binding {binding:?}: {fault}")]
+    Binding {
+        /// Its name.
+        binding: String,
+        /// What is wrong, and what would be right.
+        fault: String,
+    },
+    /// A component that cannot be read.
+    #[error("plugin binding {binding:?}: cannot read {path}: {source}")]
+    Read {
+        /// The binding.
+        binding: String,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A component that is too large to be compiled.
+    #[error("plugin binding {binding:?}: component has {got} bytes, the limit is {limit}")]
+    TooLarge {
+        /// The binding.
+        binding: String,
+        /// Bytes of the component.
+        got: u64,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// Bytes that are no component, or one of an unknown interface.
+    #[error("plugin binding {binding:?}: not a usable component: {fault}")]
+    Component {
+        /// The binding.
+        binding: String,
+        /// What the compiler or linker said.
+        fault: String,
+    },
+    /// An import outside of the interface.
+    #[error(
+        "plugin binding {binding:?}: component imports {import:?}; \
+         plugins may import only log, clock and telemetry of isinglass:plugin"
+    )]
+    ForbiddenImport {
+        /// The binding.
+        binding: String,
+        /// The first such import.
+        import: String,
+    },
+    /// The plugin failed while it was asked what it is.
+    #[error("plugin binding {binding:?}: {call} failed: {fault}")]
+    Start {
+        /// The binding.
+        binding: String,
+        /// Which call: `instantiate`, `describe`, `configure` or `metrics`.
+        call: &'static str,
+        /// How it failed.
+        fault: String,
+    },
+    /// The plugin did not accept its configuration.
+    #[error("plugin binding {binding:?}: configuration{for_tenant} refused: {fault}")]
+    Configuration {
+        /// The binding.
+        binding: String,
+        /// ` of tenant "x"`, or empty.
+        for_tenant: String,
+        /// The plugin's sentence.
+        fault: String,
+    },
+}
+
+impl ChainError {
+    /// What it means to the one who asked.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Sandbox(_) => ErrorKind::Internal,
+            Self::Read { source, .. } if source.kind() == std::io::ErrorKind::NotFound => ErrorKind::NotFound,
+            Self::TooLarge { .. } => ErrorKind::TooLarge,
+            Self::ForbiddenImport { .. } => ErrorKind::Forbidden,
+            _ => ErrorKind::Malformed,
+        }
+    }
+}

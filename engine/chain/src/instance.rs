@@ -1,0 +1,255 @@
+//! One warm instance of a plugin.
+
+use std::sync::Arc;
+
+use isinglass_model::Tenant;
+use wasmtime::component::{Instance as Guest, TypedFunc};
+use wasmtime::{Store, UpdateDeadline};
+
+use crate::abi::{BatchIn, DeltasOut, MetricOut, PlanOut, PluginInfoOut, SignalName, VerdictsOut};
+use crate::component::Component;
+use crate::config::{Budget, World};
+use crate::failure::{Failure, FailureKind};
+use crate::host::{MemoryLimit, State};
+use crate::stats::Meter;
+use crate::ticker::{Ticker, thread_cpu_nanos};
+
+/// Bytes that the guest may hand to the host in one call.
+const OUTPUT_BYTES_MAX: usize = 16 << 20;
+
+/// Calls after which an instance is replaced, so that a leak has an end.
+const CALLS_MAX: u64 = 10_000;
+
+/// Calls after which the memory of an instance should have settled.
+const WARM_UP_CALLS: u64 = 100;
+
+/// Memory below which growth is not worth a new instance.
+const SMALL_BYTES: usize = 8 << 20;
+
+type Run<R> = TypedFunc<(BatchIn<'static>,), (R,)>;
+
+/// The functions of a world. Wasmtime's typed functions are covariant in their
+/// arguments: one made for `'static` buffers takes any.
+enum Functions {
+    Validator { run: Run<VerdictsOut> },
+    Limiter { run: Run<PlanOut>, admit: TypedFunc<(SignalName, u64), (PlanOut,)> },
+    Deriver { run: Run<DeltasOut>, metrics: TypedFunc<(), (Vec<MetricOut>,)> },
+}
+
+/// An instance. It is used by one call at a time and dropped when a call fails:
+/// after a trap its memory may be anything.
+pub(crate) struct Instance {
+    store: Store<State>,
+    describe: TypedFunc<(), (PluginInfoOut,)>,
+    configure: TypedFunc<(&'static str,), (Result<(), String>,)>,
+    functions: Functions,
+    calls: u64,
+    warm_bytes: usize,
+    metered_bytes: usize,
+}
+
+/// What a call needs besides its arguments.
+#[derive(Clone, Copy)]
+pub(crate) struct Context<'a> {
+    pub(crate) budget: &'a Budget,
+    pub(crate) ticker: &'a Ticker,
+    pub(crate) tenant: Option<&'a Tenant>,
+    pub(crate) now_unix_nanos: i64,
+}
+
+impl Instance {
+    /// Instantiates; `describe` and `configure` come next.
+    pub(crate) fn start(
+        component: &Component,
+        world: World,
+        meter: &Arc<Meter>,
+        context: &Context<'_>,
+    ) -> Result<Self, Failure> {
+        let state = State {
+            meter: Arc::clone(meter),
+            memory: MemoryLimit {
+                bytes_max: context.budget.memory_bytes_max as usize,
+                bytes: 0,
+                refused: false,
+            },
+            tenant: None,
+            now_unix_nanos: context.now_unix_nanos,
+            cpu_deadline_nanos: 0,
+            counted: Vec::new(),
+        };
+        let mut store = Store::new(component.pre.engine(), state);
+        store.limiter(|state| &mut state.memory);
+        store.set_hostcall_fuel(OUTPUT_BYTES_MAX);
+        store.epoch_deadline_callback(|store| {
+            Ok(match thread_cpu_nanos() < store.data().cpu_deadline_nanos {
+                true => UpdateDeadline::Continue(1),
+                false => UpdateDeadline::Interrupt,
+            })
+        });
+        let guest = metered(&mut store, context, |store| component.pre.instantiate(store))?;
+        let functions = Functions::find(component, world, &guest, &mut store)
+            .map_err(|error| Failure::new(FailureKind::Start, format!("{error:#}")))?;
+        let lifecycle = |error: wasmtime::Error| Failure::new(FailureKind::Start, format!("{error:#}"));
+        let describe = guest.get_typed_func(&mut store, component.exports.describe).map_err(lifecycle)?;
+        let configure = guest.get_typed_func(&mut store, component.exports.configure).map_err(lifecycle)?;
+        Meter::add(&meter.instances, 1);
+        Meter::add(&meter.instances_started, 1);
+        let mut instance =
+            Self { store, describe, configure, functions, calls: 0, warm_bytes: 0, metered_bytes: 0 };
+        instance.meter_memory();
+        Ok(instance)
+    }
+
+    /// What the plugin is and wants.
+    pub(crate) fn describe(&mut self, context: &Context<'_>) -> Result<PluginInfoOut, Failure> {
+        let describe = self.describe;
+        self.call(context, |store| describe.call(store, ())).map(|(info,)| info)
+    }
+
+    /// Hands over the configuration; the inner error is the plugin's sentence.
+    pub(crate) fn configure(
+        &mut self,
+        context: &Context<'_>,
+        config: &str,
+    ) -> Result<Result<(), String>, Failure> {
+        let configure: TypedFunc<(&str,), _> = self.configure;
+        self.call(context, |store| configure.call(store, (config,))).map(|(result,)| result)
+    }
+
+    /// Runs a validator.
+    pub(crate) fn validate(
+        &mut self,
+        context: &Context<'_>,
+        batch: BatchIn<'_>,
+    ) -> Result<VerdictsOut, Failure> {
+        let Functions::Validator { run } = self.functions else { return Err(wrong_world()) };
+        let run: TypedFunc<(BatchIn<'_>,), _> = run;
+        self.call(context, |store| run.call(store, (batch,))).map(|(verdicts,)| verdicts)
+    }
+
+    /// Asks a limiter about the bytes of a request.
+    pub(crate) fn admit(
+        &mut self,
+        context: &Context<'_>,
+        signal: SignalName,
+        wire_bytes: u64,
+    ) -> Result<PlanOut, Failure> {
+        let Functions::Limiter { admit, .. } = self.functions else { return Err(wrong_world()) };
+        self.call(context, |store| admit.call(store, (signal, wire_bytes))).map(|(plan,)| plan)
+    }
+
+    /// Asks a limiter about kept rows.
+    pub(crate) fn limit(&mut self, context: &Context<'_>, batch: BatchIn<'_>) -> Result<PlanOut, Failure> {
+        let Functions::Limiter { run, .. } = self.functions else { return Err(wrong_world()) };
+        let run: TypedFunc<(BatchIn<'_>,), _> = run;
+        self.call(context, |store| run.call(store, (batch,))).map(|(plan,)| plan)
+    }
+
+    /// The metrics that a deriver writes.
+    pub(crate) fn metrics(&mut self, context: &Context<'_>) -> Result<Vec<MetricOut>, Failure> {
+        let Functions::Deriver { metrics, .. } = self.functions else { return Err(wrong_world()) };
+        self.call(context, |store| metrics.call(store, ())).map(|(metrics,)| metrics)
+    }
+
+    /// Runs a deriver.
+    pub(crate) fn derive(&mut self, context: &Context<'_>, batch: BatchIn<'_>) -> Result<DeltasOut, Failure> {
+        let Functions::Deriver { run, .. } = self.functions else { return Err(wrong_world()) };
+        let run: TypedFunc<(BatchIn<'_>,), _> = run;
+        self.call(context, |store| run.call(store, (batch,))).map(|(deltas,)| deltas)
+    }
+
+    /// Whether it should be replaced by a new one: after many calls, or when it
+    /// holds more than twice the memory it had when it was warm.
+    pub(crate) fn is_worn(&self) -> bool {
+        let bytes = self.store.data().memory.bytes;
+        self.calls >= CALLS_MAX
+            || (self.calls > WARM_UP_CALLS && bytes > SMALL_BYTES && bytes > 2 * self.warm_bytes)
+    }
+
+    fn call<R>(
+        &mut self,
+        context: &Context<'_>,
+        call: impl FnOnce(&mut Store<State>) -> wasmtime::Result<R>,
+    ) -> Result<R, Failure> {
+        let result = metered(&mut self.store, context, call);
+        self.calls += 1;
+        if self.calls <= WARM_UP_CALLS {
+            self.warm_bytes = self.store.data().memory.bytes;
+        }
+        self.meter_memory();
+        result
+    }
+
+    fn meter_memory(&mut self) {
+        let state = self.store.data();
+        let grown = state.memory.bytes.wrapping_sub(self.metered_bytes);
+        self.metered_bytes = state.memory.bytes;
+        // Shrinking wraps around, which the sum undoes.
+        Meter::add(&state.meter.memory_bytes, grown as u64);
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        let meter = &self.store.data().meter;
+        Meter::add(&meter.memory_bytes, (self.metered_bytes as u64).wrapping_neg());
+        Meter::add(&meter.instances, 1_u64.wrapping_neg());
+    }
+}
+
+impl Functions {
+    fn find(
+        component: &Component,
+        world: World,
+        guest: &Guest,
+        store: &mut Store<State>,
+    ) -> wasmtime::Result<Self> {
+        let run = component.exports.run;
+        let second = || {
+            component
+                .exports
+                .second
+                .ok_or_else(|| wasmtime::Error::msg("the component lacks a function of its world"))
+        };
+        Ok(match world {
+            World::Validator => Self::Validator { run: guest.get_typed_func(&mut *store, run)? },
+            World::Limiter => Self::Limiter {
+                run: guest.get_typed_func(&mut *store, run)?,
+                admit: guest.get_typed_func(&mut *store, second()?)?,
+            },
+            World::Deriver => Self::Deriver {
+                run: guest.get_typed_func(&mut *store, run)?,
+                metrics: guest.get_typed_func(&mut *store, second()?)?,
+            },
+        })
+    }
+}
+
+/// Runs guest code under its budget of thread CPU time and counts what it used.
+fn metered<R>(
+    store: &mut Store<State>,
+    context: &Context<'_>,
+    call: impl FnOnce(&mut Store<State>) -> wasmtime::Result<R>,
+) -> Result<R, Failure> {
+    let running = context.ticker.run();
+    let began = thread_cpu_nanos();
+    let state = store.data_mut();
+    state.tenant = context.tenant.cloned();
+    state.now_unix_nanos = context.now_unix_nanos;
+    state.cpu_deadline_nanos = began + u64::from(context.budget.cpu_hard_ms) * 1_000_000;
+    state.memory.refused = false;
+    store.set_epoch_deadline(1);
+    let result = call(store);
+    let used = thread_cpu_nanos().saturating_sub(began);
+    drop(running);
+
+    let State { meter, counted, memory, .. } = store.data_mut();
+    meter.count(counted);
+    Meter::add(&meter.cpu_nanos, used);
+    Meter::add(&meter.slow_calls, u64::from(used > u64::from(context.budget.cpu_soft_ms) * 1_000_000));
+    result.map_err(|error| Failure::of_call(&error, memory.refused))
+}
+
+fn wrong_world() -> Failure {
+    Failure::new(FailureKind::Start, "called as another world than it was loaded for")
+}

@@ -1,0 +1,400 @@
+//! A binding that is loaded: a component, its configurations, its instances.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use isinglass_model::columns::Shape;
+use isinglass_model::deltas::DerivedMetric;
+use isinglass_model::kind::Signal;
+use isinglass_model::{Clock, Tenant};
+
+use crate::abi::{BatchIn, ColumnIn, PluginInfoOut, ShapeName};
+use crate::columns::{Offered, Prepared, Request};
+use crate::component::{Component, Loader};
+use crate::config::{Binding, Budget, ChainConfig, OnError, World};
+use crate::cuts::{CallSize, cuts};
+use crate::deltas::check_metrics;
+use crate::error::ChainError;
+use crate::failure::{Failure, FailureKind, shorten};
+use crate::instance::{Context, Instance};
+use crate::pool::Pool;
+use crate::rates::SignalRates;
+use crate::stats::Meter;
+use crate::ticker::Ticker;
+
+/// Columns that a plugin may ask for, all shapes together.
+const REQUESTS_MAX: usize = 256;
+
+/// A loaded binding.
+pub(crate) struct Plugin {
+    pub(crate) index: u16,
+    pub(crate) binding: String,
+    /// `name@version`.
+    pub(crate) plugin: String,
+    pub(crate) world: World,
+    pub(crate) on_error: OnError,
+    pub(crate) component: Component,
+    pub(crate) variants: Vec<Variant>,
+    pub(crate) meter: Arc<Meter>,
+    signals: Vec<Signal>,
+    budget: Budget,
+    tenants: HashMap<String, usize>,
+    pool: Pool,
+    call_size: CallSize,
+}
+
+/// A configuration of a binding, and what the plugin said under it.
+pub(crate) struct Variant {
+    /// JSON text.
+    pub(crate) config: String,
+    requests: [Vec<Request>; 4],
+    /// What a deriver writes.
+    pub(crate) metrics: Vec<DerivedMetric>,
+    /// Number of this entry among the chain's derivers.
+    pub(crate) deriver: u16,
+    /// Rates of a limiter whose policy is `native`.
+    pub(crate) fallback: Option<SignalRates>,
+}
+
+/// A call's part of a batch.
+pub(crate) struct Cut<'a> {
+    pub(crate) rows: Range<usize>,
+    pub(crate) columns: &'a [(u16, &'a Prepared)],
+    pub(crate) batch: BatchIn<'a>,
+}
+
+impl Cut<'_> {
+    /// The column that was pushed into `slot`.
+    pub(crate) fn column(&self, slot: u16) -> Option<&Prepared> {
+        self.columns.iter().find(|(of, _)| *of == slot).map(|(_, column)| *column)
+    }
+}
+
+/// For whom and when a plugin is called.
+#[derive(Clone, Copy)]
+pub(crate) struct Caller<'a> {
+    pub(crate) ticker: &'a Ticker,
+    pub(crate) tenant: &'a Tenant,
+    pub(crate) now_unix_nanos: i64,
+}
+
+impl Plugin {
+    /// Loads a binding and asks one instance per configuration what it is.
+    pub(crate) fn load(
+        loader: &mut Loader<'_>,
+        ticker: &Ticker,
+        clock: &Arc<dyn Clock>,
+        config: &ChainConfig,
+        index: usize,
+    ) -> Result<Self, ChainError> {
+        let binding = &config.bindings[index];
+        let component = loader.load(binding)?;
+        let meter = Arc::new(Meter::new(&binding.name, Arc::clone(clock)));
+        let start = Start { binding, component: &component, meter: &meter, ticker, clock };
+
+        let mut variants = Vec::new();
+        let mut tenants = HashMap::new();
+        let (plugin, default, warm) = start.variant(&config.config_of(binding), None)?;
+        variants.push(default);
+        for (tenant, config) in config.tenant_configs(binding) {
+            let text = config.to_string();
+            let known = variants.iter().position(|variant| variant.config == text);
+            let at = match known {
+                Some(at) => at,
+                None => {
+                    // Its instance is dropped: many tenants may never send.
+                    variants.push(start.variant(&config, Some(&tenant))?.1);
+                    variants.len() - 1
+                }
+            };
+            tenants.insert(tenant, at);
+        }
+        let pool = Pool::new(variants.len(), config.instances_max, config.instance_wait(), warm);
+        Ok(Self {
+            index: u16::try_from(index).unwrap_or(u16::MAX),
+            binding: binding.name.clone(),
+            plugin,
+            world: binding.world,
+            on_error: binding.on_error(),
+            component,
+            variants,
+            meter,
+            signals: Signal::ALL.into_iter().filter(|signal| binding.takes(*signal)).collect(),
+            budget: binding.budget,
+            tenants,
+            pool,
+            call_size: CallSize {
+                rows_max: config.call_rows_max as usize,
+                bytes_max: config.call_bytes_max as usize,
+            },
+        })
+    }
+
+    /// Whether it is shown batches of this signal.
+    pub(crate) fn takes(&self, signal: Signal) -> bool {
+        self.signals.contains(&signal)
+    }
+
+    /// Which configuration a tenant has.
+    pub(crate) fn variant_of(&self, tenant: &Tenant) -> usize {
+        self.tenants.get(tenant.as_str()).copied().unwrap_or(0)
+    }
+
+    /// Everything that its answers depend on besides the batch.
+    pub(crate) fn identity(&self) -> Vec<Vec<u8>> {
+        let mut parts = vec![self.component.digest.clone().into_bytes()];
+        parts.extend(self.signals.iter().map(|signal| signal.as_str().as_bytes().to_vec()));
+        parts.extend(self.variants.iter().map(|variant| variant.config.clone().into_bytes()));
+        let mut tenants: Vec<_> = self.tenants.iter().collect();
+        tenants.sort_unstable();
+        parts.extend(tenants.iter().map(|(tenant, variant)| format!("{tenant}={variant}").into_bytes()));
+        parts
+    }
+
+    /// Calls the plugin on an instance of its own.
+    pub(crate) fn call<R>(
+        &self,
+        caller: Caller<'_>,
+        call: impl FnOnce(&mut Instance, &Context<'_>) -> Result<R, Failure>,
+    ) -> Result<R, Failure> {
+        let context = Context {
+            budget: &self.budget,
+            ticker: caller.ticker,
+            tenant: Some(caller.tenant),
+            now_unix_nanos: caller.now_unix_nanos,
+        };
+        let variant = self.variant_of(caller.tenant);
+        let start = || self.start(&context, variant);
+        let mut lease = self.pool.lease(variant, start)?;
+        let result = call(lease.instance()?, &context)?;
+        lease.give_back();
+        Meter::add(&self.meter.calls, 1);
+        Ok(result)
+    }
+
+    fn start(&self, context: &Context<'_>, variant: usize) -> Result<Instance, Failure> {
+        let failed = |message: String| Failure::new(FailureKind::Start, message);
+        let mut instance = Instance::start(&self.component, self.world, &self.meter, context)
+            .map_err(|failure| failed(failure.to_string()))?;
+        match instance.configure(context, &self.variants[variant].config) {
+            Ok(Ok(())) => Ok(instance),
+            Ok(Err(sentence)) => Err(failed(format!("configure: {}", shorten(&sentence)))),
+            Err(failure) => Err(failed(format!("configure: {failure}"))),
+        }
+    }
+
+    /// Shows a batch to the plugin, cut into calls where it is large.
+    ///
+    /// `false` = the plugin is not shown this batch: it wants no column of this
+    /// shape, or the batch lacks one that it cannot do without. A limiter is
+    /// shown every batch, if only its number of rows.
+    pub(crate) fn each_cut(
+        &self,
+        tenant: &Tenant,
+        offered: &mut Offered<'_>,
+        mut call: impl FnMut(&Cut<'_>) -> Result<(), Failure>,
+    ) -> Result<bool, Failure> {
+        let shape = offered.shape();
+        let rows = offered.rows();
+        let requests = &self.variants[self.variant_of(tenant)].requests[shape as usize];
+        if rows == 0 || (requests.is_empty() && self.world != World::Limiter) {
+            return Ok(false);
+        }
+        let Some(columns) = offered.project(requests) else { return Ok(false) };
+        for rows_of_cut in cuts(rows, &columns, self.call_size) {
+            if rows_of_cut == (0..rows) {
+                self.call_cut(shape, rows_of_cut, &columns, &mut call)?;
+            } else {
+                let slices: Vec<_> = columns.iter().map(|(slot, c)| (*slot, c.slice(&rows_of_cut))).collect();
+                let columns: Vec<_> = slices.iter().map(|(slot, column)| (*slot, column)).collect();
+                self.call_cut(shape, rows_of_cut, &columns, &mut call)?;
+            }
+        }
+        Ok(true)
+    }
+
+    fn call_cut(
+        &self,
+        shape: Shape,
+        rows: Range<usize>,
+        columns: &[(u16, &Prepared)],
+        call: &mut impl FnMut(&Cut<'_>) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let lowered: Vec<ColumnIn<'_>> = columns.iter().map(|(slot, column)| column.lower(*slot)).collect();
+        let count = rows.len();
+        let batch = BatchIn {
+            shape: ShapeName::from(shape),
+            rows: u32::try_from(count).unwrap_or(u32::MAX),
+            columns: &lowered,
+        };
+        call(&Cut { rows, columns, batch })?;
+        Meter::add(&self.meter.rows, count as u64);
+        Ok(())
+    }
+
+    /// Counts and logs a failure.
+    pub(crate) fn failed(&self, tenant: &Tenant, failure: &Failure) {
+        self.meter.failed(failure.kind);
+        tracing::warn!(
+            binding = self.binding,
+            plugin = self.plugin,
+            tenant = tenant.as_str(),
+            kind = failure.kind.as_str(),
+            on_error = self.on_error.as_str(),
+            "plugin failed: {}",
+            failure.message
+        );
+    }
+}
+
+/// What is needed to try a configuration out.
+struct Start<'a> {
+    binding: &'a Binding,
+    component: &'a Component,
+    meter: &'a Arc<Meter>,
+    ticker: &'a Ticker,
+    clock: &'a Arc<dyn Clock>,
+}
+
+impl Start<'_> {
+    /// `describe`, `configure`, `describe` again: what a plugin asks for may
+    /// depend on its configuration.
+    fn variant(
+        &self,
+        config: &serde_json::Value,
+        tenant: Option<&str>,
+    ) -> Result<(String, Variant, Instance), ChainError> {
+        let name = || self.binding.name.clone();
+        let failed = |call: &'static str| {
+            move |failure: Failure| ChainError::Start { binding: name(), call, fault: failure.to_string() }
+        };
+        let context = Context {
+            budget: &self.binding.budget,
+            ticker: self.ticker,
+            tenant: None,
+            now_unix_nanos: self.clock.now_unix_nanos(),
+        };
+        let text = config.to_string();
+        let world = self.binding.world;
+        let mut instance =
+            Instance::start(self.component, world, self.meter, &context).map_err(failed("instantiate"))?;
+        instance.describe(&context).map_err(failed("describe"))?;
+        let configured = instance.configure(&context, &text).map_err(failed("configure"))?;
+        configured.map_err(|sentence| ChainError::Configuration {
+            binding: name(),
+            for_tenant: tenant.map_or_else(String::new, |tenant| format!(" of tenant {tenant:?}")),
+            fault: shorten(&sentence),
+        })?;
+        let info = instance.describe(&context).map_err(failed("describe"))?;
+        let metrics = match world {
+            World::Deriver => {
+                let metrics = instance.metrics(&context).map_err(failed("metrics"))?;
+                check_metrics(metrics).map_err(failed("metrics"))?
+            }
+            _ => Vec::new(),
+        };
+        let plugin = check_info(&info).map_err(Failure::contract).map_err(failed("describe"))?;
+        let requests = requests(info).map_err(Failure::contract).map_err(failed("describe"))?;
+        let fallback = self.fallback(config)?;
+        Ok((plugin, Variant { config: text, requests, metrics, deriver: 0, fallback }, instance))
+    }
+
+    fn fallback(&self, config: &serde_json::Value) -> Result<Option<SignalRates>, ChainError> {
+        if self.binding.on_error() != OnError::Native {
+            return Ok(None);
+        }
+        let fault = |fault: String| ChainError::Binding { binding: self.binding.name.clone(), fault };
+        let rates = match self.binding.fallback {
+            Some(rates) => rates,
+            None => serde_json::from_value::<SignalRates>(config.clone()).map_err(|error| {
+                fault(format!(
+                    "on_error = \"native\" needs rates for the host's own limiter; \
+                     give fallback = {{ items_per_second = … }}, or choose pass or reject \
+                     (the plugin's configuration has no such rates: {error})"
+                ))
+            })?,
+        };
+        match rates.usable() {
+            true => Ok(Some(rates)),
+            false => Err(fault("rates must be numbers of at least 0".to_owned())),
+        }
+    }
+}
+
+fn check_info(info: &PluginInfoOut) -> Result<String, String> {
+    let word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if info.name.is_empty() || info.name.len() > 64 || !info.name.chars().all(word) {
+        return Err(format!("the plugin's name {:?} is not 1 to 64 of a-z 0-9 -", shorten(&info.name)));
+    }
+    let version = |c: char| c.is_ascii_alphanumeric() || ".-+".contains(c);
+    if info.version.is_empty() || info.version.len() > 64 || !info.version.chars().all(version) {
+        return Err(format!("the plugin's version {:?} is no version", shorten(&info.version)));
+    }
+    let schema = info.config_schema.trim();
+    if !schema.is_empty() && serde_json::from_str::<serde::de::IgnoredAny>(schema).is_err() {
+        return Err("config-schema is not JSON".to_owned());
+    }
+    Ok(format!("{}@{}", info.name, info.version))
+}
+
+fn requests(info: PluginInfoOut) -> Result<[Vec<Request>; 4], String> {
+    if info.requests.len() > REQUESTS_MAX {
+        return Err(format!("it asks for {} columns, the limit is {REQUESTS_MAX}", info.requests.len()));
+    }
+    let mut by_shape: [Vec<Request>; 4] = Default::default();
+    for request in info.requests {
+        if request.name.is_empty() || request.name.len() > 128 {
+            return Err(format!("{:?} is no column name", shorten(&request.name)));
+        }
+        let wanted = &mut by_shape[request.shape as usize];
+        if wanted.iter().any(|known| known.slot == request.slot) {
+            return Err(format!("slot {} is used twice for one shape", request.slot));
+        }
+        wanted.push(Request {
+            slot: request.slot,
+            name: request.name,
+            encoding: request.encoding.into(),
+            optional: request.optional,
+        });
+    }
+    Ok(by_shape)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::abi::{ColumnRequestOut, EncodingName};
+
+    fn info(name: &str, version: &str, schema: &str, slots: &[u16]) -> PluginInfoOut {
+        let request = |slot: &u16| ColumnRequestOut {
+            shape: ShapeName::Logs,
+            slot: *slot,
+            name: "body".to_owned(),
+            encoding: EncodingName::Lengths,
+            optional: true,
+        };
+        PluginInfoOut {
+            name: name.to_owned(),
+            version: version.to_owned(),
+            requests: slots.iter().map(request).collect(),
+            config_schema: schema.to_owned(),
+        }
+    }
+
+    #[test]
+    fn what_a_plugin_says_of_itself_is_checked() {
+        let check = |info: PluginInfoOut| check_info(&info).and_then(|name| requests(info).map(|_| name));
+        assert_eq!(check(info("a-b", "1.0.0-rc.1+x", "{}", &[1, 2])).unwrap(), "a-b@1.0.0-rc.1+x");
+        for (bad, fault) in [
+            (info("A B", "1.0.0", "", &[]), "is not 1 to 64 of"),
+            (info("a", "", "", &[]), "is no version"),
+            (info("a", "1", "{", &[]), "not JSON"),
+            (info("a", "1", "", &[3, 3]), "slot 3 is used twice"),
+            (info("a", "1", "", &[0; 300]), "asks for 300 columns"),
+        ] {
+            let error = check(bad).unwrap_err();
+            assert!(error.contains(fault), "{error}");
+        }
+    }
+}
