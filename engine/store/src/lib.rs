@@ -35,6 +35,7 @@ mod append;
 mod config;
 mod dedup;
 mod error;
+mod files;
 mod head;
 mod series;
 mod stats;

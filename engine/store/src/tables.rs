@@ -126,7 +126,7 @@ pub(crate) trait TableFiles: Send + Sync {
     async fn read_series(
         &self,
         tenant: &Tenant,
-        each: &mut (dyn FnMut(SeriesRow<'_>) + Send),
+        each: &mut (dyn for<'r> FnMut(SeriesRow<'r>) + Send),
     ) -> Result<(), StoreError>;
 
     /// Tenants that have a folder.

@@ -1,0 +1,132 @@
+//! Adding a file, exactly once.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use deltalake_core::DeltaTableError;
+use deltalake_core::kernel::transaction::{CommitBuilder, CommitProperties};
+use deltalake_core::kernel::{Action, Add, MetadataExt as _, StructType, Transaction};
+use deltalake_core::protocol::{DeltaOperation, OutputMode};
+
+use super::{Extent, FLUSH_APP_ID, Table, stats};
+use crate::Seq;
+use crate::files::{FilesError, Result};
+
+/// Attempts to commit before a flush gives up; its caller tries again later.
+const ATTEMPTS_MAX: u32 = 6;
+
+/// Wait before the second attempt; doubles with each.
+const BACKOFF: Duration = Duration::from_millis(20);
+
+/// A file that is put and not yet part of the table.
+#[derive(Debug)]
+pub(in crate::files) struct NewFile {
+    /// Its name in the folder of the table.
+    pub(in crate::files) name: String,
+    pub(in crate::files) size_bytes: u64,
+    pub(in crate::files) extent: Extent,
+    pub(in crate::files) crc32c: Vec<u32>,
+}
+
+impl Table {
+    /// Whether the table has all rows up to this position.
+    pub(in crate::files) fn is_flushed(&self, up_to: Seq) -> bool {
+        self.state().flushed >= up_to
+    }
+
+    /// Whether the newest known version names this file.
+    pub(in crate::files) fn names(&self, file: &NewFile) -> bool {
+        self.state().files.iter().any(|known| known.path.filename() == Some(file.name.as_str()))
+    }
+
+    /// Makes the file part of the table and the table flushed up to `up_to`,
+    /// unless it is already.
+    ///
+    /// A commit is tried only at the version right after the snapshot whose
+    /// transaction was looked at. So of two writers one wins, and the other
+    /// looks again at what the winner wrote.
+    pub(in crate::files) async fn commit_flush(
+        &mut self,
+        file: Option<&NewFile>,
+        up_to: Seq,
+        now_unix_millis: i64,
+    ) -> Result<()> {
+        let mut wait = BACKOFF;
+        for attempt in 1..=ATTEMPTS_MAX {
+            if self.is_flushed(up_to) {
+                return Ok(());
+            }
+            let error = match self.try_commit(file, up_to, now_unix_millis).await {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            tracing::warn!(
+                tenant = %self.tenant, kind = %self.kind, attempt, error = error.chain(),
+                "commit failed, reading the log anew"
+            );
+            // It may have landed. If the log cannot be read now, the snapshot
+            // stays, and a commit on top of it is refused if it did land.
+            let reloaded = self.reload().await;
+            if attempt == ATTEMPTS_MAX {
+                return if reloaded.is_ok() && self.is_flushed(up_to) { Ok(()) } else { Err(error) };
+            }
+            if !self.is_flushed(up_to) {
+                tokio::time::sleep(wait).await;
+                wait *= 2;
+            }
+        }
+        Ok(())
+    }
+
+    async fn try_commit(&mut self, file: Option<&NewFile>, up_to: Seq, now_unix_millis: i64) -> Result<()> {
+        let version = i64::try_from(up_to).map_err(|_| FilesError::Rows {
+            kind: self.kind,
+            problem: format!("WAL position {up_to} is beyond the range of a transaction"),
+        })?;
+        let properties = CommitProperties::default()
+            .with_max_retries(0)
+            .with_create_checkpoint(false)
+            .with_cleanup_expired_logs(Some(false))
+            .with_application_transaction(Transaction::new_with_last_update(
+                FLUSH_APP_ID,
+                version,
+                Some(now_unix_millis),
+            ));
+        let operation = DeltaOperation::StreamingUpdate {
+            output_mode: OutputMode::Append,
+            query_id: FLUSH_APP_ID.to_owned(),
+            epoch_id: version,
+        };
+        let actions = self.actions(file, now_unix_millis).map_err(|error| self.error(error))?;
+        let commit = CommitBuilder::from(properties)
+            .with_actions(actions)
+            .build(Some(&self.snapshot), self.log.clone(), operation)
+            .await
+            .map_err(|error| self.error(error))?;
+        self.adopt(commit.snapshot(), up_to)
+    }
+
+    fn actions(&self, file: Option<&NewFile>, now_unix_millis: i64) -> Result<Vec<Action>, DeltaTableError> {
+        let mut actions = Vec::with_capacity(2);
+        if let Some(columns) = &self.grows_to {
+            let schema = StructType::try_new(columns.iter().cloned())?;
+            actions.push(Action::Metadata(self.snapshot.metadata().clone().with_schema(&schema)?));
+        }
+        if let Some(file) = file {
+            actions.push(Action::Add(Add {
+                path: file.name.clone(),
+                partition_values: HashMap::new(),
+                size: i64::try_from(file.size_bytes).unwrap_or(i64::MAX),
+                modification_time: now_unix_millis,
+                data_change: true,
+                stats: Some(stats::to_json(self.kind, &file.extent)),
+                tags: Some(stats::to_tags(&file.crc32c)),
+                deletion_vector: None,
+                base_row_id: None,
+                default_row_commit_version: None,
+                clustering_provider: None,
+            }));
+        }
+        Ok(actions)
+    }
+}

@@ -1,0 +1,25 @@
+//! One Delta table: its schema, its snapshot, its commits.
+//!
+//! deltalake-core keeps the log, and leaves these to us (each was tested):
+//! - it records an application transaction and does **not** refuse a repeat, so
+//!   the version is read from the very snapshot that the commit builds on;
+//! - a commit may err after it landed, so after any error the table is read
+//!   anew and compared before anything is tried again;
+//! - its hooks after a commit may err too, so checkpoints and log cleanup are
+//!   steps of their own ([`maintenance`]);
+//! - its kernel maps Arrow types silently, so the schema is stated here
+//!   ([`schema`]).
+
+mod commit;
+mod maintenance;
+mod schema;
+mod stats;
+mod table;
+
+pub(super) use commit::NewFile;
+pub(super) use stats::Extent;
+pub(super) use table::Table;
+
+/// The application transaction of flushes: its version is the WAL position up
+/// to which the table is flushed.
+const FLUSH_APP_ID: &str = "isinglass/flush";

@@ -1,0 +1,172 @@
+//! The statistics and tags of an add action.
+//!
+//! Only the columns that files are pruned by: time, `metric_id`, `series_id`.
+//! None of them is ever null.
+
+use std::collections::HashMap;
+use std::str::FromStr as _;
+
+use arrow_array::temporal_conversions::as_datetime;
+use arrow_array::timezone::Tz;
+use arrow_array::types::{Date32Type, TimestampMicrosecondType};
+use arrow_cast::parse::{Parser as _, string_to_datetime};
+use isinglass_model::Kind;
+use isinglass_model::tables::{Table, Type};
+use serde_json::{Map, Value, json};
+
+/// What rows a file holds, in raw file units: microseconds of a `timestamp`,
+/// nanoseconds of a `bigint` time, days of a `date`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(in crate::files) struct Extent {
+    pub(in crate::files) rows: u64,
+    /// Least and greatest time; `None` if unknown.
+    pub(in crate::files) time: Option<(i64, i64)>,
+    /// Least and greatest metric id, in tables that have one.
+    pub(in crate::files) metric_id: Option<(i64, i64)>,
+    /// Least and greatest series id, in tables that have one.
+    pub(in crate::files) series_id: Option<(i64, i64)>,
+}
+
+/// The table property that limits statistics to the columns we write.
+pub(super) fn indexed_columns(kind: Kind) -> String {
+    let table = Table::of(kind);
+    let ids = ["metric_id", "series_id"].into_iter().filter(|column| table.position(column).is_some());
+    std::iter::once(table.time).chain(ids).collect::<Vec<_>>().join(",")
+}
+
+/// Statistics as Delta writes them.
+pub(super) fn to_json(kind: Kind, extent: &Extent) -> String {
+    let table = Table::of(kind);
+    let (mut min, mut max, mut nulls) = (Map::new(), Map::new(), Map::new());
+    let mut add = |column: &str, range: Option<(Value, Value)>| {
+        if let Some((low, high)) = range {
+            min.insert(column.to_owned(), low);
+            max.insert(column.to_owned(), high);
+            nulls.insert(column.to_owned(), json!(0));
+        }
+    };
+    let times = extent.time.and_then(|(low, high)| Some((time_to_json(table, low)?, time_to_json(table, high)?)));
+    add(table.time, times);
+    add("metric_id", extent.metric_id.map(|(low, high)| (json!(low), json!(high))));
+    add("series_id", extent.series_id.map(|(low, high)| (json!(low), json!(high))));
+    json!({ "numRecords": extent.rows, "minValues": min, "maxValues": max, "nullCount": nulls }).to_string()
+}
+
+/// Reads statistics back, also those of other writers. What is missing or
+/// cannot be read is unknown; only the number of rows must be there.
+pub(super) fn from_json(kind: Kind, text: &str) -> Option<Extent> {
+    let table = Table::of(kind);
+    let stats: Value = serde_json::from_str(text).ok()?;
+    let range = |column: &str, read: &dyn Fn(&Value) -> Option<i64>| {
+        Some((read(&stats["minValues"][column])?, read(&stats["maxValues"][column])?))
+    };
+    Some(Extent {
+        rows: stats["numRecords"].as_u64()?,
+        time: range(table.time, &|value| time_from_json(table, value)),
+        metric_id: range("metric_id", &Value::as_i64),
+        series_id: range("series_id", &Value::as_i64),
+    })
+}
+
+fn time_type(table: &Table) -> Option<Type> {
+    table.position(table.time).map(|position| table.columns[position].ty)
+}
+
+/// `None` for times that ISO 8601 cannot say in four digits of year: then the
+/// file is never pruned by time.
+fn time_to_json(table: &Table, raw: i64) -> Option<Value> {
+    let text = match time_type(table)? {
+        Type::Timestamp => as_datetime::<TimestampMicrosecondType>(raw)?.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string(),
+        Type::Date => as_datetime::<Date32Type>(raw)?.format("%Y-%m-%d").to_string(),
+        _ => return Some(json!(raw)),
+    };
+    text.as_bytes().get(4).is_some_and(|byte| *byte == b'-').then(|| json!(text))
+}
+
+fn time_from_json(table: &Table, value: &Value) -> Option<i64> {
+    match time_type(table)? {
+        Type::Timestamp => {
+            let utc = Tz::from_str("+00:00").ok()?;
+            Some(string_to_datetime(&utc, value.as_str()?).ok()?.timestamp_micros())
+        }
+        Type::Date => Date32Type::parse(value.as_str()?).map(i64::from),
+        _ => value.as_i64(),
+    }
+}
+
+/// The tag that holds the checksums.
+const CRC32C_TAG: &str = "isinglass.crc32c";
+
+/// Checksums as eight hex digits each.
+pub(super) fn to_tags(crc32c: &[u32]) -> HashMap<String, Option<String>> {
+    let text = crc32c.iter().map(|crc| format!("{crc:08x}")).collect();
+    HashMap::from([(CRC32C_TAG.to_owned(), Some(text))])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(kind: Kind, extent: Extent, text: &str) {
+        assert_eq!(to_json(kind, &extent), text);
+        assert_eq!(from_json(kind, text), Some(extent));
+    }
+
+    #[test]
+    fn statistics_in_the_format_of_delta() {
+        check(
+            Kind::Samples,
+            Extent {
+                rows: 3,
+                time: Some((1_700_000_000_123_000, 1_700_000_001_000_000)),
+                metric_id: Some((i64::MIN, i64::MAX)),
+                series_id: Some((-5, 7)),
+            },
+            concat!(
+                r#"{"maxValues":{"metric_id":9223372036854775807,"series_id":7,"time":"2023-11-14T22:13:21.000Z"},"#,
+                r#""minValues":{"metric_id":-9223372036854775808,"series_id":-5,"time":"2023-11-14T22:13:20.123Z"},"#,
+                r#""nullCount":{"metric_id":0,"series_id":0,"time":0},"numRecords":3}"#
+            ),
+        );
+        check(
+            Kind::Spans,
+            Extent { rows: 1, time: Some((-1, i64::MAX)), ..Extent::default() },
+            concat!(
+                r#"{"maxValues":{"time":9223372036854775807},"minValues":{"time":-1},"#,
+                r#""nullCount":{"time":0},"numRecords":1}"#
+            ),
+        );
+        check(
+            Kind::Series,
+            Extent { rows: 1, time: Some((-1, 20_000)), metric_id: Some((1, 2)), series_id: Some((3, 4)) },
+            concat!(
+                r#"{"maxValues":{"day":"2024-10-04","metric_id":2,"series_id":4},"#,
+                r#""minValues":{"day":"1969-12-31","metric_id":1,"series_id":3},"#,
+                r#""nullCount":{"day":0,"metric_id":0,"series_id":0},"numRecords":1}"#
+            ),
+        );
+    }
+
+    #[test]
+    fn times_beyond_four_digit_years_are_unknown() {
+        let extent = Extent { rows: 1, time: Some((i64::MIN, i64::MAX)), ..Extent::default() };
+        let text = to_json(Kind::Samples, &extent);
+        assert_eq!(text, r#"{"maxValues":{},"minValues":{},"nullCount":{},"numRecords":1}"#);
+        assert_eq!(from_json(Kind::Samples, &text), Some(Extent { time: None, ..extent }));
+    }
+
+    #[test]
+    fn statistics_of_other_writers() {
+        let spark = r#"{"numRecords":2,"minValues":{"time":"2023-11-14T22:13:20.123+00:00"},"maxValues":{"time":"2023-11-14T22:13:20.123456Z"}}"#;
+        let time = Some((1_700_000_000_123_000, 1_700_000_000_123_456));
+        assert_eq!(from_json(Kind::Samples, spark), Some(Extent { rows: 2, time, ..Extent::default() }));
+        assert_eq!(from_json(Kind::Samples, "{}"), None);
+        assert_eq!(from_json(Kind::Samples, "no json"), None);
+    }
+
+    #[test]
+    fn checksums_in_tags() {
+        let tags = to_tags(&[0, 1, u32::MAX]);
+        assert_eq!(tags[CRC32C_TAG].as_deref(), Some("0000000000000001ffffffff"));
+    }
+}

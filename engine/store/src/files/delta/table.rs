@@ -1,0 +1,184 @@
+//! An open table.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use deltalake_core::kernel::{LogicalFileView, StructField};
+use deltalake_core::logstore::{LogStoreRef, StorageConfig, default_logstore};
+use deltalake_core::operations::create::CreateBuilder;
+use deltalake_core::kernel::transaction::CommitProperties;
+use deltalake_core::table::state::DeltaTableState;
+use deltalake_core::{DeltaTableError, TableProperty};
+use isinglass_model::{Kind, Tenant, tables};
+use object_store::ObjectStore;
+use object_store::path::Path;
+use object_store::prefix::PrefixStore;
+use url::Url;
+
+use super::schema::{self, Fit};
+use super::{FLUSH_APP_ID, stats};
+use crate::Seq;
+use crate::files::{FilesError, Result};
+use crate::tables::{DataFile, TableState};
+
+/// Log entries older than this are removed once a checkpoint covers them.
+const LOG_RETENTION: &str = "interval 1 day";
+
+/// A table and the snapshot that the next commit builds on.
+#[derive(Debug)]
+pub(in crate::files) struct Table {
+    pub(super) tenant: Tenant,
+    pub(super) kind: Kind,
+    pub(super) log: LogStoreRef,
+    pub(super) snapshot: DeltaTableState,
+    /// The columns of this release, if the table still lacks some of them.
+    pub(super) grows_to: Option<Vec<StructField>>,
+    state: TableState,
+}
+
+impl Table {
+    /// Opens a table at its newest version; `None` if it was never created.
+    pub(in crate::files) async fn open(
+        objects: &Arc<dyn ObjectStore>,
+        tenant: &Tenant,
+        kind: Kind,
+    ) -> Result<Option<Self>> {
+        let log = log_store(objects, tenant, kind)?;
+        let snapshot = match DeltaTableState::try_new(&log, None).await {
+            Ok(snapshot) => snapshot,
+            Err(DeltaTableError::NotATable(_)) => return Ok(None),
+            Err(error) => return Err(delta_error(tenant, kind, error)),
+        };
+        let columns = schema::columns(tables::Table::of(kind)).map_err(|error| delta_error(tenant, kind, error))?;
+        let grows_to = match schema::fit(&snapshot.schema(), &columns) {
+            Fit::Same => None,
+            Fit::Older => Some(columns),
+            Fit::Different(difference) => {
+                return Err(FilesError::Schema { tenant: tenant.clone(), kind, difference });
+            }
+        };
+        let nothing = TableState { version: -1, flushed: 0, files: Arc::new([]) };
+        let mut table = Self { tenant: tenant.clone(), kind, log, snapshot, grows_to, state: nothing };
+        table.state.flushed = table.flushed_in_log().await?;
+        table.read_files()?;
+        Ok(Some(table))
+    }
+
+    /// Opens a table, or creates it.
+    pub(in crate::files) async fn open_or_create(
+        objects: &Arc<dyn ObjectStore>,
+        tenant: &Tenant,
+        kind: Kind,
+    ) -> Result<Self> {
+        if let Some(table) = Self::open(objects, tenant, kind).await? {
+            return Ok(table);
+        }
+        let created = create(log_store(objects, tenant, kind)?, kind).await;
+        // Another writer may have been first, and an error may come after the
+        // table is there: what the log says counts.
+        match (Self::open(objects, tenant, kind).await?, created) {
+            (Some(table), _) => Ok(table),
+            (None, Err(error)) => Err(delta_error(tenant, kind, error)),
+            (None, Ok(())) => Err(FilesError::Damaged {
+                path: format!("{tenant}/{kind}"),
+                problem: "the table was created and is not there".to_owned(),
+            }),
+        }
+    }
+
+    /// The newest known version.
+    pub(in crate::files) fn state(&self) -> &TableState {
+        &self.state
+    }
+
+    /// Takes over a snapshot that a commit led to.
+    pub(super) fn adopt(&mut self, snapshot: DeltaTableState, flushed: Seq) -> Result<()> {
+        self.snapshot = snapshot;
+        self.state.flushed = flushed;
+        self.grows_to = None;
+        self.read_files()
+    }
+
+    /// Reads the log anew.
+    pub(in crate::files) async fn reload(&mut self) -> Result<()> {
+        let snapshot = DeltaTableState::try_new(&self.log, None).await.map_err(|error| self.error(error))?;
+        self.snapshot = snapshot;
+        self.state.flushed = self.flushed_in_log().await?;
+        self.read_files()
+    }
+
+    /// The position that the snapshot's own log says is flushed.
+    async fn flushed_in_log(&self) -> Result<Seq> {
+        let version = self.snapshot.snapshot().transaction_version(&self.log, FLUSH_APP_ID).await;
+        let version = version.map_err(|error| self.error(error))?;
+        Ok(version.and_then(|version| Seq::try_from(version).ok()).unwrap_or(0))
+    }
+
+    /// Lists the files of the snapshot. Those known from before are not read
+    /// again, so that this costs little in a table of many files.
+    fn read_files(&mut self) -> Result<()> {
+        let known: HashMap<&str, &DataFile> = self.state.files.iter().map(|file| (file.path.as_ref(), file)).collect();
+        let log_data = self.snapshot.snapshot().try_log_data().map_err(|error| self.error(error))?;
+        let files = log_data.iter().map(|view| {
+            let path = format!("{}/{}/{}", self.tenant, self.kind, view.path());
+            match known.get(path.as_str()) {
+                Some(file) => Ok((*file).clone()),
+                None => data_file(self.kind, path, &view),
+            }
+        });
+        let mut files = files.collect::<Result<Vec<_>>>()?;
+        // Names begin with the time of their making.
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        self.state.files = files.into();
+        self.state.version = i64::try_from(self.snapshot.version()).unwrap_or(i64::MAX);
+        Ok(())
+    }
+
+    pub(super) fn error(&self, source: DeltaTableError) -> FilesError {
+        delta_error(&self.tenant, self.kind, source)
+    }
+}
+
+fn data_file(kind: Kind, path: String, view: &LogicalFileView) -> Result<DataFile> {
+    let damaged = |problem: &str| FilesError::Damaged { path: path.clone(), problem: problem.to_owned() };
+    if view.deletion_vector_descriptor().is_some() {
+        return Err(damaged("the file has a deletion vector, which is not read here"));
+    }
+    let location = Path::parse(&path).map_err(|error| damaged(&error.to_string()))?;
+    let extent = view.stats().and_then(|text| stats::from_json(kind, &text));
+    let extent = extent.ok_or_else(|| damaged("the commit does not say how many rows the file has"))?;
+    let size_bytes = u64::try_from(view.size()).map_err(|_| damaged("the file has a negative size"))?;
+    Ok(DataFile { path: location, size_bytes, rows: extent.rows, time: extent.time, metric_id: extent.metric_id })
+}
+
+async fn create(log: LogStoreRef, kind: Kind) -> Result<(), DeltaTableError> {
+    let properties = CommitProperties::default()
+        .with_max_retries(0)
+        .with_create_checkpoint(false)
+        .with_cleanup_expired_logs(Some(false));
+    CreateBuilder::new()
+        .with_log_store(log)
+        .with_columns(schema::columns(tables::Table::of(kind))?)
+        .with_configuration_property(TableProperty::DataSkippingStatsColumns, Some(stats::indexed_columns(kind)))
+        .with_configuration_property(TableProperty::LogRetentionDuration, Some(LOG_RETENTION))
+        .with_commit_properties(properties)
+        .await
+        .map(drop)
+}
+
+/// The log of a table below the root of `objects`.
+///
+/// The URL has the scheme `file` whatever the store is, because for no other
+/// one does the kernel sort a listing before it relies on its order.
+fn log_store(objects: &Arc<dyn ObjectStore>, tenant: &Tenant, kind: Kind) -> Result<LogStoreRef> {
+    let folder = format!("{tenant}/{kind}");
+    let damaged = |problem: String| FilesError::Damaged { path: folder.clone(), problem };
+    let location = Url::parse(&format!("file:///{folder}/")).map_err(|error| damaged(error.to_string()))?;
+    let prefix = Path::parse(&folder).map_err(|error| damaged(error.to_string()))?;
+    let table = Arc::new(PrefixStore::new(Arc::clone(objects), prefix));
+    Ok(default_logstore(table, Arc::clone(objects), &location, &StorageConfig::default()))
+}
+
+fn delta_error(tenant: &Tenant, kind: Kind, source: DeltaTableError) -> FilesError {
+    FilesError::Delta { tenant: tenant.clone(), kind, source: Box::new(source) }
+}

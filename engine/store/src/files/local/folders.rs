@@ -1,0 +1,114 @@
+//! Which folders are known to survive a power cut.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use parking_lot::Mutex;
+
+use super::staged::is_temporary;
+
+/// Beyond this many the set starts anew, which costs one sync a folder.
+const KNOWN_FOLDERS_MAX: usize = 65_536;
+
+/// A temporary file this old belongs to no write that still runs.
+const TEMPORARY_AGE_MAX: Duration = Duration::from_secs(3_600);
+
+/// Folders whose own entry, and those of all folders above, are synced.
+#[derive(Debug)]
+pub(super) struct Folders {
+    root: PathBuf,
+    known: Mutex<HashSet<PathBuf>>,
+}
+
+impl Folders {
+    /// Nothing is known yet of `root` and what is in it.
+    pub(super) fn below(root: &Path) -> Self {
+        Self { root: root.to_owned(), known: Mutex::default() }
+    }
+
+    /// Makes sure that the folder of `file` is there to stay.
+    pub(super) fn prepare(&self, file: &Path) -> io::Result<()> {
+        match file.parent() {
+            Some(folder) => self.make(folder),
+            None => Err(io::Error::new(ErrorKind::InvalidInput, "a file without a folder")),
+        }
+    }
+
+    /// Makes a folder and those above it, and syncs what names them.
+    ///
+    /// One at a time: who finds a folder here may rely on it, whoever made it.
+    pub(super) fn make(&self, folder: &Path) -> io::Result<()> {
+        let mut known = self.known.lock();
+        if known.len() >= KNOWN_FOLDERS_MAX {
+            known.clear();
+        }
+        make(folder, &self.root, &mut known)
+    }
+}
+
+fn make(folder: &Path, root: &Path, known: &mut HashSet<PathBuf>) -> io::Result<()> {
+    if known.contains(folder) {
+        return Ok(());
+    }
+    match std::fs::create_dir(folder) {
+        Ok(()) => {}
+        // Not synced if a process made it a moment before it died, and that
+        // may be true of every folder up to the root.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            if folder.starts_with(root) {
+                remove_leftovers(folder)?;
+            }
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            make(folder.parent().ok_or(error)?, root, known)?;
+            return make(folder, root, known);
+        }
+        Err(error) => return Err(error),
+    }
+    if folder != root
+        && let Some(above) = folder.parent().filter(|above| above.starts_with(root))
+    {
+        make(above, root, known)?;
+    }
+    sync_parent(folder)?;
+    known.insert(folder.to_owned());
+    Ok(())
+}
+
+/// Makes the root and all above it, durably. Answers its absolute name, which is
+/// the form in which `LocalFileSystem` names files.
+pub(super) fn make_root(root: &Path) -> io::Result<PathBuf> {
+    let missing = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.exists();
+    let made: Vec<_> = root.ancestors().take_while(missing).collect();
+    std::fs::create_dir_all(root)?;
+    made.into_iter().rev().try_for_each(sync_parent)?;
+    root.canonicalize()
+}
+
+/// Removes temporary files of writes that a crash cut short.
+fn remove_leftovers(folder: &Path) -> io::Result<()> {
+    let too_old = SystemTime::now().checked_sub(TEMPORARY_AGE_MAX);
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let stale = || std::fs::metadata(&path).and_then(|meta| meta.modified()).is_ok_and(|at| Some(at) < too_old);
+        if is_temporary(&path) && stale() {
+            tracing::info!(path = %path.display(), "removing a temporary file of an earlier run");
+            std::fs::remove_file(&path)?;
+        }
+    }
+    Ok(())
+}
+
+/// Syncs the folder that names `path`.
+pub(super) fn sync_parent(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => File::open(parent)?.sync_all(),
+        // A relative name of one part is in the working folder.
+        Some(_) => File::open(".")?.sync_all(),
+        // `/` itself.
+        None => Ok(()),
+    }
+}

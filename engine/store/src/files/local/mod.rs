@@ -1,0 +1,204 @@
+//! An object store on a local folder whose writes survive a power cut.
+//!
+//! `object_store`'s own local store links a file into place that was never
+//! synced: after a power cut a commit can name a file that is empty. Here every
+//! write goes to a temporary file in the same folder, which is synced, linked
+//! or renamed into place, and then the folder and every folder newly made above
+//! it are synced. Reads, lists and deletes are those of `LocalFileSystem`; it
+//! hides names that end in `#` and digits, which is what temporary files are
+//! called.
+//!
+//! A write that fails has left either nothing or the whole object, never a part
+//! of it; which of the two cannot be known, as with any object store.
+
+mod folders;
+mod staged;
+mod upload;
+
+use std::fmt;
+use std::ops::Range;
+use std::path::{Path as FilePath, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result,
+};
+
+use self::folders::Folders;
+use self::staged::Staged;
+use self::upload::Upload;
+use super::FilesError;
+
+/// The name of this store in errors.
+const STORE: &str = "local folder";
+
+/// A folder as an object store with durable writes.
+#[derive(Debug)]
+pub(crate) struct LocalFolder {
+    root: PathBuf,
+    reads: LocalFileSystem,
+    folders: Arc<Folders>,
+}
+
+impl LocalFolder {
+    /// Opens `root`, makes it where it is missing, and checks that it refuses to
+    /// create a file twice, because commits rest on that.
+    pub(crate) fn open(root: &FilePath) -> Result<Self, FilesError> {
+        let failed = |source| FilesError::Folder { path: root.to_owned(), source };
+        let root = &folders::make_root(root).map_err(failed)?;
+        let folders = Arc::new(Folders::below(root));
+        folders.make(root).map_err(failed)?;
+        if !refuses_second_create(root).map_err(failed)? {
+            return Err(FilesError::Unsafe { path: root.to_owned() });
+        }
+        let reads = LocalFileSystem::new_with_prefix(root)?;
+        Ok(Self { root: root.to_owned(), reads, folders })
+    }
+
+    fn file_of(&self, location: &Path) -> Result<PathBuf> {
+        self.reads.path_to_filesystem(location)
+    }
+}
+
+impl fmt::Display for LocalFolder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LocalFolder({})", self.root.display())
+    }
+}
+
+/// Creates a file twice and says whether the second attempt was refused.
+fn refuses_second_create(root: &FilePath) -> std::io::Result<bool> {
+    let probe = root.join(format!(".create-probe-{}", uuid::Uuid::new_v4()));
+    Staged::write(&probe, [b"first".as_slice()])?.create(&probe)?;
+    let second = Staged::write(&probe, [b"second".as_slice()])?.create(&probe);
+    let refused = second.is_err_and(|error| error.kind() == std::io::ErrorKind::AlreadyExists);
+    std::fs::remove_file(&probe)?;
+    Ok(refused)
+}
+
+#[async_trait]
+impl ObjectStore for LocalFolder {
+    async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
+        if matches!(options.mode, PutMode::Update(_)) || !options.attributes.is_empty() {
+            return Err(unsupported("put with a version or attributes", self));
+        }
+        let file = self.file_of(location)?;
+        let folders = Arc::clone(&self.folders);
+        let location = location.clone();
+        blocking(move || {
+            folders.prepare(&file).map_err(io_error)?;
+            let staged = Staged::write(&file, payload.iter().map(Bytes::as_ref)).map_err(io_error)?;
+            match options.mode {
+                PutMode::Create => staged.create(&file).map_err(|error| create_error(error, &location))?,
+                _ => staged.replace(&file).map_err(io_error)?,
+            }
+            Ok(PutResult { e_tag: None, version: None })
+        })
+        .await
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        location: &Path,
+        options: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
+        if !options.attributes.is_empty() {
+            return Err(unsupported("multipart put with attributes", self));
+        }
+        let file = self.file_of(location)?;
+        let folders = Arc::clone(&self.folders);
+        let upload = blocking(move || {
+            folders.prepare(&file).map_err(io_error)?;
+            Upload::start(file).map_err(io_error)
+        })
+        .await?;
+        Ok(Box::new(upload))
+    }
+
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        self.reads.get_opts(location, options).await
+    }
+
+    async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        self.reads.get_ranges(location, ranges).await
+    }
+
+    fn delete_stream(
+        &self,
+        locations: BoxStream<'static, Result<Path>>,
+    ) -> BoxStream<'static, Result<Path>> {
+        self.reads.delete_stream(locations)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.reads.list(prefix)
+    }
+
+    fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.reads.list_with_offset(prefix, offset)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.reads.list_with_delimiter(prefix).await
+    }
+
+    /// A copy is a second link to the same synced file.
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        self.prepare(to).await?;
+        self.reads.copy_opts(from, to, options).await?;
+        self.sync_folders_of(&[to]).await
+    }
+
+    async fn rename_opts(&self, from: &Path, to: &Path, options: RenameOptions) -> Result<()> {
+        self.prepare(to).await?;
+        self.reads.rename_opts(from, to, options).await?;
+        self.sync_folders_of(&[to, from]).await
+    }
+}
+
+impl LocalFolder {
+    async fn prepare(&self, location: &Path) -> Result<()> {
+        let file = self.file_of(location)?;
+        let folders = Arc::clone(&self.folders);
+        blocking(move || folders.prepare(&file).map_err(io_error)).await
+    }
+
+    async fn sync_folders_of(&self, locations: &[&Path]) -> Result<()> {
+        let files = locations.iter().map(|location| self.file_of(location)).collect::<Result<Vec<_>>>()?;
+        blocking(move || files.iter().try_for_each(|file| folders::sync_parent(file)).map_err(io_error)).await
+    }
+}
+
+/// Runs file work off the async threads, or in place where there are none.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    match tokio::runtime::Handle::try_current() {
+        Ok(runtime) => runtime.spawn_blocking(work).await?,
+        Err(_) => work(),
+    }
+}
+
+fn io_error(source: std::io::Error) -> Error {
+    Error::Generic { store: STORE, source: Box::new(source) }
+}
+
+fn create_error(source: std::io::Error, location: &Path) -> Error {
+    match source.kind() {
+        std::io::ErrorKind::AlreadyExists => {
+            Error::AlreadyExists { path: location.to_string(), source: Box::new(source) }
+        }
+        _ => io_error(source),
+    }
+}
+
+fn unsupported(operation: &str, store: &LocalFolder) -> Error {
+    Error::NotImplemented { operation: operation.to_owned(), implementer: store.to_string() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,34 @@
+//! Parquet files, the Delta tables that name them, and the folder that holds
+//! both.
+//!
+//! ```text
+//! SortedRows ──▶ parquet: sort, split values, encode ──▶ bytes, statistics, checksums
+//!                                                            │
+//!                    local: put, sync, link, sync the folder ◀┤
+//!                                                            ▼
+//!                    delta: add action + transaction `isinglass/flush` = up_to
+//! ```
+//!
+//! A row is in a table from the moment its commit is there, and never twice: a
+//! commit carries the WAL position up to which the table is flushed, and a
+//! flush up to a position that a commit already carries is not done again. A
+//! flush that dies between put and commit leaves a file that no commit names.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`local`] | an object store on a local folder whose writes survive a power cut |
+//! | [`parquet`] | how rows of each kind are laid out in a file |
+//! | [`delta`] | schemas, statistics, commits, checkpoints of one table |
+//! | [`tables`] | all tables: which are open, one commit at a time for each |
+
+mod delta;
+mod error;
+mod local;
+mod parquet;
+mod series;
+mod tables;
+
+pub(crate) use error::FilesError;
+pub(crate) use tables::Tables;
+
+pub(crate) type Result<T, E = FilesError> = std::result::Result<T, E>;

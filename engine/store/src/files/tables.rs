@@ -1,0 +1,226 @@
+//! All tables of the store.
+
+use std::path::Path as FilePath;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use hashbrown::HashMap;
+use isinglass_model::{Clock, Kind, Tenant};
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt as _};
+use parking_lot::Mutex;
+
+use super::delta::{self, Table};
+use super::local::LocalFolder;
+use super::parquet::{self, Encoded};
+use super::{FilesError, Result, error, series};
+use crate::tables::{SeriesRow, SortedRows, TableFiles, TableState};
+use crate::{Seq, StoreError};
+
+/// Open tables held in memory, about 11 KiB each. Beyond it the ones not used
+/// for the longest time are closed; opening one again costs some milliseconds.
+const OPEN_TABLES_MAX: usize = 2_048;
+
+/// Attempts to put a file.
+const PUT_ATTEMPTS_MAX: u32 = 3;
+
+/// All Delta tables below one folder: `<tenant>/<kind>/`. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Tables {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    objects: Arc<dyn ObjectStore>,
+    clock: Arc<dyn Clock>,
+    slots: Mutex<HashMap<(Tenant, Kind), Arc<Slot>, ahash::RandomState>>,
+    uses: AtomicU64,
+}
+
+/// A table's place. The lock is held over a commit: a table has one at a time.
+#[derive(Default)]
+struct Slot {
+    table: tokio::sync::Mutex<Option<Table>>,
+    last_use: AtomicU64,
+}
+
+impl Tables {
+    /// Opens the folder of tables, and makes it where it is missing.
+    pub(crate) fn open(root: &FilePath, clock: Arc<dyn Clock>) -> Result<Self> {
+        Ok(Self::on(Arc::new(LocalFolder::open(root)?), clock))
+    }
+
+    /// Tables on any object store that refuses a second create.
+    pub(crate) fn on(objects: Arc<dyn ObjectStore>, clock: Arc<dyn Clock>) -> Self {
+        let shared = Shared { objects, clock, slots: Mutex::default(), uses: AtomicU64::new(0) };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// The newest version of a table; `None` if it was never created.
+    async fn load_table(&self, tenant: &Tenant, kind: Kind) -> Result<Option<TableState>> {
+        let slot = self.slot(tenant, kind);
+        let mut table = slot.table.lock().await;
+        if table.is_none() {
+            *table = Table::open(&self.shared.objects, tenant, kind).await?;
+        }
+        Ok(table.as_ref().map(|table| table.state().clone()))
+    }
+
+    /// Adds rows to a table and marks it flushed up to a WAL position (counted
+    /// from 1), once: if it is flushed that far already, nothing is written.
+    ///
+    /// After an error the rows are in the table whole or not at all; calling
+    /// again with the same position finds out which.
+    async fn commit_rows(
+        &self,
+        tenant: &Tenant,
+        kind: Kind,
+        rows: SortedRows,
+        up_to: Seq,
+    ) -> Result<TableState> {
+        let slot = self.slot(tenant, kind);
+        let mut place = slot.table.lock().await;
+        // Taken out, so that after an error the next one reads the log anew.
+        let mut table = match place.take() {
+            Some(table) => table,
+            None => Table::open_or_create(&self.shared.objects, tenant, kind).await?,
+        };
+        if !table.is_flushed(up_to) {
+            self.flush(&mut table, tenant, kind, rows, up_to).await?;
+        }
+        let state = table.state().clone();
+        let checkpoint = table.checkpoint_is_due();
+        *place = Some(table);
+        drop(place);
+        if checkpoint {
+            tokio::spawn(checkpoint_in(slot));
+        }
+        Ok(state)
+    }
+
+    async fn flush(&self, table: &mut Table, tenant: &Tenant, kind: Kind, rows: SortedRows, up_to: Seq) -> Result<()> {
+        let now = self.shared.clock.now_unix_millis();
+        if rows.rows() == 0 {
+            return table.commit_flush(None, up_to, now).await;
+        }
+        let encoded = tokio::task::spawn_blocking(move || parquet::encode(kind, rows)).await??;
+        let name = format!("{}.parquet", self.new_id());
+        let path = format!("{tenant}/{kind}/{name}");
+        let path = Path::parse(&path).map_err(|error| FilesError::Damaged { path, problem: error.to_string() })?;
+        self.put(&path, &encoded).await?;
+        let file = delta::NewFile {
+            name,
+            size_bytes: encoded.size_bytes,
+            extent: encoded.extent,
+            crc32c: encoded.crc32c,
+        };
+        let committed = table.commit_flush(Some(&file), up_to, now).await;
+        if committed.is_ok() && !table.names(&file) {
+            // Another writer had flushed this far already.
+            let removed = self.shared.objects.delete(&path).await;
+            tracing::warn!(%path, ?removed, "another writer was first; its commit stands, our file goes");
+        }
+        committed
+    }
+
+    /// The name is new, so a put may be repeated whatever became of it.
+    async fn put(&self, path: &Path, encoded: &Encoded) -> Result<()> {
+        for attempt in 1.. {
+            match self.shared.objects.put(path, encoded.payload.clone()).await {
+                Ok(_) => break,
+                Err(error) if attempt >= PUT_ATTEMPTS_MAX => return Err(error.into()),
+                Err(error) => {
+                    tracing::warn!(%path, attempt, error = error::chain(&error), "put failed, trying again");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// UUID version 7 by the clock: names sort by the time of their making.
+    fn new_id(&self) -> uuid::Uuid {
+        let now = self.shared.clock.now_unix_nanos().max(0).unsigned_abs();
+        let (seconds, nanos) = (now / 1_000_000_000, (now % 1_000_000_000) as u32);
+        uuid::Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, nanos))
+    }
+
+    fn slot(&self, tenant: &Tenant, kind: Kind) -> Arc<Slot> {
+        let mut slots = self.shared.slots.lock();
+        let now = self.shared.uses.fetch_add(1, Ordering::Relaxed);
+        let key = (tenant.clone(), kind);
+        if slots.len() >= OPEN_TABLES_MAX && !slots.contains_key(&key) {
+            close_idle(&mut slots);
+        }
+        let slot = slots.entry(key).or_default();
+        slot.last_use.store(now, Ordering::Relaxed);
+        Arc::clone(slot)
+    }
+}
+
+#[async_trait]
+impl TableFiles for Tables {
+    async fn load(&self, tenant: &Tenant, kind: Kind) -> Result<Option<TableState>, StoreError> {
+        Ok(self.load_table(tenant, kind).await?)
+    }
+
+    async fn commit(
+        &self,
+        tenant: &Tenant,
+        kind: Kind,
+        rows: SortedRows,
+        up_to: Seq,
+    ) -> Result<TableState, StoreError> {
+        Ok(self.commit_rows(tenant, kind, rows, up_to).await?)
+    }
+
+    async fn read_series(
+        &self,
+        tenant: &Tenant,
+        each: &mut (dyn for<'r> FnMut(SeriesRow<'r>) + Send),
+    ) -> Result<(), StoreError> {
+        let Some(table) = self.load_table(tenant, Kind::Series).await? else { return Ok(()) };
+        for file in table.files.iter() {
+            series::read_file(&self.shared.objects, file, each).await?;
+        }
+        Ok(())
+    }
+
+    fn tenants(&self) -> Result<Vec<Tenant>, StoreError> {
+        // Called at the start only, and a local folder answers at once.
+        let listed = futures::executor::block_on(self.shared.objects.list_with_delimiter(None));
+        let folders = listed.map_err(FilesError::from)?.common_prefixes;
+        let mut tenants = Vec::with_capacity(folders.len());
+        for folder in folders {
+            match Tenant::new(folder.as_ref()) {
+                Ok(tenant) => tenants.push(tenant),
+                Err(error) => tracing::warn!(%folder, %error, "a folder among the tables is no tenant"),
+            }
+        }
+        Ok(tenants)
+    }
+
+    fn objects(&self) -> Arc<dyn ObjectStore> {
+        Arc::clone(&self.shared.objects)
+    }
+}
+
+/// Closes the half that was not used for the longest time. A table in use stays,
+/// so that it never has two slots.
+fn close_idle(slots: &mut HashMap<(Tenant, Kind), Arc<Slot>, ahash::RandomState>) {
+    let mut uses: Vec<u64> = slots.values().map(|slot| slot.last_use.load(Ordering::Relaxed)).collect();
+    let middle = uses.len() / 2;
+    let (_, median, _) = uses.select_nth_unstable(middle);
+    let median = *median;
+    slots.retain(|_, slot| Arc::strong_count(slot) > 1 || slot.last_use.load(Ordering::Relaxed) > median);
+}
+
+/// Checkpoints the table of a slot. A failure costs only time at the next open.
+async fn checkpoint_in(slot: Arc<Slot>) {
+    let mut place = slot.table.lock().await;
+    let Some(mut table) = place.take() else { return };
+    match table.checkpoint().await {
+        Ok(()) => *place = Some(table),
+        Err(error) => tracing::warn!(error = error.chain(), "checkpoint failed"),
+    }
+}
