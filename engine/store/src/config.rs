@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// When an append is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(try_from = "String", into = "String")]
 pub enum Durability {
     /// After its record is synced. Survives a power cut.
     #[default]
@@ -27,6 +27,20 @@ impl Durability {
             "os" => Some(Self::Os),
             _ => text.strip_prefix("interval:")?.parse().ok().map(Self::Interval),
         }
+    }
+}
+
+impl TryFrom<String> for Durability {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        Self::parse(&text).ok_or_else(|| format!("durability {text:?} must be sync, interval:<ms> or os"))
+    }
+}
+
+impl From<Durability> for String {
+    fn from(durability: Durability) -> Self {
+        durability.to_string()
     }
 }
 
