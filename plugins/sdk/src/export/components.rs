@@ -1,0 +1,99 @@
+//! The exported functions of each world, on top of a plugin.
+
+use std::marker::PhantomData;
+use std::sync::OnceLock;
+
+use super::convert;
+use crate::bindings::validator::isinglass::plugin::columns as wit;
+use crate::bindings::{deriver, limiter, validator};
+use crate::host::{self, Level};
+use crate::{Config, Deriver, Limiter, Plugin, Request, Validator, Verdicts};
+
+/// Where a plugin lives in its instance.
+pub trait Hosted {
+    /// The plugin.
+    type Plugin: Plugin;
+
+    /// Set once, by `configure`.
+    fn instance() -> &'static OnceLock<Self::Plugin>;
+}
+
+/// Exports of the world `validator`.
+pub struct ValidatorComponent<H>(PhantomData<H>);
+
+/// Exports of the world `limiter`.
+pub struct LimiterComponent<H>(PhantomData<H>);
+
+/// Exports of the world `deriver`.
+pub struct DeriverComponent<H>(PhantomData<H>);
+
+macro_rules! lifecycle {
+    ($component:ident, $world:ident) => {
+        impl<H: Hosted> $world::exports::isinglass::plugin::lifecycle::Guest for $component<H> {
+            fn describe() -> $world::exports::isinglass::plugin::lifecycle::PluginInfo {
+                $world::exports::isinglass::plugin::lifecycle::PluginInfo {
+                    name: H::Plugin::NAME.to_owned(),
+                    version: H::Plugin::VERSION.to_owned(),
+                    requests: requests::<H>(),
+                    config_schema: H::Plugin::CONFIG_SCHEMA.to_owned(),
+                }
+            }
+
+            fn configure(config: String) -> Result<(), String> {
+                configure::<H>(&config)
+            }
+        }
+    };
+}
+
+lifecycle!(ValidatorComponent, validator);
+lifecycle!(LimiterComponent, limiter);
+lifecycle!(DeriverComponent, deriver);
+
+impl<H: Hosted<Plugin: Validator>> validator::exports::isinglass::plugin::validate::Guest for ValidatorComponent<H> {
+    fn run(batch: wit::Batch) -> validator::exports::isinglass::plugin::validate::Verdicts {
+        let batch = convert::batch(batch);
+        let mut verdicts = Verdicts::of(batch.rows);
+        plugin::<H>().validate(&batch, &mut verdicts);
+        convert::verdicts(verdicts)
+    }
+}
+
+impl<H: Hosted<Plugin: Limiter>> limiter::exports::isinglass::plugin::limit::Guest for LimiterComponent<H> {
+    fn admit(
+        signal: limiter::exports::isinglass::plugin::limit::Signal,
+        wire_bytes: u64,
+    ) -> limiter::exports::isinglass::plugin::limit::Plan {
+        convert::plan(plugin::<H>().admit(convert::signal(signal), wire_bytes))
+    }
+
+    fn run(batch: wit::Batch) -> limiter::exports::isinglass::plugin::limit::Plan {
+        convert::plan(plugin::<H>().limit(&convert::batch(batch)))
+    }
+}
+
+impl<H: Hosted<Plugin: Deriver>> deriver::exports::isinglass::plugin::derive::Guest for DeriverComponent<H> {
+    fn metrics() -> Vec<deriver::exports::isinglass::plugin::derive::Metric> {
+        plugin::<H>().metrics().into_iter().map(convert::metric).collect()
+    }
+
+    fn run(batch: wit::Batch) -> deriver::exports::isinglass::plugin::derive::Deltas {
+        convert::deltas(plugin::<H>().derive(&convert::batch(batch)))
+    }
+}
+
+fn requests<H: Hosted>() -> Vec<wit::ColumnRequest> {
+    let fixed = H::Plugin::REQUESTS.iter().copied().flatten().cloned();
+    let further = H::instance().get().map(Plugin::further_requests).unwrap_or_default();
+    fixed.chain(further).map(|request: Request| convert::request(request)).collect()
+}
+
+fn configure<H: Hosted>(config: &str) -> Result<(), String> {
+    std::panic::set_hook(Box::new(|panic| host::log(Level::Error, &panic.to_string())));
+    let plugin = H::Plugin::configure(Config::parse(config)?)?;
+    H::instance().set(plugin).map_err(|_| "this instance is configured already".to_owned())
+}
+
+fn plugin<H: Hosted>() -> &'static H::Plugin {
+    H::instance().get().expect("the host configures an instance before it runs it")
+}

@@ -1,0 +1,113 @@
+//! The same types twice: the SDK's, which exist natively too, and the generated ones.
+
+use crate::bindings::deriver::exports::isinglass::plugin::derive;
+use crate::bindings::limiter::exports::isinglass::plugin::limit;
+use crate::bindings::validator::exports::isinglass::plugin::validate;
+use crate::bindings::validator::isinglass::plugin::columns as wit;
+use crate::{
+    Batch, Bucket, Column, Data, Deltas, Encoding, Label, LabelValues, Metric, MetricKind, Plan, Reason, Request, Shape,
+    Signal, TextData, Verdicts,
+};
+
+pub(super) fn batch(batch: wit::Batch) -> Batch {
+    let shape = match batch.shape {
+        wit::Shape::Samples => Shape::Samples,
+        wit::Shape::Series => Shape::Series,
+        wit::Shape::Logs => Shape::Logs,
+        wit::Shape::Spans => Shape::Spans,
+    };
+    Batch { shape, rows: batch.rows as usize, columns: batch.columns.into_iter().map(column).collect() }
+}
+
+fn column(column: wit::Column) -> Column {
+    let data = match column.data {
+        wit::ColumnData::Bytes(values) => Data::Bytes(values),
+        wit::ColumnData::NumbersU32(values) => Data::U32(values),
+        wit::ColumnData::NumbersS64(values) => Data::I64(values),
+        wit::ColumnData::NumbersF64(values) => Data::F64(values),
+        wit::ColumnData::Fixed(wit::FixedColumn { width, data }) => Data::Fixed { width, data },
+        wit::ColumnData::Text(wit::TextColumn { offsets, data }) => Data::Text(TextData { offsets, data }),
+        wit::ColumnData::Dictionary(wit::DictionaryColumn { keys, offsets, data }) => {
+            Data::Dictionary { keys, values: TextData { offsets, data } }
+        }
+        wit::ColumnData::Offsets(offsets) => Data::Offsets(offsets),
+    };
+    Column { slot: column.slot, validity: column.validity, data }
+}
+
+pub(super) fn request(request: Request) -> wit::ColumnRequest {
+    wit::ColumnRequest {
+        shape: match request.shape {
+            Shape::Samples => wit::Shape::Samples,
+            Shape::Series => wit::Shape::Series,
+            Shape::Logs => wit::Shape::Logs,
+            Shape::Spans => wit::Shape::Spans,
+        },
+        slot: request.slot,
+        name: request.name.into_owned(),
+        encoding: match request.encoding {
+            Encoding::Values => wit::Encoding::Values,
+            Encoding::Dictionary => wit::Encoding::Dictionary,
+            Encoding::Lengths => wit::Encoding::Lengths,
+        },
+        optional: request.optional,
+    }
+}
+
+pub(super) fn verdicts(verdicts: Verdicts) -> validate::Verdicts {
+    let (rows, reasons) = verdicts.into_parts();
+    let reason = |Reason { code, message }| validate::Reason { code: code.to_owned(), message };
+    validate::Verdicts { rows, reasons: reasons.into_iter().map(reason).collect() }
+}
+
+pub(super) fn signal(signal: limit::Signal) -> Signal {
+    match signal {
+        limit::Signal::Metrics => Signal::Metrics,
+        limit::Signal::Logs => Signal::Logs,
+        limit::Signal::Traces => Signal::Traces,
+    }
+}
+
+pub(super) fn plan(plan: Plan) -> limit::Plan {
+    let (buckets, cost) = plan.into_parts();
+    let bucket_of_cost = (0..).take(buckets.len()).collect();
+    let bucket = |Bucket { key, rate_per_second, burst }| limit::Bucket { key, rate_per_second, burst };
+    limit::Plan { buckets: buckets.into_iter().map(bucket).collect(), bucket_of_cost, cost }
+}
+
+pub(super) fn metric(metric: Metric) -> derive::Metric {
+    let Metric { name, kind, help, unit, bounds } = metric;
+    let kind = match kind {
+        MetricKind::Counter => derive::MetricKind::Counter,
+        MetricKind::Histogram => derive::MetricKind::Histogram,
+    };
+    derive::Metric { name, kind, help, unit, bounds }
+}
+
+pub(super) fn deltas(deltas: Deltas) -> derive::Deltas {
+    let (series, labels, increments, exemplars) = deltas.into_parts();
+    let label = |Label { name, keys, values }| derive::Label { name, keys, values: label_values(values) };
+    let increments = increments.into_iter().map(|increments| derive::Increments {
+        metric: increments.metric,
+        values: increments.values,
+        buckets: increments.buckets,
+    });
+    derive::Deltas {
+        series,
+        labels: labels.into_iter().map(label).collect(),
+        increments: increments.collect(),
+        exemplars: derive::Exemplars {
+            metric: exemplars.metric,
+            series: exemplars.series,
+            value: exemplars.value,
+            row: exemplars.row,
+        },
+    }
+}
+
+fn label_values(values: LabelValues) -> derive::LabelValues {
+    match values {
+        LabelValues::Input(slot) => derive::LabelValues::Input(slot),
+        LabelValues::Own(TextData { offsets, data }) => derive::LabelValues::Own(wit::TextColumn { offsets, data }),
+    }
+}

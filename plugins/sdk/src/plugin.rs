@@ -1,0 +1,55 @@
+//! The traits that a plugin implements.
+
+use crate::columns::{Batch, Request};
+use crate::config::Config;
+use crate::deltas::{Deltas, Metric};
+use crate::plan::{Plan, Signal};
+use crate::verdicts::Verdicts;
+
+/// What every plugin is, whatever it does.
+///
+/// A plugin is made once per instance from its configuration and does not
+/// change after that: any number of instances give the same answers.
+pub trait Plugin: Sized + Send + Sync + 'static {
+    /// Lower-case words with dashes.
+    const NAME: &'static str;
+    /// Semantic version, such as `env!("CARGO_PKG_VERSION")`.
+    const VERSION: &'static str;
+    /// JSON Schema of the configuration.
+    const CONFIG_SCHEMA: &'static str;
+    /// The columns it reads, per shape: `REQUESTS` of each [`columns!`](crate::columns!) struct.
+    const REQUESTS: &'static [&'static [Request]];
+
+    /// Reads the configuration. The error is one sentence for the operator.
+    fn configure(config: Config) -> Result<Self, String>;
+
+    /// Columns whose names come from the configuration. Their slots must not
+    /// be those of [`Plugin::REQUESTS`]; numbers from 1,024 on are free.
+    fn further_requests(&self) -> Vec<Request> {
+        Vec::new()
+    }
+}
+
+/// Keeps or refuses rows.
+pub trait Validator: Plugin {
+    /// Refuses rows of a batch in `verdicts`, which starts out keeping all.
+    fn validate(&self, batch: &Batch, verdicts: &mut Verdicts);
+}
+
+/// Says what a request takes from which token bucket; the host counts.
+pub trait Limiter: Plugin {
+    /// Before decoding: all that is known is the size on the wire.
+    fn admit(&self, signal: Signal, wire_bytes: u64) -> Plan;
+
+    /// After validation: the rows that were kept.
+    fn limit(&self, batch: &Batch) -> Plan;
+}
+
+/// Turns rows into increments of metrics; the host adds them up.
+pub trait Deriver: Plugin {
+    /// The metrics that it writes.
+    fn metrics(&self) -> Vec<Metric>;
+
+    /// The increments of a batch.
+    fn derive(&self, batch: &Batch) -> Deltas;
+}
