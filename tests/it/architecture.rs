@@ -1,0 +1,148 @@
+//! Who knows whom, and where versions and features stand.
+//!
+//! The table is data (`architecture.toml`); the facts come from `cargo metadata`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package, PackageId};
+use serde::Deserialize;
+
+const PREFIX: &str = "isinglass-";
+
+#[derive(Debug, Deserialize)]
+struct Architecture {
+    crates: BTreeMap<String, Rule>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rule {
+    uses: BTreeSet<String>,
+    never: Vec<String>,
+    never_reaches: Vec<String>,
+}
+
+fn metadata() -> Metadata {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+    let options = ["--offline".to_owned(), "--locked".to_owned()];
+    MetadataCommand::new().manifest_path(manifest).other_options(options).exec().unwrap()
+}
+
+fn architecture() -> Architecture {
+    toml::from_str(include_str!("architecture.toml")).unwrap()
+}
+
+fn matches(pattern: &str, name: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(start) => name.starts_with(start),
+        None => name == pattern,
+    }
+}
+
+/// Names of the packages that `from` links, itself not among them.
+fn reached<'a>(metadata: &'a Metadata, from: &'a PackageId) -> BTreeSet<&'a str> {
+    let nodes: BTreeMap<_, _> =
+        metadata.resolve.as_ref().unwrap().nodes.iter().map(|node| (&node.id, node)).collect();
+    let mut seen = BTreeSet::new();
+    let mut todo = vec![from];
+    while let Some(id) = todo.pop() {
+        for dependency in &nodes[id].deps {
+            let linked = dependency.dep_kinds.iter().any(|kind| kind.kind == DependencyKind::Normal);
+            if linked && seen.insert(&dependency.pkg) {
+                todo.push(&dependency.pkg);
+            }
+        }
+    }
+    seen.into_iter().map(|id| metadata[id].name.as_str()).collect()
+}
+
+fn named(package: &Package) -> impl Iterator<Item = &str> {
+    package
+        .dependencies
+        .iter()
+        .filter(|dependency| dependency.kind == DependencyKind::Normal)
+        .map(|dependency| dependency.name.as_str())
+}
+
+#[test]
+fn crates_know_only_what_the_table_allows() {
+    let (metadata, architecture) = (metadata(), architecture());
+    let mut faults = Vec::new();
+    let members: BTreeMap<_, _> = metadata
+        .workspace_packages()
+        .into_iter()
+        .filter_map(|package| Some((package.name.strip_prefix(PREFIX)?.to_owned(), package)))
+        .collect();
+    let known: BTreeSet<_> = members.keys().collect();
+    assert_eq!(known, architecture.crates.keys().collect(), "the table and the workspace differ");
+
+    for (name, package) in &members {
+        let rule = &architecture.crates[name];
+        for dependency in named(package) {
+            match dependency.strip_prefix(PREFIX) {
+                Some(used) if !rule.uses.contains(used) => faults.push(format!("{name} uses {used}")),
+                Some(_) => {}
+                None if rule.never.iter().any(|pattern| matches(pattern, dependency)) => {
+                    faults.push(format!("{name} names {dependency}"));
+                }
+                None => {}
+            }
+        }
+        for dependency in reached(&metadata, &package.id) {
+            if rule.never_reaches.iter().any(|pattern| matches(pattern, dependency)) {
+                faults.push(format!("{name} reaches {dependency}"));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{faults:#?}");
+}
+
+#[test]
+fn heavy_dependencies_are_there_once() {
+    let metadata = metadata();
+    for heavy in
+        ["arrow-array", "parquet", "datafusion", "object_store", "wasmtime", "tonic", "axum", "hyper"]
+    {
+        let versions: Vec<_> =
+            metadata.packages.iter().filter(|p| p.name == heavy).map(|p| p.version.to_string()).collect();
+        assert_eq!(versions.len(), 1, "{heavy}: {versions:?}");
+    }
+}
+
+#[test]
+fn versions_and_features_stand_in_the_root_manifest() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut faults = Vec::new();
+    for package in metadata().workspace_packages() {
+        let text = std::fs::read_to_string(&package.manifest_path).unwrap();
+        let manifest: toml::Table = text.parse().unwrap();
+        for section in ["dependencies", "dev-dependencies", "build-dependencies"] {
+            let Some(dependencies) = manifest.get(section).and_then(toml::Value::as_table) else { continue };
+            for (name, value) in dependencies {
+                let only_workspace = value.as_table().is_some_and(|table| {
+                    table.len() == 1 && table.get("workspace").and_then(toml::Value::as_bool) == Some(true)
+                });
+                if !only_workspace {
+                    let path = package.manifest_path.as_std_path();
+                    let path = path.strip_prefix(root).unwrap_or(path);
+                    faults.push(format!("{}: {section}.{name}", path.display()));
+                }
+            }
+        }
+    }
+    assert!(faults.is_empty(), "not `workspace = true` alone: {faults:#?}");
+}
+
+#[test]
+fn unify_names_every_external_dependency() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read =
+        |path: &str| -> toml::Table { std::fs::read_to_string(root.join(path)).unwrap().parse().unwrap() };
+    let workspace = read("Cargo.toml");
+    let all = workspace["workspace"]["dependencies"].as_table().unwrap();
+    let external: BTreeSet<_> = all.keys().filter(|name| !name.starts_with(PREFIX)).cloned().collect();
+    let unify: BTreeSet<_> =
+        read("engine/unify/Cargo.toml")["dependencies"].as_table().unwrap().keys().cloned().collect();
+    assert_eq!(unify, external);
+}

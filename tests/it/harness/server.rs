@@ -1,0 +1,159 @@
+//! Starting, killing and stopping the binary.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+use tempfile::TempDir;
+
+use super::Client;
+
+/// An unoptimised binary compiles its plugins at start, on a busy machine.
+const START_PATIENCE: Duration = Duration::from_secs(120);
+const STOP_PATIENCE: Duration = Duration::from_secs(60);
+
+/// What the server writes into its folder once it is ready.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Addresses {
+    pub(crate) http: String,
+    pub(crate) otlp_grpc: String,
+    pub(crate) otlp_http: String,
+}
+
+/// A running server. Dropping it kills it and removes its folder.
+#[derive(Debug)]
+pub(crate) struct Server {
+    folder: TempDir,
+    config: Option<PathBuf>,
+    child: Option<Child>,
+    addresses: Addresses,
+}
+
+impl Server {
+    /// With the configuration that a newcomer has: none.
+    pub(crate) fn start() -> Self {
+        Self::start_with("")
+    }
+
+    /// With a configuration file of this text.
+    pub(crate) fn start_with(config: &str) -> Self {
+        let folder = tempfile::Builder::new().prefix("isinglass-it-").tempdir().unwrap();
+        let config = (!config.is_empty()).then(|| {
+            let path = folder.path().join("isinglass.toml");
+            std::fs::write(&path, config).unwrap();
+            path
+        });
+        let addresses = Addresses { http: String::new(), otlp_grpc: String::new(), otlp_http: String::new() };
+        let mut server = Self { folder, config, child: None, addresses };
+        server.start_again();
+        server
+    }
+
+    /// Starts the binary on the folder as it is.
+    pub(crate) fn start_again(&mut self) {
+        assert!(self.child.is_none(), "it is running");
+        let ready = self.data_dir().join("addresses.json");
+        drop(std::fs::remove_file(&ready));
+        let mut child = self.command().spawn().unwrap();
+        let start = Instant::now();
+        self.addresses = loop {
+            if let Some(addresses) =
+                std::fs::read(&ready).ok().and_then(|text| serde_json::from_slice(&text).ok())
+            {
+                break addresses;
+            }
+            if let Some(status) = child.try_wait().unwrap() {
+                panic!("the server ended with {status} before it was ready:\n{}", self.log());
+            }
+            assert!(start.elapsed() < START_PATIENCE, "the server is not ready:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        self.child = Some(child);
+    }
+
+    /// The command line, with output going to the log of this server.
+    pub(crate) fn command(&self) -> Command {
+        let log = File::options().create(true).append(true).open(self.log_path()).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_isinglass"));
+        command.arg("serve").arg("--data-dir").arg(self.data_dir());
+        command.args(["--listen", "127.0.0.1:0", "--otlp-grpc", "127.0.0.1:0", "--otlp-http", "127.0.0.1:0"]);
+        if let Some(config) = &self.config {
+            command.arg("--config").arg(config);
+        }
+        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        command
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(&mut self) {
+        let mut child = self.child.take().expect("it is running");
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// SIGTERM, then waits for the end.
+    pub(crate) fn stop(&mut self) -> ExitStatus {
+        let mut child = self.child.take().expect("it is running");
+        let pid = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        let start = Instant::now();
+        loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(start.elapsed() < STOP_PATIENCE, "it does not stop:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Whether the process is alive.
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.as_mut().is_some_and(|child| child.try_wait().unwrap().is_none())
+    }
+
+    /// A client of the tenant `default`.
+    pub(crate) fn client(&self) -> Client {
+        Client::new(&self.addresses)
+    }
+
+    pub(crate) fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// The Delta table of a tenant.
+    pub(crate) fn table(&self, tenant: &str, kind: &str) -> PathBuf {
+        self.data_dir().join("tables").join(tenant).join(kind)
+    }
+
+    /// A folder beside the data that lives as long as the server.
+    pub(crate) fn scratch(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// What the server wrote, for a failing test.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.log_path()).unwrap_or_default()
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.folder.path().join("server.log")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            drop(child.kill());
+            drop(child.wait());
+        }
+        if std::thread::panicking() {
+            eprintln!("--- log of the server\n{}", self.log());
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! The end-to-end tests: one binary, the real server, real sockets.
+//!
+//! | module | asks |
+//! |---|---|
+//! | [`architecture`] | does a crate know what it must not know? |
+//! | [`senders`] | do the OpenTelemetry SDKs and every metric type arrive whole? |
+//! | [`prometheus`] | does a Prometheus that scrapes itself agree with us? |
+//! | [`loki`] | Loki push, protobuf and JSON |
+//! | [`derived`] | do the derived span metrics equal a computation over `spans`? |
+//! | [`limits`] | every reason of `validate` at limit - 1, limit, limit + 1 |
+//! | [`rate`] | 429 and RetryInfo, burst and refill |
+//! | [`hostile`] | plugins that trap, loop, grow |
+//! | [`crash`] | kill -9 while data comes in |
+//! | [`trickle`] | a thousand tenants, few commits |
+//! | [`tenants`] | does one see the other's? |
+//! | [`tables`] | do the Delta reader and DuckDB agree with SQL? |
+//! | [`bad_input`] | what is malformed is named and not stored |
+//! | [`sql`] | formats, the gate, the questions that ship |
+//! | [`operate`] | ready, stop, configuration, one process per folder |
+//!
+//! Run them by `tests/run`, which provides Prometheus and Python.
+
+mod harness;
+
+mod architecture;
+mod bad_input;
+mod crash;
+mod derived;
+mod hostile;
+mod limits;
+mod loki;
+mod operate;
+mod prometheus;
+mod rate;
+mod senders;
+mod sql;
+mod tables;
+mod tenants;
+mod trickle;

@@ -1,0 +1,156 @@
+//! A Prometheus from Debian scrapes itself and writes to us; both then answer
+//! the same questions over the same samples.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::harness::{Client, Server, eventually, now_millis, outside};
+
+/// Scraped for this long before anything is compared.
+const SCRAPED_FOR: Duration = Duration::from_secs(12);
+
+struct Prometheus {
+    child: Child,
+    address: String,
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+impl Prometheus {
+    fn start(folder: &Path, remote: &str) -> Self {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let address = format!("127.0.0.1:{port}");
+        let config = include_str!("prometheus.yml").replace("SELF", &address).replace("REMOTE", remote);
+        let path = folder.join("prometheus.yml");
+        std::fs::write(&path, config).unwrap();
+        let log = std::fs::File::create(folder.join("prometheus.log")).unwrap();
+        let child = Command::new(outside::prometheus())
+            .arg(format!("--config.file={}", path.display()))
+            .arg(format!("--storage.tsdb.path={}", folder.join("prometheus").display()))
+            .arg(format!("--web.listen-address={address}"))
+            .arg("--enable-feature=exemplar-storage,native-histograms")
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        Self { child, address }
+    }
+
+    async fn query(&self, query: &str, time_ms: i64) -> Vec<Value> {
+        let url = reqwest::Url::parse_with_params(
+            &format!("http://{}/api/v1/query", self.address),
+            &[("query", query), ("time", &format!("{}.{:03}", time_ms / 1_000, time_ms % 1_000))],
+        )
+        .unwrap();
+        let answer: Value = reqwest::get(url).await.unwrap().json().await.unwrap();
+        assert_eq!(answer["status"], "success", "{answer}");
+        answer["data"]["result"].as_array().unwrap().clone()
+    }
+}
+
+/// Per metric: samples, their sum without NaN, smallest and largest.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Summary {
+    samples: u64,
+    sum: f64,
+    min: f64,
+    max: f64,
+}
+
+impl Summary {
+    fn agrees(&self, other: &Self) -> bool {
+        let close = (self.sum - other.sum).abs() <= 1e-9 * self.sum.abs().max(other.sum.abs()).max(1.0);
+        close && self.samples == other.samples && self.min == other.min && self.max == other.max
+    }
+}
+
+async fn of_prometheus(prometheus: &Prometheus, until_ms: i64) -> BTreeMap<String, Summary> {
+    let mut all = BTreeMap::<String, Summary>::new();
+    for series in prometheus.query(r#"{__name__=~".+"}[1h]"#, until_ms).await {
+        let Some(values) = series["values"].as_array() else { continue };
+        let name = series["metric"]["__name__"].as_str().unwrap().to_owned();
+        let summary = all.entry(name).or_insert(Summary {
+            samples: 0,
+            sum: 0.0,
+            min: f64::INFINITY,
+            max: f64::NEG_INFINITY,
+        });
+        for value in values.iter().map(|pair| pair[1].as_str().unwrap().parse::<f64>().unwrap()) {
+            summary.samples += 1;
+            if !value.is_nan() {
+                summary.sum += value;
+                summary.min = summary.min.min(value);
+                summary.max = summary.max.max(value);
+            }
+        }
+    }
+    // Only finite extremes survive JSON on the other side.
+    all.retain(|_, summary| summary.min.is_finite() && summary.max.is_finite());
+    all
+}
+
+async fn of_isinglass(client: &Client, until_ms: i64) -> BTreeMap<String, Summary> {
+    let query = format!(
+        "select r.metric, count(x.value) as samples, sum(nanvl(x.value, 0.0)) as sum, \
+         min(case when isnan(x.value) then null else x.value end) as min, \
+         max(case when isnan(x.value) then null else x.value end) as max \
+         from samples x join (select distinct metric_id, series_id, metric from series) r \
+         on x.metric_id = r.metric_id and x.series_id = r.series_id \
+         where x.time <= to_timestamp_millis({until_ms}) group by r.metric"
+    );
+    let number = |value: &Value| value.as_f64().unwrap_or(f64::NAN);
+    let rows = client.sql(&query).await.into_iter().map(|row| {
+        let samples = row["samples"].as_u64().unwrap();
+        let (sum, min, max) = (number(&row["sum"]), number(&row["min"]), number(&row["max"]));
+        (row["metric"].as_str().unwrap().to_owned(), Summary { samples, sum, min, max })
+    });
+    rows.collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prometheus_that_scrapes_itself_agrees() {
+    let server = Server::start();
+    let client = server.client();
+    let prometheus = Prometheus::start(server.scratch(), client.http_address());
+    let started = tokio::time::Instant::now();
+    eventually("the first samples", Duration::from_secs(60), || async {
+        let answer = client.ask("select count(*) as n from samples").await;
+        (answer.status == 200 && answer.json()[0]["n"].as_u64() > Some(0)).then_some(())
+    })
+    .await;
+    tokio::time::sleep_until(started + SCRAPED_FOR).await;
+
+    // Compare up to a moment that both have passed.
+    let until_ms = now_millis();
+    eventually("samples after that moment", Duration::from_secs(30), || async {
+        let later = format!("samples where time > to_timestamp_millis({})", until_ms + 1_000);
+        (client.count(&later).await > 0).then_some(())
+    })
+    .await;
+    let (theirs, ours) = (of_prometheus(&prometheus, until_ms).await, of_isinglass(&client, until_ms).await);
+    assert!(theirs.len() > 100, "only {} metrics", theirs.len());
+    let wrong: Vec<_> = theirs
+        .iter()
+        .filter(|(name, summary)| !ours.get(*name).is_some_and(|other| summary.agrees(other)))
+        .map(|(name, summary)| format!("{name}: {summary:?}, here {:?}", ours.get(name)))
+        .collect();
+    assert!(wrong.is_empty(), "{} of {} metrics differ:\n{}", wrong.len(), theirs.len(), wrong.join("\n"));
+
+    // And the same after the flush, from files.
+    client.flush().await;
+    let flushed = of_isinglass(&client, until_ms).await;
+    assert!(ours.iter().all(|(name, summary)| flushed[name].agrees(summary)));
+    let described =
+        "series where metric = 'prometheus_http_requests_total' and type = 'counter' and help <> ''";
+    assert!(client.count(described).await > 0, "metadata arrives");
+    assert_eq!(client.metric("isinglass_rejected_items_total", &["signal=\"metrics\""]).await, 0.0);
+}
