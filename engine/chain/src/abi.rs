@@ -99,6 +99,7 @@ pub(crate) struct BatchIn<'a> {
 #[derive(ComponentType, Lift, Clone, Copy, Debug)]
 #[component(enum)]
 #[repr(u8)]
+#[allow(dead_code, reason = "made by lifting only")]
 pub(crate) enum EncodingName {
     #[component(name = "values")]
     Values,
@@ -195,6 +196,7 @@ pub(crate) struct PlanOut {
 #[derive(ComponentType, Lift, Clone, Copy, Debug, PartialEq, Eq)]
 #[component(enum)]
 #[repr(u8)]
+#[allow(dead_code, reason = "made by lifting only")]
 pub(crate) enum MetricKindOut {
     #[component(name = "counter")]
     Counter,
@@ -265,6 +267,7 @@ pub(crate) struct DeltasOut {
 #[derive(ComponentType, Lift, Clone, Copy, Debug)]
 #[component(enum)]
 #[repr(u8)]
+#[allow(dead_code, reason = "made by lifting only")]
 pub(crate) enum LevelOut {
     #[component(name = "trace")]
     Trace,

@@ -52,13 +52,11 @@ impl Bucket {
         }
         let full_at = self.full_at.max(now).saturating_add(needs);
         let ahead = full_at - now;
-        match ahead.checked_sub(size.saturating_add(SLACK_TICKS)) {
-            None | Some(0) => Ok(full_at),
-            Some(too_much) => {
-                let nanos = too_much.div_ceil(TICKS_PER_NANO);
-                Err(Short::For(Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))))
-            }
+        if ahead <= size.saturating_add(SLACK_TICKS) {
+            return Ok(full_at);
         }
+        let nanos = (ahead - size).div_ceil(TICKS_PER_NANO);
+        Err(Short::For(Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))))
     }
 
     /// Takes `cost` tokens if they are there.

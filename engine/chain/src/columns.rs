@@ -327,4 +327,4 @@ impl<'a> Offered<'a> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
