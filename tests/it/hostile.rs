@@ -74,7 +74,7 @@ fn binding(world: &str, behaviours: &[&str], more: &str) -> String {
     for (name, world) in [("validate", "validator"), ("rate-limit", "limiter"), ("span-metrics", "deriver")] {
         writeln!(
             text,
-            "[[chain.bindings]]\nname = \"{name}\"\nsource = \"builtin:{name}\"\nworld = \"{world}\""
+            "[[plugins.bindings]]\nname = \"{name}\"\nsource = \"builtin:{name}\"\nworld = \"{world}\""
         )
         .unwrap();
         if world == "deriver" {
@@ -84,11 +84,11 @@ fn binding(world: &str, behaviours: &[&str], more: &str) -> String {
     let file = file.display();
     writeln!(
         text,
-        "[[chain.bindings]]\nname = \"hostile\"\nsource = \"file:{file}\"\nworld = \"{world}\"\n{more}"
+        "[[plugins.bindings]]\nname = \"hostile\"\nsource = \"file:{file}\"\nworld = \"{world}\"\n{more}"
     )
     .unwrap();
     for does in behaviours {
-        writeln!(text, "[chain.tenants.\"{does}\".hostile]\ndoes = \"{does}\"").unwrap();
+        writeln!(text, "[plugins.tenants.\"{does}\".hostile]\ndoes = \"{does}\"").unwrap();
     }
     text
 }

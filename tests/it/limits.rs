@@ -119,7 +119,7 @@ fn right_or_wrong() -> (Vec<i64>, Vec<i64>) {
 
 #[tokio::test]
 async fn metrics() {
-    let server = Server::start_with("[chain.config.validate]\npast_grace_ms = 3600000\n");
+    let server = Server::start_with("[plugins.config.validate]\npast_grace_ms = 3600000\n");
     use Way::RemoteWrite as way;
     let cases = vec![
         case("missing_metric_name", way, right_or_wrong(), |named| {

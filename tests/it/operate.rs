@@ -93,7 +93,7 @@ fn unknown_keys_are_refused_with_a_suggestion() {
     assert!(errors.contains("head_byte") && errors.contains("head_bytes"), "{errors}");
     let errors = refused("[sotre]\n", &[]);
     assert!(errors.contains("sotre") && errors.contains("store"), "{errors}");
-    let errors = refused("[chain.config.validat]\n", &[]);
+    let errors = refused("[plugins.config.validat]\n", &[]);
     assert!(errors.contains("validat"), "{errors}");
     let errors = refused("[store\n", &[]);
     assert!(errors.contains("isinglass.toml"), "{errors}");

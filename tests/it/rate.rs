@@ -11,7 +11,7 @@ use tonic::Code;
 
 use crate::harness::{Server, grpc, now_millis, now_nanos};
 
-const TEN_A_SECOND: &str = "[chain.config.rate-limit]\nitems_per_second = 10\nitems_burst = 20\n";
+const TEN_A_SECOND: &str = "[plugins.config.rate-limit]\nitems_per_second = 10\nitems_burst = 20\n";
 
 fn samples(count: i64) -> Vec<u8> {
     let now = now_millis();
@@ -69,7 +69,7 @@ async fn over_grpc_with_retry_info() {
 #[tokio::test]
 async fn bytes_are_counted_before_decoding() {
     let server =
-        Server::start_with("[chain.config.rate-limit]\nbytes_per_second = 1000\nbytes_burst = 4000\n");
+        Server::start_with("[plugins.config.rate-limit]\nbytes_per_second = 1000\nbytes_burst = 4000\n");
     let client = server.client();
     let record = |size: usize| otlp::logs(&[], &[LogRecord::new(now_nanos(), &"x".repeat(size))]);
     client.otlp("logs", record(3_500)).await.ok();
