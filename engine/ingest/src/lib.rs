@@ -1,1 +1,38 @@
-//! The one write path
+//! The one write path.
+//!
+//! ```text
+//! Request ─▶ admit ─▶ seen before? ─▶ decode ─▶ judge series ─▶ validate ─▶ limit ─▶ derive ─▶ append ─▶ Outcome
+//!            bytes    batch key                 new label sets  rows        rows     spans     WAL, head
+//! ```
+//!
+//! Every request of every protocol takes this way, and so do derived samples,
+//! which enter at "judge series". For each request and tenant
+//! `received = stored + rejected` holds, and the sender is told.
+//!
+//! | file | is |
+//! |---|---|
+//! | `push.rs` | the way of one request, top to bottom |
+//! | `judge.rs` | a label set is judged once |
+//! | `filter.rs` | takes refused rows out of batches |
+//! | `refused.rs` | refused items as rows of the table `rejected` |
+//! | `derived/` | the counters behind derived metrics, the tick, their recovery |
+//! | `stats.rs` | what `/metrics` shows |
+
+mod config;
+mod derived;
+mod error;
+mod filter;
+mod judge;
+mod push;
+mod refused;
+mod request;
+mod stats;
+
+pub use config::IngestConfig;
+pub use error::IngestError;
+pub use push::Ingest;
+pub use request::{Fault, Outcome, Request};
+pub use stats::{IngestStats, OTHER_TENANTS, SignalStats, TenantStats};
+
+#[cfg(test)]
+mod tests;

@@ -55,9 +55,18 @@ impl SampleBatch {
 
     /// Keeps the rows for which `keep` is true, in order.
     pub fn retain(&mut self, mut keep: impl FnMut(usize) -> bool) {
+        self.retain_with(|row, _| keep(row));
+    }
+
+    /// Keeps the rows of the series for which `keep` is true, in order.
+    pub fn retain_series(&mut self, mut keep: impl FnMut(SeriesRef) -> bool) {
+        self.retain_with(|_, series| keep(series));
+    }
+
+    fn retain_with(&mut self, mut keep: impl FnMut(usize, SeriesRef) -> bool) {
         let mut to = 0;
         for row in 0..self.len() {
-            if keep(row) {
+            if keep(row, self.series[row]) {
                 self.series[to] = self.series[row];
                 self.time_ms[to] = self.time_ms[row];
                 self.value[to] = self.value[row];

@@ -1,0 +1,162 @@
+//! The counters of all tenants, fed by the store in the order of the WAL.
+
+use std::any::Any;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int64Type;
+use hashbrown::HashMap;
+use isinglass_chain::Chain;
+use isinglass_model::batch::SpanBatch;
+use isinglass_model::deltas::{Deltas, DerivedMetric};
+use isinglass_model::{Clock, Tenant};
+use isinglass_store::{Observer, Seq, Tick as TickMark};
+use parking_lot::Mutex;
+
+use super::counters::{Counters, Exemplar, Now};
+use super::ledger::{Ledger, min_option};
+
+/// What travels with a batch through the WAL's queue to its counters.
+pub(crate) struct Note {
+    pub(crate) deltas: Vec<Deltas>,
+    /// The spans that exemplars point to.
+    pub(crate) spans: Option<RecordBatch>,
+}
+
+/// One tenant's counters.
+#[derive(Debug, Default)]
+pub(crate) struct TenantBoard {
+    pub(crate) ledger: Ledger,
+    /// One per deriver, in the order of [`Board::metrics`].
+    pub(crate) counters: Vec<Counters>,
+    /// Time of the last tick, so that the next one is later.
+    pub(crate) last_tick_ms: i64,
+}
+
+/// Batches read back at start, until the tick that covers them is met.
+type Replay = HashMap<Tenant, VecDeque<(Seq, Vec<Deltas>)>, ahash::RandomState>;
+
+/// All tenants.
+pub(crate) struct Board {
+    chain: Arc<Chain>,
+    clock: Arc<dyn Clock>,
+    series_max: usize,
+    stale_after: Duration,
+    tenants: Mutex<HashMap<Tenant, Arc<Mutex<TenantBoard>>, ahash::RandomState>>,
+    replay: Mutex<Replay>,
+}
+
+impl Board {
+    pub(crate) fn new(
+        chain: Arc<Chain>,
+        clock: Arc<dyn Clock>,
+        series_max: usize,
+        stale_after: Duration,
+    ) -> Self {
+        Self { chain, clock, series_max, stale_after, tenants: Mutex::default(), replay: Mutex::default() }
+    }
+
+    /// Tenants that ever had a derived series, with their boards.
+    pub(crate) fn tenants(&self) -> Vec<(Tenant, Arc<Mutex<TenantBoard>>)> {
+        self.tenants.lock().iter().map(|(tenant, board)| (tenant.clone(), Arc::clone(board))).collect()
+    }
+
+    /// What the derivers write, in the order of [`TenantBoard::counters`].
+    pub(crate) fn metrics(&self) -> impl Iterator<Item = &[DerivedMetric]> {
+        self.chain.derivers().iter().map(|deriver| deriver.metrics.as_slice())
+    }
+
+    /// Series that got nothing since then are stale.
+    pub(crate) fn stale_before(&self) -> Duration {
+        self.clock.monotonic().saturating_sub(self.stale_after)
+    }
+
+    /// Counts what was read back and no tick covers. Called once, after the
+    /// store is open.
+    pub(crate) fn finish_replay(&self) {
+        let replay = std::mem::take(&mut *self.replay.lock());
+        for (tenant, batches) in replay {
+            for (seq, deltas) in batches {
+                self.count(&tenant, seq, &Note { deltas, spans: None });
+            }
+        }
+    }
+
+    fn board(&self, tenant: &Tenant) -> Arc<Mutex<TenantBoard>> {
+        let mut tenants = self.tenants.lock();
+        let board = tenants.entry(tenant.clone()).or_insert_with(|| {
+            let counters = self.chain.derivers().iter().map(|_| Counters::default()).collect();
+            Arc::new(Mutex::new(TenantBoard { counters, ..TenantBoard::default() }))
+        });
+        Arc::clone(board)
+    }
+
+    fn count(&self, tenant: &Tenant, seq: Seq, note: &Note) {
+        let now = Now { unix_ms: self.clock.now_unix_millis(), monotonic: self.clock.monotonic() };
+        let board = self.board(tenant);
+        let mut board = board.lock();
+        board.ledger.count(seq);
+        for deltas in &note.deltas {
+            let derivers = self.chain.derivers();
+            let Some(at) = derivers.iter().position(|deriver| deriver.binding == deltas.binding) else {
+                continue;
+            };
+            let exemplar_of = |row, value| note.spans.as_ref().and_then(|spans| exemplar(spans, row, value));
+            board.counters[at].add(&derivers[at].metrics, deltas, &exemplar_of, self.series_max, now);
+        }
+    }
+}
+
+impl Observer for Board {
+    fn applied(&self, tenant: &Tenant, seq: Seq, note: Option<Box<dyn Any + Send>>) {
+        if let Some(note) = note.and_then(|note| note.downcast::<Note>().ok()) {
+            self.count(tenant, seq, &note);
+        }
+    }
+
+    fn replayed(
+        &self,
+        tenant: &Tenant,
+        seq: Seq,
+        spans: Option<&RecordBatch>,
+        _logs: Option<&RecordBatch>,
+        tick: Option<TickMark>,
+    ) {
+        if let Some(tick) = tick
+            && let Some(batches) = self.replay.lock().get_mut(tenant)
+        {
+            batches.retain(|(seq, _)| *seq > tick.covers);
+        }
+        let Some(spans) = spans.filter(|spans| spans.num_rows() > 0) else { return };
+        let batch = SpanBatch { table: spans.clone(), attributes: None };
+        let deltas = self.chain.derive(tenant, &batch, self.clock.now_unix_nanos());
+        if !deltas.is_empty() {
+            self.replay.lock().entry(tenant.clone()).or_default().push_back((seq, deltas));
+        }
+    }
+
+    fn holds(&self) -> Option<Seq> {
+        let replay =
+            self.replay.lock().values().filter_map(|batches| batches.front()).map(|(seq, _)| *seq).min();
+        let boards = self.tenants();
+        boards.iter().fold(replay, |lowest, (_, board)| min_option(lowest, board.lock().ledger.holds()))
+    }
+}
+
+/// The exemplar that a row of a span batch is: at the span's start, with its ids.
+fn exemplar(spans: &RecordBatch, row: u32, value: f64) -> Option<Exemplar> {
+    let row = row as usize;
+    let time = spans.column_by_name("time")?.as_primitive_opt::<Int64Type>()?;
+    let trace_id = spans.column_by_name("trace_id")?.as_fixed_size_binary_opt()?;
+    let span_id = spans.column_by_name("span_id")?.as_fixed_size_binary_opt()?;
+    (row < time.len()).then_some(())?;
+    Some(Exemplar {
+        value,
+        time_ms: time.value(row).div_euclid(1_000_000),
+        trace_id: trace_id.value(row).try_into().ok()?,
+        span_id: span_id.value(row).try_into().ok()?,
+    })
+}

@@ -1,0 +1,420 @@
+//! The way of one request, top to bottom.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use isinglass_chain::Chain;
+use isinglass_decode::{Context, Protocol, decode, decompress};
+use isinglass_model::batch::Decoded;
+use isinglass_model::columns::Columns;
+use isinglass_model::kind::Signal;
+use isinglass_model::limits::HardCaps;
+use isinglass_model::reason::code;
+use isinglass_model::verdict::{Decision, Verdicts};
+use isinglass_model::{Clock, Counts, Tenant};
+use isinglass_store::{Append, BatchKey, Begin, Resolver, Store, StoreConfig, Tick as TickMark};
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+use xxhash_rust::xxh3::Xxh3;
+
+use crate::config::IngestConfig;
+use crate::derived::{Board, Note, write_tick};
+use crate::error::IngestError;
+use crate::filter::{drop_histograms, drop_rows, drop_samples, drop_series};
+use crate::judge::judge;
+use crate::refused::Allowance;
+use crate::request::{Fault, Outcome, Request, signal_of};
+use crate::stats::{IngestStats, Recorder};
+
+/// The write path. Cheap to clone.
+#[derive(Clone)]
+pub struct Ingest(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    chain: Arc<Chain>,
+    board: Arc<Board>,
+    config: IngestConfig,
+    clock: Arc<dyn Clock>,
+    slots: Arc<Semaphore>,
+    allowance: Allowance,
+    recorder: Recorder,
+    stopping: AtomicBool,
+    ticker: parking_lot::Mutex<Option<JoinHandle<()>>>,
+    /// One tick at a time: a flush must not read counters that a tick under way covers.
+    ticking: tokio::sync::Mutex<()>,
+}
+
+impl Ingest {
+    /// Opens the store, counts what a crash left uncounted and starts the tick.
+    /// Needs a tokio runtime.
+    pub async fn start(
+        store: StoreConfig,
+        chain: Arc<Chain>,
+        config: IngestConfig,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, IngestError> {
+        let stale_after = Duration::from_millis(config.derived_stale_after_ms);
+        let board = Arc::new(Board::new(
+            Arc::clone(&chain),
+            Arc::clone(&clock),
+            config.derived_series_max,
+            stale_after,
+        ));
+        let store = Store::open(store, Arc::clone(&clock), Arc::<Board>::clone(&board)).await?;
+        board.finish_replay();
+        let slots = match config.compute_slots {
+            0 => 2 * std::thread::available_parallelism().map_or(2, usize::from),
+            slots => slots,
+        };
+        let ingest = Self(Arc::new(Inner {
+            store,
+            chain,
+            board,
+            allowance: Allowance::new(config.rejected_rows_per_minute),
+            slots: Arc::new(Semaphore::new(slots)),
+            config,
+            clock,
+            recorder: Recorder::default(),
+            stopping: AtomicBool::new(false),
+            ticker: parking_lot::Mutex::new(None),
+            ticking: tokio::sync::Mutex::new(()),
+        }));
+        *ingest.0.ticker.lock() = Some(tokio::spawn(tick_forever(ingest.clone())));
+        Ok(ingest)
+    }
+
+    /// Takes a request. `Ok` means that what `counts.stored` says is durable and
+    /// visible; an error means that nothing of the request is stored.
+    pub async fn push(&self, request: Request) -> Result<Outcome, IngestError> {
+        let signal = signal_of(request.protocol);
+        let (tenant, wire_bytes) = (request.tenant.clone(), request.body.len() as u64);
+        let result = self.push_inner(request, signal).await;
+        self.0.recorder.signal(&tenant, signal, |stats| match &result {
+            Ok(outcome) => {
+                stats.requests += 1;
+                stats.wire_bytes += wire_bytes;
+                stats.duplicates += u64::from(outcome.duplicate);
+                if !outcome.duplicate {
+                    stats.counts.add(&outcome.counts);
+                }
+            }
+            Err(error) => *stats.refused_requests.entry(error.kind().as_str().into()).or_default() += 1,
+        });
+        result
+    }
+
+    async fn push_inner(&self, request: Request, signal: Signal) -> Result<Outcome, IngestError> {
+        if self.0.stopping.load(Ordering::Acquire) {
+            return Err(IngestError::Stopping);
+        }
+        let ticket = match self.0.store.begin(&request.tenant, batch_key(&request)).await {
+            Begin::Duplicate(counts) => return Ok(self.outcome(counts, Vec::new(), true)),
+            Begin::First(ticket) => ticket,
+        };
+        allow(self.0.chain.admit(&request.tenant, signal, request.body.len() as u64))?;
+        let resolver = self.0.store.resolver(&request.tenant).await?;
+        let this = self.clone();
+        let mut prepared = self.compute(move || this.prepare(&request, signal, resolver)).await?;
+        if prepared.worth_a_record() {
+            prepared.append.ticket = Some(ticket);
+            self.0.store.append(prepared.append).await?;
+        }
+        Ok(self.outcome(prepared.counts, prepared.faults, false))
+    }
+
+    /// Runs `work` off the async threads, within the bound on compute slots.
+    async fn compute<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, IngestError> + Send + 'static,
+    ) -> Result<T, IngestError> {
+        let waited_ms = self.0.config.compute_wait_ms;
+        let slot = Arc::clone(&self.0.slots).acquire_owned();
+        let slot = tokio::time::timeout(Duration::from_millis(waited_ms), slot)
+            .await
+            .map_err(|_| IngestError::Busy { waited_ms })?
+            .map_err(|_| IngestError::Stopping)?;
+        let task = tokio::task::spawn_blocking(move || {
+            let result = work();
+            drop(slot);
+            result
+        });
+        task.await.map_err(|error| IngestError::Internal(format!("a request's work ended early: {error}")))?
+    }
+
+    /// Everything between the bytes and the WAL. Blocking.
+    fn prepare(
+        &self,
+        request: &Request,
+        signal: Signal,
+        mut resolver: Resolver,
+    ) -> Result<Prepared, IngestError> {
+        let inner = &*self.0;
+        let (tenant, now) = (&request.tenant, inner.clock.now_unix_nanos());
+        let body = decompress(request.compression, request.body.clone(), HardCaps::DEFAULT.body_bytes_max)?;
+        let mut context = Context { now_unix_nanos: now, resolver: &mut resolver };
+        let mut decoded = decode(request.protocol, request.format, &body, &mut context)?;
+        drop(body);
+        self.keep_metrics(tenant, &mut decoded, &mut resolver, now);
+        drop(resolver);
+        self.keep_rows(tenant, &mut decoded, now)?;
+        if let Err(error) = allow(inner.chain.limit(tenant, &kept_batches(&decoded), now)) {
+            // Refused whole: all its items count as refused for this one reason.
+            let items = decoded.received;
+            inner.recorder.signal(tenant, signal, |stats| {
+                stats.counts.received += items;
+                *stats.counts.rejected.entry(code::RATE_LIMITED.into()).or_default() += items;
+            });
+            return Err(error);
+        }
+        self.finish(tenant, decoded, now)
+    }
+
+    /// Label sets, then sample and histogram times.
+    fn keep_metrics(&self, tenant: &Tenant, decoded: &mut Decoded, resolver: &mut Resolver, now: i64) {
+        let chain = &self.0.chain;
+        let refused = judge(chain, tenant, resolver, std::mem::take(&mut decoded.unjudged), now);
+        let text = |series| resolver.labels_of(series).map_or_else(String::new, |labels| labels.to_string());
+        let Decoded { samples, histograms, exemplars, rejections, .. } = decoded;
+        drop_series(&refused, samples, histograms, exemplars, &text, rejections);
+        if !samples.is_empty() {
+            drop_samples(&chain.validate(tenant, samples, now), samples, &text, rejections);
+        }
+        if !histograms.is_empty() {
+            drop_histograms(&chain.validate(tenant, histograms, now), histograms, &text, rejections);
+        }
+    }
+
+    /// Log records and spans.
+    fn keep_rows(&self, tenant: &Tenant, decoded: &mut Decoded, now: i64) -> Result<(), IngestError> {
+        let validate = |batch: &dyn Columns| -> Verdicts { self.0.chain.validate(tenant, batch, now) };
+        let internal = |error: arrow_schema::ArrowError| IngestError::Internal(error.to_string());
+        if let Some(mut logs) = decoded.logs.take() {
+            let verdicts = validate(&logs);
+            logs.table =
+                drop_rows(&verdicts, Signal::Logs, logs.table, &mut decoded.rejections).map_err(internal)?;
+            logs.attributes = logs.attributes.filter(|_| verdicts.keeps_all());
+            decoded.logs = Some(logs);
+        }
+        if let Some(mut spans) = decoded.spans.take() {
+            let verdicts = validate(&spans);
+            spans.table = drop_rows(&verdicts, Signal::Traces, spans.table, &mut decoded.rejections)
+                .map_err(internal)?;
+            spans.attributes = spans.attributes.filter(|_| verdicts.keeps_all());
+            decoded.spans = Some(spans);
+        }
+        Ok(())
+    }
+
+    /// Derives, and puts the record together.
+    fn finish(&self, tenant: &Tenant, decoded: Decoded, now: i64) -> Result<Prepared, IngestError> {
+        let inner = &*self.0;
+        let counts = Counts {
+            received: decoded.received,
+            stored: decoded.kept(),
+            rejected: decoded.rejections.by_reason().clone(),
+        };
+        debug_assert!(counts.balanced(), "{counts:?}");
+        let mut append = Append::new(tenant.clone());
+        append.counts = counts.clone();
+        append.rejected = inner
+            .allowance
+            .rows(tenant, &decoded.rejections, &*inner.clock)
+            .map_err(|error| IngestError::Internal(error.to_string()))?;
+        if let Some(spans) = decoded.spans.filter(|spans| spans.table.num_rows() > 0) {
+            let deltas = inner.chain.derive(tenant, &spans, now);
+            if !deltas.is_empty() {
+                append.note = Some(Box::new(Note { deltas, spans: Some(spans.table.clone()) }));
+            }
+            append.spans = Some(spans.table);
+        }
+        append.logs = decoded.logs.map(|logs| logs.table).filter(|table| table.num_rows() > 0);
+        append.samples = decoded.samples;
+        append.histograms = decoded.histograms;
+        append.exemplars = decoded.exemplars;
+        let faults = faults(&decoded.rejections);
+        Ok(Prepared { append, counts, faults })
+    }
+
+    fn outcome(&self, counts: Counts, faults: Vec<Fault>, duplicate: bool) -> Outcome {
+        Outcome { counts, faults, duplicate, durability: self.0.store.config().durability }
+    }
+
+    /// Writes the derived metrics of all tenants now.
+    ///
+    /// An error names the first tenant whose tick was not stored; the others are
+    /// written, and what failed is in the next tick.
+    pub async fn tick(&self) -> Result<(), IngestError> {
+        let _one_at_a_time = self.0.ticking.lock().await;
+        let mut first_error = Ok(());
+        for (tenant, board) in self.0.board.tenants() {
+            match self.tick_tenant(&tenant, &board).await {
+                Ok(()) => board.lock().ledger.commit_tick(),
+                Err(error) => {
+                    board.lock().ledger.abort_tick();
+                    self.0.recorder.tenant(&tenant, |stats| stats.failed_ticks += 1);
+                    tracing::warn!(%tenant, %error, "derived metrics were not written; the next tick covers them");
+                    first_error = first_error.and(Err(error));
+                }
+            }
+        }
+        first_error
+    }
+
+    async fn tick_tenant(&self, tenant: &Tenant, board: &SharedBoard) -> Result<(), IngestError> {
+        let resolver = self.0.store.resolver(tenant).await?;
+        let (this, of_tenant, board) = (self.clone(), tenant.clone(), Arc::clone(board));
+        match self.compute(move || Ok(this.read_tick(&of_tenant, &board, resolver))).await? {
+            Some(append) => self.append_tick(tenant, append).await,
+            None => Ok(()),
+        }
+    }
+
+    fn read_tick(&self, tenant: &Tenant, board: &SharedBoard, mut resolver: Resolver) -> Option<Append> {
+        let inner = &*self.0;
+        let now = inner.clock.now_unix_nanos();
+        let tick = write_tick(&inner.board, tenant, &mut board.lock(), &inner.chain, &mut resolver, now);
+        tick.map(|tick| {
+            let mut append = Append::new(tenant.clone());
+            append.tick = Some(TickMark { covers: tick.covers });
+            append.samples = tick.samples;
+            append.exemplars = tick.exemplars;
+            append
+        })
+    }
+
+    async fn append_tick(&self, tenant: &Tenant, append: Append) -> Result<(), IngestError> {
+        let samples = append.samples.len() as u64;
+        self.0.store.append(append).await?;
+        self.0.recorder.tenant(tenant, |stats| stats.derived_samples += samples);
+        Ok(())
+    }
+
+    /// Answers when everything received, derived metrics included, is in
+    /// committed tables.
+    pub async fn flush(&self) -> Result<(), IngestError> {
+        self.tick().await?;
+        Ok(self.0.store.flush().await?)
+    }
+
+    /// Takes no more, writes the derived metrics, flushes and closes the store.
+    pub async fn close(&self) -> Result<(), IngestError> {
+        self.0.stopping.store(true, Ordering::Release);
+        let ticker = self.0.ticker.lock().take();
+        if let Some(ticker) = ticker {
+            ticker.abort();
+        }
+        let ticked = self.tick().await;
+        self.0.store.clone().close().await?;
+        ticked
+    }
+
+    /// The store behind it.
+    pub fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    /// The plugin chain.
+    pub fn chain(&self) -> &Chain {
+        &self.0.chain
+    }
+
+    /// Counts since start.
+    pub fn stats(&self) -> IngestStats {
+        self.0.recorder.snapshot()
+    }
+}
+
+type SharedBoard = Arc<parking_lot::Mutex<crate::derived::TenantBoard>>;
+
+/// A request on its way into the WAL.
+struct Prepared {
+    append: Append,
+    counts: Counts,
+    faults: Vec<Fault>,
+}
+
+impl Prepared {
+    /// A request without a row to store or to set aside needs no record.
+    fn worth_a_record(&self) -> bool {
+        self.counts.stored > 0 || self.append.rejected.is_some()
+    }
+}
+
+async fn tick_forever(ingest: Ingest) {
+    let mut interval = tokio::time::interval(Duration::from_millis(ingest.0.config.tick_interval_ms.max(1)));
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    interval.tick().await;
+    loop {
+        interval.tick().await;
+        // What failed is logged, counted and part of the next tick.
+        let _ = ingest.tick().await;
+    }
+}
+
+fn allow(decision: Decision) -> Result<(), IngestError> {
+    match decision {
+        Decision::Allow => Ok(()),
+        Decision::Deny { retry_after, message } => Err(IngestError::RateLimited { message, retry_after }),
+        Decision::TooLarge { message } => Err(IngestError::OverBurst { message }),
+        Decision::Unavailable { message } => Err(IngestError::LimiterFailed { message }),
+    }
+}
+
+fn kept_batches(decoded: &Decoded) -> Vec<&dyn Columns> {
+    let mut batches: Vec<&dyn Columns> = Vec::new();
+    if !decoded.samples.is_empty() {
+        batches.push(&decoded.samples);
+    }
+    if !decoded.histograms.is_empty() {
+        batches.push(&decoded.histograms);
+    }
+    if let Some(logs) = &decoded.logs {
+        batches.push(logs);
+    }
+    if let Some(spans) = &decoded.spans {
+        batches.push(spans);
+    }
+    batches
+}
+
+fn faults(rejections: &isinglass_model::counts::Rejections) -> Vec<Fault> {
+    let first = |reason: &str| rejections.items().iter().find(|item| item.reason == reason);
+    rejections
+        .by_reason()
+        .iter()
+        .take(Outcome::FAULTS_MAX)
+        .map(|(reason, items)| Fault {
+            reason: reason.clone(),
+            message: first(reason).map(|item| item.message.clone()).unwrap_or_default(),
+            items: *items,
+        })
+        .collect()
+}
+
+/// The sender's key, else a hash of what it sent.
+fn batch_key(request: &Request) -> BatchKey {
+    let mut hash = Xxh3::new();
+    match &request.batch_key {
+        Some(key) => {
+            hash.update(b"key");
+            hash.update(key.as_bytes());
+        }
+        None => {
+            hash.update(&[protocol_tag(request.protocol), request.format as u8, request.compression as u8]);
+            hash.update(&request.body);
+        }
+    }
+    BatchKey(hash.digest128())
+}
+
+fn protocol_tag(protocol: Protocol) -> u8 {
+    match protocol {
+        Protocol::OtlpTraces => 1,
+        Protocol::OtlpLogs => 2,
+        Protocol::OtlpMetrics => 3,
+        Protocol::RemoteWrite1 => 4,
+        Protocol::LokiPush => 5,
+    }
+}
