@@ -1,5 +1,70 @@
 //! The `isinglass` binary: arguments, configuration, wiring, shutdown.
+//!
+//! | file | is |
+//! |---|---|
+//! | `args.rs` | commands and flags |
+//! | `config.rs` | defaults, file, environment and flags in one configuration |
+//! | `log.rs` | structured logs on standard error |
+//! | `run.rs` | `serve` and `demo`: start, signals, graceful stop |
 
-fn main() -> anyhow::Result<()> {
-    Ok(())
+mod args;
+mod config;
+mod log;
+mod run;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Args, Command};
+use config::Config;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Threads for blocking work: files, and decoding with its plugins. More than
+/// these would only compete for the same cores and disk.
+const BLOCKING_THREADS_MAX: usize = 64;
+/// Planners recurse; the memory is reserved, not used.
+const STACK_BYTES: usize = 8 << 20;
+
+fn main() -> ExitCode {
+    match execute(Args::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn execute(args: Args) -> anyhow::Result<ExitCode> {
+    match args.command.unwrap_or(Command::Serve(args.serve)) {
+        Command::Sql(args) => runtime()?.block_on(isinglass_cli::sql::run(args)),
+        Command::Config(args) => {
+            let text = toml::to_string(&Config::load(&args)?)?;
+            std::io::stdout().write_all(text.as_bytes())?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Serve(args) => {
+            let config = Config::load(&args)?;
+            log::start(&config.log)?;
+            runtime()?.block_on(run::serve(config))
+        }
+        Command::Demo(args) => {
+            let config = Config::load(&args.serve)?;
+            log::start(&config.log)?;
+            runtime()?.block_on(run::demo(config, args.for_, args.rides_per_second))
+        }
+    }
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("isinglass")
+        .thread_stack_size(STACK_BYTES)
+        .max_blocking_threads(BLOCKING_THREADS_MAX)
+        .build()
 }

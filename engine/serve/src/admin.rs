@@ -3,7 +3,6 @@
 use axum::extract::State;
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Json, Response};
-use isinglass_store::Durability;
 use serde_json::json;
 
 use crate::VERSION;
@@ -50,21 +49,12 @@ pub(crate) async fn status(State(app): State<App>) -> Json<serde_json::Value> {
     let addresses = app.addresses;
     Json(json!({
         "version": VERSION,
-        "durability": durability(app.ingest.store().durability()),
+        "durability": app.ingest.store().config().durability.to_string(),
         "uptime_seconds": app.clock.monotonic().saturating_sub(app.started).as_secs(),
         "addresses": {
             "http": addresses.listen, "otlp_grpc": addresses.otlp_grpc, "otlp_http": addresses.otlp_http,
         },
     }))
-}
-
-/// As in the configuration.
-fn durability(durability: Durability) -> String {
-    match durability {
-        Durability::Sync => "sync".to_owned(),
-        Durability::Interval(every) => format!("interval:{}", every.as_millis()),
-        Durability::Os => "os".to_owned(),
-    }
 }
 
 /// `GET /`

@@ -85,7 +85,10 @@ impl Gate {
             .ok()
             .and_then(Result::ok)
             .ok_or_else(|| {
-                Problem::unavailable(format!("the server is busy: {} {} are being worked on", self.max, self.what))
+                Problem::unavailable(format!(
+                    "the server is busy: {} {} are being worked on",
+                    self.max, self.what
+                ))
             })
     }
 

@@ -59,9 +59,11 @@ impl BodyReader {
         let mut reading = Reading { body, buffer: Buffer::new(declared), hold: None, held: 0 };
         let deadline = Instant::now() + self.deadline;
         loop {
-            let next = timeout_at(deadline, reading.body.frame()).await.map_err(|_| self.too_slow(&reading))?;
+            let next =
+                timeout_at(deadline, reading.body.frame()).await.map_err(|_| self.too_slow(&reading))?;
             let Some(frame) = next else { break };
-            let frame = frame.map_err(|error| Problem::malformed(format!("the request body ended early: {error}")))?;
+            let frame = frame
+                .map_err(|error| Problem::malformed(format!("the request body ended early: {error}")))?;
             let Ok(data) = frame.into_data() else { continue };
             let length = reading.buffer.len() + data.len();
             if length > bytes_max {

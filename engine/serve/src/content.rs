@@ -94,7 +94,8 @@ pub(crate) fn otlp_compression(headers: &HeaderMap) -> Result<Compression, Probl
 pub(crate) fn remote_write(headers: &HeaderMap) -> Result<(Format, Compression), Problem> {
     const TAKES: &str = "application/x-protobuf (prometheus.WriteRequest, remote write 1.0)";
     if let Some(content_type) = ContentType::of(headers) {
-        let version_1 = content_type.parameter("proto").is_none_or(|proto| proto == "prometheus.WriteRequest");
+        let version_1 =
+            content_type.parameter("proto").is_none_or(|proto| proto == "prometheus.WriteRequest");
         if content_type.essence != "application/x-protobuf" {
             return Err(refuse("content type", Some(&content_type.essence), TAKES));
         }
@@ -154,12 +155,17 @@ mod tests {
 
     #[test]
     fn remote_write_takes_version_1_only() {
-        let check = |content_type, encoding, want| check(remote_write(&headers(content_type, encoding)), want);
+        let check =
+            |content_type, encoding, want| check(remote_write(&headers(content_type, encoding)), want);
         let good = Ok("(Protobuf, Snappy)");
         check("application/x-protobuf", "snappy", good);
         check("application/x-protobuf; proto=prometheus.WriteRequest", "snappy", good);
         check("", "", good);
-        check("application/x-protobuf;proto=io.prometheus.write.v2.Request", "snappy", Err("remote write 1.0"));
+        check(
+            "application/x-protobuf;proto=io.prometheus.write.v2.Request",
+            "snappy",
+            Err("remote write 1.0"),
+        );
         check("application/json", "snappy", Err("\"application/json\""));
         check("application/x-protobuf", "zstd", Err("send snappy"));
     }

@@ -18,8 +18,8 @@ use crate::rpc;
 /// A place in a query, both from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Place {
-    pub line: usize,
-    pub column: usize,
+    pub line: u32,
+    pub column: u32,
 }
 
 /// Why a request got no answer of its own.
@@ -28,12 +28,15 @@ pub(crate) struct Problem {
     pub kind: ErrorKind,
     pub message: Cow<'static, str>,
     pub retry_after: Option<Duration>,
+    /// Where in a query.
     pub place: Option<Place>,
+    /// What to try instead.
+    pub help: Option<String>,
 }
 
 impl Problem {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, message: message.into(), retry_after: kind.retry_after(), place: None }
+        Self { kind, message: message.into(), retry_after: kind.retry_after(), place: None, help: None }
     }
 
     pub(crate) fn malformed(message: impl Into<Cow<'static, str>>) -> Self {
@@ -80,6 +83,9 @@ impl Problem {
     /// that could not be finished.
     pub(crate) fn as_json(&self) -> serde_json::Value {
         let mut error = json!({ "kind": self.kind.as_str(), "message": self.message });
+        if let Some(help) = &self.help {
+            error["help"] = json!(help);
+        }
         if let Some(Place { line, column }) = self.place {
             error["position"] = json!({ "line": line, "column": column });
         }
@@ -131,7 +137,8 @@ impl From<IngestError> for Problem {
 impl From<QueryError> for Problem {
     fn from(error: QueryError) -> Self {
         let place = error.position().map(|at| Place { line: at.line, column: at.column });
-        Self { place, ..Self::new(error.kind(), error.to_string()) }
+        let help = error.help().map(str::to_owned);
+        Self { place, help, ..Self::new(error.kind(), error.message().to_owned()) }
     }
 }
 

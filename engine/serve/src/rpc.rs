@@ -150,17 +150,15 @@ mod tests {
                 { "@type": RETRY_INFO, "retryDelay": "1.250000000s" }
             ] })
         );
-        assert_eq!(
-            Status::of(&Problem::too_large("big")).as_json(),
-            json!({ "code": 8, "message": "big" })
-        );
+        assert_eq!(Status::of(&Problem::too_large("big")).as_json(), json!({ "code": 8, "message": "big" }));
         assert!(Status::of(&Problem::unavailable("later")).details[0].type_url.ends_with("RetryInfo"));
     }
 
     #[test]
     fn the_bytes_are_those_of_the_specification() {
-        let response =
-            ExportResponse { partial_success: Some(PartialSuccess { rejected: 3, error_message: "no".into() }) };
+        let response = ExportResponse {
+            partial_success: Some(PartialSuccess { rejected: 3, error_message: "no".into() }),
+        };
         assert_eq!(&response.encode_to_bytes()[..], b"\x0a\x06\x08\x03\x12\x02no");
         assert_eq!(ExportResponse::default().encode_to_bytes().len(), 0);
         assert_eq!(

@@ -17,7 +17,9 @@ const BATCH_KEY_BYTES_MAX: usize = 256;
 pub(crate) fn tenant(headers: &HeaderMap) -> Result<Tenant, Problem> {
     match single(headers, TENANT)? {
         None => Ok(Tenant::default()),
-        Some(name) => Tenant::new(&name).map_err(|error| Problem::malformed(format!("X-Scope-OrgID: {error}"))),
+        Some(name) => {
+            Tenant::new(&name).map_err(|error| Problem::malformed(format!("X-Scope-OrgID: {error}")))
+        }
     }
 }
 

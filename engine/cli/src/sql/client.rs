@@ -33,6 +33,7 @@ pub(super) struct Rows {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(super) struct Refusal {
     message: String,
+    help: Option<String>,
     position: Option<Place>,
 }
 
@@ -53,9 +54,10 @@ impl std::error::Error for Refusal {}
 impl Refusal {
     /// The message, and the place in the query if the server named one.
     pub(super) fn explain(&self, query: &str) -> String {
-        let Some(place) = self.position else { return format!("error: {}", self.message) };
+        let help = self.help.as_ref().map(|help| format!("\nhelp: {help}")).unwrap_or_default();
+        let Some(place) = self.position else { return format!("error: {}{help}", self.message) };
         let at = Position::at(query, place.line, place.column);
-        format!("error at {at}: {}\n\n{}", self.message, at.caret(query))
+        format!("error at {at}: {}\n\n{}{help}", self.message, at.caret(query))
     }
 }
 
@@ -150,7 +152,8 @@ mod tests {
             refusal.explain("select *\n  form logs"),
             "error at line 2, column 3: expected FROM\n\n  form logs\n  ^"
         );
-        let refusal = Refusal { message: "no such table".into(), position: None };
-        assert_eq!(refusal.explain("select 1"), "error: no such table");
+        let help = Some("there is `logs`".to_owned());
+        let refusal = Refusal { message: "no such table".into(), help, position: None };
+        assert_eq!(refusal.explain("select 1"), "error: no such table\nhelp: there is `logs`");
     }
 }

@@ -93,6 +93,13 @@ async fn answer(client: &Client, query: &str, args: &SqlArgs, out: &mut impl Wri
     Ok(out.flush()?)
 }
 
+/// The first rows of an answer as a box, for commands that show answers next to
+/// other things.
+pub(crate) async fn drawn(server: &Url, query: &str, rows_max: usize) -> anyhow::Result<String> {
+    let rows = Client::new(server.clone(), None)?.rows(query, rows_max).await?;
+    Ok(table::render(&rows, false, io::stdout().is_terminal())?)
+}
+
 fn query_text(args: &SqlArgs) -> anyhow::Result<String> {
     if let Some(file) = &args.file {
         return std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()));

@@ -101,12 +101,12 @@ mod tests {
     #[test]
     fn boxes() {
         let want = "\
-╭───────────┬──────╮
-│ service   ┆    n │
-╞═══════════╪══════╡
-│ a|b [31m  ┆    7 │
-│ NULL      ┆ 1000 │
-╰───────────┴──────╯
+╭──────────┬──────╮
+│ service  ┆    n │
+╞══════════╪══════╡
+│ a|b [31m ┆    7 │
+│ NULL     ┆ 1000 │
+╰──────────┴──────╯
 2 rows
 ";
         assert_eq!(render(&rows(), false, false).unwrap(), want);
@@ -115,10 +115,10 @@ mod tests {
     #[test]
     fn markdown() {
         let want = "\
-| service    |    n |
-|------------|------|
-| a\\|b [31m  |    7 |
-| NULL       | 1000 |
+| service   |    n |
+|-----------|------|
+| a\\|b [31m |    7 |
+| NULL      | 1000 |
 ";
         assert_eq!(render(&rows(), true, false).unwrap(), want);
     }

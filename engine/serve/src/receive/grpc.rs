@@ -51,7 +51,8 @@ pub(crate) async fn unknown(uri: axum::http::Uri) -> Response {
 
 async fn export(app: &App, protocol: Protocol, headers: &HeaderMap, body: Body) -> Response {
     if !is_grpc(headers) {
-        return Problem::unsupported("this port takes OTLP over gRPC; OTLP over HTTP has a port of its own").into_text();
+        return Problem::unsupported("this port takes OTLP over gRPC; OTLP over HTTP has a port of its own")
+            .into_text();
     }
     match receive(app, protocol, headers, body).await {
         Ok(outcome) => success(&outcome),
@@ -64,7 +65,8 @@ async fn export(app: &App, protocol: Protocol, headers: &HeaderMap, body: Body) 
 }
 
 fn is_grpc(headers: &HeaderMap) -> bool {
-    ContentType::of(headers).is_some_and(|c| c.essence == "application/grpc" || c.essence == "application/grpc+proto")
+    ContentType::of(headers)
+        .is_some_and(|c| c.essence == "application/grpc" || c.essence == "application/grpc+proto")
 }
 
 async fn receive(app: &App, protocol: Protocol, headers: &HeaderMap, body: Body) -> Result<Outcome, Problem> {
@@ -75,7 +77,9 @@ async fn receive(app: &App, protocol: Protocol, headers: &HeaderMap, body: Body)
     let compression = match (compressed, encoding) {
         (false, _) => Compression::None,
         (true, Some(compression)) => compression,
-        (true, None) => return Err(Problem::malformed("the message is compressed but grpc-encoding does not say how")),
+        (true, None) => {
+            return Err(Problem::malformed("the message is compressed but grpc-encoding does not say how"));
+        }
     };
     push(app, headers, Wire { protocol, format: Format::Protobuf, compression }, body, deadline).await
 }
@@ -97,7 +101,10 @@ fn encoding(headers: &HeaderMap) -> Result<Option<Compression>, Problem> {
 /// compressed.
 fn unframe(body: &mut Bytes) -> Result<bool, Problem> {
     let Some((prefix, rest)) = body.split_first_chunk::<PREFIX_BYTES>() else {
-        return Err(Problem::malformed(format!("the gRPC message ends inside its prefix, after {} bytes", body.len())));
+        return Err(Problem::malformed(format!(
+            "the gRPC message ends inside its prefix, after {} bytes",
+            body.len()
+        )));
     };
     let [flag, length @ ..] = *prefix;
     let length = u64::from(u32::from_be_bytes(length));
@@ -108,7 +115,9 @@ fn unframe(body: &mut Bytes) -> Result<bool, Problem> {
         )));
     }
     if flag > 1 {
-        return Err(Problem::malformed(format!("the compressed flag of a gRPC message is 0 or 1, got {flag}")));
+        return Err(Problem::malformed(format!(
+            "the compressed flag of a gRPC message is 0 or 1, got {flag}"
+        )));
     }
     drop(body.split_to(PREFIX_BYTES));
     Ok(flag == 1)
@@ -142,7 +151,8 @@ fn success(outcome: &Outcome) -> Response {
     framed.put(message);
     let mut trailers = HeaderMap::new();
     trailers.insert("grpc-status", HeaderValue::from_static("0"));
-    let frames = [Ok::<_, std::convert::Infallible>(Frame::data(framed.freeze())), Ok(Frame::trailers(trailers))];
+    let frames =
+        [Ok::<_, std::convert::Infallible>(Frame::data(framed.freeze())), Ok(Frame::trailers(trailers))];
     let mut response = Response::new(Body::new(StreamBody::new(stream::iter(frames))));
     answer::headers(outcome, response.headers_mut());
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));

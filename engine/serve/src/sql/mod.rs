@@ -16,6 +16,7 @@ use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
+use isinglass_query::SqlOptions;
 
 use crate::app::App;
 use crate::problem::Problem;
@@ -50,6 +51,6 @@ async fn answer(app: &App, headers: &HeaderMap, ask: Result<Ask, Problem>) -> Re
     let tenant = sender::tenant(headers)?;
     let ask = ask?;
     let turn = app.queries.enter().await?;
-    let result = app.query.sql(&tenant, &ask.query).await?;
+    let result = app.query.sql(&tenant, &ask.query, SqlOptions::default()).await?;
     stream::respond(result, ask.format, turn).await
 }

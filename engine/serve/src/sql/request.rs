@@ -25,7 +25,8 @@ struct JsonAsk {
 impl Ask {
     /// From `query=…&format=…`; other parameters are for somebody else.
     pub(super) fn from_parameters(parameters: &[u8], headers: &HeaderMap) -> Result<Self, Problem> {
-        let value = |name| form_urlencoded::parse(parameters).find(|(key, _)| key == name).map(|(_, value)| value);
+        let value =
+            |name| form_urlencoded::parse(parameters).find(|(key, _)| key == name).map(|(_, value)| value);
         let query = value("query").ok_or_else(|| Problem::malformed("the parameter `query` is missing"))?;
         Self::new(query.into_owned(), value("format").as_deref(), headers)
     }
@@ -51,7 +52,11 @@ impl Ask {
     /// A form, unless it is what `curl --data 'select 1'` calls one.
     fn from_form(body: &[u8], headers: &HeaderMap) -> Result<Self, Problem> {
         let form = form_urlencoded::parse(body).any(|(key, _)| key == "query");
-        if form { Self::from_parameters(body, headers) } else { Self::new(text(body)?.to_owned(), None, headers) }
+        if form {
+            Self::from_parameters(body, headers)
+        } else {
+            Self::new(text(body)?.to_owned(), None, headers)
+        }
     }
 
     fn new(query: String, format: Option<&str>, headers: &HeaderMap) -> Result<Self, Problem> {
@@ -63,8 +68,9 @@ impl Ask {
 }
 
 fn text(body: &[u8]) -> Result<&str, Problem> {
-    str::from_utf8(body)
-        .map_err(|error| Problem::malformed(format!("the query is not UTF-8 from byte {}", error.valid_up_to())))
+    str::from_utf8(body).map_err(|error| {
+        Problem::malformed(format!("the query is not UTF-8 from byte {}", error.valid_up_to()))
+    })
 }
 
 #[cfg(test)]

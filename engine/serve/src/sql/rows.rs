@@ -86,7 +86,10 @@ fn with_unique_names(schema: &Schema) -> SchemaRef {
     for field in schema.fields() {
         let mut name = field.name().clone();
         if !seen.insert(name.clone()) {
-            name = (2_u32..).map(|n| format!("{}_{n}", field.name())).find(|n| !taken.contains(n)).unwrap_or(name);
+            name = (2_u32..)
+                .map(|n| format!("{}_{n}", field.name()))
+                .find(|n| !taken.contains(n))
+                .unwrap_or(name);
             taken.insert(name.clone());
             seen.insert(name.clone());
         }
@@ -117,13 +120,17 @@ mod tests {
             ("day", Arc::new(TimestampMicrosecondArray::from(vec![1_500_000, 0, 1]).with_timezone("UTC"))),
             ("n", Arc::new(Int64Array::from(vec![Some(i64::MAX), None, Some(-1)]))),
             ("value", Arc::new(Float64Array::from(vec![0.1, f64::NAN, f64::NEG_INFINITY]))),
-            ("service", Arc::new(DictionaryArray::<Int32Type>::from_iter([Some("x"), None, Some("y \"z\"")]))),
+            (
+                "service",
+                Arc::new(DictionaryArray::<Int32Type>::from_iter([Some("x"), None, Some("y \"z\"")])),
+            ),
             ("tags", Arc::new(tags.finish())),
             ("n", Arc::new(StringArray::from(vec!["", "b", "c,d"]))),
         ];
         let fields: Vec<Field> =
             columns.iter().map(|(name, c)| Field::new(*name, c.data_type().clone(), true)).collect();
-        RecordBatch::try_new(Arc::new(Schema::new(fields)), columns.into_iter().map(|(_, c)| c).collect()).unwrap()
+        RecordBatch::try_new(Arc::new(Schema::new(fields)), columns.into_iter().map(|(_, c)| c).collect())
+            .unwrap()
     }
 
     fn rendered(format: RowFormat, batches: &[RecordBatch]) -> Vec<u8> {
@@ -161,7 +168,10 @@ mod tests {
     #[test]
     fn ndjson() {
         assert_eq!(text(RowFormat::Ndjson, &[]), "");
-        assert_eq!(text(RowFormat::Ndjson, &[batch().slice(0, 1), batch().slice(1, 2)]), ROWS.join("\n") + "\n");
+        assert_eq!(
+            text(RowFormat::Ndjson, &[batch().slice(0, 1), batch().slice(1, 2)]),
+            ROWS.join("\n") + "\n"
+        );
     }
 
     #[test]
@@ -171,7 +181,10 @@ mod tests {
         let rows = "1970-01-01T00:00:00.000001Z,1970-01-01T00:00:01.500Z,9223372036854775807,0.1,x,\"[\"\"a,b\"\",null]\",\n\
                     1970-01-01T00:00:00Z,1970-01-01T00:00:00Z,,NaN,,,b\n\
                     1970-01-01T00:00:00.000000001Z,1970-01-01T00:00:00.000001Z,-1,-inf,\"y \"\"z\"\"\",\"[\"\"\\\"\"c\\\"\"\"\"]\",\"c,d\"\n";
-        assert_eq!(text(RowFormat::Csv, &[batch().slice(0, 2), batch().slice(2, 1)]), format!("{header}{rows}"));
+        assert_eq!(
+            text(RowFormat::Csv, &[batch().slice(0, 2), batch().slice(2, 1)]),
+            format!("{header}{rows}")
+        );
     }
 
     #[test]

@@ -1,21 +1,19 @@
 //! What ingest, chain and store count, read at each scrape.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use isinglass_ingest::{Ingest, SignalStats, TenantStats};
-use isinglass_model::kind::Signal;
-use parking_lot::Mutex;
+use isinglass_ingest::Ingest;
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeCounterValue, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 
+use super::items::{TenantNames, items};
+use super::plugins::plugins;
+use super::tables::tables;
 use crate::app::Gate;
 
 /// Labels of one row.
 pub(super) type Labels = Vec<(&'static str, String)>;
-/// The tenant label of all tenants without one of their own; no tenant can have this name.
-const OTHERS: &str = "{others}";
 
 /// Collects from the engine.
 pub(super) struct Engine {
@@ -32,7 +30,7 @@ impl fmt::Debug for Engine {
 
 impl Engine {
     pub(super) fn new(ingest: Ingest, tenant_labels_max: usize, gates: [Gate; 2]) -> Self {
-        Self { ingest, gates, names: TenantNames { max: tenant_labels_max, named: Mutex::default() } }
+        Self { ingest, gates, names: TenantNames::new(tenant_labels_max) }
     }
 }
 
@@ -40,99 +38,16 @@ impl Collector for Engine {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
         let encoder = &mut encoder;
         items(encoder, &self.names.fold(self.ingest.stats().tenants))?;
-        let turns = self.gates.iter().map(|gate| (vec![("kind", gate.what().to_owned())], gate.taken() as f64));
+        plugins(encoder, &self.ingest.chain().stats())?;
+        tables(encoder, &self.ingest.store().stats())?;
+        let turns =
+            self.gates.iter().map(|gate| (vec![("kind", gate.what().to_owned())], gate.taken() as f64));
         gauge(encoder, "isinglass_requests_in_progress", "Requests that are being worked on", turns)
     }
 }
 
-/// Which tenants have a label value of their own: the first ones seen. Not the
-/// largest ones, because a counter must not change its label while it grows.
-struct TenantNames {
-    max: usize,
-    named: Mutex<BTreeSet<String>>,
-}
-
-impl TenantNames {
-    fn fold(&self, tenants: BTreeMap<String, TenantStats>) -> BTreeMap<String, TenantStats> {
-        let mut named = self.named.lock();
-        let mut folded = BTreeMap::new();
-        for (name, stats) in tenants {
-            let own = named.contains(&name) || (named.len() < self.max && named.insert(name.clone()));
-            let name = if own { name } else { OTHERS.to_owned() };
-            add(folded.entry(name).or_default(), stats);
-        }
-        folded
-    }
-}
-
-fn add(to: &mut TenantStats, from: TenantStats) {
-    to.derived_samples += from.derived_samples;
-    to.failed_ticks += from.failed_ticks;
-    for (signal, stats) in from.signals {
-        let sum = to.signals.entry(signal).or_default();
-        sum.counts.add(&stats.counts);
-        sum.requests += stats.requests;
-        sum.wire_bytes += stats.wire_bytes;
-        sum.duplicates += stats.duplicates;
-        for (reason, count) in stats.refused_requests {
-            *sum.refused_requests.entry(reason).or_default() += count;
-        }
-    }
-}
-
-/// A row per tenant and signal.
-fn per_signal<'a>(
-    tenants: &'a BTreeMap<String, TenantStats>,
-    value: impl Fn(&SignalStats) -> u64 + 'a,
-) -> impl Iterator<Item = (Labels, u64)> + 'a {
-    tenants.iter().flat_map(move |(tenant, stats)| {
-        let rows: Vec<_> = stats.signals.iter().map(|(signal, s)| (labels(tenant, *signal), value(s))).collect();
-        rows
-    })
-}
-
-/// A row per tenant, signal and reason.
-fn per_reason<'a>(
-    tenants: &'a BTreeMap<String, TenantStats>,
-    reasons: impl Fn(&SignalStats) -> &BTreeMap<isinglass_model::Reason, u64> + 'a,
-) -> impl Iterator<Item = (Labels, u64)> + 'a {
-    tenants.iter().flat_map(move |(tenant, stats)| {
-        let mut rows = Vec::new();
-        for (signal, stats) in &stats.signals {
-            for (reason, count) in reasons(stats) {
-                let mut labels = labels(tenant, *signal);
-                labels.push(("reason", reason.to_string()));
-                rows.push((labels, *count));
-            }
-        }
-        rows
-    })
-}
-
-fn labels(tenant: &str, signal: Signal) -> Labels {
-    vec![("tenant", tenant.to_owned()), ("signal", signal.as_str().to_owned())]
-}
-
-/// The ledger: received = stored + rejected.
-fn items(encoder: &mut DescriptorEncoder<'_>, tenants: &BTreeMap<String, TenantStats>) -> fmt::Result {
-    counter(encoder, "isinglass_received_items", "Items received", per_signal(tenants, |s| s.counts.received))?;
-    counter(encoder, "isinglass_stored_items", "Items acknowledged as stored", per_signal(tenants, |s| s.counts.stored))?;
-    let rejected = per_reason(tenants, |s| &s.counts.rejected);
-    counter(encoder, "isinglass_rejected_items", "Items not kept, by reason", rejected)?;
-    let refused = per_reason(tenants, |s| &s.refused_requests);
-    counter(encoder, "isinglass_refused_requests", "Requests refused whole, by reason", refused)?;
-    counter(encoder, "isinglass_received_requests", "Requests taken", per_signal(tenants, |s| s.requests))?;
-    counter(encoder, "isinglass_received_bytes", "Bytes of requests on the wire", per_signal(tenants, |s| s.wire_bytes))?;
-    let duplicates = per_signal(tenants, |s| s.duplicates);
-    counter(encoder, "isinglass_duplicate_requests", "Requests answered as repeats and not stored again", duplicates)?;
-    let derived = tenants.iter().map(|(tenant, s)| (vec![("tenant", tenant.clone())], s.derived_samples));
-    counter(encoder, "isinglass_derived_samples", "Samples written by derivers", derived)?;
-    let failed = tenants.iter().map(|(tenant, s)| (vec![("tenant", tenant.clone())], s.failed_ticks));
-    counter(encoder, "isinglass_failed_ticks", "Ticks of derived metrics that could not be stored", failed)
-}
-
 /// Writes a counter with one value per label set.
-pub(super) fn counter<V: prometheus_client::encoding::EncodeCounterValue>(
+pub(super) fn counter<V: EncodeCounterValue>(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
     help: &str,
@@ -140,7 +55,11 @@ pub(super) fn counter<V: prometheus_client::encoding::EncodeCounterValue>(
 ) -> fmt::Result {
     let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
     for (labels, value) in rows {
-        metric.encode_family(&labels)?.encode_counter::<NoLabelSet, V, f64>(&value, None)?;
+        if labels.is_empty() {
+            metric.encode_counter::<NoLabelSet, V, f64>(&value, None)?;
+        } else {
+            metric.encode_family(&labels)?.encode_counter::<NoLabelSet, V, f64>(&value, None)?;
+        }
     }
     Ok(())
 }
@@ -154,25 +73,11 @@ pub(super) fn gauge(
 ) -> fmt::Result {
     let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
     for (labels, value) in rows {
-        metric.encode_family(&labels)?.encode_gauge(&value)?;
+        if labels.is_empty() {
+            metric.encode_gauge(&value)?;
+        } else {
+            metric.encode_family(&labels)?.encode_gauge(&value)?;
+        }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tenants_beyond_the_bound_are_added_up() {
-        let names = TenantNames { max: 2, named: Mutex::default() };
-        let stats = |n| TenantStats { derived_samples: n, ..TenantStats::default() };
-        let of = |pairs: &[(&str, u64)]| pairs.iter().map(|(name, n)| ((*name).to_owned(), stats(*n))).collect();
-        assert_eq!(names.fold(of(&[("m", 1), ("n", 2)])), of(&[("m", 1), ("n", 2)]));
-        // A tenant that sorts first but came later does not push another one out.
-        assert_eq!(
-            names.fold(of(&[("a", 5), ("b", 6), ("m", 3), ("n", 4)])),
-            of(&[("m", 3), ("n", 4), (OTHERS, 11)])
-        );
-    }
 }

@@ -3,7 +3,7 @@
 //! | file | shows |
 //! |---|---|
 //! | `requests.rs` | requests by path and code, their latency |
-//! | `engine.rs` | what ingest, chain and store count |
+//! | `engine.rs` | collects what ingest (`items.rs`), chain (`plugins.rs`) and store (`tables.rs`) count |
 //! | `process.rs` | CPU, memory, descriptors of the process |
 //!
 //! All names and labels stand in `docs/formats/metrics.md`. Every label has a
@@ -11,8 +11,11 @@
 //! are named.
 
 mod engine;
+mod items;
+mod plugins;
 mod process;
 mod requests;
+mod tables;
 
 use std::fmt;
 use std::sync::Arc;
@@ -41,7 +44,12 @@ pub(crate) struct Telemetry {
 }
 
 impl Telemetry {
-    pub(crate) fn new(ingest: Ingest, clock: &Arc<dyn Clock>, tenant_labels_max: usize, gates: [Gate; 2]) -> Self {
+    pub(crate) fn new(
+        ingest: Ingest,
+        clock: &Arc<dyn Clock>,
+        tenant_labels_max: usize,
+        gates: [Gate; 2],
+    ) -> Self {
         let mut registry = Registry::default();
         let build = Info::new(vec![("version", VERSION)]);
         registry.register("isinglass_build", "Version of this server", build);

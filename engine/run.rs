@@ -1,0 +1,180 @@
+//! `serve` and `demo`: start, signals, graceful stop.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use isinglass_chain::Chain;
+use isinglass_cli::demo::{self, DemoOptions, Question};
+use isinglass_ingest::Ingest;
+use isinglass_model::Clock;
+use isinglass_model::clock::SystemClock;
+use isinglass_query::QueryEngine;
+use isinglass_serve::{Addresses, Listeners, Server, VERSION};
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::Config;
+
+/// Where the real addresses stand, for scripts that start a server on port 0.
+const ADDRESSES_FILE: &str = "addresses.json";
+
+/// Everything that runs.
+struct Running {
+    server: Server,
+    ingest: Ingest,
+    addresses_file: PathBuf,
+}
+
+/// Runs the server until a signal.
+pub(crate) async fn serve(config: Config) -> anyhow::Result<ExitCode> {
+    let running = start(&config).await?;
+    welcome(&config.store.data_dir, running.server.addresses())?;
+    let which = stop_signal().await?;
+    tracing::info!(signal = which, "stopping; a second signal ends the process at once");
+    exit_at_next_signal();
+    running.stop().await
+}
+
+/// Runs the server and the demo against it.
+pub(crate) async fn demo(
+    config: Config,
+    for_: Option<Duration>,
+    rides_per_second: f64,
+) -> anyhow::Result<ExitCode> {
+    let running = start(&config).await?;
+    let addresses = running.server.addresses();
+    let url = |address| format!("http://{address}").parse().context("address of the server");
+    let options = DemoOptions {
+        grpc: url(addresses.otlp_grpc)?,
+        http: url(addresses.otlp_http)?,
+        sql: url(addresses.listen)?,
+        for_,
+        rides_per_second,
+        questions: questions(),
+    };
+    let outcome = demo::run(options).await;
+    exit_at_next_signal();
+    running.stop().await?;
+    outcome.map(|()| ExitCode::SUCCESS)
+}
+
+async fn start(config: &Config) -> anyhow::Result<Running> {
+    let data_dir = &config.store.data_dir;
+    fs::create_dir_all(data_dir)
+        .with_context(|| format!("cannot make the data folder {}", data_dir.display()))?;
+    let addresses_file = data_dir.join(ADDRESSES_FILE);
+    forget_dead(&addresses_file);
+    let listeners = Listeners::bind(&config.server).await?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let chain = load_chain(config, &clock).await?;
+    let ingest = Ingest::start(config.store.clone(), chain, config.ingest.clone(), Arc::clone(&clock))
+        .await
+        .with_context(|| format!("cannot open {}", data_dir.display()))?;
+    let query = QueryEngine::new(ingest.store().clone(), config.query.clone());
+    let server = isinglass_serve::start_on(listeners, &config.server, ingest.clone(), query, clock);
+    let addresses = server.addresses();
+    write_addresses(&addresses_file, addresses)
+        .with_context(|| format!("cannot write {}", addresses_file.display()))?;
+    tracing::info!(
+        version = VERSION,
+        data_dir = %data_dir.display(),
+        listen = %addresses.listen,
+        otlp_grpc = %addresses.otlp_grpc,
+        otlp_http = %addresses.otlp_http,
+        "ready"
+    );
+    Ok(Running { server, ingest, addresses_file })
+}
+
+/// Compiling plugins takes CPU time that the signal handlers should not wait for.
+async fn load_chain(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<Arc<Chain>> {
+    let (plugins, clock) = (config.plugins.clone(), Arc::clone(clock));
+    let chain = tokio::task::spawn_blocking(move || Chain::load(&plugins, clock)).await?;
+    Ok(Arc::new(chain.context("cannot load the plugins")?))
+}
+
+impl Running {
+    /// Takes nothing new, finishes what is open, flushes.
+    async fn stop(self) -> anyhow::Result<ExitCode> {
+        let _ = fs::remove_file(&self.addresses_file);
+        self.server.stop().await;
+        self.ingest
+            .close()
+            .await
+            .context("the last flush failed; nothing is lost, the next start reads the log")?;
+        tracing::info!("stopped");
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// The questions that ship with the engine, as the demo shows them.
+fn questions() -> Vec<Question> {
+    let question =
+        |(title, sql): &(&str, &str)| Question { title: (*title).to_owned(), sql: (*sql).to_owned() };
+    isinglass_query::QUESTIONS.iter().map(question).collect()
+}
+
+/// SIGTERM or SIGINT.
+async fn stop_signal() -> io::Result<&'static str> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    })
+}
+
+/// Whoever signals twice does not want to wait for a flush; what was
+/// acknowledged is in the log.
+fn exit_at_next_signal() {
+    tokio::spawn(async {
+        if stop_signal().await.is_ok() {
+            tracing::warn!("second signal: ended without a flush");
+            std::process::exit(130);
+        }
+    });
+}
+
+/// Removes the addresses of a server that was killed, so that nobody takes them
+/// for this one's. Those of a live one stay: the data folder is its own.
+fn forget_dead(file: &Path) {
+    let alive = || {
+        let value: serde_json::Value = serde_json::from_slice(&fs::read(file).ok()?).ok()?;
+        let pid = value.get("pid")?.as_u64()?;
+        (pid != u64::from(std::process::id())).then(|| Path::new(&format!("/proc/{pid}")).exists())
+    };
+    if !alive().unwrap_or(false) {
+        let _ = fs::remove_file(file);
+    }
+}
+
+/// Written aside and renamed: a reader sees all of it or nothing.
+fn write_addresses(file: &Path, at: Addresses) -> io::Result<()> {
+    let text = json!({
+        "http": at.listen, "otlp_grpc": at.otlp_grpc, "otlp_http": at.otlp_http, "pid": std::process::id(),
+    });
+    let aside = file.with_extension("json.tmp");
+    fs::write(&aside, format!("{text}\n"))?;
+    fs::rename(&aside, file)
+}
+
+fn welcome(data_dir: &Path, at: Addresses) -> io::Result<()> {
+    let Addresses { listen, otlp_grpc, otlp_http } = at;
+    write!(
+        io::stdout().lock(),
+        "isinglass {VERSION}, data in {}\n\n\
+         \x20 OTLP gRPC                http://{otlp_grpc}\n\
+         \x20 OTLP HTTP                http://{otlp_http}\n\
+         \x20 Prometheus remote write  http://{listen}/api/v1/write\n\
+         \x20 Loki push                http://{listen}/loki/api/v1/push\n\
+         \x20 SQL                      isinglass sql --server http://{listen} -c \"select * from spans limit 10\"\n\
+         \x20 metrics about itself     http://{listen}/metrics\n\n\
+         ctrl-c flushes and stops\n",
+        data_dir.display(),
+    )
+}
