@@ -24,13 +24,15 @@ mod server;
 mod service;
 mod telemetry;
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use reqwest::Url;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::MissedTickBehavior;
 
 use rides::Rides;
 use server::Server;
@@ -66,29 +68,28 @@ pub struct Question {
 
 /// Runs the demo against a server that is ready.
 pub async fn run(options: DemoOptions) -> anyhow::Result<()> {
-    let mut out = std::io::stdout();
+    let mut out = io::stdout();
     screen::start(&mut out, &options)?;
     let rides = Arc::new(Rides::start(&options.grpc, &options.http).context("start the ride service")?);
-    order(&rides, &options).await;
+    order(&rides, &options).await?;
     rides.shut_down().await.context("send what the services still hold")?;
     let server = Server::new(options.sql.clone());
     server.flush().await?;
     screen::end(&mut out, &server, &options.questions).await
 }
 
-/// Orders rides at the asked rate until the time is up, then waits for those
-/// on their way.
-async fn order(rides: &Arc<Rides>, options: &DemoOptions) {
+/// Orders rides at the asked rate until the time is up or a signal comes, then
+/// waits for those on their way.
+async fn order(rides: &Arc<Rides>, options: &DemoOptions) -> io::Result<()> {
     let period = Duration::from_secs_f64(1.0 / options.rides_per_second.clamp(0.1, 1_000.0));
     let mut ticks = tokio::time::interval(period);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    let end = options.for_.map(|time| Instant::now() + time);
+    let mut end = std::pin::pin!(end(options.for_)?);
     let mut on_their_way = JoinSet::new();
     loop {
         tokio::select! {
             biased;
-            () = until(end) => break,
-            _ = tokio::signal::ctrl_c() => break,
+            () = &mut end => break,
             Some(_) = on_their_way.join_next() => {}
             _ = ticks.tick(), if on_their_way.len() < RIDES_MAX => {
                 let rides = Arc::clone(rides);
@@ -97,11 +98,24 @@ async fn order(rides: &Arc<Rides>, options: &DemoOptions) {
         }
     }
     while on_their_way.join_next().await.is_some() {}
+    Ok(())
 }
 
-async fn until(end: Option<Instant>) {
-    match end {
-        Some(end) => tokio::time::sleep_until(end).await,
-        None => std::future::pending().await,
-    }
+/// Resolves when the time is up or the process is told to end.
+fn end(after: Option<Duration>) -> io::Result<impl Future<Output = ()>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        let time = async {
+            match after {
+                Some(time) => tokio::time::sleep(time).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = time => {}
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
 }

@@ -2,11 +2,11 @@
 
 use std::io::Write;
 
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
-use comfy_table::{ContentArrangement, Table};
-use serde_json::Value;
+use comfy_table::modifiers::UTF8_ROUND_CORNERS;
+use comfy_table::presets::UTF8_FULL_CONDENSED;
+use comfy_table::{CellAlignment, Table};
 
-use super::server::{Row, Server, counter, flow};
+use super::server::{Server, counter, flow};
 use super::{DemoOptions, Question};
 
 /// Questions shown at the start; more would not fit on one screen.
@@ -41,9 +41,12 @@ pub(super) fn start(out: &mut impl Write, options: &DemoOptions) -> anyhow::Resu
     Ok(())
 }
 
+/// A line to paste, with the very binary that runs: it need not be on the path.
 fn ask(out: &mut impl Write, question: &Question, server: &str) -> std::io::Result<()> {
+    let binary = std::env::args().next().unwrap_or_else(|| "isinglass".to_owned());
+    let sql = question.sql.replace('\'', r"'\''");
     writeln!(out, "  # {}", question.title)?;
-    writeln!(out, "  isinglass sql --server {server} -c '{}'\n", question.sql.replace('\'', r"'\''").trim())
+    writeln!(out, "  {binary} sql --server {server} -c '{}'\n", sql.trim())
 }
 
 /// What became of everything, and a few answers.
@@ -52,19 +55,17 @@ pub(super) async fn end(out: &mut impl Write, server: &Server, questions: &[Ques
     writeln!(out, "\nWhat became of it\n")?;
     writeln!(out, "{}", flows(&metrics))?;
     for question in questions.iter().take(QUESTIONS_ANSWERED) {
-        let rows = server.sql(&question.sql).await?;
-        writeln!(out, "\n{}\n", question.title)?;
-        writeln!(out, "{}", answer(&rows))?;
-        if rows.len() > ROWS_SHOWN {
-            writeln!(out, "… {} rows in all", rows.len())?;
-        }
+        let rows = server.sql(&question.sql, ROWS_SHOWN).await?;
+        writeln!(out, "\n{}\n{}", question.title, rows.trim_end())?;
     }
     out.flush()?;
     Ok(())
 }
 
 fn flows(metrics: &str) -> Table {
-    let mut table = table(["signal", "received", "stored", "rejected", "derived samples"]);
+    let mut table = Table::new();
+    table.load_preset(UTF8_FULL_CONDENSED).apply_modifier(UTF8_ROUND_CORNERS);
+    table.set_header(["signal", "received", "stored", "rejected", "derived samples"]);
     for signal in ["traces", "logs", "metrics"] {
         let flow = flow(metrics, signal);
         let derived = match signal {
@@ -79,29 +80,8 @@ fn flows(metrics: &str) -> Table {
             derived,
         ]);
     }
-    table
-}
-
-fn answer(rows: &[Row]) -> Table {
-    let mut table =
-        table(rows.first().map(|row| row.keys().cloned().collect::<Vec<_>>()).unwrap_or_default());
-    for row in rows.iter().take(ROWS_SHOWN) {
-        table.add_row(row.values().map(cell));
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
     }
     table
-}
-
-fn table<T: Into<comfy_table::Row>>(header: T) -> Table {
-    let mut table = Table::new();
-    table.load_preset(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(header);
-    table
-}
-
-fn cell(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Null => String::new(),
-        other => other.to_string(),
-    }
 }

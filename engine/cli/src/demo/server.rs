@@ -2,10 +2,6 @@
 
 use anyhow::{Context, bail};
 use reqwest::{Client, Response, Url};
-use serde_json::{Map, Value, json};
-
-/// A row of an answer: column and value, in the order of the statement.
-pub(super) type Row = Map<String, Value>;
 
 /// The HTTP side of a running server.
 #[derive(Debug, Clone)]
@@ -39,13 +35,9 @@ impl Server {
         checked(answer).await
     }
 
-    /// The rows of a statement.
-    pub(super) async fn sql(&self, query: &str) -> anyhow::Result<Vec<Row>> {
-        let url = self.base.join("api/sql")?;
-        let question = json!({ "query": query, "format": "json" });
-        let text =
-            checked(self.client.post(url).json(&question).send().await.context("ask the server")?).await?;
-        serde_json::from_str(&text).with_context(|| format!("read the answer {text:.200}"))
+    /// The first rows of an answer, drawn.
+    pub(super) async fn sql(&self, query: &str, rows_max: usize) -> anyhow::Result<String> {
+        crate::sql::drawn(&self.base, query, rows_max).await
     }
 }
 
