@@ -30,6 +30,8 @@ pub enum Call {
     Delete,
     /// `copy_opts` and `rename_opts`
     Copy,
+    /// `list` and everything built on it; there is no deed, so both moments are one
+    List,
 }
 
 /// When it fails.
@@ -152,7 +154,12 @@ impl ObjectStore for FaultyStore {
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.inner.list(prefix)
+        use futures::StreamExt;
+        let path = prefix.cloned().unwrap_or_default();
+        match self.fault(Call::List, &path) {
+            None => self.inner.list(prefix),
+            Some(_) => futures::stream::once(async move { Err(error(Call::List, &path)) }).boxed(),
+        }
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {

@@ -112,9 +112,10 @@ impl From<FilesError> for StoreError {
             }
             FilesError::Damaged { path, problem } => Self::Damaged { what: path, reason: problem },
             FilesError::Objects(_) => Self::Io { context: "object store".to_owned(), reason },
-            FilesError::Rows { .. } | FilesError::Parquet(_) | FilesError::Arrow(_) | FilesError::Worker(_) => {
-                Self::Internal(reason)
-            }
+            FilesError::Rows { .. }
+            | FilesError::Parquet(_)
+            | FilesError::Arrow(_)
+            | FilesError::Worker(_) => Self::Internal(reason),
         }
     }
 }

@@ -32,3 +32,6 @@ pub(crate) use error::FilesError;
 pub(crate) use tables::Tables;
 
 pub(crate) type Result<T, E = FilesError> = std::result::Result<T, E>;
+
+#[cfg(test)]
+mod tests;

@@ -37,7 +37,8 @@ const COLUMNS: [&str; 8] = ["series_id", "day", "metric", "labels", "temporality
 
 fn rows(batch: &RecordBatch, f: &mut (dyn for<'r> FnMut(SeriesRow<'r>) + Send)) -> Result<(), String> {
     let column = |name: &str| batch.column_by_name(name).ok_or_else(|| format!("no column {name}"));
-    let series_id = column("series_id")?.as_primitive_opt::<Int64Type>().ok_or("column series_id is not BIGINT")?;
+    let series_id =
+        column("series_id")?.as_primitive_opt::<Int64Type>().ok_or("column series_id is not BIGINT")?;
     let day = column("day")?.as_primitive_opt::<Date32Type>().ok_or("column day is not DATE")?;
     let metric = strings(column("metric")?, "metric")?;
     let labels = Labels::of(column("labels")?)?;
@@ -87,7 +88,11 @@ struct Labels<'a> {
 impl<'a> Labels<'a> {
     fn of(array: &'a ArrayRef) -> Result<Self, String> {
         let map = array.as_map_opt().ok_or("column labels is not a map")?;
-        Ok(Self { map, names: strings(map.keys(), "labels.key")?, values: strings(map.values(), "labels.value")? })
+        Ok(Self {
+            map,
+            names: strings(map.keys(), "labels.key")?,
+            values: strings(map.values(), "labels.value")?,
+        })
     }
 
     fn of_row(&self, row: usize, into: &mut Vec<(&'a str, &'a str)>) {

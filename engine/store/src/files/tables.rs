@@ -99,7 +99,14 @@ impl Tables {
         Ok(state)
     }
 
-    async fn flush(&self, table: &mut Table, tenant: &Tenant, kind: Kind, rows: SortedRows, up_to: Seq) -> Result<()> {
+    async fn flush(
+        &self,
+        table: &mut Table,
+        tenant: &Tenant,
+        kind: Kind,
+        rows: SortedRows,
+        up_to: Seq,
+    ) -> Result<()> {
         let now = self.shared.clock.now_unix_millis();
         if rows.rows() == 0 {
             return table.commit_flush(None, up_to, now).await;
@@ -107,7 +114,8 @@ impl Tables {
         let encoded = tokio::task::spawn_blocking(move || parquet::encode(kind, rows)).await??;
         let name = format!("{}.parquet", self.new_id());
         let path = format!("{tenant}/{kind}/{name}");
-        let path = Path::parse(&path).map_err(|error| FilesError::Damaged { path, problem: error.to_string() })?;
+        let path =
+            Path::parse(&path).map_err(|error| FilesError::Damaged { path, problem: error.to_string() })?;
         self.put(&path, &encoded).await?;
         let file = delta::NewFile {
             name,
@@ -136,6 +144,11 @@ impl Tables {
             }
         }
         Ok(())
+    }
+
+    #[cfg(test)]
+    pub(super) fn open_tables(&self) -> usize {
+        self.shared.slots.lock().len()
     }
 
     /// UUID version 7 by the clock: names sort by the time of their making.

@@ -16,7 +16,7 @@ use crate::files::{FilesError, Result};
 const ATTEMPTS_MAX: u32 = 6;
 
 /// Wait before the second attempt; doubles with each.
-const BACKOFF: Duration = Duration::from_millis(20);
+const BACKOFF: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 20 });
 
 /// A file that is put and not yet part of the table.
 #[derive(Debug)]

@@ -12,6 +12,7 @@
 
 mod commit;
 mod maintenance;
+mod objects;
 mod schema;
 mod stats;
 mod table;

@@ -48,7 +48,10 @@ pub(super) enum Fit {
 pub(super) fn fit(theirs: &StructType, ours: &[StructField]) -> Fit {
     let pairs = theirs.fields().zip(ours);
     for (their, our) in pairs {
-        if their.name() != our.name() || their.data_type() != our.data_type() || their.nullable != our.nullable {
+        if their.name() != our.name()
+            || their.data_type() != our.data_type()
+            || their.nullable != our.nullable
+        {
             return Fit::Different(format!("it has {}, expected {}", describe(their), describe(our)));
         }
     }
@@ -117,7 +120,10 @@ mod tests {
         check(ours[..3].to_vec(), Fit::Older);
         let mut more = ours.clone();
         more.push(StructField::nullable("extra", DataType::LONG));
-        check(more, Fit::Different("it has 8 columns, this release knows 7: a newer release wrote it".into()));
+        check(
+            more,
+            Fit::Different("it has 8 columns, this release knows 7: a newer release wrote it".into()),
+        );
         let mut other = ours.clone();
         other[1] = StructField::nullable("series_id", DataType::LONG);
         check(other, Fit::Different("it has series_id long, expected series_id long not null".into()));

@@ -45,7 +45,8 @@ pub(super) fn to_json(kind: Kind, extent: &Extent) -> String {
             nulls.insert(column.to_owned(), json!(0));
         }
     };
-    let times = extent.time.and_then(|(low, high)| Some((time_to_json(table, low)?, time_to_json(table, high)?)));
+    let times =
+        extent.time.and_then(|(low, high)| Some((time_to_json(table, low)?, time_to_json(table, high)?)));
     add(table.time, times);
     add("metric_id", extent.metric_id.map(|(low, high)| (json!(low), json!(high))));
     add("series_id", extent.series_id.map(|(low, high)| (json!(low), json!(high))));
@@ -76,7 +77,9 @@ fn time_type(table: &Table) -> Option<Type> {
 /// file is never pruned by time.
 fn time_to_json(table: &Table, raw: i64) -> Option<Value> {
     let text = match time_type(table)? {
-        Type::Timestamp => as_datetime::<TimestampMicrosecondType>(raw)?.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string(),
+        Type::Timestamp => {
+            as_datetime::<TimestampMicrosecondType>(raw)?.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+        }
         Type::Date => as_datetime::<Date32Type>(raw)?.format("%Y-%m-%d").to_string(),
         _ => return Some(json!(raw)),
     };

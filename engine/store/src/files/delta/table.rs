@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use deltalake_core::kernel::transaction::CommitProperties;
 use deltalake_core::kernel::{LogicalFileView, StructField};
 use deltalake_core::logstore::{LogStoreRef, StorageConfig, default_logstore};
 use deltalake_core::operations::create::CreateBuilder;
-use deltalake_core::kernel::transaction::CommitProperties;
 use deltalake_core::table::state::DeltaTableState;
 use deltalake_core::{DeltaTableError, TableProperty};
 use isinglass_model::{Kind, Tenant, tables};
@@ -15,6 +15,7 @@ use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use url::Url;
 
+use super::objects::KernelObjects;
 use super::schema::{self, Fit};
 use super::{FLUSH_APP_ID, stats};
 use crate::Seq;
@@ -49,7 +50,8 @@ impl Table {
             Err(DeltaTableError::NotATable(_)) => return Ok(None),
             Err(error) => return Err(delta_error(tenant, kind, error)),
         };
-        let columns = schema::columns(tables::Table::of(kind)).map_err(|error| delta_error(tenant, kind, error))?;
+        let columns =
+            schema::columns(tables::Table::of(kind)).map_err(|error| delta_error(tenant, kind, error))?;
         let grows_to = match schema::fit(&snapshot.schema(), &columns) {
             Fit::Same => None,
             Fit::Older => Some(columns),
@@ -117,7 +119,8 @@ impl Table {
     /// Lists the files of the snapshot. Those known from before are not read
     /// again, so that this costs little in a table of many files.
     fn read_files(&mut self) -> Result<()> {
-        let known: HashMap<&str, &DataFile> = self.state.files.iter().map(|file| (file.path.as_ref(), file)).collect();
+        let known: HashMap<&str, &DataFile> =
+            self.state.files.iter().map(|file| (file.path.as_ref(), file)).collect();
         let log_data = self.snapshot.snapshot().try_log_data().map_err(|error| self.error(error))?;
         let files = log_data.iter().map(|view| {
             let path = format!("{}/{}/{}", self.tenant, self.kind, view.path());
@@ -148,7 +151,13 @@ fn data_file(kind: Kind, path: String, view: &LogicalFileView) -> Result<DataFil
     let extent = view.stats().and_then(|text| stats::from_json(kind, &text));
     let extent = extent.ok_or_else(|| damaged("the commit does not say how many rows the file has"))?;
     let size_bytes = u64::try_from(view.size()).map_err(|_| damaged("the file has a negative size"))?;
-    Ok(DataFile { path: location, size_bytes, rows: extent.rows, time: extent.time, metric_id: extent.metric_id })
+    Ok(DataFile {
+        path: location,
+        size_bytes,
+        rows: extent.rows,
+        time: extent.time,
+        metric_id: extent.metric_id,
+    })
 }
 
 async fn create(log: LogStoreRef, kind: Kind) -> Result<(), DeltaTableError> {
@@ -159,24 +168,26 @@ async fn create(log: LogStoreRef, kind: Kind) -> Result<(), DeltaTableError> {
     CreateBuilder::new()
         .with_log_store(log)
         .with_columns(schema::columns(tables::Table::of(kind))?)
-        .with_configuration_property(TableProperty::DataSkippingStatsColumns, Some(stats::indexed_columns(kind)))
+        .with_configuration_property(
+            TableProperty::DataSkippingStatsColumns,
+            Some(stats::indexed_columns(kind)),
+        )
         .with_configuration_property(TableProperty::LogRetentionDuration, Some(LOG_RETENTION))
         .with_commit_properties(properties)
         .await
         .map(drop)
 }
 
-/// The log of a table below the root of `objects`.
-///
-/// The URL has the scheme `file` whatever the store is, because for no other
-/// one does the kernel sort a listing before it relies on its order.
+/// The log of a table below the root of `objects`. The URL is but a name.
 fn log_store(objects: &Arc<dyn ObjectStore>, tenant: &Tenant, kind: Kind) -> Result<LogStoreRef> {
     let folder = format!("{tenant}/{kind}");
     let damaged = |problem: String| FilesError::Damaged { path: folder.clone(), problem };
-    let location = Url::parse(&format!("file:///{folder}/")).map_err(|error| damaged(error.to_string()))?;
+    let location =
+        Url::parse(&format!("isinglass:///{folder}/")).map_err(|error| damaged(error.to_string()))?;
     let prefix = Path::parse(&folder).map_err(|error| damaged(error.to_string()))?;
-    let table = Arc::new(PrefixStore::new(Arc::clone(objects), prefix));
-    Ok(default_logstore(table, Arc::clone(objects), &location, &StorageConfig::default()))
+    let root: Arc<dyn ObjectStore> = Arc::new(KernelObjects(Arc::clone(objects)));
+    let table = Arc::new(PrefixStore::new(Arc::clone(&root), prefix));
+    Ok(default_logstore(table, root, &location, &StorageConfig::default()))
 }
 
 fn delta_error(tenant: &Tenant, kind: Kind, source: DeltaTableError) -> FilesError {

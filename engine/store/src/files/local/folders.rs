@@ -93,7 +93,8 @@ fn remove_leftovers(folder: &Path) -> io::Result<()> {
     let too_old = SystemTime::now().checked_sub(TEMPORARY_AGE_MAX);
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
-        let stale = || std::fs::metadata(&path).and_then(|meta| meta.modified()).is_ok_and(|at| Some(at) < too_old);
+        let stale =
+            || std::fs::metadata(&path).and_then(|meta| meta.modified()).is_ok_and(|at| Some(at) < too_old);
         if is_temporary(&path) && stale() {
             tracing::info!(path = %path.display(), "removing a temporary file of an earlier run");
             std::fs::remove_file(&path)?;

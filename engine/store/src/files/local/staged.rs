@@ -31,7 +31,10 @@ impl Staged {
     }
 
     /// A temporary file with these bytes, not yet synced.
-    pub(super) fn write<'a>(destination: &Path, parts: impl IntoIterator<Item = &'a [u8]>) -> io::Result<Self> {
+    pub(super) fn write<'a>(
+        destination: &Path,
+        parts: impl IntoIterator<Item = &'a [u8]>,
+    ) -> io::Result<Self> {
         let mut staged = Self::new(destination)?;
         parts.into_iter().try_for_each(|part| staged.file.write_all(part))?;
         Ok(staged)
@@ -77,5 +80,6 @@ fn temporary(destination: &Path, number: u64) -> PathBuf {
 /// Whether this is the name of a temporary file.
 pub(super) fn is_temporary(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    name.rsplit_once('#').is_some_and(|(_, number)| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
+    name.rsplit_once('#')
+        .is_some_and(|(_, number)| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
 }

@@ -18,7 +18,8 @@ async fn read(store: &LocalFolder, location: &str) -> Vec<u8> {
 }
 
 async fn names(store: &LocalFolder) -> Vec<String> {
-    let mut names: Vec<_> = store.list(None).map_ok(|meta| meta.location.to_string()).try_collect().await.unwrap();
+    let mut names: Vec<_> =
+        store.list(None).map_ok(|meta| meta.location.to_string()).try_collect().await.unwrap();
     names.sort();
     names
 }

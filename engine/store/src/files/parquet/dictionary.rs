@@ -52,7 +52,8 @@ impl Merged {
                 if let Some(key) = table.find(hash, |key| of(key) == value) {
                     return Ok(*key);
                 }
-                let key = i32::try_from(known.len()).map_err(|_| format!("column {name} has over 2^31 values"))?;
+                let key =
+                    i32::try_from(known.len()).map_err(|_| format!("column {name} has over 2^31 values"))?;
                 known.push((source, at as u32));
                 let rehash = |key: &i32| {
                     let (source, at) = known[*key as usize];
@@ -89,7 +90,8 @@ impl Merged {
 }
 
 fn collect(sources: &[&StringArray], known: &[(u32, u32)]) -> StringArray {
-    let bytes = known.iter().map(|(source, at)| sources[*source as usize].value_length(*at as usize) as usize).sum();
+    let bytes =
+        known.iter().map(|(source, at)| sources[*source as usize].value_length(*at as usize) as usize).sum();
     let mut values = StringBuilder::with_capacity(known.len(), bytes);
     for (source, at) in known {
         values.append_value(sources[*source as usize].value(*at as usize));

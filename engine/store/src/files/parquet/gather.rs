@@ -54,7 +54,8 @@ impl<'a> Gather<'a> {
         let columns = columns.collect::<Result<Vec<_>>>()?;
         let fields = columns.iter().zip(self.table.file_schema().fields());
         // Dictionary arrays differ from the type in the file; the writer takes them.
-        let schema = fields.map(|(array, field)| field.as_ref().clone().with_data_type(array.data_type().clone()));
+        let schema =
+            fields.map(|(array, field)| field.as_ref().clone().with_data_type(array.data_type().clone()));
         let schema: SchemaRef = Arc::new(arrow_schema::Schema::new(schema.collect::<Vec<_>>()));
         Ok(RecordBatch::try_new(schema, columns)?)
     }
@@ -127,7 +128,9 @@ impl<'a> Source<'a> {
             Self::List(field, lists, element) => list_rows(field, lists, element, picks)?,
             Self::Struct(fields, arrays, children) => {
                 let children = children.iter().map(|child| child.pick(picks)).collect::<Result<_, _>>()?;
-                Arc::new(StructArray::try_new(fields.clone(), children, nulls(arrays, picks)).map_err(text_of)?)
+                Arc::new(
+                    StructArray::try_new(fields.clone(), children, nulls(arrays, picks)).map_err(text_of)?,
+                )
             }
         })
     }
@@ -158,7 +161,8 @@ fn nulls<T: Array>(arrays: &[Option<&T>], picks: &[Pick]) -> Option<NullBuffer> 
     if whole {
         return None;
     }
-    let valid = |pick: &Pick| arrays[pick.batch as usize].is_some_and(|array| array.is_valid(pick.row as usize));
+    let valid =
+        |pick: &Pick| arrays[pick.batch as usize].is_some_and(|array| array.is_valid(pick.row as usize));
     Some(picks.iter().map(valid).collect()).filter(|nulls: &NullBuffer| nulls.null_count() > 0)
 }
 
@@ -179,7 +183,9 @@ impl<'a, T: ArrowPrimitiveType> Primitives<'a, T> {
     }
 
     fn pick(&self, picks: &[Pick]) -> PrimitiveArray<T> {
-        let value = |pick: &Pick| self.values[pick.batch as usize].get(pick.row as usize).copied().unwrap_or_default();
+        let value = |pick: &Pick| {
+            self.values[pick.batch as usize].get(pick.row as usize).copied().unwrap_or_default()
+        };
         let values: Vec<T::Native> = picks.iter().map(value).collect();
         PrimitiveArray::new(values.into(), nulls(&self.arrays, picks))
     }
@@ -227,7 +233,11 @@ fn dictionary<'a>(name: &str, arrays: &[Option<&'a ArrayRef>]) -> Result<Source<
     Ok(Source::Dictionary(Primitives::new(keys), merged))
 }
 
-fn merged_keys(keys: &Primitives<'_, Int32Type>, merged: &Merged, picks: &[Pick]) -> Result<ArrayRef, String> {
+fn merged_keys(
+    keys: &Primitives<'_, Int32Type>,
+    merged: &Merged,
+    picks: &[Pick],
+) -> Result<ArrayRef, String> {
     let key = |pick: &Pick| {
         let key = keys.values[pick.batch as usize].get(pick.row as usize).copied().unwrap_or(-1);
         // The key of a null may be anything.
@@ -253,7 +263,9 @@ fn binaries(width: i32, arrays: &[Option<&FixedSizeBinaryArray>], picks: &[Pick]
     let mut bytes = Vec::with_capacity(picks.len() * width.unsigned_abs() as usize);
     ends.push(0);
     for (at, pick) in picks.iter().enumerate() {
-        if let Some(array) = arrays[pick.batch as usize].filter(|_| valid.as_ref().is_none_or(|valid| valid.is_valid(at))) {
+        if let Some(array) =
+            arrays[pick.batch as usize].filter(|_| valid.as_ref().is_none_or(|valid| valid.is_valid(at)))
+        {
             bytes.extend_from_slice(array.value(pick.row as usize));
         }
         // At most 16 bytes for each of the rows of a chunk.
@@ -291,7 +303,11 @@ fn text_map<'a>(name: &str, arrays: &[Option<&'a ArrayRef>]) -> Result<Source<'a
     Ok(Source::TextMap(maps, Box::new([keys, values])))
 }
 
-fn map_rows(maps: &[Option<&MapArray>], sources: &[Source<'_>; 2], picks: &[Pick]) -> Result<ArrayRef, String> {
+fn map_rows(
+    maps: &[Option<&MapArray>],
+    sources: &[Source<'_>; 2],
+    picks: &[Pick],
+) -> Result<ArrayRef, String> {
     let valid = nulls(maps, picks);
     let (offsets, inner) = entries(picks, valid.as_ref(), |batch| maps[batch].map(MapArray::value_offsets))?;
     let DataType::Struct(fields) = TEXT_MAP_ENTRIES.data_type() else {
@@ -318,15 +334,21 @@ fn list_rows(
     picks: &[Pick],
 ) -> Result<ArrayRef, String> {
     let valid = nulls(lists, picks);
-    let (offsets, inner) = entries(picks, valid.as_ref(), |batch| lists[batch].map(ListArray::value_offsets))?;
+    let (offsets, inner) =
+        entries(picks, valid.as_ref(), |batch| lists[batch].map(ListArray::value_offsets))?;
     let values = element.pick(&inner)?;
     Ok(Arc::new(ListArray::try_new(Arc::clone(field), offsets, values, valid).map_err(text_of)?))
 }
 
-fn structs<'a>(name: &str, columns: &[Column], arrays: &[Option<&'a ArrayRef>]) -> Result<Source<'a>, String> {
+fn structs<'a>(
+    name: &str,
+    columns: &[Column],
+    arrays: &[Option<&'a ArrayRef>],
+) -> Result<Source<'a>, String> {
     let structs: Vec<Option<&'a StructArray>> = typed(name, arrays, |array| array.as_struct_opt())?;
     let children = columns.iter().map(|column| {
-        let children = structs.iter().map(|array| array.and_then(|array| array.column_by_name(column.name))).collect();
+        let children =
+            structs.iter().map(|array| array.and_then(|array| array.column_by_name(column.name))).collect();
         Source::of(column, children)
     });
     let children = children.collect::<Result<_, _>>()?;

@@ -30,7 +30,9 @@ struct Sizes {
 
 fn sizes(kind: Kind) -> Sizes {
     match kind {
-        Kind::Samples | Kind::Histograms | Kind::Exemplars | Kind::Series => Sizes { row_group: 1 << 20, page: 20_000 },
+        Kind::Samples | Kind::Histograms | Kind::Exemplars | Kind::Series => {
+            Sizes { row_group: 1 << 20, page: 20_000 }
+        }
         Kind::Logs => Sizes { row_group: 128 << 10, page: 8_192 },
         Kind::Spans | Kind::Rejected => Sizes { row_group: 128 << 10, page: 20_000 },
     }
@@ -81,7 +83,9 @@ fn column_layout(
     nested: bool,
 ) -> WriterPropertiesBuilder {
     let plain = |properties: WriterPropertiesBuilder, encoding| {
-        properties.set_column_dictionary_enabled(path.clone(), false).set_column_encoding(path.clone(), encoding)
+        properties
+            .set_column_dictionary_enabled(path.clone(), false)
+            .set_column_encoding(path.clone(), encoding)
     };
     if nested {
         // Nobody prunes by a value inside a map or a list.
@@ -96,7 +100,9 @@ fn column_layout(
         (_, "body" | "item" | "message", Type::Text) => {
             plain(properties, Encoding::PLAIN).set_column_statistics_enabled(path, EnabledStatistics::None)
         }
-        (_, "time" | "start_time" | "observed_time" | "day", _) => plain(properties, Encoding::DELTA_BINARY_PACKED),
+        (_, "time" | "start_time" | "observed_time" | "day", _) => {
+            plain(properties, Encoding::DELTA_BINARY_PACKED)
+        }
         (_, "duration" | "size_bytes", _) => plain(properties, Encoding::PLAIN),
         (_, _, Type::Double) => plain(properties, Encoding::BYTE_STREAM_SPLIT),
         _ => properties,

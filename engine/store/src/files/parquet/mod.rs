@@ -55,11 +55,7 @@ pub(super) fn encode(kind: Kind, rows: SortedRows) -> Result<Encoded> {
     Ok(Encoded { payload: PutPayload::from_iter(pieces), size_bytes, extent, crc32c })
 }
 
-fn write_batches(
-    kind: Kind,
-    writer: &mut ArrowWriter<Sink>,
-    batches: &[RecordBatch],
-) -> Result<Extent> {
+fn write_batches(kind: Kind, writer: &mut ArrowWriter<Sink>, batches: &[RecordBatch]) -> Result<Extent> {
     let table = Table::of(kind);
     let order = Order::of(table, batches)?;
     let gather = Gather::new(table, batches)?;

@@ -31,7 +31,8 @@ type Key = (u128, i64, Pick);
 
 impl Order {
     pub(super) fn of(table: &Table, batches: &[RecordBatch]) -> Result<Self> {
-        let mut keys = keys(table, batches).map_err(|problem| FilesError::Rows { kind: table.kind, problem })?;
+        let mut keys =
+            keys(table, batches).map_err(|problem| FilesError::Rows { kind: table.kind, problem })?;
         let extent = extent(table, &keys);
         keys.sort_unstable();
         Ok(Self { rows: keys.into_iter().map(|(_, _, pick)| pick).collect(), extent })
@@ -49,7 +50,8 @@ impl Order {
 /// The first sort columns make the prefix; the last one is the time, or there
 /// is none beside them, and then time only breaks ties.
 fn keys(table: &Table, batches: &[RecordBatch]) -> Result<Vec<Key>, String> {
-    let prefix_columns: Vec<&str> = table.sorted_by.iter().copied().filter(|column| *column != table.time).collect();
+    let prefix_columns: Vec<&str> =
+        table.sorted_by.iter().copied().filter(|column| *column != table.time).collect();
     let prefixes = Prefixes::of(table, &prefix_columns, batches)?;
     let mut keys = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
     for (number, batch) in batches.iter().enumerate() {
@@ -57,7 +59,10 @@ fn keys(table: &Table, batches: &[RecordBatch]) -> Result<Vec<Key>, String> {
         let number = u32::try_from(number).map_err(|_| "more than 2^32 batches".to_owned())?;
         let prefixes = prefixes.of_batch(number as usize)?;
         for (row, time) in times.into_iter().enumerate() {
-            let pick = Pick { batch: number, row: u32::try_from(row).map_err(|_| "more than 2^32 rows".to_owned())? };
+            let pick = Pick {
+                batch: number,
+                row: u32::try_from(row).map_err(|_| "more than 2^32 rows".to_owned())?,
+            };
             keys.push((prefixes.of_row(row), time, pick));
         }
     }
@@ -75,7 +80,9 @@ fn times(array: &ArrayRef) -> Result<Vec<i64>, String> {
         DataType::Timestamp(TimeUnit::Microsecond, _) => {
             array.as_primitive::<TimestampMicrosecondType>().values().to_vec()
         }
-        DataType::Date32 => array.as_primitive::<Date32Type>().values().iter().map(|day| i64::from(*day)).collect(),
+        DataType::Date32 => {
+            array.as_primitive::<Date32Type>().values().iter().map(|day| i64::from(*day)).collect()
+        }
         other => return Err(format!("time as {other}")),
     })
 }
@@ -109,7 +116,9 @@ impl<'a> Prefixes<'a> {
             }
             [first, second] => {
                 let (first, second) = (halves(first, batches)?, halves(second, batches)?);
-                Ok(Self::Pairs(first.into_iter().zip(second).map(|(first, second)| [first, second]).collect()))
+                Ok(Self::Pairs(
+                    first.into_iter().zip(second).map(|(first, second)| [first, second]).collect(),
+                ))
             }
             other => Err(format!("no order for the columns {other:?}")),
         }
@@ -128,7 +137,8 @@ fn halves<'a>(name: &str, batches: &'a [RecordBatch]) -> Result<Vec<Half<'a>>, S
     let arrays: Vec<&ArrayRef> = batches.iter().map(|batch| column(batch, name)).collect::<Result<_, _>>()?;
     let dictionaries = arrays.iter().all(|array| array.as_dictionary_opt::<Int32Type>().is_some());
     if !dictionaries {
-        let longs = arrays.iter().map(|array| Some(Half::Long(array.as_primitive_opt::<Int64Type>()?.values())));
+        let longs =
+            arrays.iter().map(|array| Some(Half::Long(array.as_primitive_opt::<Int64Type>()?.values())));
         return longs.collect::<Option<_>>().ok_or_else(|| format!("column {name} cannot be sorted by"));
     }
     let merged = Merged::of(name, arrays.iter().map(|array| Some(*array)))?;
@@ -155,7 +165,9 @@ impl BatchPrefixes<'_> {
         match self {
             Self::None => 0,
             Self::Ids(ids) => ids.value(row).try_into().map_or(0, u128::from_be_bytes),
-            Self::Pair([first, second]) => u128::from(first.of_row(row)) << 64 | u128::from(second.of_row(row)),
+            Self::Pair([first, second]) => {
+                u128::from(first.of_row(row)) << 64 | u128::from(second.of_row(row))
+            }
         }
     }
 }

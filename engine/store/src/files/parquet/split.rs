@@ -55,9 +55,11 @@ pub(super) enum Stored {
 #[inline]
 fn scaled(value: f64, scale: usize) -> Option<i64> {
     let power = POW10[scale];
-    let int = (value * power).round_ties_even();
-    let exact = int.abs() < INT_MAX && (int / power).to_bits() == value.to_bits();
-    exact.then_some(int as i64)
+    let rounded = (value * power).round_ties_even();
+    // Saturates; NaN becomes 0. Back as a double, so that minus zero is seen.
+    let int = rounded as i64;
+    let exact = rounded.abs() < INT_MAX && (int as f64 / power).to_bits() == value.to_bits();
+    exact.then_some(int)
 }
 
 /// Decides for a run.
@@ -176,7 +178,8 @@ mod tests {
             any::<u64>().prop_map(f64::from_bits),
             any::<i64>().prop_map(|int| int as f64),
             (any::<i32>(), 0u32..16).prop_map(|(int, scale)| f64::from(int) / 10f64.powi(scale as i32)),
-            (-1_000_000i64..1_000_000, 0u32..6).prop_map(|(int, scale)| int as f64 / 10f64.powi(scale as i32)),
+            (-1_000_000i64..1_000_000, 0u32..6)
+                .prop_map(|(int, scale)| int as f64 / 10f64.powi(scale as i32)),
             Just(-0.0),
             Just(f64::from_bits(STALE_NAN_BITS)),
             Just(f64::from_bits(1)),
