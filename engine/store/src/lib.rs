@@ -22,7 +22,8 @@
 //! | what is appended, who is told | [`append`](Append), [`Observer`] |
 //! | double sends | `dedup` |
 //! | record and section bytes, segments, group commit | `wal`, and the page `docs/formats/wal.md` |
-//! | what happens at start | `recovery` |
+//! | what happens at start | `open`, `recovery` |
+//! | what an append becomes: encoding, then visibility | `pending`, `apply` |
 //! | label sets, ids, verdicts, metric metadata | `series` |
 //! | unflushed rows in memory | `head` |
 //! | when to flush, in which order, truncation | `flush` |
@@ -32,16 +33,25 @@
 //! It knows nothing of DataFusion, protocols, HTTP or wasmtime.
 
 mod append;
+mod apply;
 mod config;
 mod dedup;
 mod error;
 mod files;
+mod flush;
 mod head;
+mod lock;
+mod open;
+mod pending;
+mod recovery;
 mod series;
 mod stats;
 mod store;
 mod tables;
+mod tenant;
+mod tenants;
 mod view;
+mod wal;
 
 pub use append::{Append, Appended, BatchKey, NoObserver, Note, Observer, Seq, Tick};
 pub use config::{Durability, StoreConfig};

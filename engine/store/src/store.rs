@@ -1,78 +1,288 @@
-//! The store.
+//! The store: what the other crates call.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
-use isinglass_model::{Clock, Tenant};
+use isinglass_model::{Clock, Kind, Tenant};
+use parking_lot::Mutex;
+use tokio::sync::{Notify, Semaphore, oneshot};
 
-use crate::append::{Append, Appended, BatchKey, Observer};
+use crate::append::{Append, Appended, BatchKey, Observer, Seq};
 use crate::config::StoreConfig;
-use crate::dedup::Begin;
+use crate::dedup::{Begin, Dedup};
 use crate::error::StoreError;
+use crate::flush::Flusher;
+use crate::pending::{Pending, prepare};
+use crate::recovery::Replayed;
 use crate::series::Resolver;
 use crate::stats::StoreStats;
+use crate::tenant::TenantState;
 use crate::view::View;
+use crate::wal::{Job, Wal};
 
 /// The store. Cheap to clone; all clones are one store.
 #[derive(Clone)]
 pub struct Store {
-    config: Arc<StoreConfig>,
+    pub(crate) core: Arc<Core>,
 }
 
-impl Store {
-    /// Opens a folder: takes its lock, replays the WAL into the head and tells
-    /// `observer` of every record in it.
-    pub async fn open(
-        config: StoreConfig,
-        clock: Arc<dyn Clock>,
-        observer: Arc<dyn Observer>,
-    ) -> Result<Self, StoreError> {
-        let _ = (clock, observer);
-        Ok(Self { config: Arc::new(config) })
-    }
+/// What all clones share.
+pub(crate) struct Core {
+    pub(crate) config: Arc<StoreConfig>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) flusher: Flusher,
+    pub(crate) dedup: Dedup,
+    pub(crate) wal: Wal<Pending>,
+    pub(crate) applier: Mutex<Option<std::thread::JoinHandle<()>>>,
+    /// The last record that is visible and that the observer knows of.
+    pub(crate) applied: Arc<AtomicU64>,
+    /// Wakes the maintenance task.
+    pub(crate) wake: Arc<Notify>,
+    /// Room in the WAL's queue, in units of [`ROOM_BYTES`].
+    pub(crate) room: Arc<Semaphore>,
+    pub(crate) room_units: u32,
+    pub(crate) closing: AtomicBool,
+    pub(crate) replayed: Replayed,
+    pub(crate) replay_time: Duration,
+    /// Given back last of all.
+    pub(crate) _lock: Option<crate::lock::Lock>,
+}
 
+/// The unit in which room in the queue is counted.
+pub(crate) const ROOM_BYTES: usize = 1 << 10;
+
+/// How often the flush policy is asked if nobody wakes it.
+const MAINTENANCE_EVERY: Duration = Duration::from_secs(1);
+/// How often at most.
+const MAINTENANCE_PAUSE: Duration = Duration::from_millis(50);
+
+impl Store {
     /// Its configuration.
     pub fn config(&self) -> &StoreConfig {
-        &self.config
+        &self.core.config
     }
 
-    /// The series of a tenant, for one request.
+    /// The series of a tenant, for one request. A tenant that was not used since the start
+    /// is loaded from its tables.
     pub async fn resolver(&self, tenant: &Tenant) -> Result<Resolver, StoreError> {
-        Err(StoreError::unavailable(format!("{tenant}: not built yet")))
+        let tenant = self.core.flusher.tenants.get(tenant).await?;
+        Ok(Resolver::new(Arc::clone(&tenant.series)))
     }
 
     /// Whether a batch was stored in the last minutes; waits while it is being stored.
     pub async fn begin(&self, tenant: &Tenant, key: BatchKey) -> Begin {
-        let _ = (tenant, key);
-        Begin::Duplicate(isinglass_model::Counts::default())
+        self.core.dedup.begin(tenant, key).await
     }
 
-    /// Stores a request. Resolves after its record is durable and its rows are visible.
+    /// Stores a request. Resolves after its record is as durable as configured and its
+    /// rows are visible. If the caller goes away, the request may be stored all the same.
     pub async fn append(&self, append: Append) -> Result<Appended, StoreError> {
-        Err(StoreError::unavailable(format!("{}: not built yet", append.tenant)))
+        let core = &*self.core;
+        let tenant = core.flusher.tenants.get(&append.tenant).await?;
+        core.wait_for_space().await?;
+        let (done, answer) = oneshot::channel();
+        let (body, pending) = prepare(append, tenant, core.clock.now_unix_millis(), done)?;
+        core.push(body, pending).await?;
+        answer.await.unwrap_or_else(|_| Err(StoreError::unavailable("the store is closing")))
     }
 
-    /// What can be seen of a tenant now.
+    /// What can be seen of a tenant now. One that has never written anything has empty
+    /// tables.
     pub async fn view(&self, tenant: &Tenant) -> Result<Arc<View>, StoreError> {
-        Err(StoreError::unavailable(format!("{tenant}: not built yet")))
+        let tenants = &self.core.flusher.tenants;
+        Ok(match tenants.find(tenant).await? {
+            Some(state) => state.view(),
+            None => tenants.empty(tenant).view(),
+        })
     }
 
-    /// Tenants that have rows, sorted.
+    /// Tenants that are in memory or have tables, sorted.
     pub fn tenants(&self) -> Vec<Tenant> {
-        Vec::new()
+        let flusher = &self.core.flusher;
+        let stored = flusher.files.tenants().unwrap_or_else(|error| {
+            tracing::warn!(%error, "tenants on disk cannot be listed");
+            Vec::new()
+        });
+        let mut tenants: Vec<Tenant> = flusher.tenants.all().iter().map(|tenant| tenant.name.clone()).collect();
+        tenants.extend(stored);
+        tenants.sort();
+        tenants.dedup();
+        tenants
     }
 
     /// Flushes everything that was acknowledged before the call into committed tables.
     pub async fn flush(&self) -> Result<(), StoreError> {
-        Ok(())
+        self.core.flusher.flush_all(self.core.applied.load(Ordering::Acquire)).await?;
+        self.core.truncate().await
     }
 
-    /// Stops taking appends, flushes, and gives the folder free.
+    /// Takes no more appends, flushes, and ends the threads. The folder is free when the
+    /// last clone is gone.
     pub async fn close(self) -> Result<(), StoreError> {
-        Ok(())
+        let core = self.core;
+        core.closing.store(true, Ordering::Release);
+        let blocking = Arc::clone(&core);
+        let stopped = tokio::task::spawn_blocking(move || blocking.stop_threads()).await;
+        stopped.map_err(|error| StoreError::Internal(error.to_string()))?;
+        core.flusher.flush_all(Seq::MAX).await?;
+        core.truncate().await
     }
 
     /// Figures for `/metrics`.
     pub fn stats(&self) -> StoreStats {
-        StoreStats::default()
+        self.core.stats()
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("data_dir", &self.core.config.data_dir).finish_non_exhaustive()
+    }
+}
+
+impl Core {
+    /// Waits for room in the queue and hands the record to the log.
+    async fn push(&self, body: Vec<u8>, pending: Pending) -> Result<(), StoreError> {
+        let limit = crate::wal::BODY_BYTES_MAX;
+        if body.len() > limit {
+            return Err(StoreError::TooLarge { got: body.len(), limit });
+        }
+        let units = u32::try_from(body.len() / ROOM_BYTES + 1).unwrap_or(u32::MAX).min(self.room_units);
+        let acquire = Arc::clone(&self.room).acquire_many_owned(units);
+        let permit = tokio::time::timeout(self.append_wait(), acquire).await;
+        let permit = permit.map_err(|_| StoreError::unavailable("the log is too slow, its queue is full"))?;
+        let permit = permit.map_err(|_| StoreError::unavailable("the store is closing"))?;
+        self.wal.push(Job { body, item: pending, permit }).map_err(|(_, error)| error)
+    }
+
+    fn append_wait(&self) -> Duration {
+        Duration::from_millis(self.config.append_wait_ms)
+    }
+
+    /// Waits until the head and the WAL are below their bounds.
+    async fn wait_for_space(&self) -> Result<(), StoreError> {
+        if self.closing.load(Ordering::Acquire) {
+            return Err(StoreError::unavailable("the store is closing"));
+        }
+        if self.full().is_none() {
+            return Ok(());
+        }
+        let deadline = tokio::time::Instant::now() + self.append_wait();
+        loop {
+            let freed = self.flusher.freed.notified();
+            tokio::pin!(freed);
+            freed.as_mut().enable();
+            let Some(what) = self.full() else {
+                return Ok(());
+            };
+            self.wake.notify_one();
+            if tokio::time::timeout_at(deadline, freed).await.is_err() {
+                return Err(StoreError::unavailable(format!("{what} is full, flushes do not keep up")));
+            }
+        }
+    }
+
+    fn full(&self) -> Option<&'static str> {
+        if self.flusher.usage.total_bytes() >= self.config.head_bytes {
+            return Some("the head");
+        }
+        let wal = self.wal.stats().disk_bytes.load(Ordering::Relaxed);
+        (wal >= self.config.wal_bytes_max.saturating_mul(2)).then_some("the wal")
+    }
+
+    /// Flushes what is due and lets go of WAL segments that nobody needs.
+    pub(crate) async fn maintain(&self) -> Result<(), StoreError> {
+        let wal = self.wal.stats().disk_bytes.load(Ordering::Relaxed);
+        let oldest = (wal > self.config.wal_bytes_max).then(|| self.wal.oldest_last()).flatten();
+        self.flusher.run_due(oldest).await;
+        self.truncate().await
+    }
+
+    /// Removes the segments whose rows are all in tables and whose deltas are all in ticks.
+    async fn truncate(&self) -> Result<(), StoreError> {
+        if self.wal.oldest_last().is_none() {
+            return Ok(());
+        }
+        let keep_from = self.keep_from();
+        // A rename and a sync of the folder: short enough for a worker.
+        self.wal.truncate(keep_from)?;
+        self.flusher.freed.notify_waiters();
+        Ok(())
+    }
+
+    /// The first record that is still needed. What is applied is read first: a record that
+    /// becomes visible meanwhile has a higher number.
+    fn keep_from(&self) -> Seq {
+        let applied = self.applied.load(Ordering::Acquire);
+        let held = self.observer.holds().unwrap_or(Seq::MAX);
+        let of_tenant = |tenant: &Arc<TenantState>| {
+            Kind::ALL.into_iter().filter_map(|kind| tenant.first_unflushed(kind)).min()
+        };
+        let unflushed = self.flusher.tenants.all().iter().filter_map(of_tenant).min().unwrap_or(Seq::MAX);
+        (applied + 1).min(held).min(unflushed)
+    }
+
+    fn stop_threads(&self) {
+        self.wal.close();
+        if let Some(applier) = self.applier.lock().take()
+            && applier.join().is_err()
+        {
+            tracing::error!("the applier thread panicked");
+        }
+    }
+
+    fn stats(&self) -> StoreStats {
+        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let (wal, flush) = (self.wal.stats(), &self.flusher.stats);
+        let tenants = self.flusher.tenants.all();
+        let usage = |kind| self.flusher.usage.of(kind);
+        StoreStats {
+            wal_bytes: of(&wal.disk_bytes),
+            wal_segments: of(&wal.segments),
+            wal_records: of(&wal.records),
+            wal_written_bytes: of(&wal.bytes),
+            wal_syncs: of(&wal.syncs),
+            wal_sync_time: Duration::from_nanos(of(&wal.sync_nanos)),
+            wal_failures: of(&wal.failures),
+            read_only: self.wal.read_only(),
+            head_bytes: Kind::ALL.into_iter().map(|kind| (kind, usage(kind).0)).collect(),
+            head_rows: Kind::ALL.into_iter().map(|kind| (kind, usage(kind).1)).collect(),
+            flushes: of(&flush.flushes),
+            flushed_rows: of(&flush.rows),
+            flush_failures: of(&flush.failures),
+            flush_time: Duration::from_nanos(of(&flush.nanos)),
+            quarantined_records: self.replayed.quarantined_records,
+            quarantined_bytes: self.replayed.quarantined_bytes,
+            replayed_records: self.replayed.records,
+            replay_time: self.replay_time,
+            tenants: tenants.len() as u64,
+            series: tenants.iter().map(|tenant| tenant.series.len() as u64).sum(),
+            duplicates: self.dedup.duplicates(),
+        }
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        // Before the lock is given back: nothing may be written after.
+        self.stop_threads();
+    }
+}
+
+/// Runs the flush policy until the store is closed or gone.
+pub(crate) async fn maintenance(core: Weak<Core>, wake: Arc<Notify>) {
+    loop {
+        // Early or late does not matter.
+        let _ = tokio::time::timeout(MAINTENANCE_EVERY, wake.notified()).await;
+        let Some(core) = core.upgrade().filter(|core| !core.closing.load(Ordering::Acquire)) else {
+            return;
+        };
+        if let Err(error) = core.maintain().await {
+            tracing::warn!(%error, "maintenance of the store failed");
+        }
+        drop(core);
+        tokio::time::sleep(MAINTENANCE_PAUSE).await;
     }
 }

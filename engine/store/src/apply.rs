@@ -1,0 +1,85 @@
+//! The one thread that makes records visible, in WAL order.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender};
+
+use isinglass_model::{Clock, Kind};
+use tokio::sync::Notify;
+
+use crate::append::{Appended, Observer};
+use crate::head::Run;
+use crate::pending::Pending;
+use crate::series::SeriesTable;
+use crate::tenant::Usage;
+use crate::wal::{Job, Sink};
+use crate::{Seq, StoreError};
+
+use isinglass_model::series::SeriesRef;
+
+/// Hands records from the log's writer to the applier. The channel needs no bound of its
+/// own: a record in it still has its share of the queue's.
+pub(crate) struct ToApplier {
+    pub(crate) records: Sender<Vec<(Seq, Job<Pending>)>>,
+}
+
+impl Sink<Pending> for ToApplier {
+    fn written(&self, records: Vec<(Seq, Job<Pending>)>) {
+        // The applier ends after this sender is gone.
+        let _ = self.records.send(records);
+    }
+
+    fn failed(&self, jobs: Vec<Job<Pending>>, error: StoreError) {
+        for job in jobs {
+            // Whoever waits for the answer may have gone.
+            let _ = job.item.done.send(Err(error.clone()));
+        }
+    }
+}
+
+/// The applier.
+pub(crate) struct Applier {
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) usage: Arc<Usage>,
+    /// The last record that is visible and that the observer knows of.
+    pub(crate) applied: Arc<AtomicU64>,
+    /// Woken when so many bytes are unflushed.
+    pub(crate) flush: Arc<Notify>,
+    pub(crate) flush_at_bytes: u64,
+}
+
+impl Applier {
+    /// Runs until the log has ended.
+    pub(crate) fn run(self, records: &Receiver<Vec<(Seq, Job<Pending>)>>) {
+        for batch in records {
+            for (seq, job) in batch {
+                self.apply(seq, job.item);
+                drop(job.permit);
+            }
+            if self.usage.total_bytes() >= self.flush_at_bytes {
+                self.flush.notify_one();
+            }
+        }
+    }
+
+    fn apply(&self, seq: Seq, pending: Pending) {
+        let Pending { tenant, runs, pairs, ticket, counts, note, done } = pending;
+        let series = series_run(&tenant.series, pairs);
+        tenant.apply(seq, series.into_iter().chain(runs), self.clock.monotonic());
+        self.observer.applied(&tenant.name, seq, note);
+        self.applied.store(seq, Ordering::Release);
+        if let Some(ticket) = ticket {
+            ticket.complete(counts);
+        }
+        // The sender may have gone; its rows stay.
+        let _ = done.send(Ok(Appended { seq }));
+    }
+}
+
+/// The rows of `series` that a record adds. Two requests on their way at the same time may
+/// both hold the labels of a pair; only the first becomes a row.
+pub(crate) fn series_run(table: &SeriesTable, mut pairs: Vec<(SeriesRef, i32)>) -> Option<(Kind, Run)> {
+    pairs.retain(|(series, day)| table.days.of(*day).insert(*series));
+    (!pairs.is_empty()).then(|| (Kind::Series, Run::Series(pairs.into())))
+}

@@ -1,0 +1,126 @@
+//! The tenants in memory. One is loaded from its tables when it is first used and stays:
+//! its series refs are valid for the life of the process.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use isinglass_model::{Kind, Tenant};
+use parking_lot::RwLock;
+use tokio::sync::OnceCell;
+
+use crate::StoreError;
+use crate::series::{SeriesTable, restore_row};
+use crate::tables::{TableFiles, TableState};
+use crate::tenant::{TenantState, Usage};
+
+type Slot = Arc<OnceCell<Arc<TenantState>>>;
+
+pub(crate) struct Tenants {
+    files: Arc<dyn TableFiles>,
+    usage: Arc<Usage>,
+    salt: u64,
+    series_max: usize,
+    tenants_max: usize,
+    /// Raised to what the tables of a tenant are flushed to: the WAL gives out only
+    /// numbers above, or rows would be taken for flushed ones after the next start.
+    floor: Arc<AtomicU64>,
+    slots: RwLock<HashMap<Tenant, Slot, ahash::RandomState>>,
+}
+
+impl Tenants {
+    pub(crate) fn new(
+        files: Arc<dyn TableFiles>,
+        usage: Arc<Usage>,
+        salt: u64,
+        (series_max, tenants_max): (usize, usize),
+        floor: Arc<AtomicU64>,
+    ) -> Self {
+        Self { files, usage, salt, series_max, tenants_max, floor, slots: RwLock::default() }
+    }
+
+    /// The tenant, loaded if need be; refused if there are too many.
+    pub(crate) async fn get(&self, tenant: &Tenant) -> Result<Arc<TenantState>, StoreError> {
+        let slot = match self.slot(tenant) {
+            Some(slot) => slot,
+            None => self.add(tenant)?,
+        };
+        slot.get_or_try_init(|| self.load(tenant)).await.cloned()
+    }
+
+    /// The tenant, if it has anything in memory or on disk. Others are not remembered.
+    pub(crate) async fn find(&self, tenant: &Tenant) -> Result<Option<Arc<TenantState>>, StoreError> {
+        if self.slot(tenant).is_none() && !self.stored(tenant).await? {
+            return Ok(None);
+        }
+        self.get(tenant).await.map(Some)
+    }
+
+    /// A tenant without any rows.
+    pub(crate) fn empty(&self, tenant: &Tenant) -> TenantState {
+        self.state(tenant, Default::default())
+    }
+
+    /// Every tenant in memory.
+    pub(crate) fn all(&self) -> Vec<Arc<TenantState>> {
+        self.slots.read().values().filter_map(|slot| slot.get().cloned()).collect()
+    }
+
+    fn slot(&self, tenant: &Tenant) -> Option<Slot> {
+        self.slots.read().get(tenant).cloned()
+    }
+
+    fn add(&self, tenant: &Tenant) -> Result<Slot, StoreError> {
+        let mut slots = self.slots.write();
+        if slots.len() >= self.tenants_max && !slots.contains_key(tenant) {
+            return Err(StoreError::TooManyTenants { limit: self.tenants_max });
+        }
+        Ok(Arc::clone(slots.entry(tenant.clone()).or_default()))
+    }
+
+    async fn stored(&self, tenant: &Tenant) -> Result<bool, StoreError> {
+        for kind in Kind::ALL {
+            if self.files.load(tenant, kind).await?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn load(&self, tenant: &Tenant) -> Result<Arc<TenantState>, StoreError> {
+        let mut tables: [Option<TableState>; Kind::ALL.len()] = Default::default();
+        for (kind, table) in Kind::ALL.into_iter().zip(&mut tables) {
+            *table = self.files.load(tenant, kind).await?;
+            self.floor.fetch_max(table.as_ref().map_or(0, |table| table.flushed), Ordering::AcqRel);
+        }
+        let has_series = tables[Kind::Series as usize - 1].is_some();
+        let state = self.state(tenant, tables);
+        if has_series {
+            self.load_series(&state).await?;
+        }
+        Ok(Arc::new(state))
+    }
+
+    async fn load_series(&self, state: &TenantState) -> Result<(), StoreError> {
+        let mut fault = None;
+        let mut each = |row: crate::tables::SeriesRow<'_>| {
+            if let Err(error) = restore_row(&state.series, &row) {
+                fault.get_or_insert(error);
+            }
+        };
+        self.files.read_series(&state.name, &mut each).await?;
+        match fault {
+            None => Ok(()),
+            Some(error) => Err(StoreError::Table {
+                tenant: state.name.clone(),
+                kind: Kind::Series,
+                reason: error.to_string(),
+            }),
+        }
+    }
+
+    fn state(&self, tenant: &Tenant, tables: [Option<TableState>; Kind::ALL.len()]) -> TenantState {
+        let series = Arc::new(SeriesTable::new(self.salt, self.series_max));
+        TenantState::new(tenant.clone(), series, tables, Arc::clone(&self.usage), self.files.objects())
+    }
+}

@@ -1,0 +1,27 @@
+//! The write-ahead log.
+//!
+//! ```text
+//! record: encode ─▶ queue (bounded) ─▶ writer thread: frames ─▶ segment ─▶ sync ─▶ sink
+//! open:   segments ─▶ parse ─▶ records, damage
+//! ```
+//!
+//! The bytes are described in `docs/formats/wal.md`; a change there is a change here.
+
+mod disk;
+mod frame;
+mod header;
+mod parse;
+mod queue;
+pub(crate) mod record;
+pub(crate) mod section;
+mod segments;
+mod wire;
+mod writer;
+
+pub(crate) use disk::{Disk, Folder};
+pub(crate) use frame::BODY_BYTES_MAX;
+pub(crate) use header::{DATA, Header};
+pub(crate) use parse::{Parsed, parse};
+pub(crate) use queue::Job;
+pub(crate) use segments::{Found, segments_of};
+pub(crate) use writer::{Sink, Wal, WalOptions};

@@ -1,0 +1,362 @@
+//! The one thread that writes: everything queued while the last sync ran goes out with
+//! one write and one sync.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use isinglass_model::Clock;
+use parking_lot::Mutex;
+
+use super::disk::Disk;
+use super::frame::{framed_bytes, put_frame};
+use super::header::{DATA, Header};
+use super::queue::{Job, Queue};
+use super::segments::{Active, Found, Segments};
+use crate::config::Durability;
+use crate::{Seq, StoreError};
+
+/// Bytes written at once, unless one record has more.
+const BATCH_BYTES_MAX: usize = 8 << 20;
+
+/// How long a full disk is believed to stay full.
+const FULL_DISK_PAUSE: Duration = Duration::from_millis(500);
+
+/// Takes records after the log has them, and those that it could not take.
+pub(crate) trait Sink<T>: Send + 'static {
+    /// These are as durable as configured; called in WAL order.
+    fn written(&self, records: Vec<(Seq, Job<T>)>);
+    /// These are not in the log.
+    fn failed(&self, jobs: Vec<Job<T>>, error: StoreError);
+}
+
+/// What the log needs to know.
+pub(crate) struct WalOptions {
+    /// When a record counts as written.
+    pub(crate) durability: Durability,
+    /// Size of a segment.
+    pub(crate) segment_bytes: u64,
+    /// The first number to give out.
+    pub(crate) next: Seq,
+    /// Raised by others: numbers given out are above it.
+    pub(crate) floor: Arc<AtomicU64>,
+    /// Segments that recovery found, with their last records.
+    pub(crate) recovered: Vec<(Found, Seq)>,
+    /// Drawn at start; each segment mixes its own number into it.
+    pub(crate) salt: u32,
+}
+
+/// Figures of the log.
+#[derive(Debug, Default)]
+pub(crate) struct WalStats {
+    pub(crate) records: AtomicU64,
+    pub(crate) bytes: AtomicU64,
+    pub(crate) syncs: AtomicU64,
+    pub(crate) sync_nanos: AtomicU64,
+    pub(crate) failures: AtomicU64,
+    pub(crate) disk_bytes: AtomicU64,
+    pub(crate) segments: AtomicU64,
+}
+
+/// The log.
+pub(crate) struct Wal<T> {
+    shared: Arc<Shared<T>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+struct Shared<T> {
+    queue: Queue<T>,
+    disk: Arc<dyn Disk>,
+    segments: Mutex<Segments>,
+    segment_bytes: u64,
+    /// The writer gives out numbers above this.
+    floor: Arc<AtomicU64>,
+    read_only: AtomicBool,
+    stats: WalStats,
+}
+
+impl<T> Shared<T> {
+    /// Changes the list of segments; the figures follow.
+    fn segments<R>(&self, change: impl FnOnce(&mut Segments) -> R) -> R {
+        let mut segments = self.segments.lock();
+        let result = change(&mut segments);
+        let (bytes, count) = segments.size();
+        self.stats.disk_bytes.store(bytes, Ordering::Relaxed);
+        self.stats.segments.store(count, Ordering::Relaxed);
+        result
+    }
+}
+
+impl<T: Send + 'static> Wal<T> {
+    /// Starts the writer. Its first segment is begun with its first record.
+    pub(crate) fn start(
+        disk: Arc<dyn Disk>,
+        clock: Arc<dyn Clock>,
+        options: WalOptions,
+        sink: impl Sink<T>,
+    ) -> Result<Self, StoreError> {
+        let shared = Arc::new(Shared {
+            queue: Queue::new(),
+            disk,
+            segments: Mutex::new(Segments::recovered(options.recovered)),
+            segment_bytes: options.segment_bytes.max(DATA as u64 + 4_096),
+            floor: options.floor,
+            read_only: AtomicBool::new(false),
+            stats: WalStats::default(),
+        });
+        shared.segments(|_| ());
+        let writer = Writer {
+            shared: Arc::clone(&shared),
+            clock,
+            sink,
+            durability: options.durability,
+            salt: options.salt,
+            active: None,
+            last: options.next.saturating_sub(1),
+            void_from: options.next,
+            failed_before: false,
+            full_until: Duration::ZERO,
+            dirty_since: None,
+            frames: Vec::new(),
+        };
+        let thread = std::thread::Builder::new().name("wal".into()).spawn(move || writer.run());
+        let thread = thread.map_err(|error| StoreError::io("starting the wal thread", &error))?;
+        Ok(Self { shared, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Queues a record. Gives it back if the log is closed or read-only.
+    pub(crate) fn push(&self, job: Job<T>) -> Result<(), (Job<T>, StoreError)> {
+        if self.read_only() {
+            return Err((job, read_only()));
+        }
+        self.shared.queue.push(job).map_err(|job| (job, StoreError::unavailable("the store is closing")))
+    }
+
+    /// Whether a second failure in a row has ended all writing.
+    pub(crate) fn read_only(&self) -> bool {
+        self.shared.read_only.load(Ordering::Acquire)
+    }
+
+    /// Removes segments whose records all lie below `keep_from`.
+    pub(crate) fn truncate(&self, keep_from: Seq) -> Result<(), StoreError> {
+        let shared = &self.shared;
+        shared.segments(|segments| segments.truncate(&*shared.disk, keep_from, shared.segment_bytes))
+    }
+
+    /// The last record of the oldest segment that is not being written.
+    pub(crate) fn oldest_last(&self) -> Option<Seq> {
+        self.shared.segments.lock().oldest_last()
+    }
+
+    pub(crate) fn stats(&self) -> &WalStats {
+        &self.shared.stats
+    }
+
+    /// Takes no more records, writes those that are queued, and ends the thread.
+    pub(crate) fn close(&self) {
+        self.shared.queue.close();
+        if let Some(thread) = self.thread.lock().take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the wal thread panicked");
+        }
+    }
+}
+
+impl<T> Drop for Wal<T> {
+    fn drop(&mut self) {
+        self.shared.queue.close();
+        if let Some(thread) = self.thread.get_mut().take() {
+            // A panic was reported by the thread itself.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn read_only() -> StoreError {
+    StoreError::unavailable("the log failed twice in a row; writes are refused until a restart")
+}
+
+struct Writer<T, S> {
+    shared: Arc<Shared<T>>,
+    clock: Arc<dyn Clock>,
+    sink: S,
+    durability: Durability,
+    salt: u32,
+    active: Option<Active>,
+    /// The last number given out.
+    last: Seq,
+    /// What the next segment's header says of the earlier ones.
+    void_from: Seq,
+    failed_before: bool,
+    full_until: Duration,
+    /// When the oldest unsynced byte was written.
+    dirty_since: Option<Duration>,
+    frames: Vec<u8>,
+}
+
+impl<T: Send + 'static, S: Sink<T>> Writer<T, S> {
+    fn run(mut self) {
+        loop {
+            let room = self.active.as_ref().map_or(usize::MAX, Active::room).min(BATCH_BYTES_MAX);
+            let mut bytes = 0;
+            let taken = self.shared.queue.take(self.patience(), |job| {
+                bytes += framed_bytes(job.body.len());
+                bytes <= room
+            });
+            match taken {
+                Some(jobs) if jobs.is_empty() => self.sync_late(),
+                Some(jobs) => self.write(jobs),
+                None => break,
+            }
+        }
+        self.sync_late();
+        if let Some(active) = self.active.take() {
+            self.shared.segments(|segments| segments.close(active));
+        }
+    }
+
+    /// How long to wait for records before a sync is due.
+    fn patience(&self) -> Option<Duration> {
+        let Durability::Interval(ms) = self.durability else {
+            return None;
+        };
+        let due = self.dirty_since? + Duration::from_millis(ms);
+        Some(due.saturating_sub(self.clock.monotonic()).max(Duration::from_millis(1)))
+    }
+
+    fn write(&mut self, jobs: Vec<Job<T>>) {
+        if self.shared.read_only.load(Ordering::Acquire) {
+            return self.sink.failed(jobs, read_only());
+        }
+        let first = (self.last + 1).max(self.shared.floor.load(Ordering::Acquire) + 1);
+        let numbers = first..first + jobs.len() as Seq;
+        self.last = numbers.end - 1;
+        match self.try_write(&jobs, first) {
+            Ok(()) => {
+                self.failed_before = false;
+                let stats = &self.shared.stats;
+                stats.records.fetch_add(jobs.len() as u64, Ordering::Relaxed);
+                stats.bytes.fetch_add(self.frames.len() as u64, Ordering::Relaxed);
+                self.sink.written(numbers.zip(jobs).collect());
+            }
+            Err(error) => {
+                self.give_up(first, &error);
+                let reason = format!("the log could not be written: {error}");
+                self.sink.failed(jobs, StoreError::unavailable(reason));
+            }
+        }
+        if self.frames.capacity() > 2 * BATCH_BYTES_MAX {
+            self.frames = Vec::new();
+        }
+    }
+
+    fn try_write(&mut self, jobs: &[Job<T>], first: Seq) -> io::Result<()> {
+        let needed: usize = jobs.iter().map(|job| framed_bytes(job.body.len())).sum();
+        if self.active.as_ref().is_some_and(|active| active.room() < needed) {
+            self.rotate()?;
+        }
+        let salt = match &self.active {
+            Some(active) => active.salt,
+            None => self.begin(first, needed)?,
+        };
+        self.frames.clear();
+        for (seq, job) in (first..).zip(jobs) {
+            put_frame(&mut self.frames, salt, seq, &job.body);
+        }
+        let last = first + jobs.len() as Seq - 1;
+        if let Some(active) = &mut self.active {
+            active.write(&mut self.frames, last)?;
+        }
+        self.void_from = last + 1;
+        self.dirty_since.get_or_insert_with(|| self.clock.monotonic());
+        let synced = self.sync_if_due();
+        if synced.is_err() && self.durability == Durability::Sync {
+            self.void_from = first;
+        }
+        synced
+    }
+
+    fn rotate(&mut self) -> io::Result<()> {
+        if self.dirty_since.is_some() {
+            self.sync()?;
+        }
+        if let Some(active) = self.active.take() {
+            self.shared.segments(|segments| segments.close(active));
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, first: Seq, needed: usize) -> io::Result<u32> {
+        if self.clock.monotonic() < self.full_until {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        let salt = self.salt ^ crc32c::crc32c(&first.to_le_bytes());
+        let header = Header { salt, first, void_from: self.void_from };
+        let bytes = self.shared.segment_bytes.max((DATA + needed) as u64);
+        let shared = &self.shared;
+        let active = shared.segments(|segments| segments.begin(&*shared.disk, &header, bytes))?;
+        self.active = Some(active);
+        Ok(salt)
+    }
+
+    fn sync_if_due(&mut self) -> io::Result<()> {
+        let due = match (self.durability, self.dirty_since) {
+            (Durability::Sync, _) => true,
+            (Durability::Interval(ms), Some(since)) => {
+                self.clock.monotonic().saturating_sub(since) >= Duration::from_millis(ms)
+            }
+            (Durability::Interval(_) | Durability::Os, _) => false,
+        };
+        if due { self.sync() } else { Ok(()) }
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        let Some(active) = &mut self.active else {
+            return Ok(());
+        };
+        let start = self.clock.monotonic();
+        active.sync()?;
+        let took = self.clock.monotonic().saturating_sub(start);
+        let stats = &self.shared.stats;
+        stats.syncs.fetch_add(1, Ordering::Relaxed);
+        stats.sync_nanos.fetch_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.dirty_since = None;
+        Ok(())
+    }
+
+    /// A sync that nobody waits for.
+    fn sync_late(&mut self) {
+        if self.dirty_since.is_some()
+            && let Err(error) = self.sync()
+        {
+            self.give_up(self.last + 1, &error);
+        }
+    }
+
+    /// Leaves a segment whose write or sync failed: what the disk has of it is not known,
+    /// and a second sync of the same file would say that all is well. Records from
+    /// `first` on are void. A full disk is no fault of the disk, and passes.
+    fn give_up(&mut self, first: Seq, error: &io::Error) {
+        self.shared.stats.failures.fetch_add(1, Ordering::Relaxed);
+        self.dirty_since = None;
+        self.void_from = self.void_from.min(first);
+        if let Some(mut active) = self.active.take() {
+            active.last = active.last.min(first.saturating_sub(1));
+            self.shared.segments(|segments| segments.close(active));
+        }
+        let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+        if full {
+            self.full_until = self.clock.monotonic() + FULL_DISK_PAUSE;
+            tracing::warn!(%error, "disk full, appends are refused");
+        } else if self.failed_before {
+            self.shared.read_only.store(true, Ordering::Release);
+            tracing::error!(%error, "the log failed twice in a row, writes are refused until a restart");
+        } else {
+            self.failed_before = true;
+            tracing::error!(%error, "the log failed, going on in a new segment");
+        }
+    }
+}
