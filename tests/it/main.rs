@@ -9,6 +9,7 @@
 //! | [`derived`] | do the derived span metrics equal a computation over `spans`? |
 //! | [`limits`] | every reason of `validate` at limit - 1, limit, limit + 1 |
 //! | [`rate`] | 429 and RetryInfo, burst and refill |
+//! | [`repeats`] | is a batch that is sent again stored once? |
 //! | [`hostile`] | plugins that trap, loop, grow |
 //! | [`crash`] | kill -9 while data comes in |
 //! | [`trickle`] | a thousand tenants, few commits |
@@ -32,6 +33,7 @@ mod loki;
 mod operate;
 mod prometheus;
 mod rate;
+mod repeats;
 mod senders;
 mod sql;
 mod tables;
