@@ -17,7 +17,7 @@ impl Config {
         if text.trim().is_empty() {
             return Self::new(String::new(), Json::Null);
         }
-        let value = json::parse(text).map_err(|fault| format!("the configuration is not JSON: {fault}"))?;
+        let value = json::parse(text).map_err(|fault| ["the configuration is not JSON: ", &fault].concat())?;
         Self::new(String::new(), value)
     }
 
@@ -26,7 +26,7 @@ impl Config {
             Json::Null => Ok(Self { path, members: Vec::new(), known: Vec::new() }),
             Json::Object(members) => Ok(Self { path, members, known: Vec::new() }),
             _ if path.is_empty() => Err("the configuration is not an object".to_owned()),
-            _ => Err(format!("{path} is not an object")),
+            _ => Err(path + " is not an object"),
         }
     }
 
@@ -98,7 +98,7 @@ impl Config {
     pub fn finish(self) -> Result<(), String> {
         match self.members.first() {
             None => Ok(()),
-            Some((key, _)) => Err(format!("unknown key {:?}; known are {}", self.name(key), self.known.join(", "))),
+            Some((key, _)) => Err(["unknown key \"", &self.name(key), "\"; known are ", &self.known.join(", ")].concat()),
         }
     }
 
@@ -110,6 +110,7 @@ impl Config {
         }
     }
 
+    #[inline(never)]
     fn finite(&self, key: &str, value: &Json) -> Result<f64, String> {
         match value {
             Json::Number(number) if number.as_f64().is_finite() => Ok(number.as_f64()),
@@ -118,18 +119,20 @@ impl Config {
     }
 
     /// Takes a member out; `null` is the same as absent.
+    #[inline(never)]
     fn take(&mut self, key: &'static str) -> Option<Json> {
         self.known.push(key);
         let at = self.members.iter().position(|(name, _)| name == key)?;
         Some(self.members.remove(at).1).filter(|value| *value != Json::Null)
     }
 
+    #[cold]
     fn fault(&self, key: &str, what: &str) -> String {
-        format!("{} {what}", self.name(key))
+        [&self.name(key), " ", what].concat()
     }
 
     fn name(&self, key: &str) -> String {
-        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+        if self.path.is_empty() { key.to_owned() } else { [&self.path, ".", key].concat() }
     }
 }
 

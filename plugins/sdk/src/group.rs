@@ -13,47 +13,52 @@ const NONE: u32 = u32::MAX;
 pub struct Keys<'a> {
     keys: &'a [u32],
     distinct: u64,
-    validity: Option<Validity<'a>>,
+    /// Where there are null rows: which, and the key that stands for them.
+    nulls: Option<(Validity<'a>, u64)>,
 }
 
 impl<'a> Keys<'a> {
     /// Keys below `distinct`, one per row.
     pub fn new(keys: &'a [u32], distinct: u64) -> Self {
-        Self { keys, distinct: distinct.max(1), validity: None }
+        Self { keys, distinct: distinct.max(1), nulls: None }
     }
 
     /// `mixed * cardinality + key` for a block of rows.
     #[inline]
     fn mix(&self, from: usize, mixed: &mut [u64]) {
         let keys = &self.keys[from..from + mixed.len()];
-        match self.validity {
+        match self.nulls {
             None => {
                 for (mixed, key) in mixed.iter_mut().zip(keys) {
                     *mixed = *mixed * self.distinct + u64::from(*key);
                 }
             }
-            Some(validity) => self.mix_with_nulls(from, mixed, validity),
+            Some((validity, null)) => self.mix_with_nulls(from, mixed, validity, null),
         }
     }
 
-    fn mix_with_nulls(&self, from: usize, mixed: &mut [u64], validity: Validity<'_>) {
+    fn mix_with_nulls(&self, from: usize, mixed: &mut [u64], validity: Validity<'_>, null: u64) {
         for (at, mixed) in mixed.iter_mut().enumerate() {
-            let key = if validity.is_valid(from + at) { self.keys[from + at].into() } else { self.distinct };
+            let key = if validity.is_valid(from + at) { self.keys[from + at].into() } else { null };
             *mixed = *mixed * (self.distinct + 1) + key;
         }
     }
 
     /// Distinct keys, the one for null rows included.
     fn cardinality(&self) -> u64 {
-        self.distinct + u64::from(self.validity.is_some())
+        self.distinct + u64::from(self.nulls.is_some())
     }
 }
 
-/// Null rows are a group of their own.
+/// Null rows count as empty text: to a label it is the same.
 impl<'a> From<Dictionary<'a>> for Keys<'a> {
     fn from(column: Dictionary<'a>) -> Self {
-        let validity = (!column.validity().is_full()).then(|| column.validity());
-        Self { validity, ..Self::new(column.keys(), column.distinct().len() as u64) }
+        let keys = Self::new(column.keys(), column.distinct().len() as u64);
+        if column.validity().is_full() {
+            return keys;
+        }
+        let empty = column.distinct().iter().position(str::is_empty).map(|at| at as u64);
+        Self { nulls: Some((column.validity(), empty.unwrap_or(keys.distinct))), ..keys }
     }
 }
 
@@ -95,7 +100,7 @@ impl Groups {
         let (low, high) = (half(0), half(32));
         let mut columns = [Keys::new(&low, 1 << 32), Keys::new(&high, 1 << 32)];
         if !column.validity().is_full() {
-            columns.iter_mut().for_each(|half| half.validity = Some(column.validity()));
+            columns.iter_mut().for_each(|half| half.nulls = Some((column.validity(), 1 << 32)));
         }
         Self::by(rows, &columns)
     }
@@ -258,6 +263,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
         #[test]
         fn direct_table(columns in columns(700, 4, 5)) {
             check(700, &columns, 5);

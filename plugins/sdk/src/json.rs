@@ -77,7 +77,7 @@ impl Reader<'_> {
     fn word(&mut self) -> Result<Json, String> {
         let words = [("null", Json::Null), ("true", Json::Boolean(true)), ("false", Json::Boolean(false))];
         for (word, value) in words {
-            if self.text[self.at..].starts_with(word) {
+            if self.rest().starts_with(word.as_bytes()) {
                 self.at += word.len();
                 return Ok(value);
             }
@@ -95,7 +95,7 @@ impl Reader<'_> {
             reader.skip_space();
             reader.expect(b':', "a colon is expected")?;
             if members.iter().any(|(known, _)| *known == key) {
-                return Err(format!("key {key:?} occurs twice"));
+                return Err(["key \"", &key, "\" occurs twice"].concat());
             }
             members.push((key, reader.value(depth + 1)?));
             Ok(())
@@ -134,16 +134,18 @@ impl Reader<'_> {
 
     fn text(&mut self) -> Result<String, String> {
         self.at += 1;
-        let mut value = String::new();
+        let mut value = Vec::new();
         loop {
-            let rest = &self.text[self.at..];
-            let plain = rest.find(['"', '\\']).ok_or_else(|| self.fault("a text does not end"))?;
-            value.push_str(&rest[..plain]);
+            let end = self.rest().iter().position(|byte| matches!(byte, b'"' | b'\\'));
+            let plain = end.ok_or_else(|| self.fault("a text does not end"))?;
+            value.extend_from_slice(&self.rest()[..plain]);
             self.at += plain + 1;
-            if rest.as_bytes()[plain] == b'"' {
-                return Ok(value);
+            if self.text.as_bytes()[self.at - 1] == b'"' {
+                // Whole characters in, whole characters out.
+                return String::from_utf8(value).map_err(|_| self.fault("a text is not UTF-8"));
             }
-            value.push(self.escape()?);
+            let escaped = self.escape()?;
+            value.extend_from_slice(escaped.encode_utf8(&mut [0; 4]).as_bytes());
         }
     }
 
@@ -164,7 +166,7 @@ impl Reader<'_> {
 
     fn unicode(&mut self) -> Result<char, String> {
         let mut unit = self.hex4()?;
-        if (0xd800..0xdc00).contains(&unit) && self.text[self.at..].starts_with("\\u") {
+        if (0xd800..0xdc00).contains(&unit) && self.rest().starts_with(b"\\u") {
             self.at += 2;
             let low = self.hex4()?;
             unit = 0x10000 + ((unit - 0xd800) << 10) + low.wrapping_sub(0xdc00);
@@ -173,10 +175,13 @@ impl Reader<'_> {
     }
 
     fn hex4(&mut self) -> Result<u32, String> {
-        let digits = self.text.get(self.at..self.at + 4).filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()));
-        let unit = digits.and_then(|digits| u32::from_str_radix(digits, 16).ok());
-        self.at += 4;
-        unit.ok_or_else(|| self.fault("four hex digits are expected"))
+        let mut unit = 0;
+        for _ in 0..4 {
+            let digit = self.peek().and_then(|byte| char::from(byte).to_digit(16));
+            unit = unit << 4 | digit.ok_or_else(|| self.fault("four hex digits are expected"))?;
+            self.at += 1;
+        }
+        Ok(unit)
     }
 
     fn number(&mut self) -> Result<Number, String> {
@@ -218,16 +223,23 @@ impl Reader<'_> {
         if self.take(byte) { Ok(()) } else { Err(self.fault(what)) }
     }
 
+    #[inline(never)]
     fn skip_space(&mut self) {
         while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
             self.at += 1;
         }
     }
 
+    /// What is not read yet.
+    fn rest(&self) -> &[u8] {
+        self.text.as_bytes().get(self.at..).unwrap_or_default()
+    }
+
     fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
 
+    #[cold]
     fn fault(&self, what: &str) -> String {
         format!("{what} at byte {}", self.at.min(self.text.len()))
     }

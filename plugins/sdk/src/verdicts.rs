@@ -32,11 +32,9 @@ impl Verdicts {
     /// called if it is needed.
     #[cold]
     pub fn refuse(&mut self, row: usize, code: &'static str, message: impl FnOnce() -> String) {
-        if self.rows.is_empty() {
-            self.rows = vec![0; self.count];
-        }
-        if self.rows[row] == 0 {
-            self.rows[row] = self.reason(code, message);
+        if !self.is_refused(row) {
+            let message = if self.has_room(code) { message() } else { general(code) };
+            self.set(row, code, message);
         }
     }
 
@@ -71,14 +69,18 @@ impl Verdicts {
         (self.rows, self.reasons)
     }
 
-    /// The number of a reason, counted from 1. A code has a bounded number of
-    /// messages, so that input cannot make the table overflow.
-    fn reason(&mut self, code: &'static str, message: impl FnOnce() -> String) -> u8 {
-        let of_code = self.reasons.iter().filter(|reason| reason.code == code).count();
-        let message = match of_code {
-            0..MESSAGES_PER_CODE => message(),
-            _ => format!("further items are refused for {code}"),
-        };
+    /// A code has a bounded number of messages, so that input cannot make the
+    /// table overflow.
+    #[inline(never)]
+    fn has_room(&self, code: &str) -> bool {
+        self.reasons.iter().filter(|reason| reason.code == code).count() < MESSAGES_PER_CODE
+    }
+
+    #[inline(never)]
+    fn set(&mut self, row: usize, code: &'static str, message: String) {
+        if self.rows.is_empty() {
+            self.rows = vec![0; self.count];
+        }
         let known = self.reasons.iter().position(|reason| reason.code == code && reason.message == message);
         let at = known.unwrap_or_else(|| {
             if self.reasons.len() < REASONS_MAX {
@@ -86,8 +88,13 @@ impl Verdicts {
             }
             self.reasons.len() - 1
         });
-        u8::try_from(at + 1).unwrap_or(u8::MAX)
+        self.rows[row] = u8::try_from(at + 1).unwrap_or(u8::MAX);
     }
+}
+
+#[inline(never)]
+fn general(code: &str) -> String {
+    ["further items are refused for ", code].concat()
 }
 
 #[cfg(test)]

@@ -46,10 +46,10 @@ fn check_dimensions(dimensions: &[String]) -> Result<(), String> {
     }
     for (at, name) in dimensions.iter().enumerate() {
         if OWN_LABELS.contains(&name.as_str()) {
-            return Err(format!("dimension {name:?} would be a second label of that name"));
+            return Err(format!("dimension \"{name}\" would be a second label of that name"));
         }
         if dimensions[..at].contains(name) {
-            return Err(format!("dimension {name:?} is given twice"));
+            return Err(format!("dimension \"{name}\" is given twice"));
         }
     }
     Ok(())

@@ -26,7 +26,7 @@ impl Orders {
                 misbehave(&does);
                 Ok(Self { does: String::new(), rows_min })
             }
-            other => Err(format!("in is {other:?}, neither \"run\" nor \"configure\"")),
+            other => Err(format!("in is {other}, neither \"run\" nor \"configure\"")),
         }
     }
 
