@@ -1,1 +1,51 @@
-//! SQL over the tables
+//! SQL over the tables of a store.
+//!
+//! ```text
+//! text ─▶ gate ─▶ parse ─▶ statement that only reads ─▶ plan ─▶ run ─▶ stream
+//!         lang    sqlparser    statement.rs              │       │
+//!                                                  session per   threads of
+//!                                                  query: own    their own,
+//!                                                  catalog       deadline, memory
+//! ```
+//!
+//! | you want to change | look in |
+//! |---|---|
+//! | limits, threads, deadlines | [`QueryConfig`], `engine`, `stream`, `memory`, `workers` |
+//! | which statements are allowed | `statement` |
+//! | what a tenant can name | `session` |
+//! | how a table of record is read and pruned | `table` |
+//! | ids as hex, times, values; filters turned into what files hold | `shown` |
+//! | `metrics.<name>` and its label columns | `metric` |
+//! | functions, their caps, `trace_tree`, `stream_label`, `json_text` | `functions` |
+//! | views and example questions | [`library`], `../../sql` |
+//! | messages, positions, suggestions | [`QueryError`], `hints` |
+//!
+//! Invariants:
+//! - a query takes one [`isinglass_store::View`] and uses it for all its tables;
+//! - a session reaches nothing but that view: its object store, its catalog and
+//!   its functions have no way to a file, another tenant or the network;
+//! - nothing recurses over a text that the gate has not measured.
+//!
+//! It knows nothing of HTTP, protocols or plugins.
+
+mod config;
+mod engine;
+mod error;
+mod functions;
+mod hints;
+mod library;
+mod memory;
+mod metric;
+mod objects;
+mod session;
+mod shown;
+mod statement;
+mod stream;
+mod table;
+mod workers;
+
+pub use config::{QueryConfig, SqlOptions};
+pub use engine::{QueryEngine, SqlResult};
+pub use error::QueryError;
+pub use library::{Library, Question, View, library};
+pub use stream::ResultStream;

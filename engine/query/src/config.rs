@@ -1,0 +1,97 @@
+//! Limits on queries. Each says what happens at it.
+
+use std::time::Duration;
+
+use isinglass_lang::gate;
+use serde::{Deserialize, Serialize};
+
+/// Everything about queries that can be configured.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct QueryConfig {
+    /// Threads that plan and run queries, apart from those that take data in;
+    /// 0 = one per core.
+    pub threads: usize,
+    /// Queries at the same time; more wait for [`Self::queue_wait_ms`].
+    pub concurrent_max: usize,
+    /// How long a query waits for its turn before it is refused with 503.
+    pub queue_wait_ms: u64,
+    /// How long a query may take, planning and sending included; then 504.
+    pub deadline_ms: u64,
+    /// Rows of a result; one more ends the query with 413.
+    pub result_rows_max: u64,
+    /// Bytes of a result in memory; more end the query with 413.
+    pub result_bytes_max: u64,
+    /// Memory of the operators of one query; beyond it the query ends with 413.
+    pub query_memory_bytes: usize,
+    /// Memory of the operators of all queries together.
+    pub memory_bytes: usize,
+    /// Footers and page indexes of Parquet files kept in memory; the least
+    /// recently used go first.
+    pub metadata_cache_bytes: usize,
+    /// Bytes of a query text.
+    pub text_bytes_max: usize,
+    /// Tokens of a query text.
+    pub tokens_max: usize,
+    /// Brackets inside brackets.
+    pub brackets_max: usize,
+    /// Depth of the tree of a query text.
+    pub depth_max: usize,
+    /// Tables that a query reads once every named query (`WITH`) is written out.
+    pub relations_max: u64,
+}
+
+impl Default for QueryConfig {
+    fn default() -> Self {
+        let gate::Limits { text_bytes_max, tokens_max, brackets_max, depth_max } = gate::Limits::default();
+        Self {
+            threads: 0,
+            concurrent_max: 8,
+            queue_wait_ms: 5_000,
+            deadline_ms: 30_000,
+            result_rows_max: 1_000_000,
+            result_bytes_max: 256 << 20,
+            query_memory_bytes: 256 << 20,
+            memory_bytes: 512 << 20,
+            metadata_cache_bytes: 32 << 20,
+            text_bytes_max,
+            tokens_max,
+            brackets_max,
+            depth_max,
+            relations_max: 64,
+        }
+    }
+}
+
+impl QueryConfig {
+    /// The limits of the gate.
+    pub(crate) fn gate(&self) -> gate::Limits {
+        gate::Limits {
+            text_bytes_max: self.text_bytes_max,
+            tokens_max: self.tokens_max,
+            brackets_max: self.brackets_max,
+            depth_max: self.depth_max,
+        }
+    }
+
+    pub(crate) fn threads(&self) -> usize {
+        match self.threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            threads => threads,
+        }
+    }
+
+    pub(crate) fn deadline(&self, wanted: Option<Duration>) -> Duration {
+        let longest = Duration::from_millis(self.deadline_ms);
+        wanted.map_or(longest, |wanted| wanted.min(longest))
+    }
+}
+
+/// What one query may ask for, within the configuration.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SqlOptions {
+    /// A shorter deadline.
+    pub deadline: Option<Duration>,
+    /// Fewer rows.
+    pub rows_max: Option<u64>,
+}

@@ -1,0 +1,193 @@
+//! The way of a query: gate, turn, plan, run, stream.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow_schema::SchemaRef;
+use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::execute_stream;
+use futures::StreamExt;
+use isinglass_model::{ErrorKind, Tenant};
+use isinglass_store::{Store, View};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::time::Instant;
+
+use crate::config::{QueryConfig, SqlOptions};
+use crate::error::QueryError;
+use crate::session::Sessions;
+use crate::stream::{Budget, ResultStream};
+use crate::workers::Workers;
+use crate::{hints, statement};
+
+/// Answers SQL over the tables of a store. Cheap to clone.
+#[derive(Clone)]
+pub struct QueryEngine {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Store,
+    config: QueryConfig,
+    sessions: Arc<Sessions>,
+    turns: Arc<Semaphore>,
+    workers: Workers,
+}
+
+/// An answer: its columns, and its rows as they come.
+#[derive(Debug)]
+pub struct SqlResult {
+    /// Names and types of the columns.
+    pub schema: SchemaRef,
+    /// The rows. Dropping it ends the query.
+    pub stream: ResultStream,
+    /// Why the answer may lack rows, such as a log that is still being replayed.
+    pub warnings: Vec<String>,
+}
+
+impl QueryEngine {
+    /// An engine over a store, with threads of its own.
+    pub fn new(store: Store, config: QueryConfig) -> Result<Self, QueryError> {
+        let sessions = Arc::new(Sessions::new(&config)?);
+        let turns = Arc::new(Semaphore::new(config.concurrent_max.max(1)));
+        let workers = Workers::start(config.threads())?;
+        Ok(Self { inner: Arc::new(Inner { store, config, sessions, turns, workers }) })
+    }
+
+    /// Runs one statement for a tenant. It sees that tenant's tables at this
+    /// moment and nothing else. Returns once the first rows can come; errors later
+    /// than that come through the stream.
+    pub async fn sql(
+        &self,
+        tenant: &Tenant,
+        text: &str,
+        options: SqlOptions,
+    ) -> Result<SqlResult, QueryError> {
+        let inner = &self.inner;
+        let deadline = inner.config.deadline(options.deadline);
+        let until = Instant::now() + deadline;
+        // Cheap texts are refused before they wait for a turn.
+        isinglass_lang::gate::check(text, &inner.config.gate()).map_err(|fault| {
+            QueryError::from(fault).at(Some(isinglass_lang::Position::of(text, fault.offset())))
+        })?;
+        let turn = inner.turn(until, deadline).await?;
+        let view = inner
+            .store
+            .view(tenant)
+            .await
+            .map_err(|error| QueryError::new(error.kind(), error.to_string()))?;
+        let warnings = if view.replaying { vec!["partial: replay".to_owned()] } else { Vec::new() };
+        let budget = Budget {
+            rows: options
+                .rows_max
+                .map_or(inner.config.result_rows_max, |max| max.min(inner.config.result_rows_max)),
+            bytes: inner.config.result_bytes_max,
+            until,
+            deadline,
+        };
+        let (planned, plan) = oneshot::channel();
+        let (sender, receiver) = mpsc::channel(2);
+        let job = Job { inner: Arc::clone(inner), text: text.to_owned(), view, budget, _turn: turn };
+        let task = inner.workers.spawn(job.run(planned, sender));
+        let stream = ResultStream::new(receiver, task, budget);
+        let schema = match tokio::time::timeout_at(until, plan).await {
+            Ok(Ok(schema)) => schema?,
+            Ok(Err(_)) => {
+                return Err(QueryError::new(ErrorKind::Internal, "the query ended without an answer"));
+            }
+            Err(_) => return Err(QueryError::timeout(deadline)),
+        };
+        Ok(SqlResult { schema, stream, warnings })
+    }
+
+    /// Limits in force.
+    pub fn config(&self) -> &QueryConfig {
+        &self.inner.config
+    }
+
+    /// Queries that run now.
+    pub fn running(&self) -> usize {
+        self.inner.config.concurrent_max.max(1) - self.inner.turns.available_permits()
+    }
+}
+
+impl fmt::Debug for QueryEngine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QueryEngine").field("config", &self.inner.config).finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    async fn turn(&self, until: Instant, deadline: Duration) -> Result<OwnedSemaphorePermit, QueryError> {
+        let wait = Instant::now() + Duration::from_millis(self.config.queue_wait_ms);
+        match tokio::time::timeout_at(wait.min(until), Arc::clone(&self.turns).acquire_owned()).await {
+            Ok(Ok(turn)) => Ok(turn),
+            Ok(Err(_)) => Err(QueryError::new(ErrorKind::Unavailable, "the server is stopping")),
+            Err(_) if wait < until => Err(QueryError::new(
+                ErrorKind::Unavailable,
+                format!("{} queries are running, which is the limit", self.config.concurrent_max),
+            )),
+            Err(_) => Err(QueryError::timeout(deadline)),
+        }
+    }
+}
+
+/// One query on the threads of queries. Holds its turn until it really ended,
+/// even if nobody waits for it any more.
+struct Job {
+    inner: Arc<Inner>,
+    text: String,
+    view: Arc<View>,
+    budget: Budget,
+    _turn: OwnedSemaphorePermit,
+}
+
+type Rows = mpsc::Sender<Result<arrow_array::RecordBatch, QueryError>>;
+
+impl Job {
+    async fn run(self, planned: oneshot::Sender<Result<SchemaRef, QueryError>>, rows: Rows) {
+        let mut stream = match self.start().await {
+            Ok(stream) => stream,
+            Err(error) => {
+                // Nobody waits for an answer that has timed out.
+                let _ = planned.send(Err(error));
+                return;
+            }
+        };
+        if planned.send(Ok(stream.schema())).is_err() {
+            return;
+        }
+        loop {
+            let batch = tokio::select! {
+                biased;
+                () = rows.closed() => return,
+                () = tokio::time::sleep_until(self.budget.until) => return,
+                batch = stream.next() => batch,
+            };
+            let Some(batch) = batch else { return };
+            let batch = batch.map_err(|error| QueryError::of(&error, &self.text));
+            let failed = batch.is_err();
+            if rows.send(batch).await.is_err() || failed {
+                return;
+            }
+        }
+    }
+
+    async fn start(&self) -> Result<SendableRecordBatchStream, QueryError> {
+        let state = self.inner.sessions.open(&self.view);
+        let plan = self.plan(&state).await?;
+        let of = |error| QueryError::of(&error, &self.text);
+        let physical = state.create_physical_plan(&plan).await.map_err(of)?;
+        execute_stream(physical, Arc::new(TaskContext::from(&state))).map_err(of)
+    }
+
+    async fn plan(&self, state: &SessionState) -> Result<LogicalPlan, QueryError> {
+        let config = &self.inner.config;
+        let statement = statement::parse(&self.text, &config.gate(), config.relations_max)?;
+        let of = |error| hints::explain(QueryError::of(&error, &self.text), &self.text, &self.view, state);
+        let plan = state.statement_to_plan(statement).await.map_err(of)?;
+        statement::options().verify_plan(&plan).map_err(|error| QueryError::forbidden(error.message()))?;
+        Ok(plan)
+    }
+}

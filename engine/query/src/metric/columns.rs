@@ -1,0 +1,156 @@
+//! The columns of a metric: what every metric has, and one per label name.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use hashbrown::HashSet;
+use isinglass_model::Kind;
+use isinglass_model::labels::METRIC_NAME;
+use isinglass_store::{Metric, Series};
+
+use crate::table::Layout;
+
+/// A dictionary of text, as label columns are.
+pub(crate) fn label_type() -> DataType {
+    DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
+}
+
+/// A column of a metric table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum MetricColumn {
+    /// A column of `samples` or `histograms`, by its position as shown.
+    System(usize),
+    /// A label of the series.
+    Label(String),
+}
+
+/// The columns of one metric.
+#[derive(Debug)]
+pub(crate) struct MetricColumns {
+    /// Where its rows lie.
+    pub(crate) layout: &'static Layout,
+    /// What each column is.
+    pub(crate) columns: Vec<MetricColumn>,
+    /// Their names and types.
+    pub(crate) schema: SchemaRef,
+}
+
+/// Columns of the tables of record that a metric table shows, in order. The name
+/// of the metric is that of the table, so its id is left out.
+const SAMPLES: [&str; 4] = ["time", "value", "start_time", "series_id"];
+const HISTOGRAMS: [&str; 17] = [
+    "time",
+    "count",
+    "sum",
+    "start_time",
+    "schema",
+    "zero_threshold",
+    "zero_count",
+    "positive_spans",
+    "positive_buckets",
+    "negative_spans",
+    "negative_buckets",
+    "custom_bounds",
+    "reset_hint",
+    "float",
+    "min",
+    "max",
+    "series_id",
+];
+
+impl MetricColumns {
+    pub(crate) fn new(metric: &Metric, series: &[Arc<Series>]) -> Self {
+        let native = matches!(metric.meta.metric_type.as_str(), "histogram" | "gaugehistogram");
+        let (layout, system): (_, &[&str]) = if native {
+            (Layout::of(Kind::Histograms), &HISTOGRAMS)
+        } else {
+            (Layout::of(Kind::Samples), &SAMPLES)
+        };
+        let mut columns = Vec::with_capacity(system.len());
+        let mut fields = Vec::with_capacity(system.len());
+        for name in system {
+            let Ok(at) = layout.shown.index_of(name) else { continue };
+            columns.push(MetricColumn::System(at));
+            fields.push(layout.shown.field(at).clone());
+        }
+        let labels = label_names(series);
+        let mut taken: HashSet<String> = fields.iter().map(|field| field.name().clone()).collect();
+        for label in labels {
+            let name = free_name(&label, &taken);
+            fields.push(Field::new(&name, label_type(), true));
+            taken.insert(name);
+            columns.push(MetricColumn::Label(label));
+        }
+        Self { layout, columns, schema: Arc::new(Schema::new(fields)) }
+    }
+
+    /// Whether a column of this name is a label.
+    pub(crate) fn is_label(&self, name: &str) -> bool {
+        let at = self.schema.index_of(name).ok();
+        at.is_some_and(|at| matches!(self.columns[at], MetricColumn::Label(_)))
+    }
+}
+
+fn label_names(series: &[Arc<Series>]) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for series in series {
+        for (name, _) in series.labels.iter() {
+            if name != METRIC_NAME && !names.contains(name) {
+                names.insert(name.to_owned());
+            }
+        }
+    }
+    names
+}
+
+/// System columns win: a label `time` appears as `label_time`.
+fn free_name(label: &str, taken: &HashSet<String>) -> String {
+    let mut name = label.to_owned();
+    while taken.contains(&name) {
+        name.insert_str(0, "label_");
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use isinglass_model::labels::{LabelSet, Temporality};
+    use isinglass_model::series::{MetricMeta, SeriesRef};
+
+    use super::*;
+
+    fn columns(metric_type: &str, labels: &[&[(&str, &str)]]) -> Vec<String> {
+        let series: Vec<_> = labels
+            .iter()
+            .map(|labels| {
+                let labels = LabelSet::new(&mut labels.to_vec(), Temporality::Unspecified).unwrap();
+                Arc::new(Series { series: SeriesRef(0), metric_id: 1, series_id: 1, labels })
+            })
+            .collect();
+        let meta = Arc::new(MetricMeta { metric_type: metric_type.into(), ..MetricMeta::default() });
+        let metric = Metric { name: "m".into(), metric_id: 1, meta, series: series.len() };
+        MetricColumns::new(&metric, &series)
+            .schema
+            .fields()
+            .iter()
+            .map(|field| field.name().clone())
+            .collect()
+    }
+
+    #[test]
+    fn system_columns_win() {
+        let got = columns(
+            "gauge",
+            &[&[("__name__", "m"), ("time", "x"), ("b", "y")], &[("__name__", "m"), ("a", "z")]],
+        );
+        assert_eq!(got, ["time", "value", "start_time", "series_id", "a", "b", "label_time"]);
+        let got = columns("gauge", &[&[("time", "x"), ("label_time", "y")]]);
+        assert_eq!(got[4..], ["label_time".to_owned(), "label_label_time".to_owned()]);
+    }
+
+    #[test]
+    fn native_histograms_have_their_own() {
+        assert_eq!(columns("histogram", &[&[("a", "b")]])[..3], ["time", "count", "sum"]);
+    }
+}

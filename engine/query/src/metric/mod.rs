@@ -1,0 +1,12 @@
+//! The schema `metrics`: one table per metric name.
+//!
+//! A row of `samples` has no labels, only `series_id`. Label columns are made
+//! while rows pass by, from the series of the view: dictionary arrays with one
+//! lookup a run of rows, and only for the labels asked for. A filter on labels
+//! is answered by the series alone and becomes a set of series to read.
+
+mod columns;
+mod labels;
+mod provider;
+
+pub(crate) use provider::MetricTable;

@@ -1,0 +1,109 @@
+//! A DataFusion session per query and tenant.
+//!
+//! Functions, rules and caches are made once and shared; catalog, memory pool and
+//! object store belong to one query. A session can reach nothing but the files of
+//! its tenant's view.
+
+mod catalog;
+
+use std::sync::Arc;
+
+use datafusion::common::Result;
+use datafusion::execution::cache::cache_manager::CacheManagerConfig;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::MemoryPool;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::{SessionState, SessionStateBuilder, SessionStateDefaults};
+use datafusion::prelude::SessionConfig;
+use isinglass_store::View;
+
+pub(crate) use catalog::{CATALOG, METRICS, PUBLIC, TenantCatalog};
+
+use crate::QueryConfig;
+use crate::functions::{self, TraceTree};
+use crate::memory::SharedMemory;
+use crate::objects::OnlyTables;
+
+/// Makes sessions.
+pub(crate) struct Sessions {
+    template: SessionState,
+    runtime: RuntimeEnv,
+    memory: Arc<SharedMemory>,
+    query_memory_bytes: usize,
+}
+
+impl Sessions {
+    pub(crate) fn new(config: &QueryConfig) -> Result<Self> {
+        let runtime = RuntimeEnvBuilder::new()
+            .with_cache_manager(
+                CacheManagerConfig::default()
+                    .with_metadata_cache_limit(config.metadata_cache_bytes)
+                    .with_list_files_cache_limit(0)
+                    .with_file_statistics_cache_limit(0),
+            )
+            .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
+            .build()?;
+        Ok(Self {
+            template: template(config),
+            runtime,
+            memory: SharedMemory::new(config.memory_bytes),
+            query_memory_bytes: config.query_memory_bytes,
+        })
+    }
+
+    /// The session of one query.
+    pub(crate) fn open(self: &Arc<Self>, view: &Arc<View>) -> SessionState {
+        let catalog = TenantCatalog::new(Arc::clone(view), Arc::clone(self));
+        let runtime = RuntimeEnv {
+            memory_pool: self.pool(),
+            object_store_registry: Arc::new(OnlyTables(view.objects())),
+            ..self.runtime.clone()
+        };
+        let mut state = self.state(catalog, Some(Arc::new(runtime)));
+        state.register_udtf("trace_tree", Arc::new(TraceTree::new(Arc::clone(view))));
+        state
+    }
+
+    /// A session over a catalog; without a runtime it can plan, not run.
+    fn state(&self, catalog: TenantCatalog, runtime: Option<Arc<RuntimeEnv>>) -> SessionState {
+        let runtime = runtime.unwrap_or_else(|| Arc::new(self.runtime.clone()));
+        SessionStateBuilder::new_from_existing(self.template.clone())
+            .with_catalog_list(Arc::new(catalog))
+            .with_runtime_env(runtime)
+            .build()
+    }
+
+    fn pool(&self) -> Arc<dyn MemoryPool> {
+        self.memory.pool(self.query_memory_bytes)
+    }
+}
+
+fn template(config: &QueryConfig) -> SessionState {
+    SessionStateBuilder::new()
+        .with_config(session_config(config))
+        .with_expr_planners(SessionStateDefaults::default_expr_planners())
+        .with_scalar_functions(functions::scalar())
+        .with_aggregate_functions(functions::aggregate())
+        .with_window_functions(functions::window())
+        .with_table_function_list(SessionStateDefaults::default_table_functions())
+        .build()
+}
+
+fn session_config(config: &QueryConfig) -> SessionConfig {
+    let mut session = SessionConfig::new()
+        .with_target_partitions(config.threads())
+        .with_create_default_catalog_and_schema(false)
+        .with_default_catalog_and_schema(CATALOG, PUBLIC)
+        .with_information_schema(true);
+    let options = session.options_mut();
+    // Names of metrics and labels have upper and lower case.
+    options.sql_parser.enable_ident_normalization = false;
+    options.sql_parser.collect_spans = true;
+    options.execution.enable_recursive_ctes = false;
+    options.execution.time_zone = Some("UTC".to_owned());
+    options.execution.parquet.pushdown_filters = true;
+    options.execution.parquet.reorder_filters = true;
+    // Readers of Arrow IPC know views less often than plain text.
+    options.optimizer.expand_views_at_output = true;
+    session
+}

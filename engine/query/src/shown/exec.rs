@@ -1,0 +1,201 @@
+//! The plan node between files and people.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow_array::{RecordBatch, RecordBatchOptions};
+use arrow_schema::SchemaRef;
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::stats::Precision;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{Result, Statistics, internal_err};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::projection::ProjectionMapping;
+use datafusion::physical_plan::execution_plan::{CardinalityEffect, ReplaceChildrenOptions};
+use datafusion::physical_plan::filter_pushdown::{
+    ChildFilterDescription, FilterDescription, FilterPushdownPhase,
+};
+use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
+use datafusion::physical_plan::statistics::{ChildStats, StatisticsArgs};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{
+    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties,
+    apply_expression_roots,
+};
+use futures::StreamExt;
+
+use super::filter::to_files;
+
+/// Makes shown columns from the columns of files.
+#[derive(Debug)]
+pub(crate) struct ShownExec {
+    input: Arc<dyn ExecutionPlan>,
+    columns: Vec<ShownColumn>,
+    schema: SchemaRef,
+    properties: Arc<PlanProperties>,
+    metrics: ExecutionPlanMetricsSet,
+}
+
+/// A column of the output.
+#[derive(Debug, Clone)]
+pub(crate) struct ShownColumn {
+    /// Makes it from the input.
+    pub(crate) expr: Arc<dyn PhysicalExpr>,
+    /// Whether filters on it can be asked of files.
+    pub(crate) in_files: bool,
+}
+
+impl ShownExec {
+    /// `schema` names the columns and has their types.
+    pub(crate) fn try_new(
+        input: Arc<dyn ExecutionPlan>,
+        columns: Vec<ShownColumn>,
+        schema: SchemaRef,
+    ) -> Result<Self> {
+        let named = columns.iter().zip(schema.fields()).map(|(c, f)| (Arc::clone(&c.expr), f.name().clone()));
+        let mapping = ProjectionMapping::try_new(named, &input.schema())?;
+        let equivalences = input.equivalence_properties().project(&mapping, Arc::clone(&schema));
+        let partitioning = input.output_partitioning().project(&mapping, input.equivalence_properties());
+        let properties =
+            PlanProperties::new(equivalences, partitioning, input.pipeline_behavior(), input.boundedness());
+        let metrics = ExecutionPlanMetricsSet::new();
+        Ok(Self { input, columns, schema, properties: Arc::new(properties), metrics })
+    }
+}
+
+impl DisplayAs for ShownExec {
+    fn fmt_as(&self, format: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let columns: Vec<String> = self.columns.iter().map(|column| column.expr.to_string()).collect();
+        match format {
+            DisplayFormatType::Default | DisplayFormatType::Verbose => {
+                write!(f, "ShownExec: columns=[{}]", columns.join(", "))
+            }
+            DisplayFormatType::TreeRender => writeln!(f, "columns={}", columns.join(", ")),
+        }
+    }
+}
+
+impl ExecutionPlan for ShownExec {
+    fn name(&self) -> &'static str {
+        "ShownExec"
+    }
+
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn maintains_input_order(&self) -> Vec<bool> {
+        vec![true]
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn apply_expressions(
+        &self,
+        f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        apply_expression_roots(self.columns.iter().map(|column| &column.expr), f)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+        _: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let [input] = <[_; 1]>::try_from(children).or_else(|_| internal_err!("ShownExec has one child"))?;
+        Ok(Arc::new(Self::try_new(input, self.columns.clone(), Arc::clone(&self.schema))?))
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        use datafusion::physical_plan::execution_plan::ChildrenPropertiesMode::Recompute;
+        self.replace_children(children, ReplaceChildrenOptions::new(Recompute))
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let input = self.input.execute(partition, context)?;
+        let (columns, schema) = (self.columns.clone(), self.schema());
+        let metrics = BaselineMetrics::new(&self.metrics, partition);
+        let shown = input.map(move |batch| {
+            let timer = metrics.elapsed_compute().timer();
+            let batch = show(&batch?, &columns, &schema)?;
+            timer.done();
+            metrics.record_output(batch.num_rows());
+            Ok(batch)
+        });
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), shown)))
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
+    }
+
+    fn child_stats_requests(&self, partition: Option<usize>) -> Vec<ChildStats> {
+        vec![ChildStats::At(partition)]
+    }
+
+    /// Rows stay; of columns only those that are shown as they are keep theirs.
+    fn statistics_from_inputs(
+        &self,
+        inputs: &[Arc<Statistics>],
+        _: &StatisticsArgs,
+    ) -> Result<Arc<Statistics>> {
+        let mut shown = Statistics::new_unknown(&self.schema);
+        let Some(input) = inputs.first() else { return Ok(Arc::new(shown)) };
+        shown.num_rows = input.num_rows;
+        shown.total_byte_size = Precision::Absent;
+        for (statistics, column) in shown.column_statistics.iter_mut().zip(&self.columns) {
+            if let Some(from) = column.expr.downcast_ref::<Column>()
+                && let Some(known) = input.column_statistics.get(from.index())
+            {
+                *statistics = known.clone();
+            }
+        }
+        Ok(Arc::new(shown))
+    }
+
+    fn supports_limit_pushdown(&self) -> bool {
+        true
+    }
+
+    fn cardinality_effect(&self) -> CardinalityEffect {
+        CardinalityEffect::Equal
+    }
+
+    fn gather_filters_for_pushdown(
+        &self,
+        _: FilterPushdownPhase,
+        filters: Vec<Arc<dyn PhysicalExpr>>,
+        _: &ConfigOptions,
+    ) -> Result<FilterDescription> {
+        let columns: Vec<_> =
+            self.columns.iter().map(|column| column.in_files.then(|| Arc::clone(&column.expr))).collect();
+        let rewritten = filters
+            .iter()
+            .map(|filter| Ok(to_files(filter, &columns)?.unwrap_or_else(|| Arc::new(nowhere()))))
+            .collect::<Result<Vec<_>>>()?;
+        Ok(FilterDescription::new().with_child(ChildFilterDescription::from_child(&rewritten, &self.input)?))
+    }
+}
+
+/// A column that no input has: a filter on it stays above.
+fn nowhere() -> Column {
+    Column::new("", usize::MAX)
+}
+
+fn show(batch: &RecordBatch, columns: &[ShownColumn], schema: &SchemaRef) -> Result<RecordBatch> {
+    let rows = batch.num_rows();
+    let arrays = columns.iter().map(|column| column.expr.evaluate(batch)?.into_array(rows));
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    Ok(RecordBatch::try_new_with_options(Arc::clone(schema), arrays.collect::<Result<_>>()?, &options)?)
+}

@@ -1,0 +1,91 @@
+//! A table of record as DataFusion sees it.
+
+use std::sync::Arc;
+
+use arrow_schema::SchemaRef;
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::{DFSchema, Result};
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_plan::ExecutionPlan;
+use isinglass_model::Kind;
+use isinglass_store::View;
+
+use super::layout::Layout;
+use super::scan::Scan;
+use crate::shown::ShownExec;
+use crate::shown::filter::to_files;
+
+/// One of the seven tables of one view.
+#[derive(Debug)]
+pub(crate) struct KindTable {
+    view: Arc<View>,
+    layout: &'static Layout,
+}
+
+impl KindTable {
+    pub(crate) fn new(view: Arc<View>, kind: Kind) -> Self {
+        Self { view, layout: Layout::of(kind) }
+    }
+}
+
+#[async_trait]
+impl TableProvider for KindTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.layout.shown)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    /// All filters come in, to leave files out. They are asked of rows again by
+    /// the filter above, which hands itself down as [`ShownExec`] allows.
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+    }
+
+    async fn scan(
+        &self,
+        session: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let shown: Vec<usize> =
+            projection.cloned().unwrap_or_else(|| (0..self.layout.shown.fields().len()).collect());
+        let scan = Scan {
+            layout: self.layout,
+            columns: self.layout.columns_of(&shown),
+            pruning: pruning(self.layout, filters, session)?,
+            exactly: None,
+            metric_id: None,
+            series_ids: None,
+            limit: limit.filter(|_| filters.is_empty()),
+        };
+        let input = scan.plan(&self.view, session)?;
+        let schema = Arc::new(self.layout.shown.project(&shown)?);
+        let columns =
+            shown.iter().map(|at| self.layout.column(*at, &input.schema())).collect::<Result<_>>()?;
+        Ok(Arc::new(ShownExec::try_new(input, columns, schema)?))
+    }
+}
+
+/// Filters of a plan on the read schema; those that files cannot answer are left out.
+pub(crate) fn pruning(
+    layout: &Layout,
+    filters: &[Expr],
+    session: &dyn Session,
+) -> Result<Vec<Arc<dyn PhysicalExpr>>> {
+    let schema = DFSchema::try_from(Arc::clone(&layout.shown))?;
+    let makers = (0..layout.shown.fields().len())
+        .map(|at| Ok(Some(layout.column(at, &layout.read)?.expr)))
+        .collect::<Result<Vec<_>>>()?;
+    let mut found = Vec::with_capacity(filters.len());
+    for filter in filters {
+        let filter = session.create_physical_expr(crate::table::unqualified(filter)?, &schema)?;
+        found.extend(to_files(&filter, &makers)?);
+    }
+    Ok(found)
+}

@@ -1,0 +1,162 @@
+//! Reading a table of a view: files and unflushed rows, each row once.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::{RecordBatch, RecordBatchOptions, new_null_array};
+use arrow_schema::SchemaRef;
+use datafusion::catalog::Session;
+use datafusion::common::stats::Precision;
+use datafusion::common::{DataFusionError, Result, ScalarValue, Statistics};
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::memory::MemorySourceConfig;
+use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::{LexOrdering, PhysicalExpr, PhysicalSortExpr};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::physical_plan::union::UnionExec;
+use isinglass_model::tables::Type;
+use isinglass_store::{DataFile, HeadFilter, TableView, View};
+
+use super::layout::Layout;
+use super::prune;
+use crate::objects::TABLES_URL;
+use crate::shown::convert::as_read;
+
+/// What is wanted of a table.
+pub(crate) struct Scan<'a> {
+    /// How it is laid out.
+    pub(crate) layout: &'static Layout,
+    /// Columns of the read schema, ascending.
+    pub(crate) columns: Vec<usize>,
+    /// What rows must fulfil, on the read schema: files and unflushed batches in
+    /// which no row does are left out. Rows themselves are not filtered by it.
+    pub(crate) pruning: Vec<Arc<dyn PhysicalExpr>>,
+    /// What every row that comes out fulfils, on the read schema; reads its
+    /// columns even if they are not wanted.
+    pub(crate) exactly: Option<Arc<dyn PhysicalExpr>>,
+    /// The metric wanted, if it is one.
+    pub(crate) metric_id: Option<i64>,
+    /// The series wanted, if not all.
+    pub(crate) series_ids: Option<&'a HashSet<i64>>,
+    /// Rows that are enough.
+    pub(crate) limit: Option<usize>,
+}
+
+impl Scan<'_> {
+    /// The plan: batches of `columns`, typed as they are read.
+    pub(crate) fn plan(&self, view: &View, session: &dyn Session) -> Result<Arc<dyn ExecutionPlan>> {
+        let table = view.table(self.layout.table.kind);
+        let schema = Arc::new(self.layout.read.project(&self.columns)?);
+        let mut inputs: Vec<Arc<dyn ExecutionPlan>> = Vec::with_capacity(2);
+        let files = prune::files(&table.files, self.layout, &self.pruning)?;
+        if !files.is_empty() {
+            inputs.push(self.files(&files, session)?);
+        }
+        let batches = self.unflushed(table, &schema)?;
+        if !batches.is_empty() {
+            let memory = MemorySourceConfig::try_new(&[batches], Arc::clone(&schema), None)?;
+            inputs.push(Arc::new(DataSourceExec::new(Arc::new(memory.with_limit(self.limit)))));
+        }
+        match inputs.len() {
+            0 => Ok(Arc::new(EmptyExec::new(schema))),
+            1 => Ok(inputs.remove(0)),
+            _ => UnionExec::try_new(inputs),
+        }
+    }
+
+    fn files(&self, files: &[&DataFile], session: &dyn Session) -> Result<Arc<dyn ExecutionPlan>> {
+        let runtime = session.runtime_env();
+        let objects = runtime.object_store(&*TABLES_URL)?;
+        let footers = runtime.cache_manager.get_file_metadata_cache();
+        let mut source = ParquetSource::new(Arc::clone(&self.layout.read))
+            .with_table_parquet_options(session.default_table_options().parquet)
+            .with_parquet_file_reader_factory(Arc::new(CachedParquetFileReaderFactory::new(
+                objects, footers,
+            )));
+        if let Some(predicate) = &self.exactly {
+            source = source.with_predicate(Arc::clone(predicate));
+        }
+        let rows = files.iter().map(|file| usize::try_from(file.rows).unwrap_or(usize::MAX)).sum();
+        let mut statistics = Statistics::new_unknown(&self.layout.read);
+        statistics.num_rows = Precision::Exact(rows);
+        statistics.total_byte_size =
+            Precision::Inexact(files.iter().map(|file| file.size_bytes as usize).sum());
+        let parts = files.iter().map(|file| self.file(file)).collect();
+        let partitions = session.config().target_partitions();
+        let config = FileScanConfigBuilder::new(TABLES_URL.clone(), Arc::new(source))
+            .with_file_groups(FileGroup::new(parts).split_files(partitions))
+            .with_statistics(statistics)
+            .with_projection_indices(Some(self.columns.clone()))?
+            .with_output_ordering(self.order().into_iter().collect())
+            .with_limit(self.limit)
+            .build();
+        Ok(DataSourceExec::from_data_source(config))
+    }
+
+    fn file(&self, file: &DataFile) -> PartitionedFile {
+        let part = PartitionedFile::new(file.path.as_ref(), file.size_bytes);
+        part.with_statistics(Arc::new(prune::statistics(file, self.layout)))
+    }
+
+    /// Rows of one file lie in this order. Across files nothing is promised:
+    /// DataFusion compares the ranges of a group before it believes it.
+    fn order(&self) -> Option<LexOrdering> {
+        let ascending = arrow_schema::SortOptions { descending: false, nulls_first: true };
+        LexOrdering::new(self.layout.table.sorted_by.iter().filter_map(|name| {
+            let column = Column::new(name, self.layout.read_position(name)?);
+            Some(PhysicalSortExpr::new(Arc::new(column), ascending))
+        }))
+    }
+
+    /// Unflushed rows in the types of `schema`.
+    fn unflushed(&self, table: &TableView, schema: &SchemaRef) -> Result<Vec<RecordBatch>> {
+        let filter = HeadFilter {
+            time: prune::time_range(self.layout, &self.pruning),
+            series_ids: self.series_ids,
+            metric_id: self.metric_id,
+        };
+        let batches =
+            table.head_batches(&filter).map_err(|error| DataFusionError::External(Box::new(error)))?;
+        let mut read = Vec::with_capacity(batches.len());
+        for batch in batches.iter().filter(|batch| batch.num_rows() > 0) {
+            let batch = self.only_exactly(batch)?;
+            read.push(typed(&batch, schema)?);
+        }
+        Ok(read)
+    }
+
+    fn only_exactly(&self, batch: &RecordBatch) -> Result<RecordBatch> {
+        let Some(predicate) = &self.exactly else { return Ok(batch.clone()) };
+        let whole = typed(batch, &self.layout.read)?;
+        let keep = predicate.evaluate(&whole)?.into_array(whole.num_rows())?;
+        Ok(arrow_select::filter::filter_record_batch(batch, keep.as_boolean())?)
+    }
+}
+
+/// A batch with the columns of `schema`; what it lacks is null.
+fn typed(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+    let rows = batch.num_rows();
+    let columns = schema.fields().iter().map(|field| match batch.column_by_name(field.name()) {
+        Some(column) => as_read(column, field),
+        None => Ok(new_null_array(field.data_type(), rows)),
+    });
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns.collect::<Result<_>>()?, &options)?)
+}
+
+/// A raw value of a time column as the scalar that files hold.
+pub(crate) fn raw_time(ty: &Type, raw: i64) -> Option<ScalarValue> {
+    match ty {
+        Type::Bigint => Some(ScalarValue::Int64(Some(raw))),
+        Type::Timestamp => {
+            Some(ScalarValue::TimestampMicrosecond(Some(raw), Some(Arc::clone(&crate::shown::convert::UTC))))
+        }
+        Type::Date => Some(ScalarValue::Date32(Some(i32::try_from(raw).ok()?))),
+        _ => None,
+    }
+}
