@@ -66,7 +66,8 @@ fn spans<P: Plugin>(rows: usize) -> Batch {
     let keys: Vec<String> = (0..ATTRIBUTES * 3).map(|number| format!("http.attribute.{number}")).collect();
     // Each span has ten of thirty keys, beginning anywhere.
     let starts: Vec<usize> = (0..rows).map(|_| random.below(keys.len() as u64) as usize).collect();
-    let attributes = starts.iter().flat_map(|start| (0..ATTRIBUTES).map(move |at| (start + at) % (ATTRIBUTES * 3)));
+    let attributes =
+        starts.iter().flat_map(|start| (0..ATTRIBUTES).map(move |at| (start + at) % (ATTRIBUTES * 3)));
     let attributes: Vec<&str> = attributes.map(|key| keys[key].as_str()).collect();
     let values = vec!["a value of some length"; attributes.len()];
     Table::new(P::REQUESTS.iter().copied().flatten(), Shape::Spans, rows)

@@ -15,9 +15,18 @@ const PROFILE: &str = "guest";
 
 /// Builds a guest and wraps it.
 pub(crate) fn component(workspace: &Path, guest: Guest) -> Result<Vec<u8>> {
-    let module = core_module(workspace, guest)?;
-    let encode = || ComponentEncoder::default().validate(true).module(&module)?.encode();
-    encode().with_context(|| format!("make a component of {}", guest.package))
+    wrap(&core_module(workspace, guest)?).with_context(|| format!("make a component of {}", guest.package))
+}
+
+/// Wraps a core module that was built elsewhere.
+pub(crate) fn wrap_file(module: &Path, component: &Path) -> Result<()> {
+    let bytes = fs::read(module).with_context(|| format!("read {}", module.display()))?;
+    let wrapped = wrap(&bytes).with_context(|| format!("make a component of {}", module.display()))?;
+    fs::write(component, wrapped).with_context(|| format!("write {}", component.display()))
+}
+
+fn wrap(module: &[u8]) -> Result<Vec<u8>> {
+    ComponentEncoder::default().validate(true).module(module)?.encode()
 }
 
 /// The compiler that builds them, such as `rustc 1.95.0 (59807616e 2026-04-14)`.
@@ -37,7 +46,11 @@ fn core_module(workspace: &Path, guest: Guest) -> Result<Vec<u8>> {
         .env("CARGO_ENCODED_RUSTFLAGS", rustflags(workspace)?)
         .status()
         .context("run cargo")?;
-    ensure!(status.success(), "cargo could not build {}; see toolchain.sh if the target {TARGET} is missing", guest.package);
+    ensure!(
+        status.success(),
+        "cargo could not build {}; see toolchain.sh if the target {TARGET} is missing",
+        guest.package
+    );
     let path = target_dir(workspace)
         .join(TARGET)
         .join(PROFILE)

@@ -14,7 +14,8 @@ const COMPILER: &str = "# built by ";
 
 /// Builds all guests, or one, and writes them with the file of sums.
 pub(crate) fn write(workspace: &Path, only: Option<&str>) -> Result<()> {
-    let wanted: Vec<Guest> = GUESTS.into_iter().filter(|guest| only.is_none_or(|name| guest.package == name)).collect();
+    let wanted: Vec<Guest> =
+        GUESTS.into_iter().filter(|guest| only.is_none_or(|name| guest.package == name)).collect();
     if wanted.is_empty() {
         let names: Vec<_> = GUESTS.iter().map(|guest| guest.package).collect();
         bail!("no such plugin; there are {}", names.join(", "));

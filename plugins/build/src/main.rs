@@ -3,6 +3,8 @@
 //! ```text
 //! build-plugins              builds every guest into dist/ and writes dist/SHA256SUMS
 //! build-plugins --check      builds and compares with what is checked in
+//! build-plugins --only PKG   builds one of them
+//! build-plugins --wrap M C   makes component C of a core module M
 //! build-plugins --bindings   writes sdk/src/bindings from ../wit
 //! ```
 //!
@@ -16,7 +18,7 @@ mod guests;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: build-plugins [--check | --bindings] [--only PACKAGE]";
+const USAGE: &str = "usage: build-plugins [--check | --bindings | --only PACKAGE | --wrap MODULE COMPONENT]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -36,6 +38,7 @@ fn run(arguments: &[String]) -> anyhow::Result<bool> {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         [] => dist::write(&workspace, None).map(|()| true),
         ["--only", package] => dist::write(&workspace, Some(package)).map(|()| true),
+        ["--wrap", module, component] => compile::wrap_file(module.as_ref(), component.as_ref()).map(|()| true),
         ["--check"] => dist::check(&workspace),
         ["--bindings"] => bindings::write(&workspace).map(|()| true),
         _ => anyhow::bail!(USAGE),

@@ -90,7 +90,9 @@ fn rate(
     let key = format!("{prefix}{what}");
     match (per_second, burst) {
         (Some(rate), _) if rate < 0.0 => Err(format!("{key}_per_second is negative")),
-        (_, Some(burst)) if burst <= 0.0 => Err(format!("{key}_burst is not above 0, so that nothing would ever pass")),
+        (_, Some(burst)) if burst <= 0.0 => {
+            Err(format!("{key}_burst is not above 0, so that nothing would ever pass"))
+        }
         (None, Some(_)) => Err(format!("{key}_burst is given without {key}_per_second")),
         (None, None) => Ok(None),
         (Some(0.0), _) => Ok(Some(Rate::Unlimited)),

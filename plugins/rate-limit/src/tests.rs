@@ -55,14 +55,23 @@ fn label_sets_are_not_items() {
 #[test]
 fn faults_name_the_key() {
     for (config, fault) in [
-        (r#"{"item_per_second": 5}"#, "unknown key \"item_per_second\"; known are items_per_second, items_burst, \
-            bytes_per_second, bytes_burst, metrics, logs, traces"),
-        (r#"{"logs": {"x": 5}}"#, "unknown key \"logs.x\"; known are items_per_second, items_burst, \
-            bytes_per_second, bytes_burst"),
+        (
+            r#"{"item_per_second": 5}"#,
+            "unknown key \"item_per_second\"; known are items_per_second, items_burst, \
+            bytes_per_second, bytes_burst, metrics, logs, traces",
+        ),
+        (
+            r#"{"logs": {"x": 5}}"#,
+            "unknown key \"logs.x\"; known are items_per_second, items_burst, \
+            bytes_per_second, bytes_burst",
+        ),
         (r#"{"items_per_second": -1}"#, "items_per_second is negative"),
         (r#"{"logs": {"bytes_per_second": -1}}"#, "logs.bytes_per_second is negative"),
         (r#"{"items_burst": 1}"#, "items_burst is given without items_per_second"),
-        (r#"{"items_per_second": 1, "items_burst": 0}"#, "items_burst is not above 0, so that nothing would ever pass"),
+        (
+            r#"{"items_per_second": 1, "items_burst": 0}"#,
+            "items_burst is not above 0, so that nothing would ever pass",
+        ),
         (r#"{"bytes_per_second": "1MB"}"#, "bytes_per_second is not a number"),
     ] {
         assert_eq!(configured(config).unwrap_err(), fault);

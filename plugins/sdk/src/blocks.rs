@@ -8,21 +8,29 @@ const BLOCK: usize = 16;
 /// Calls `found` for every index whose value is over `limit`.
 #[inline]
 pub fn each_over(values: &[u32], limit: u32, mut found: impl FnMut(usize)) {
-    each_block(values, |block| block.iter().any(|value| *value > limit), |at, value| {
-        if value > limit {
-            found(at);
-        }
-    });
+    each_block(
+        values,
+        |block| block.iter().any(|value| *value > limit),
+        |at, value| {
+            if value > limit {
+                found(at);
+            }
+        },
+    );
 }
 
 /// Calls `found` for every index whose value is below `low` or above `high`.
 #[inline]
 pub fn each_outside(values: &[i64], low: i64, high: i64, mut found: impl FnMut(usize, i64)) {
-    each_block(values, |block| block.iter().any(|value| *value < low || *value > high), |at, value| {
-        if value < low || value > high {
-            found(at, value);
-        }
-    });
+    each_block(
+        values,
+        |block| block.iter().any(|value| *value < low || *value > high),
+        |at, value| {
+            if value < low || value > high {
+                found(at, value);
+            }
+        },
+    );
 }
 
 /// Looks closer at the blocks that `suspect` points out.

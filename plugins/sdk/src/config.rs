@@ -17,7 +17,8 @@ impl Config {
         if text.trim().is_empty() {
             return Self::new(String::new(), Json::Null);
         }
-        let value = json::parse(text).map_err(|fault| ["the configuration is not JSON: ", &fault].concat())?;
+        let value =
+            json::parse(text).map_err(|fault| ["the configuration is not JSON: ", &fault].concat())?;
         Self::new(String::new(), value)
     }
 
@@ -98,7 +99,9 @@ impl Config {
     pub fn finish(self) -> Result<(), String> {
         match self.members.first() {
             None => Ok(()),
-            Some((key, _)) => Err(["unknown key \"", &self.name(key), "\"; known are ", &self.known.join(", ")].concat()),
+            Some((key, _)) => {
+                Err(["unknown key \"", &self.name(key), "\"; known are ", &self.known.join(", ")].concat())
+            }
         }
     }
 
@@ -142,7 +145,8 @@ mod tests {
 
     #[test]
     fn reads_what_is_asked_for() {
-        let mut config = Config::parse(r#"{"a": 1, "b": {"c": 0.5}, "d": ["x"], "e": null, "f": [0.1, 2]}"#).unwrap();
+        let mut config =
+            Config::parse(r#"{"a": 1, "b": {"c": 0.5}, "d": ["x"], "e": null, "f": [0.1, 2]}"#).unwrap();
         assert_eq!(config.u32("a", 9), Ok(1));
         assert_eq!(config.u32("e", 9), Ok(9));
         assert_eq!(config.texts("d"), Ok(vec!["x".to_owned()]));

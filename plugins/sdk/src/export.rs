@@ -55,7 +55,7 @@ macro_rules! export_component {
             }
 
             type Component = $crate::export::$component<This>;
-            $crate::bindings::$world::$export!(Component with_types_in $crate::bindings::$world);
+    $crate::bindings::$world::$export!(Component with_types_in $crate::bindings::$world);
         };
     };
 }

@@ -96,7 +96,8 @@ impl Groups {
     /// of their own.
     pub fn by_integers(column: Integers<'_>) -> Self {
         let rows = column.values().len();
-        let half = |shift: u32| column.values().iter().map(|value| (*value >> shift) as u32).collect::<Vec<_>>();
+        let half =
+            |shift: u32| column.values().iter().map(|value| (*value >> shift) as u32).collect::<Vec<_>>();
         let (low, high) = (half(0), half(32));
         let mut columns = [Keys::new(&low, 1 << 32), Keys::new(&high, 1 << 32)];
         if !column.validity().is_full() {

@@ -113,7 +113,11 @@ impl Reader<'_> {
     }
 
     /// Elements between the bracket here and `close`.
-    fn list(&mut self, close: u8, mut element: impl FnMut(&mut Self) -> Result<(), String>) -> Result<(), String> {
+    fn list(
+        &mut self,
+        close: u8,
+        mut element: impl FnMut(&mut Self) -> Result<(), String>,
+    ) -> Result<(), String> {
         self.at += 1;
         self.skip_space();
         if self.peek() == Some(close) {
@@ -205,7 +209,8 @@ impl Reader<'_> {
     fn digits(&mut self, number: &mut Number, step: i32) -> Result<bool, String> {
         let from = self.at;
         while let Some(digit @ b'0'..=b'9') = self.peek() {
-            let mantissa = number.mantissa.checked_mul(10).and_then(|m| m.checked_add(u64::from(digit - b'0')));
+            let mantissa =
+                number.mantissa.checked_mul(10).and_then(|m| m.checked_add(u64::from(digit - b'0')));
             number.mantissa = mantissa.ok_or_else(|| self.fault("a number has too many digits"))?;
             number.exponent += step;
             self.at += 1;
@@ -266,9 +271,14 @@ mod tests {
 
     #[test]
     fn floats_are_those_of_the_compiler() {
-        for (text, value) in
-            [("0.002", 0.002), ("-1.5e3", -1500.0), ("16.384", 16.384), ("1e-3", 0.001), ("10", 10.0), ("1E+2", 100.0)]
-        {
+        for (text, value) in [
+            ("0.002", 0.002),
+            ("-1.5e3", -1500.0),
+            ("16.384", 16.384),
+            ("1e-3", 0.001),
+            ("10", 10.0),
+            ("1E+2", 100.0),
+        ] {
             assert_eq!(number(text).as_f64(), value, "{text}");
         }
         assert!(number("1e999").as_f64().is_infinite());

@@ -120,7 +120,8 @@ mod tests {
     #[test]
     fn messages_are_bounded() {
         const CODES: [&str; 20] = [
-            "a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p", "q", "r", "s", "t",
+            "a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p", "q", "r", "s",
+            "t",
         ];
         let mut verdicts = Verdicts::of(CODES.len() * 100);
         for (row, code) in CODES.iter().flat_map(|code| [code; 100]).enumerate() {
@@ -128,6 +129,9 @@ mod tests {
         }
         assert_eq!(verdicts.reasons().len(), REASONS_MAX);
         assert!(verdicts.rows().iter().all(|verdict| *verdict != 0));
-        assert_eq!(verdicts.reason_of(50).map(|reason| &*reason.message), Some("further items are refused for a"));
+        assert_eq!(
+            verdicts.reason_of(50).map(|reason| &*reason.message),
+            Some("further items are refused for a")
+        );
     }
 }

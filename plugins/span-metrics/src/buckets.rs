@@ -86,8 +86,12 @@ mod tests {
 
     #[test]
     fn odd_bounds() {
-        for bounds in [vec![], vec![-1.0, 0.0], vec![1e-9, 2e-9, 3e-9], vec![1e9, 1e12, 1e300], vec![0.1, 0.3]] {
-            for nanos in [0, 1, 2, 3, 4, 99_999_999, 100_000_000, 300_000_000, 300_000_001, i64::MAX - 1, i64::MAX] {
+        for bounds in
+            [vec![], vec![-1.0, 0.0], vec![1e-9, 2e-9, 3e-9], vec![1e9, 1e12, 1e300], vec![0.1, 0.3]]
+        {
+            for nanos in
+                [0, 1, 2, 3, 4, 99_999_999, 100_000_000, 300_000_000, 300_000_001, i64::MAX - 1, i64::MAX]
+            {
                 check(&bounds, nanos);
             }
         }

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use isinglass_plugin::{
-    Batch, Data, Deltas, Dictionary, Encoding, Groups, Integers, Keys, LabelValues, Request, Shape, TextData, View,
+    Batch, Data, Deltas, Dictionary, Encoding, Groups, Integers, Keys, LabelValues, Request, Shape, TextData,
+    View,
 };
 
 /// The slot of the first one.

@@ -24,8 +24,8 @@ mod settings;
 mod totals;
 
 use isinglass_plugin::{
-    Batch, Config, Deltas, Deriver, Dictionary, Groups, Integers, Keys, Metric, MetricKind, Plugin, Request, Shape,
-    columns, export_deriver,
+    Batch, Config, Deltas, Deriver, Dictionary, Groups, Integers, Keys, Metric, MetricKind, Plugin, Request,
+    Shape, columns, export_deriver,
 };
 
 use crate::buckets::Buckets;
@@ -102,7 +102,8 @@ impl Deriver for SpanMetrics {
 }
 
 fn group(spans: &Spans<'_>, dimensions: &[Dimension<'_>]) -> Groups {
-    let mut keys: Vec<Keys<'_>> = vec![spans.service.into(), spans.name.into(), spans.kind.into(), spans.status.into()];
+    let mut keys: Vec<Keys<'_>> =
+        vec![spans.service.into(), spans.name.into(), spans.kind.into(), spans.status.into()];
     keys.extend(dimensions.iter().map(Dimension::keys));
     Groups::by(spans.rows, &keys)
 }

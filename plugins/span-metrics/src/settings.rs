@@ -59,5 +59,9 @@ fn check_bounds(bounds: &[f64]) -> Result<(), String> {
     if bounds.len() > BOUNDS_MAX {
         return Err(format!("histogram_buckets has {} entries, the limit is {BOUNDS_MAX}", bounds.len()));
     }
-    if bounds.is_sorted_by(|a, b| a < b) { Ok(()) } else { Err("histogram_buckets is not ascending".to_owned()) }
+    if bounds.is_sorted_by(|a, b| a < b) {
+        Ok(())
+    } else {
+        Err("histogram_buckets is not ascending".to_owned())
+    }
 }

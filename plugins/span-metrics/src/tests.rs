@@ -149,7 +149,12 @@ fn same(a: &Totals, b: &Totals) -> Result<(), TestCaseError> {
     prop_assert_eq!(a.keys().collect::<Vec<_>>(), b.keys().collect::<Vec<_>>());
     for (a, b) in a.values().zip(b.values()) {
         prop_assert_eq!((a.calls, a.bytes, &a.buckets), (b.calls, b.bytes, &b.buckets));
-        prop_assert!((a.seconds - b.seconds).abs() <= 1e-9 * a.seconds.max(1e-9), "{} {}", a.seconds, b.seconds);
+        prop_assert!(
+            (a.seconds - b.seconds).abs() <= 1e-9 * a.seconds.max(1e-9),
+            "{} {}",
+            a.seconds,
+            b.seconds
+        );
     }
     Ok(())
 }
@@ -159,7 +164,8 @@ fn add(mut a: Totals, b: Totals) -> Totals {
         let to = a.entry(labels).or_default();
         to.buckets.resize(from.buckets.len(), 0);
         to.buckets.iter_mut().zip(from.buckets).for_each(|(to, from)| *to += from);
-        (to.calls, to.seconds, to.bytes) = (to.calls + from.calls, to.seconds + from.seconds, to.bytes + from.bytes);
+        (to.calls, to.seconds, to.bytes) =
+            (to.calls + from.calls, to.seconds + from.seconds, to.bytes + from.bytes);
     }
     a
 }
@@ -179,7 +185,8 @@ fn metrics_are_those_of_tempo() {
             "traces_spanmetrics_size_total Counter By"
         ]
     );
-    let bounds = [0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.024, 2.048, 4.096, 8.192, 16.384];
+    let bounds =
+        [0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.024, 2.048, 4.096, 8.192, 16.384];
     assert_eq!(metrics[1].bounds, bounds);
 }
 
@@ -230,7 +237,10 @@ fn columns_become_labels() {
     let totals = derive(&plugin(DIMENSIONS), &[get.clone(), span(), get]);
     let labels = "service=shop span_name=GET / span_kind=SPAN_KIND_SERVER status_code=STATUS_CODE_UNSET";
     let further = format!("{labels} http_request_method=GET http_response_status_code=200");
-    assert_eq!(totals.iter().map(|(k, v)| (k.as_str(), v.calls)).collect::<Vec<_>>(), [(labels, 1.0), (&further, 2.0)]);
+    assert_eq!(
+        totals.iter().map(|(k, v)| (k.as_str(), v.calls)).collect::<Vec<_>>(),
+        [(labels, 1.0), (&further, 2.0)]
+    );
     // A batch in which no span has them.
     assert_eq!(derive(&plugin(DIMENSIONS), &[span()]).into_keys().collect::<Vec<_>>(), [labels]);
 }
@@ -243,10 +253,16 @@ fn an_empty_batch_is_no_series() {
 #[test]
 fn faults_of_the_configuration_name_the_key() {
     for (config, fault) in [
-        (r#"{"dimension": []}"#, "unknown key \"dimension\"; known are dimensions, status_message, histogram_buckets, exemplars"),
+        (
+            r#"{"dimension": []}"#,
+            "unknown key \"dimension\"; known are dimensions, status_message, histogram_buckets, exemplars",
+        ),
         (r#"{"dimensions": ["service"]}"#, "dimension \"service\" would be a second label of that name"),
         (r#"{"dimensions": ["a", "a"]}"#, "dimension \"a\" is given twice"),
-        (r#"{"dimensions": ["status_message"], "status_message": true}"#, "dimension \"status_message\" is given twice"),
+        (
+            r#"{"dimensions": ["status_message"], "status_message": true}"#,
+            "dimension \"status_message\" is given twice",
+        ),
         (r#"{"histogram_buckets": [1, 1]}"#, "histogram_buckets is not ascending"),
         (r#"{"dimensions": "a"}"#, "dimensions is not a list"),
     ] {

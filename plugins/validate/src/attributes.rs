@@ -37,11 +37,17 @@ impl<'a> Attributes<'a> {
     /// Refuses rows that have a key too long.
     pub(crate) fn check_keys(self, limits: &Limits, verdicts: &mut Verdicts) {
         let max = limits.attribute_key_bytes_max;
-        self.keys.rows_where(|key| key.len() > max as usize, |at, key| {
-            verdicts.refuse(self.offsets.row_of(at), reason::ATTRIBUTE_KEY_TOO_LONG, || {
-                format!("attribute key {} has more than {max} bytes (attribute_key_bytes_max)", quoted(key))
-            });
-        });
+        self.keys.rows_where(
+            |key| key.len() > max as usize,
+            |at, key| {
+                verdicts.refuse(self.offsets.row_of(at), reason::ATTRIBUTE_KEY_TOO_LONG, || {
+                    format!(
+                        "attribute key {} has more than {max} bytes (attribute_key_bytes_max)",
+                        quoted(key)
+                    )
+                });
+            },
+        );
     }
 
     /// Refuses rows that have a value too long.
@@ -50,7 +56,10 @@ impl<'a> Attributes<'a> {
         blocks::each_over(self.values.values(), max, |at| {
             verdicts.refuse(self.offsets.row_of(at), reason::ATTRIBUTE_VALUE_TOO_LONG, || {
                 let key = self.keys.get(at).unwrap_or_default();
-                format!("the value of attribute {} has more than {max} bytes (attribute_value_bytes_max)", quoted(key))
+                format!(
+                    "the value of attribute {} has more than {max} bytes (attribute_value_bytes_max)",
+                    quoted(key)
+                )
             });
         });
     }
@@ -58,7 +67,9 @@ impl<'a> Attributes<'a> {
     /// Refuses rows that have a key twice.
     pub(crate) fn check_repeats(self, verdicts: &mut Verdicts) {
         each_repeat(self.offsets, self.keys, |Repeats { row, key }| {
-            verdicts.refuse(row, reason::DUPLICATE_ATTRIBUTE_KEYS, || format!("attribute {} occurs twice", quoted(key)));
+            verdicts.refuse(row, reason::DUPLICATE_ATTRIBUTE_KEYS, || {
+                format!("attribute {} occurs twice", quoted(key))
+            });
         });
     }
 }
@@ -67,7 +78,11 @@ impl<'a> Attributes<'a> {
 ///
 /// Up to 64 distinct keys are a set in a register; more are a table of the row
 /// that had the key last.
-pub(crate) fn each_repeat<'a>(offsets: Offsets<'_>, keys: Dictionary<'a>, mut found: impl FnMut(Repeats<'a>)) {
+pub(crate) fn each_repeat<'a>(
+    offsets: Offsets<'_>,
+    keys: Dictionary<'a>,
+    mut found: impl FnMut(Repeats<'a>),
+) {
     let mut report = |row, list: &[u32]| {
         let repeated = list.iter().enumerate().find(|(at, key)| list[..*at].contains(key));
         let key = repeated.map(|(_, key)| keys.distinct().get(*key as usize)).unwrap_or_default();

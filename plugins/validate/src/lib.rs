@@ -30,12 +30,8 @@ impl Plugin for Validate {
     const NAME: &'static str = "validate";
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const CONFIG_SCHEMA: &'static str = include_str!("config.schema.json");
-    const REQUESTS: &'static [&'static [Request]] = &[
-        samples::Samples::REQUESTS,
-        series::Series::REQUESTS,
-        logs::Logs::REQUESTS,
-        spans::Spans::REQUESTS,
-    ];
+    const REQUESTS: &'static [&'static [Request]] =
+        &[samples::Samples::REQUESTS, series::Series::REQUESTS, logs::Logs::REQUESTS, spans::Spans::REQUESTS];
 
     fn configure(config: Config) -> Result<Self, String> {
         Limits::read(config).map(|limits| Self { limits })

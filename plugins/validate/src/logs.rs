@@ -1,6 +1,8 @@
 //! Log records.
 
-use isinglass_plugin::{Batch, Counts, Dictionary, Integers, Lengths, Offsets, Shape, Verdicts, blocks, columns};
+use isinglass_plugin::{
+    Batch, Counts, Dictionary, Integers, Lengths, Offsets, Shape, Verdicts, blocks, columns,
+};
 
 use crate::attributes::Attributes;
 use crate::limits::Limits;
@@ -24,7 +26,8 @@ pub(crate) fn check(batch: &Batch, limits: &Limits, now: i64, verdicts: &mut Ver
     if let Some(labels) = logs.stream_labels {
         stream_labels(labels, limits, verdicts);
     }
-    let age = Age { ms: limits.log_age_max_ms, key: "log_age_max_ms", code: reason::GREATER_THAN_MAX_SAMPLE_AGE };
+    let age =
+        Age { ms: limits.log_age_max_ms, key: "log_age_max_ms", code: reason::GREATER_THAN_MAX_SAMPLE_AGE };
     time::check(logs.time.values(), now, limits.future_grace_ms, age, verdicts);
     line(logs.body, limits, verdicts);
     if let Some(attributes) = Attributes::of(logs.attr_offsets, logs.attr_key, logs.attr_value) {
@@ -46,7 +49,9 @@ fn stream_labels(labels: Counts<'_>, limits: &Limits, verdicts: &mut Verdicts) {
 fn line(body: Lengths<'_>, limits: &Limits, verdicts: &mut Verdicts) {
     let max = limits.line_bytes_max;
     blocks::each_over(body.values(), max, |row| {
-        verdicts.refuse(row, reason::LINE_TOO_LONG, || format!("the line has more than {max} bytes (line_bytes_max)"));
+        verdicts.refuse(row, reason::LINE_TOO_LONG, || {
+            format!("the line has more than {max} bytes (line_bytes_max)")
+        });
     });
 }
 

@@ -24,15 +24,21 @@ pub(crate) fn check(batch: &Batch, limits: &Limits, verdicts: &mut Verdicts) {
     label_names(&series, limits, verdicts);
     label_values(&series, limits, verdicts);
     attributes::each_repeat(series.label_offsets, series.label_name, |Repeats { row, key }| {
-        verdicts.refuse(row, reason::DUPLICATE_LABEL_NAMES, || format!("label name {} occurs twice", quoted(key)));
+        verdicts.refuse(row, reason::DUPLICATE_LABEL_NAMES, || {
+            format!("label name {} occurs twice", quoted(key))
+        });
     });
 }
 
 fn metric_name(series: &Series<'_>, verdicts: &mut Verdicts) {
     for row in 0..series.rows {
         match series.metric.get(row) {
-            None => verdicts.refuse(row, reason::MISSING_METRIC_NAME, || "there is no label __name__".to_owned()),
-            Some(0) => verdicts.refuse(row, reason::METRIC_NAME_INVALID, || "the metric name is empty".to_owned()),
+            None => {
+                verdicts.refuse(row, reason::MISSING_METRIC_NAME, || "there is no label __name__".to_owned())
+            }
+            Some(0) => {
+                verdicts.refuse(row, reason::METRIC_NAME_INVALID, || "the metric name is empty".to_owned())
+            }
             Some(_) => {}
         }
     }
@@ -55,12 +61,15 @@ fn label_names(series: &Series<'_>, limits: &Limits, verdicts: &mut Verdicts) {
         let row = series.label_offsets.row_of(at);
         verdicts.refuse(row, reason::LABEL_INVALID, || "a label name is empty".to_owned());
     });
-    series.label_name.rows_where(|name| name.len() > max as usize, |at, name| {
-        let row = series.label_offsets.row_of(at);
-        verdicts.refuse(row, reason::LABEL_NAME_TOO_LONG, || {
-            format!("label name {} has more than {max} bytes (label_name_bytes_max)", quoted(name))
-        });
-    });
+    series.label_name.rows_where(
+        |name| name.len() > max as usize,
+        |at, name| {
+            let row = series.label_offsets.row_of(at);
+            verdicts.refuse(row, reason::LABEL_NAME_TOO_LONG, || {
+                format!("label name {} has more than {max} bytes (label_name_bytes_max)", quoted(name))
+            });
+        },
+    );
 }
 
 fn label_values(series: &Series<'_>, limits: &Limits, verdicts: &mut Verdicts) {

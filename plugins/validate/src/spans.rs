@@ -45,7 +45,8 @@ fn each_zero<const WIDTH: usize>(ids: Fixed<'_, WIDTH>, mut found: impl FnMut(us
     const BLOCK: usize = 8;
     let is_zero = |id: &[u8; WIDTH]| *id == [0; WIDTH];
     let (blocks, _) = ids.rows().as_chunks::<BLOCK>();
-    let suspects = blocks.iter().enumerate().filter(|(_, block)| block.iter().fold(false, |any, id| any | is_zero(id)));
+    let suspects =
+        blocks.iter().enumerate().filter(|(_, block)| block.iter().fold(false, |any, id| any | is_zero(id)));
     let rest = blocks.len() * BLOCK..ids.rows().len();
     for row in suspects.flat_map(|(number, _)| number * BLOCK..(number + 1) * BLOCK).chain(rest) {
         if is_zero(&ids.rows()[row]) {
@@ -56,11 +57,14 @@ fn each_zero<const WIDTH: usize>(ids: Fixed<'_, WIDTH>, mut found: impl FnMut(us
 
 fn name(names: Dictionary<'_>, limits: &Limits, verdicts: &mut Verdicts) {
     let max = limits.span_name_bytes_max;
-    names.rows_where(|name| name.len() > max as usize, |row, _| {
-        verdicts.refuse(row, reason::SPAN_NAME_TOO_LONG, || {
-            format!("the span name has more than {max} bytes (span_name_bytes_max)")
-        });
-    });
+    names.rows_where(
+        |name| name.len() > max as usize,
+        |row, _| {
+            verdicts.refuse(row, reason::SPAN_NAME_TOO_LONG, || {
+                format!("the span name has more than {max} bytes (span_name_bytes_max)")
+            });
+        },
+    );
 }
 
 fn attribute_count(attributes: Attributes<'_>, limits: &Limits, verdicts: &mut Verdicts) {

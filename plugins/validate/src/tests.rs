@@ -21,7 +21,8 @@ fn verdicts(config: &str, batch: &Batch) -> Verdicts {
 /// `below`, `at` and `over` are one row each: only the last is refused.
 fn check(config: &str, code: &str, message: &str, batch: &Batch) {
     let verdicts = verdicts(config, batch);
-    let codes: Vec<Option<&str>> = (0..batch.rows).map(|row| verdicts.reason_of(row).map(|r| r.code)).collect();
+    let codes: Vec<Option<&str>> =
+        (0..batch.rows).map(|row| verdicts.reason_of(row).map(|r| r.code)).collect();
     assert_eq!(codes, [None, None, Some(code)], "{config}");
     assert_eq!(verdicts.reasons()[0].message, message);
 }
@@ -41,8 +42,10 @@ fn samples(times: [i64; 3]) -> Batch {
 
 /// Label sets: `__name__` is made the metric.
 fn series(sets: &[Vec<(&str, &str)>]) -> Batch {
-    let metrics: Vec<Option<&str>> =
-        sets.iter().map(|set| set.iter().find(|(name, _)| *name == "__name__").map(|(_, value)| *value)).collect();
+    let metrics: Vec<Option<&str>> = sets
+        .iter()
+        .map(|set| set.iter().find(|(name, _)| *name == "__name__").map(|(_, value)| *value))
+        .collect();
     let lengths: Vec<usize> = sets.iter().map(Vec::len).collect();
     let (names, values): (Vec<&str>, Vec<&str>) = sets.iter().flatten().copied().unzip();
     Table::new(Series::REQUESTS, Shape::Series, sets.len())
@@ -68,7 +71,8 @@ impl Default for Log<'_> {
 
 fn logs(rows: &[Log<'_>]) -> Batch {
     let lengths: Vec<usize> = rows.iter().map(|log| log.attributes.len()).collect();
-    let (keys, values): (Vec<&str>, Vec<&str>) = rows.iter().flat_map(|log| log.attributes.iter().copied()).unzip();
+    let (keys, values): (Vec<&str>, Vec<&str>) =
+        rows.iter().flat_map(|log| log.attributes.iter().copied()).unzip();
     Table::new(Logs::REQUESTS, Shape::Logs, rows.len())
         .integers("time", rows.iter().map(|log| log.time).collect())
         .text("body", &rows.iter().map(|log| log.body).collect::<Vec<_>>())
@@ -96,7 +100,8 @@ impl Default for Span<'_> {
 
 fn spans(rows: &[Span<'_>]) -> Batch {
     let lengths: Vec<usize> = rows.iter().map(|span| span.attributes.len()).collect();
-    let (keys, values): (Vec<&str>, Vec<&str>) = rows.iter().flat_map(|span| span.attributes.iter().copied()).unzip();
+    let (keys, values): (Vec<&str>, Vec<&str>) =
+        rows.iter().flat_map(|span| span.attributes.iter().copied()).unzip();
     Table::new(Spans::REQUESTS, Shape::Spans, rows.len())
         .integers("time", rows.iter().map(|span| span.time).collect())
         .fixed("trace_id", &rows.iter().map(|span| span.trace_id).collect::<Vec<_>>())
@@ -125,7 +130,8 @@ fn sample_times() {
 
 #[test]
 fn metric_names() {
-    let verdicts = verdicts("", &series(&[vec![("__name__", "up")], vec![("__name__", "")], vec![("a", "b")]]));
+    let verdicts =
+        verdicts("", &series(&[vec![("__name__", "up")], vec![("__name__", "")], vec![("a", "b")]]));
     let codes: Vec<_> = (0..3).map(|row| verdicts.reason_of(row).map(|reason| reason.code)).collect();
     assert_eq!(codes, [None, Some("metric_name_invalid"), Some("missing_metric_name")]);
 }
@@ -200,13 +206,15 @@ fn structured_metadata() {
 
     // "ab" and "c" and the value of "ab" make the rest.
     let values = around((64 << 10) - 3);
-    let rows = values.each_ref().map(|value| Log { attributes: vec![("ab", value), ("c", "")], ..Log::default() });
+    let rows =
+        values.each_ref().map(|value| Log { attributes: vec![("ab", value), ("c", "")], ..Log::default() });
     let message = "the attributes have more than 65536 bytes (log_attributes_bytes_max)";
     check("", "structured_metadata_too_large", message, &logs(&rows));
 
     let keys = around(1_024);
     let rows = keys.each_ref().map(|key| Log { attributes: vec![(key, "")], ..Log::default() });
-    let message = format!("attribute key \"{}…\" has more than 1024 bytes (attribute_key_bytes_max)", text(64));
+    let message =
+        format!("attribute key \"{}…\" has more than 1024 bytes (attribute_key_bytes_max)", text(64));
     check("", "attribute_key_too_long", &message, &logs(&rows));
 }
 
@@ -239,19 +247,31 @@ fn span_ids() {
 fn span_names() {
     let names = around(1_024);
     let rows = names.each_ref().map(|name| Span { name, ..Span::default() });
-    check("", "span_name_too_long", "the span name has more than 1024 bytes (span_name_bytes_max)", &spans(&rows));
+    check(
+        "",
+        "span_name_too_long",
+        "the span name has more than 1024 bytes (span_name_bytes_max)",
+        &spans(&rows),
+    );
 }
 
 #[test]
 fn span_attributes() {
     let keys: Vec<String> = (0..129).map(|number| format!("k{number}")).collect();
     let with = |attributes| Span { attributes, ..Span::default() };
-    let rows = [127, 128, 129].map(|count| with(keys[..count].iter().map(|key| (key.as_str(), "")).collect()));
-    check("", "too_many_attributes", "there are more than 128 attributes (span_attributes_max)", &spans(&rows));
+    let rows =
+        [127, 128, 129].map(|count| with(keys[..count].iter().map(|key| (key.as_str(), "")).collect()));
+    check(
+        "",
+        "too_many_attributes",
+        "there are more than 128 attributes (span_attributes_max)",
+        &spans(&rows),
+    );
 
     let keys = around(1_024);
     let rows = keys.each_ref().map(|key| with(vec![(key, "")]));
-    let message = format!("attribute key \"{}…\" has more than 1024 bytes (attribute_key_bytes_max)", text(64));
+    let message =
+        format!("attribute key \"{}…\" has more than 1024 bytes (attribute_key_bytes_max)", text(64));
     check("", "attribute_key_too_long", &message, &spans(&rows));
 
     let values = around(64 << 10);
@@ -259,7 +279,11 @@ fn span_attributes() {
     let message = "the value of attribute \"k\" has more than 65536 bytes (attribute_value_bytes_max)";
     check("", "attribute_value_too_long", message, &spans(&rows));
 
-    let rows = [with(vec![("a", "")]), with(vec![("a", ""), ("b", "")]), with(vec![("a", ""), ("b", ""), ("a", "")])];
+    let rows = [
+        with(vec![("a", "")]),
+        with(vec![("a", ""), ("b", "")]),
+        with(vec![("a", ""), ("b", ""), ("a", "")]),
+    ];
     check("", "duplicate_attribute_keys", "attribute \"a\" occurs twice", &spans(&rows));
 }
 
@@ -294,7 +318,9 @@ fn faults_of_the_configuration_name_the_key() {
 fn limits_are_those_of_the_engine() {
     let engine = include_str!("../../../engine/model/src/limits.rs");
     let fields = engine.split("impl Default for Limits").next().unwrap();
-    let names = fields.lines().filter_map(|line| line.trim().strip_prefix("pub ")?.split_once(": ").map(|(name, _)| name));
+    let names = fields
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("pub ")?.split_once(": ").map(|(name, _)| name));
     let defaults = names.map(|name| {
         let (_, rest) = engine.split_once(&format!("            {name}: ")).unwrap();
         format!("{name}: {}", rest.split(",\n").next().unwrap())
@@ -327,7 +353,8 @@ fn naive(span: &Span<'_>) -> Option<&'static str> {
         Some("attribute_key_too_long")
     } else if attributes.iter().any(|(_, value)| value.len() > 3) {
         Some("attribute_value_too_long")
-    } else if (1..attributes.len()).any(|at| attributes[..at].iter().any(|(key, _)| *key == attributes[at].0)) {
+    } else if (1..attributes.len()).any(|at| attributes[..at].iter().any(|(key, _)| *key == attributes[at].0))
+    {
         Some("duplicate_attribute_keys")
     } else {
         None

@@ -28,7 +28,9 @@ pub(crate) fn check(times: &[i64], now: i64, future_grace_ms: i64, age: Age, ver
                 format!("time is more than {future_grace_ms} ms in the future (future_grace_ms)")
             });
         } else {
-            verdicts.refuse(row, age.code, || format!("time is more than {} ms in the past ({})", age.ms, age.key));
+            verdicts.refuse(row, age.code, || {
+                format!("time is more than {} ms in the past ({})", age.ms, age.key)
+            });
         }
     });
 }

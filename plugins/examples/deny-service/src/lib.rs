@@ -41,7 +41,8 @@ impl Validator for DenyService {
         spans.service.rows_where(
             |service| self.services.iter().any(|denied| denied == service),
             |row, service| {
-                verdicts.refuse(row, "service_denied", || format!("spans of service {service} are not wanted"));
+                verdicts
+                    .refuse(row, "service_denied", || format!("spans of service {service} are not wanted"));
             },
         );
     }
@@ -58,7 +59,8 @@ mod tests {
     #[test]
     fn refuses_only_what_is_denied() {
         let plugin = DenyService::configure(Config::parse(r#"{"services": ["noise"]}"#).unwrap()).unwrap();
-        let batch = Table::new(Spans::REQUESTS, Shape::Spans, 3).text("service", &["shop", "noise", "shop"]).batch();
+        let batch =
+            Table::new(Spans::REQUESTS, Shape::Spans, 3).text("service", &["shop", "noise", "shop"]).batch();
         let mut verdicts = Verdicts::of(batch.rows);
         plugin.validate(&batch, &mut verdicts);
         assert_eq!(verdicts.rows(), [0, 1, 0]);

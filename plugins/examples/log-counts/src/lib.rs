@@ -1,8 +1,8 @@
 //! Counts log records by service and severity: `log_records_total`.
 
 use isinglass_plugin::{
-    Batch, Config, Deltas, Deriver, Dictionary, Groups, Keys, Metric, MetricKind, Plugin, Request, Shape, columns,
-    export_deriver,
+    Batch, Config, Deltas, Deriver, Dictionary, Groups, Keys, Metric, MetricKind, Plugin, Request, Shape,
+    columns, export_deriver,
 };
 
 columns! {

@@ -1,6 +1,9 @@
 //! Generated from `wit/` by `build-plugins --bindings`; do not edit the files here.
 #![allow(missing_docs, unreachable_pub, unsafe_op_in_unsafe_fn, clippy::all, reason = "generated")]
 
+#[rustfmt::skip]
 pub mod deriver;
+#[rustfmt::skip]
 pub mod limiter;
+#[rustfmt::skip]
 pub mod validator;

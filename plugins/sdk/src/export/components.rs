@@ -50,7 +50,9 @@ lifecycle!(ValidatorComponent, validator);
 lifecycle!(LimiterComponent, limiter);
 lifecycle!(DeriverComponent, deriver);
 
-impl<H: Hosted<Plugin: Validator>> validator::exports::isinglass::plugin::validate::Guest for ValidatorComponent<H> {
+impl<H: Hosted<Plugin: Validator>> validator::exports::isinglass::plugin::validate::Guest
+    for ValidatorComponent<H>
+{
     fn run(batch: wit::Batch) -> validator::exports::isinglass::plugin::validate::Verdicts {
         let batch = convert::batch(batch);
         let mut verdicts = Verdicts::of(batch.rows);

@@ -5,8 +5,8 @@ use crate::bindings::limiter::exports::isinglass::plugin::limit;
 use crate::bindings::validator::exports::isinglass::plugin::validate;
 use crate::bindings::validator::isinglass::plugin::columns as wit;
 use crate::{
-    Batch, Bucket, Column, Data, Deltas, Encoding, Label, LabelValues, Metric, MetricKind, Plan, Reason, Request, Shape,
-    Signal, TextData, Verdicts,
+    Batch, Bucket, Column, Data, Deltas, Encoding, Label, LabelValues, Metric, MetricKind, Plan, Reason,
+    Request, Shape, Signal, TextData, Verdicts,
 };
 
 pub(super) fn batch(batch: wit::Batch) -> Batch {
@@ -108,6 +108,8 @@ pub(super) fn deltas(deltas: Deltas) -> derive::Deltas {
 fn label_values(values: LabelValues) -> derive::LabelValues {
     match values {
         LabelValues::Input(slot) => derive::LabelValues::Input(slot),
-        LabelValues::Own(TextData { offsets, data }) => derive::LabelValues::Own(wit::TextColumn { offsets, data }),
+        LabelValues::Own(TextData { offsets, data }) => {
+            derive::LabelValues::Own(wit::TextColumn { offsets, data })
+        }
     }
 }

@@ -2,8 +2,8 @@
 
 use hostile_common::Orders;
 use isinglass_plugin::{
-    Batch, Config, Deltas, Deriver, Dictionary, LabelValues, Metric, MetricKind, Plugin, Request, Shape, TextData,
-    columns, export_deriver,
+    Batch, Config, Deltas, Deriver, Dictionary, LabelValues, Metric, MetricKind, Plugin, Request, Shape,
+    TextData, columns, export_deriver,
 };
 
 columns! {
@@ -65,7 +65,9 @@ fn answer(does: &str, slot: u16) -> Deltas {
         "offsets_beyond" => deltas.push_label("service", vec![0], own(vec![0, 1_000], b"abc")),
         "no_offsets" => deltas.push_label("service", vec![0], own(vec![], b"")),
         "bad_utf8" => deltas.push_label("service", vec![0], own(vec![0, 2], b"\xff\xfe")),
-        "same_label_twice" => (0..2).for_each(|_| deltas.push_label("service", vec![0], LabelValues::Input(slot))),
+        "same_label_twice" => {
+            (0..2).for_each(|_| deltas.push_label("service", vec![0], LabelValues::Input(slot)))
+        }
         "odd_label" => deltas.push_label("", vec![0], LabelValues::Input(slot)),
         "name_label" => deltas.push_label("__name__", vec![0], LabelValues::Input(slot)),
         "long_value" => deltas.push_label("service", vec![0], own(vec![0, 8 << 20], &vec![b'x'; 8 << 20])),
