@@ -296,3 +296,6 @@ fn validators_digest(plugins: &[Plugin]) -> String {
     }
     hex(&hash.finalize())
 }
+
+#[cfg(test)]
+mod tests;

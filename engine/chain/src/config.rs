@@ -45,7 +45,7 @@ impl Default for ChainConfig {
         Self {
             bindings: vec![
                 Binding::builtin("validate", World::Validator, as_json(&Limits::default())),
-                Binding::builtin("rate-limit", World::Limiter, as_json(&SignalRates::default())),
+                Binding::builtin("rate-limit", World::Limiter, empty_object()),
                 Binding {
                     signals: vec![Signal::Traces],
                     ..Binding::builtin("span-metrics", World::Deriver, empty_object())

@@ -103,6 +103,10 @@ fn check_label_names(labels: &[LabelOut]) -> Result<(), Failure> {
     let mut names = HashSet::new();
     for label in labels {
         check_name("label", &label.name)?;
+        // The metric name and the bucket's bound are the host's to write.
+        if label.name.starts_with("__") || label.name == "le" {
+            return Err(Failure::contract(format!("label {:?} is reserved", label.name)));
+        }
         if !names.insert(label.name.as_str()) {
             return Err(Failure::contract(format!("label {:?} is given twice", label.name)));
         }

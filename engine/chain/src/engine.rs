@@ -47,6 +47,7 @@ pub(crate) fn engine(instances: u32) -> Result<Engine, ChainError> {
         .parallel_compilation(true)
         .generate_address_map(false)
         .native_unwind_info(false)
+        .wasm_backtrace_max_frames(None)
         .epoch_interruption(true)
         .max_wasm_stack(STACK_BYTES_MAX)
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool));

@@ -79,7 +79,7 @@ impl Failure {
             Some(_) => FailureKind::Trap,
             None => FailureKind::Output,
         };
-        Self::new(kind, shorten(&format!("{error:#}")))
+        Self::new(kind, shorten(&error.root_cause().to_string()))
     }
 }
 

@@ -11,7 +11,7 @@ use isinglass_model::verdict::Decision;
 use crate::abi::PlanOut;
 use crate::buckets::{Buckets, Key, Quota, Refused, Short, Take, Why};
 use crate::failure::{Failure, shorten};
-use crate::rates::{SignalRates, Unit};
+use crate::rates::{Rate, SignalRates, Unit};
 
 const BUCKETS_MAX: usize = 1_000;
 const COSTS_MAX: usize = 65_536;
@@ -93,8 +93,8 @@ impl Bill {
     ) -> Self {
         let mut bill = Self::default();
         for (signal, cost) in costs {
-            for (key, rate) in rates.buckets(signal, unit) {
-                let quota = Quota { per_second: rate.per_second, burst: rate.burst };
+            if let Some(Rate { key, per_second, burst }) = rates.bucket(signal, unit) {
+                let quota = Quota { per_second, burst };
                 bill.add_one(tenant, binding, &format!("{NATIVE}{key}"), quota, cost as f64);
             }
         }

@@ -317,7 +317,7 @@ impl Start<'_> {
         };
         match rates.usable() {
             true => Ok(Some(rates)),
-            false => Err(fault("rates must be numbers of at least 0".to_owned())),
+            false => Err(fault("rates must be at least 0 and bursts above 0".to_owned())),
         }
     }
 }

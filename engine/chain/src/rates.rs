@@ -1,35 +1,47 @@
 //! Rates that the host itself understands: the configuration of the built-in
 //! `rate-limit` plugin, and what `on_error = "native"` falls back to.
+//!
+//! The plugin reads the same keys with the same meaning (`plugins/rate-limit`);
+//! a test holds the two together.
 
 use isinglass_model::kind::Signal;
 use serde::{Deserialize, Serialize};
 
-/// Items and bytes a second; 0 = unlimited.
+/// Items and bytes a second; absent or 0 = unlimited.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Rates {
     /// Items (samples, log records, spans) a second.
-    pub items_per_second: f64,
-    /// Items at once; 0 = ten seconds of the rate.
-    pub items_burst: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub items_per_second: Option<f64>,
+    /// Items at once; absent = twenty seconds of the rate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub items_burst: Option<f64>,
     /// Bytes on the wire a second.
-    pub bytes_per_second: f64,
-    /// Bytes at once; 0 = ten seconds of the rate.
-    pub bytes_burst: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes_per_second: Option<f64>,
+    /// Bytes at once; absent = one and a half seconds of the rate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes_burst: Option<f64>,
 }
 
-/// Rates of all signals together, and of single ones on top of that.
+/// Rates in general; a rate given for a signal replaces the general one for
+/// that signal.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SignalRates {
-    /// Items of all signals a second; 0 = unlimited.
-    pub items_per_second: f64,
-    /// Items at once; 0 = ten seconds of the rate.
-    pub items_burst: f64,
-    /// Bytes of all signals on the wire a second; 0 = unlimited.
-    pub bytes_per_second: f64,
-    /// Bytes at once; 0 = ten seconds of the rate.
-    pub bytes_burst: f64,
+    /// Items (samples, log records, spans) a second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub items_per_second: Option<f64>,
+    /// Items at once; absent = twenty seconds of the rate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub items_burst: Option<f64>,
+    /// Bytes on the wire a second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes_per_second: Option<f64>,
+    /// Bytes at once; absent = one and a half seconds of the rate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes_burst: Option<f64>,
     /// Metrics alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metrics: Option<Rates>,
@@ -48,36 +60,52 @@ pub(crate) enum Unit {
     Bytes,
 }
 
-/// A rate and a burst.
-#[derive(Debug, Clone, Copy, PartialEq)]
+impl Unit {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Items => "items",
+            Self::Bytes => "bytes",
+        }
+    }
+
+    /// Seconds of the rate that a burst holds where none is given: those of
+    /// Mimir (10,000 samples a second, burst 200,000) and Loki (4 MB, burst 6 MB).
+    const fn burst_seconds(self) -> f64 {
+        match self {
+            Self::Items => 20.0,
+            Self::Bytes => 1.5,
+        }
+    }
+}
+
+/// A bucket as the configuration describes it.
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Rate {
+    pub(crate) key: String,
     pub(crate) per_second: f64,
     pub(crate) burst: f64,
 }
 
-/// Seconds of the rate that a burst holds where none is given.
-const BURST_SECONDS: f64 = 10.0;
-
 impl Rates {
-    fn of(&self, unit: Unit) -> Option<Rate> {
+    /// A rate and a burst; `None` = not given here.
+    fn of(&self, unit: Unit) -> Option<(f64, Option<f64>)> {
         let (per_second, burst) = match unit {
             Unit::Items => (self.items_per_second, self.items_burst),
             Unit::Bytes => (self.bytes_per_second, self.bytes_burst),
         };
-        let burst = if burst > 0.0 { burst } else { per_second * BURST_SECONDS };
-        (per_second > 0.0).then_some(Rate { per_second, burst })
+        Some((per_second?, burst))
     }
 
     fn usable(&self) -> bool {
-        [self.items_per_second, self.items_burst, self.bytes_per_second, self.bytes_burst]
-            .iter()
-            .all(|value| value.is_finite() && *value >= 0.0)
+        let rates = [self.items_per_second, self.bytes_per_second];
+        let bursts = [self.items_burst, self.bytes_burst];
+        rates.iter().flatten().all(|rate| rate.is_finite() && *rate >= 0.0)
+            && bursts.iter().flatten().all(|burst| burst.is_finite() && *burst > 0.0)
     }
 }
 
 impl SignalRates {
-    /// Of all signals together.
-    fn all(&self) -> Rates {
+    fn general(&self) -> Rates {
         Rates {
             items_per_second: self.items_per_second,
             items_burst: self.items_burst,
@@ -86,36 +114,26 @@ impl SignalRates {
         }
     }
 
-    fn only(&self, signal: Signal) -> Option<Rates> {
+    fn only(&self, signal: Signal) -> Option<&Rates> {
         match signal {
-            Signal::Metrics => self.metrics,
-            Signal::Logs => self.logs,
-            Signal::Traces => self.traces,
+            Signal::Metrics => self.metrics.as_ref(),
+            Signal::Logs => self.logs.as_ref(),
+            Signal::Traces => self.traces.as_ref(),
         }
     }
 
-    /// The buckets that `unit`s of `signal` are taken from, with their keys.
-    pub(crate) fn buckets(&self, signal: Signal, unit: Unit) -> impl Iterator<Item = (&'static str, Rate)> {
-        let shared = self.all().of(unit).map(|rate| (key(None, unit), rate));
+    /// The bucket that `unit`s of `signal` are taken from; `None` = unlimited.
+    pub(crate) fn bucket(&self, signal: Signal, unit: Unit) -> Option<Rate> {
         let own = self.only(signal).and_then(|rates| rates.of(unit));
-        shared.into_iter().chain(own.map(|rate| (key(Some(signal), unit), rate)))
+        let prefix = own.map_or(String::new(), |_| format!("{}.", signal.as_str()));
+        let (per_second, burst) = own.or_else(|| self.general().of(unit))?;
+        let burst = burst.unwrap_or((per_second * unit.burst_seconds()).max(1.0));
+        (per_second > 0.0).then(|| Rate { key: format!("{prefix}{}", unit.as_str()), per_second, burst })
     }
 
     /// Whether every number is one.
     pub(crate) fn usable(&self) -> bool {
-        [Some(self.all()), self.metrics, self.logs, self.traces].iter().flatten().all(Rates::usable)
-    }
-}
-
-const fn key(signal: Option<Signal>, unit: Unit) -> &'static str {
-    match (unit, signal) {
-        (Unit::Items, None) => "items",
-        (Unit::Items, Some(Signal::Metrics)) => "items/metrics",
-        (Unit::Items, Some(Signal::Logs)) => "items/logs",
-        (Unit::Items, Some(Signal::Traces)) => "items/traces",
-        (Unit::Bytes, None) => "bytes",
-        (Unit::Bytes, Some(Signal::Metrics)) => "bytes/metrics",
-        (Unit::Bytes, Some(Signal::Logs)) => "bytes/logs",
-        (Unit::Bytes, Some(Signal::Traces)) => "bytes/traces",
+        self.general().usable()
+            && [&self.metrics, &self.logs, &self.traces].into_iter().flatten().all(Rates::usable)
     }
 }

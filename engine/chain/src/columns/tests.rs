@@ -3,15 +3,16 @@ use isinglass_model::columns::{Column, ColumnData};
 
 use super::*;
 
-/// A batch whose rows own ranges of `attr.*`.
+/// A batch of any columns.
 pub(crate) struct Fake {
+    pub(crate) shape: Shape,
     pub(crate) rows: usize,
     pub(crate) columns: Vec<(&'static str, Column)>,
 }
 
 impl Columns for Fake {
     fn shape(&self) -> Shape {
-        Shape::Spans
+        self.shape
     }
 
     fn rows(&self) -> usize {
@@ -108,6 +109,7 @@ fn validity_is_moved_to_bit_0() {
 fn rows_with_attributes() -> Fake {
     let column = |data| Column::new(data);
     Fake {
+        shape: Shape::Spans,
         rows: 3,
         columns: vec![
             ("time", column(ColumnData::I64(vec![10, 20, 30].into()))),

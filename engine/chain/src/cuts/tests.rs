@@ -1,4 +1,4 @@
-use isinglass_model::columns::{Column, ColumnData};
+use isinglass_model::columns::{Column, ColumnData, Shape};
 use proptest::prelude::*;
 
 use super::*;
@@ -22,7 +22,11 @@ fn check(batch: &Fake, size: CallSize, verify: impl FnOnce(&[(u16, &Prepared)], 
 }
 
 fn numbers(rows: usize) -> Fake {
-    Fake { rows, columns: vec![("time", Column::new(ColumnData::I64(vec![1; rows].into())))] }
+    Fake {
+        shape: Shape::Spans,
+        rows,
+        columns: vec![("time", Column::new(ColumnData::I64(vec![1; rows].into())))],
+    }
 }
 
 #[test]
@@ -38,7 +42,7 @@ fn small_batches_are_one_call() {
 fn a_row_over_the_size_is_a_call_of_its_own() {
     let long = "x".repeat(1_000);
     let column = Column::new(ColumnData::Text(text_buffers(&["a", &long, "b", "c"])));
-    let batch = Fake { rows: 4, columns: vec![("body", column)] };
+    let batch = Fake { shape: Shape::Logs, rows: 4, columns: vec![("body", column)] };
     check(&batch, CallSize { rows_max: 10, bytes_max: 100 }, |_, cuts| assert_eq!(cuts, [0..1, 1..2, 2..4]));
 }
 
@@ -55,6 +59,7 @@ proptest! {
         let wide: Vec<&str> = wide.iter().map(String::as_str).collect();
         let rows = values.len();
         let batch = Fake {
+            shape: Shape::Logs,
             rows,
             columns: vec![
                 ("body", Column::new(ColumnData::Text(text_buffers(&values)))),

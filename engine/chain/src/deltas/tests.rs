@@ -2,7 +2,7 @@ use super::*;
 use crate::abi::{BatchIn, ShapeName};
 use crate::columns::tests::{Fake, request, text_buffers};
 use crate::columns::{Offered, Request};
-use isinglass_model::columns::{Column, ColumnData, Encoding};
+use isinglass_model::columns::{Column, ColumnData, Encoding, Shape};
 
 fn metrics() -> Vec<DerivedMetric> {
     let metric = |name: &str, kind, bounds: &[f64]| DerivedMetric {
@@ -39,7 +39,7 @@ fn run(out: DeltasOut) -> Result<Deltas, Failure> {
     };
     let columns =
         vec![("service", Column::new(dictionary)), ("time", Column::new(ColumnData::I64(vec![0; 4].into())))];
-    let batch = Fake { rows: 4, columns };
+    let batch = Fake { shape: Shape::Spans, rows: 4, columns };
     let mut offered = Offered::new(&batch);
     let service = Request { encoding: Encoding::Dictionary, ..request(7, "service") };
     let columns = offered.project(&[service, request(8, "time")]).unwrap();
@@ -71,6 +71,8 @@ fn answers_are_checked() {
     check_fault(|out| out.series = 10_001, "10001 series");
     check_fault(|out| out.series = 1, "2 values for 1 series");
     check_fault(|out| out.labels[0].name = "1x".to_owned(), "is no label name");
+    check_fault(|out| out.labels[0].name = "__name__".to_owned(), "is reserved");
+    check_fault(|out| out.labels[0].name = "le".to_owned(), "is reserved");
     check_fault(|out| out.labels[1].name = "service".to_owned(), "given twice");
     check_fault(|out| out.labels[0].keys = vec![0], "1 keys for 2 series");
     check_fault(|out| out.labels[0].keys = vec![0, 3], "key 3 of 3 values");

@@ -80,7 +80,7 @@ fn a_plan_without_cost_is_free() {
 }
 
 #[test]
-fn the_native_limiter_takes_shared_and_own_rates() {
+fn a_rate_of_a_signal_replaces_the_general_one() {
     let rates: SignalRates = serde_json::from_str(
         r#"{"items_per_second": 10, "logs": {"items_per_second": 1, "items_burst": 4}}"#,
     )
@@ -95,10 +95,10 @@ fn the_native_limiter_takes_shared_and_own_rates() {
         panic!("logs are over their own rate")
     };
     assert!(
-        message.contains("bucket \"items/logs\" of rate-limit gives 1 a second with a burst of 4"),
+        message.contains("bucket \"logs.items\" of rate-limit gives 1 a second with a burst of 4"),
         "{message}"
     );
-    // The burst of ten seconds, of which logs took four items.
-    assert_eq!(take(Signal::Traces, 96), None);
-    assert!(take(Signal::Traces, 1).is_some());
+    // Twenty seconds of the general rate, of which logs took nothing.
+    assert_eq!(take(Signal::Traces, 200), None);
+    assert!(take(Signal::Metrics, 1).is_some());
 }
