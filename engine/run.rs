@@ -75,7 +75,7 @@ async fn start(config: &Config) -> anyhow::Result<Running> {
     let ingest = Ingest::start(config.store.clone(), chain, config.ingest.clone(), Arc::clone(&clock))
         .await
         .with_context(|| format!("cannot open {}", data_dir.display()))?;
-    let query = QueryEngine::new(ingest.store().clone(), config.query.clone());
+    let query = QueryEngine::new(ingest.store().clone(), config.query.clone())?;
     let server = isinglass_serve::start_on(listeners, &config.server, ingest.clone(), query, clock);
     let addresses = server.addresses();
     write_addresses(&addresses_file, addresses)
@@ -112,11 +112,12 @@ impl Running {
     }
 }
 
-/// The questions that ship with the engine, as the demo shows them.
+/// The questions that ship with the engine, as the demo shows them: without
+/// their comments, whose first line is the title.
 fn questions() -> Vec<Question> {
-    let question =
-        |(title, sql): &(&str, &str)| Question { title: (*title).to_owned(), sql: (*sql).to_owned() };
-    isinglass_query::QUESTIONS.iter().map(question).collect()
+    let bare = |sql: &str| sql.lines().filter(|line| !line.starts_with("--")).collect::<Vec<_>>().join("\n");
+    let question = |q: &isinglass_query::Question| Question { title: q.title().to_owned(), sql: bare(q.sql) };
+    isinglass_query::library().questions.iter().map(question).collect()
 }
 
 /// SIGTERM or SIGINT.

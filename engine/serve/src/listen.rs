@@ -20,8 +20,10 @@ use tower::ServiceExt;
 
 use crate::config::ServeConfig;
 
-/// Bytes of all headers of a request.
-const HEADER_BYTES_MAX: usize = 64 << 10;
+/// Bytes of all headers of an HTTP/2 request.
+const HEADER_BYTES_MAX: u32 = 64 << 10;
+/// What HTTP/1 reads at once; also the bound on its headers.
+const READ_BYTES_MAX: usize = 256 << 10;
 /// Requests at the same time on one HTTP/2 connection.
 const STREAMS_MAX: u32 = 256;
 /// HTTP/2 receive windows: a sender of large batches is not held up by round trips.
@@ -160,18 +162,14 @@ async fn pause_after(error: &io::Error) {
 
 fn builder(header_timeout: Duration) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(header_timeout)
-        .max_buf_size(HEADER_BYTES_MAX * 4);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(header_timeout).max_buf_size(READ_BYTES_MAX);
     builder
         .http2()
         .timer(TokioTimer::new())
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_INTERVAL)
         .max_concurrent_streams(STREAMS_MAX)
-        .max_header_list_size(u32::try_from(HEADER_BYTES_MAX).unwrap_or(u32::MAX))
+        .max_header_list_size(HEADER_BYTES_MAX)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES);
     builder

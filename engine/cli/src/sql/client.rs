@@ -110,6 +110,9 @@ impl Client {
         }
         let response = request.send().await.map_err(|error| self.unreachable(error))?;
         if response.status().is_success() {
+            for warning in response.headers().get_all("x-isinglass-warning") {
+                writeln!(std::io::stderr(), "warning: {}", warning.to_str().unwrap_or("?"))?;
+            }
             return Ok(response);
         }
         Err(refusal(response).await)

@@ -32,6 +32,8 @@ const HEAD_BYTES: usize = 256 << 10;
 const CHUNK_ROWS: usize = 1_024;
 /// Pieces between query and client.
 const QUEUE_CHUNKS: usize = 4;
+/// Why an answer may lack rows.
+const WARNING: &str = "x-isinglass-warning";
 /// How long a client may leave the queue full before its query is given up.
 const STALL_MAX: Duration = Duration::from_secs(30);
 
@@ -42,6 +44,8 @@ pub(super) async fn respond(
     turn: OwnedSemaphorePermit,
 ) -> Result<Response, Problem> {
     let writer = RowWriter::new(format, &result.schema).map_err(unwritable)?;
+    let warnings: Vec<_> =
+        result.warnings.iter().filter_map(|text| HeaderValue::from_str(text).ok()).collect();
     let mut rows = Rows { result, writer, waiting: VecDeque::new(), ended: false };
     let mut head = BytesMut::new();
     let body = loop {
@@ -55,6 +59,9 @@ pub(super) async fn respond(
     };
     let mut response = Response::new(body);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
+    for warning in warnings {
+        response.headers_mut().append(WARNING, warning);
+    }
     Ok(response)
 }
 

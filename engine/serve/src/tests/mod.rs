@@ -67,7 +67,7 @@ impl Fixture {
         let chain = Arc::new(Chain::load(&plugins, Arc::clone(&clock)).unwrap());
         let store = StoreConfig { data_dir: dir.path().to_owned(), ..StoreConfig::default() };
         let ingest = Ingest::start(store, chain, IngestConfig::default(), Arc::clone(&clock)).await.unwrap();
-        let query = QueryEngine::new(ingest.store().clone(), QueryConfig::default());
+        let query = QueryEngine::new(ingest.store().clone(), QueryConfig::default()).unwrap();
         let now_unix_nanos = clock.now_unix_nanos().unsigned_abs();
         let server = start(config, ingest.clone(), query, clock).await.unwrap();
         Self { server, ingest, http: reqwest::Client::new(), now_unix_nanos, _dir: dir }
