@@ -109,9 +109,9 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_full_gate_refuses_after_its_wait() {
-        let gate = Gate::new("writes", 1, Duration::from_secs(1));
+        let gate = Gate::new("writes", 1, Duration::from_millis(20));
         let turn = gate.enter().await.unwrap();
         assert_eq!(gate.taken(), 1);
         let problem = gate.enter().await.unwrap_err();

@@ -27,6 +27,7 @@ pub(crate) struct BodyReader {
     bytes_max: usize,
     deadline: Duration,
     budget: Arc<Semaphore>,
+    budget_wait: Duration,
 }
 
 /// A body, and its share of the memory for bodies.
@@ -41,7 +42,8 @@ impl BodyReader {
     pub(crate) fn new(bytes_max: usize, inflight_bytes_max: usize, deadline: Duration) -> Self {
         // One body of the largest size must always fit, or it could never be taken.
         let units = inflight_bytes_max.max(bytes_max).div_ceil(UNIT_BYTES) + 1;
-        Self { bytes_max, deadline, budget: Arc::new(Semaphore::new(units.min(Semaphore::MAX_PERMITS))) }
+        let budget = Arc::new(Semaphore::new(units.min(Semaphore::MAX_PERMITS)));
+        Self { bytes_max, deadline, budget, budget_wait: BUDGET_WAIT.min(deadline) }
     }
 
     /// A reader for small bodies that shares this one's budget.
@@ -83,7 +85,7 @@ impl BodyReader {
             return Ok(());
         }
         let count = u32::try_from(missing).unwrap_or(u32::MAX);
-        let permit = timeout(BUDGET_WAIT, Arc::clone(&self.budget).acquire_many_owned(count))
+        let permit = timeout(self.budget_wait, Arc::clone(&self.budget).acquire_many_owned(count))
             .await
             .ok()
             .and_then(Result::ok)
@@ -189,9 +191,9 @@ mod tests {
         assert!(problem.message.contains("1 bytes had arrived"), "{}", problem.message);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn bodies_share_a_budget() {
-        let reader = BodyReader::new(4 * UNIT_BYTES, 4 * UNIT_BYTES, Duration::from_secs(60));
+        let reader = reader(4 * UNIT_BYTES);
         let large = || Body::from(vec![0_u8; 4 * UNIT_BYTES]);
         let first = reader.read(large(), 0).await.unwrap();
         assert_eq!(reader.read(large(), 0).await.unwrap_err().kind, ErrorKind::Unavailable);
