@@ -74,8 +74,9 @@ fn unzstd(body: &[u8], bytes_max: usize) -> Result<Bytes, DecodeError> {
     check_size(what, declared, bytes_max)?;
     let mut decoder =
         zstd::stream::read::Decoder::with_buffer(body).map_err(|error| malformed(what, &error, Some(0)))?;
-    // The window of a frame is memory too: no larger than the largest body.
-    let window_log = bytes_max.max(1 << 10).next_power_of_two().ilog2();
+    // The window of a frame is memory too: no larger than the largest body, but
+    // no smaller than the 8 MiB that every zstd decoder has to support.
+    let window_log = bytes_max.next_power_of_two().ilog2().clamp(23, 26);
     decoder.window_log_max(window_log).map_err(|error| malformed(what, &error, Some(0)))?;
     let hint = declared.and_then(|size| usize::try_from(size).ok());
     read_capped(what, decoder, hint.unwrap_or(body.len().saturating_mul(4)), bytes_max)

@@ -27,10 +27,27 @@
 //! is a stored row: docs/formats has a page for each protocol.
 
 use isinglass_model::batch::Decoded;
+use isinglass_model::kind::Signal;
+use isinglass_model::limits::HardCaps;
 use isinglass_model::series::SeriesResolver;
 
+use crate::wire::Reader;
+
+mod columns;
 mod compression;
 mod error;
+mod ids;
+mod item;
+mod json_text;
+mod labels_text;
+mod loki;
+mod otlp;
+mod remote_write;
+mod schema;
+mod series;
+mod severity;
+mod value;
+mod wire;
 
 pub use compression::{Compression, decompress};
 pub use error::DecodeError;
@@ -68,12 +85,89 @@ pub struct Context<'a> {
 }
 
 /// Reads a decompressed body.
+///
+/// A body in JSON is rewritten to protobuf first, so that both have one meaning.
 pub fn decode(
     protocol: Protocol,
     format: Format,
     body: &[u8],
     context: &mut Context<'_>,
 ) -> Result<Decoded, DecodeError> {
-    let _ = (protocol, format, body, context);
-    Ok(Decoded::default())
+    let limit = HardCaps::DEFAULT.body_bytes_max;
+    if body.len() > limit {
+        return Err(DecodeError::TooLarge { what: "body", got: Some(body.len() as u64), limit });
+    }
+    match format {
+        Format::Protobuf => decode_protobuf(protocol, body, context),
+        Format::Json => decode_protobuf(protocol, &protocol.transcode(body)?, context),
+    }
+}
+
+fn decode_protobuf(
+    protocol: Protocol,
+    body: &[u8],
+    context: &mut Context<'_>,
+) -> Result<Decoded, DecodeError> {
+    let reader = Reader::new(body);
+    let mut decoded = Decoded::default();
+    let result = match protocol {
+        Protocol::OtlpTraces => otlp::traces::decode(reader, &mut decoded).map(|()| decoded),
+        Protocol::OtlpLogs => {
+            otlp::logs::decode(reader, context.now_unix_nanos, &mut decoded).map(|()| decoded)
+        }
+        Protocol::LokiPush => loki::decode(reader, &mut decoded).map(|()| decoded),
+        Protocol::OtlpMetrics => otlp::metrics::decode(reader, context),
+        Protocol::RemoteWrite1 => remote_write::decode(reader, context),
+    };
+    let mut decoded = result.map_err(|error| DecodeError::Malformed {
+        what: protocol.name(),
+        fault: error.fault.to_string(),
+        path: schema::locate(protocol.root(), body, error.offset),
+        offset: Some(error.offset),
+    })?;
+    decoded.received = decoded.kept() + decoded.rejections.total();
+    Ok(decoded)
+}
+
+impl Protocol {
+    /// Its name in messages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::OtlpTraces => "OTLP traces",
+            Self::OtlpLogs => "OTLP logs",
+            Self::OtlpMetrics => "OTLP metrics",
+            Self::RemoteWrite1 => "remote write",
+            Self::LokiPush => "Loki push",
+        }
+    }
+
+    /// What it carries.
+    pub const fn signal(self) -> Signal {
+        match self {
+            Self::OtlpTraces => Signal::Traces,
+            Self::OtlpLogs | Self::LokiPush => Signal::Logs,
+            Self::OtlpMetrics | Self::RemoteWrite1 => Signal::Metrics,
+        }
+    }
+
+    fn root(self) -> &'static schema::Message {
+        match self {
+            Self::OtlpTraces => &schema::EXPORT_TRACES,
+            Self::OtlpLogs => &schema::EXPORT_LOGS,
+            Self::OtlpMetrics => &schema::EXPORT_METRICS,
+            Self::RemoteWrite1 => &schema::WRITE_REQUEST,
+            Self::LokiPush => &schema::PUSH_REQUEST,
+        }
+    }
+
+    /// A body in JSON as protobuf.
+    fn transcode(self, body: &[u8]) -> Result<Vec<u8>, DecodeError> {
+        match self {
+            Self::OtlpTraces | Self::OtlpLogs | Self::OtlpMetrics => {
+                schema::transcode(self.name(), self.root(), body)
+            }
+            Self::LokiPush => loki::transcode(self.name(), body),
+            Self::RemoteWrite1 => Err(DecodeError::Unsupported { protocol: self.name(), format: "JSON" }),
+        }
+    }
 }

@@ -1,0 +1,80 @@
+//! Prometheus' prompb, remote write 1.0.
+
+use super::Type::{Double, Enum, Int64, Sint32, Sint64, Text, Uint32, Uint64};
+use super::{Message, Type, many, one, optional};
+
+pub(crate) static WRITE_REQUEST: Message = Message {
+    name: "WriteRequest",
+    fields: &[
+        many(1, "timeseries", Type::Message(&TIME_SERIES)),
+        many(3, "metadata", Type::Message(&METRIC_METADATA)),
+    ],
+};
+
+pub(crate) static TIME_SERIES: Message = Message {
+    name: "TimeSeries",
+    fields: &[
+        many(1, "labels", Type::Message(&LABEL)),
+        many(2, "samples", Type::Message(&SAMPLE)),
+        many(3, "exemplars", Type::Message(&EXEMPLAR)),
+        many(4, "histograms", Type::Message(&HISTOGRAM)),
+    ],
+};
+
+static LABEL: Message = Message { name: "Label", fields: &[one(1, "name", Text), one(2, "value", Text)] };
+
+pub(crate) static SAMPLE: Message =
+    Message { name: "Sample", fields: &[one(1, "value", Double), one(2, "timestamp", Int64)] };
+
+pub(crate) static EXEMPLAR: Message = Message {
+    name: "Exemplar",
+    fields: &[many(1, "labels", Type::Message(&LABEL)), one(2, "value", Double), one(3, "timestamp", Int64)],
+};
+
+const RESET_HINTS: &[(&str, i32)] = &[("UNKNOWN", 0), ("YES", 1), ("NO", 2), ("GAUGE", 3)];
+
+pub(crate) static HISTOGRAM: Message = Message {
+    name: "Histogram",
+    fields: &[
+        optional(1, "count_int", Uint64),
+        optional(2, "count_float", Double),
+        one(3, "sum", Double),
+        one(4, "schema", Sint32),
+        one(5, "zero_threshold", Double),
+        optional(6, "zero_count_int", Uint64),
+        optional(7, "zero_count_float", Double),
+        many(8, "negative_spans", Type::Message(&BUCKET_SPAN)),
+        many(9, "negative_deltas", Sint64),
+        many(10, "negative_counts", Double),
+        many(11, "positive_spans", Type::Message(&BUCKET_SPAN)),
+        many(12, "positive_deltas", Sint64),
+        many(13, "positive_counts", Double),
+        one(14, "reset_hint", Enum(RESET_HINTS)),
+        one(15, "timestamp", Int64),
+        many(16, "custom_values", Double),
+    ],
+};
+
+static BUCKET_SPAN: Message =
+    Message { name: "BucketSpan", fields: &[one(1, "offset", Sint32), one(2, "length", Uint32)] };
+
+const METRIC_TYPES: &[(&str, i32)] = &[
+    ("UNKNOWN", 0),
+    ("COUNTER", 1),
+    ("GAUGE", 2),
+    ("HISTOGRAM", 3),
+    ("GAUGEHISTOGRAM", 4),
+    ("SUMMARY", 5),
+    ("INFO", 6),
+    ("STATESET", 7),
+];
+
+static METRIC_METADATA: Message = Message {
+    name: "MetricMetadata",
+    fields: &[
+        one(1, "type", Enum(METRIC_TYPES)),
+        one(2, "metric_family_name", Text),
+        one(4, "help", Text),
+        one(5, "unit", Text),
+    ],
+};
