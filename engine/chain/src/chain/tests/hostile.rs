@@ -31,7 +31,7 @@ fn a_failed_validator_is_passed_over_and_the_next_still_runs() {
         ("trap", "trap"),
         ("spin", "time"),
         ("grow", "memory"),
-        ("recurse", "stack"),
+        ("recurse", "trap"),
         ("huge_output", "output"),
         ("many_reasons", "contract"),
         ("long_message", "contract"),
