@@ -4,6 +4,8 @@ use crate::views::{Dictionary, Integers, Validity};
 
 /// Rows per step; the mixed keys of one step stay in the first-level cache.
 const BLOCK: usize = 256;
+/// Rows per turn of an inner loop.
+const STEP: usize = 8;
 /// Table slots that are always affordable, whatever the number of rows.
 const DIRECT_MIN: u64 = 4_096;
 const NONE: u32 = u32::MAX;
@@ -27,13 +29,18 @@ impl<'a> Keys<'a> {
     #[inline]
     fn mix(&self, from: usize, mixed: &mut [u64]) {
         let keys = &self.keys[from..from + mixed.len()];
-        match self.nulls {
-            None => {
-                for (mixed, key) in mixed.iter_mut().zip(keys) {
-                    *mixed = *mixed * self.distinct + u64::from(*key);
-                }
+        if let Some((validity, null)) = self.nulls {
+            return self.mix_with_nulls(from, mixed, validity, null);
+        }
+        let (steps, rest) = mixed.as_chunks_mut::<STEP>();
+        let (key_steps, key_rest) = keys.as_chunks::<STEP>();
+        for (mixed, keys) in steps.iter_mut().zip(key_steps) {
+            for at in 0..STEP {
+                mixed[at] = mixed[at] * self.distinct + u64::from(keys[at]);
             }
-            Some((validity, null)) => self.mix_with_nulls(from, mixed, validity, null),
+        }
+        for (mixed, key) in rest.iter_mut().zip(key_rest) {
+            *mixed = *mixed * self.distinct + u64::from(*key);
         }
     }
 
@@ -129,36 +136,78 @@ impl Groups {
 
     /// Groups by columns whose mixed keys are below `slots`.
     fn mixed(rows: usize, columns: &[Keys<'_>], slots: u64) -> Self {
-        let mut groups = Self { ids: Vec::with_capacity(rows), first_rows: Vec::new() };
+        let mut groups = Self { ids: vec![0; rows], first_rows: Vec::new() };
         if slots <= DIRECT_MIN.max(rows as u64 * 4) {
-            groups.assign(rows, columns, &mut Direct(vec![NONE; slots as usize]));
+            groups.assign(columns, &mut Direct(vec![NONE; slots as usize]));
         } else {
-            groups.assign(rows, columns, &mut Hashed::default());
+            groups.assign(columns, &mut Hashed::default());
         }
         groups
     }
 
-    fn assign(&mut self, rows: usize, columns: &[Keys<'_>], table: &mut impl Table) {
+    fn assign(&mut self, columns: &[Keys<'_>], table: &mut impl Table) {
         let mut block = [0_u64; BLOCK];
-        for from in (0..rows).step_by(BLOCK) {
-            let mixed = &mut block[..BLOCK.min(rows - from)];
+        for (number, ids) in self.ids.chunks_mut(BLOCK).enumerate() {
+            let from = number * BLOCK;
+            let mixed = &mut block[..ids.len()];
             mixed.fill(0);
             columns.iter().for_each(|column| column.mix(from, mixed));
-            for (at, mixed) in mixed.iter().enumerate() {
-                let id = table.entry(*mixed, self.first_rows.len() as u32);
-                if id as usize == self.first_rows.len() {
-                    self.first_rows.push((from + at) as u32);
-                }
-                self.ids.push(id);
+            let mut new = NewGroups { first_rows: &mut self.first_rows, row: from };
+            let (steps, rest) = mixed.as_chunks::<STEP>();
+            let (id_steps, id_rest) = ids.as_chunks_mut::<STEP>();
+            for (mixed, ids) in steps.iter().zip(id_steps) {
+                table.assign_step(mixed, ids, &mut new);
+            }
+            for (mixed, id) in rest.iter().zip(id_rest) {
+                *id = table.assign(*mixed, &mut new);
             }
         }
     }
 }
 
+/// Where groups are added: `row` is the one at hand.
+struct NewGroups<'a> {
+    first_rows: &'a mut Vec<u32>,
+    row: usize,
+}
+
+impl NewGroups<'_> {
+    fn add(&mut self) -> u32 {
+        self.first_rows.push(self.row as u32);
+        self.first_rows.len() as u32 - 1
+    }
+}
+
 /// From mixed keys to groups.
 trait Table {
-    /// The group of a mixed key, which becomes `next` if it is new.
-    fn entry(&mut self, mixed: u64, next: u32) -> u32;
+    /// The group of a mixed key, or `NONE`.
+    fn find(&self, mixed: u64) -> u32;
+
+    /// Adds a mixed key that is not there.
+    fn insert(&mut self, mixed: u64, id: u32);
+
+    /// The group of the row at hand, which may be new; on to the next row.
+    #[inline]
+    fn assign(&mut self, mixed: u64, new: &mut NewGroups<'_>) -> u32 {
+        let mut id = self.find(mixed);
+        if id == NONE {
+            id = new.add();
+            self.insert(mixed, id);
+        }
+        new.row += 1;
+        id
+    }
+
+    /// The same for several rows, of which mostly none is new.
+    #[inline]
+    fn assign_step(&mut self, mixed: &[u64; STEP], ids: &mut [u32; STEP], new: &mut NewGroups<'_>) {
+        *ids = mixed.map(|mixed| self.find(mixed));
+        if ids.contains(&NONE) {
+            *ids = mixed.map(|mixed| self.assign(mixed, new));
+        } else {
+            new.row += STEP;
+        }
+    }
 }
 
 /// A slot for every mixed key.
@@ -166,12 +215,13 @@ struct Direct(Vec<u32>);
 
 impl Table for Direct {
     #[inline]
-    fn entry(&mut self, mixed: u64, next: u32) -> u32 {
-        let slot = &mut self.0[mixed as usize];
-        if *slot == NONE {
-            *slot = next;
-        }
-        *slot
+    fn find(&self, mixed: u64) -> u32 {
+        self.0[mixed as usize]
+    }
+
+    #[inline]
+    fn insert(&mut self, mixed: u64, id: u32) {
+        self.0[mixed as usize] = id;
     }
 }
 
@@ -195,7 +245,7 @@ impl Hashed {
 
     /// The slot of a mixed key, or the free one where it belongs.
     #[inline]
-    fn find(&self, mixed: u64) -> usize {
+    fn slot(&self, mixed: u64) -> usize {
         let mut at = (mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> self.shift) as usize;
         while self.slots[at].1 != NONE && self.slots[at].0 != mixed {
             at = (at + 1) & (self.slots.len() - 1);
@@ -207,27 +257,26 @@ impl Hashed {
     fn grow(&mut self) {
         let mut larger = Self::of(64 - self.shift + 1);
         for (mixed, id) in self.slots.iter().filter(|(_, id)| *id != NONE) {
-            let at = larger.find(*mixed);
-            larger.slots[at] = (*mixed, *id);
+            larger.insert(*mixed, *id);
         }
-        larger.used = self.used;
         *self = larger;
     }
 }
 
 impl Table for Hashed {
     #[inline]
-    fn entry(&mut self, mixed: u64, next: u32) -> u32 {
-        let mut at = self.find(mixed);
-        if self.slots[at].1 == NONE {
-            if self.used * 2 >= self.slots.len() {
-                self.grow();
-                at = self.find(mixed);
-            }
-            self.slots[at] = (mixed, next);
-            self.used += 1;
+    fn find(&self, mixed: u64) -> u32 {
+        self.slots[self.slot(mixed)].1
+    }
+
+    #[inline]
+    fn insert(&mut self, mixed: u64, id: u32) {
+        if self.used * 2 >= self.slots.len() {
+            self.grow();
         }
-        self.slots[at].1
+        let at = self.slot(mixed);
+        self.slots[at] = (mixed, id);
+        self.used += 1;
     }
 }
 

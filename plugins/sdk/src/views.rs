@@ -225,6 +225,26 @@ impl<'a> Offsets<'a> {
         self.0.array_windows().map(|[start, end]| *start as usize..*end as usize)
     }
 
+    /// Calls `found` for every row whose range is longer than `max`.
+    #[inline]
+    pub fn each_longer(self, max: usize, mut found: impl FnMut(usize)) {
+        const BLOCK: usize = 16;
+        let rows = self.0.len().saturating_sub(1);
+        for from in (0..rows).step_by(BLOCK) {
+            let to = (from + BLOCK).min(rows);
+            // Lengths of a whole block at once where there is one.
+            let suspect = match self.0[from..].first_chunk::<{ BLOCK + 1 }>() {
+                Some(offsets) => {
+                    offsets.array_windows().any(|[start, end]| end.wrapping_sub(*start) as usize > max)
+                }
+                None => true,
+            };
+            if suspect {
+                (from..to).filter(|row| self.range(*row).len() > max).for_each(&mut found);
+            }
+        }
+    }
+
     /// The row that an index into the other columns belongs to.
     pub fn row_of(self, at: usize) -> usize {
         self.0.partition_point(|offset| *offset as usize <= at) - 1

@@ -109,12 +109,12 @@ pub(crate) fn each_repeat<'a>(
 #[inline]
 fn set_of(list: &[u32]) -> u64 {
     let bit = |key: &u32| 1_u64 << (key & 63);
-    let (steps, rest) = list.as_chunks::<STEP>();
-    let mut set = rest.iter().fold(0, |set, key| set | bit(key));
-    for [a, b, c, d] in steps {
-        set |= bit(a) | bit(b) | bit(c) | bit(d);
+    let bits = |keys: &[u32; STEP]| keys.iter().fold(0, |set, key| set | bit(key));
+    // The last step may overlap the one before: a bit set twice is the same.
+    match list.last_chunk::<STEP>() {
+        Some(last) => list.as_chunks().0.iter().fold(bits(last), |set, keys| set | bits(keys)),
+        None => list.iter().fold(0, |set, key| set | bit(key)),
     }
-    set
 }
 
 /// Marks the keys as seen in `row`; whether one was already.

@@ -57,13 +57,11 @@ fn line(body: Lengths<'_>, limits: &Limits, verdicts: &mut Verdicts) {
 
 fn metadata_count(attributes: Attributes<'_>, limits: &Limits, verdicts: &mut Verdicts) {
     let max = limits.log_attributes_max;
-    for (row, range) in attributes.offsets.ranges().enumerate() {
-        if range.len() > max as usize {
-            verdicts.refuse(row, reason::STRUCTURED_METADATA_TOO_MANY, || {
-                format!("there are more than {max} attributes (log_attributes_max)")
-            });
-        }
-    }
+    attributes.offsets.each_longer(max as usize, |row| {
+        verdicts.refuse(row, reason::STRUCTURED_METADATA_TOO_MANY, || {
+            format!("there are more than {max} attributes (log_attributes_max)")
+        });
+    });
 }
 
 fn metadata_bytes(attributes: Attributes<'_>, limits: &Limits, verdicts: &mut Verdicts) {

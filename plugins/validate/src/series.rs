@@ -46,13 +46,11 @@ fn metric_name(series: &Series<'_>, verdicts: &mut Verdicts) {
 
 fn label_count(series: &Series<'_>, limits: &Limits, verdicts: &mut Verdicts) {
     let max = limits.labels_per_series_max;
-    for (row, labels) in series.label_offsets.ranges().enumerate() {
-        if labels.len() > max as usize {
-            verdicts.refuse(row, reason::MAX_LABEL_NAMES_PER_SERIES, || {
-                format!("there are more than {max} labels (labels_per_series_max)")
-            });
-        }
-    }
+    series.label_offsets.each_longer(max as usize, |row| {
+        verdicts.refuse(row, reason::MAX_LABEL_NAMES_PER_SERIES, || {
+            format!("there are more than {max} labels (labels_per_series_max)")
+        });
+    });
 }
 
 fn label_names(series: &Series<'_>, limits: &Limits, verdicts: &mut Verdicts) {

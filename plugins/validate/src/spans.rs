@@ -69,11 +69,9 @@ fn name(names: Dictionary<'_>, limits: &Limits, verdicts: &mut Verdicts) {
 
 fn attribute_count(attributes: Attributes<'_>, limits: &Limits, verdicts: &mut Verdicts) {
     let max = limits.span_attributes_max;
-    for (row, range) in attributes.offsets.ranges().enumerate() {
-        if range.len() > max as usize {
-            verdicts.refuse(row, reason::TOO_MANY_ATTRIBUTES, || {
-                format!("there are more than {max} attributes (span_attributes_max)")
-            });
-        }
-    }
+    attributes.offsets.each_longer(max as usize, |row| {
+        verdicts.refuse(row, reason::TOO_MANY_ATTRIBUTES, || {
+            format!("there are more than {max} attributes (span_attributes_max)")
+        });
+    });
 }
