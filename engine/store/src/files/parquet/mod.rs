@@ -67,3 +67,4 @@ fn write_batches(kind: Kind, writer: &mut ArrowWriter<Sink>, batches: &[RecordBa
 
 #[cfg(test)]
 mod tests;
+
