@@ -38,7 +38,9 @@ fn run(arguments: &[String]) -> anyhow::Result<bool> {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         [] => dist::write(&workspace, None).map(|()| true),
         ["--only", package] => dist::write(&workspace, Some(package)).map(|()| true),
-        ["--wrap", module, component] => compile::wrap_file(module.as_ref(), component.as_ref()).map(|()| true),
+        ["--wrap", module, component] => {
+            compile::wrap_file(module.as_ref(), component.as_ref()).map(|()| true)
+        }
         ["--check"] => dist::check(&workspace),
         ["--bindings"] => bindings::write(&workspace).map(|()| true),
         _ => anyhow::bail!(USAGE),
