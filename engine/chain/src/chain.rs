@@ -1,5 +1,6 @@
 //! The chain: plugins in their order, and what becomes of a batch when one fails.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use isinglass_model::columns::{Columns, Shape};
@@ -7,11 +8,11 @@ use isinglass_model::deltas::{Deltas, DerivedMetric};
 use isinglass_model::kind::Signal;
 use isinglass_model::reason::code;
 use isinglass_model::verdict::{Decision, Verdicts};
-use isinglass_model::{Clock, Reason, Tenant};
+use isinglass_model::{Clock, Tenant};
 use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 
-use crate::abi::SignalName;
+use crate::abi::{SignalName, VerdictsOut};
 use crate::buckets::Buckets;
 use crate::columns::Offered;
 use crate::component::{Loader, hex};
@@ -155,26 +156,20 @@ impl Chain {
         let validators = self.plugins.iter().filter(|p| p.world == World::Validator && p.takes(signal));
         for plugin in validators {
             let author = Author { plugin: &plugin.plugin, digest: &plugin.component.digest };
-            let mut answers = Vec::new();
-            let result = plugin.each_cut(tenant, &mut offered, |cut| {
-                let out = plugin.call(caller, |guest, context| guest.validate(context, cut.batch))?;
-                let answer = verdicts::check(out, cut.rows.len())?;
-                answers.extend(answer.map(|answer| (cut.rows.clone(), answer)));
-                Ok(())
-            });
-            match result {
-                Ok(_) => {
+            match answers(plugin, caller, &mut offered) {
+                Ok(answers) => {
                     for (cut, answer) in &answers {
                         verdicts::merge(&mut merged, batch.rows(), cut, answer, &author, |reason, rows| {
-                            plugin.meter.rejected(&Reason::Owned(reason.code.clone()), rows);
+                            plugin.meter.rejected(&reason.code, rows);
                         });
                     }
                 }
                 Err(failure) => {
                     plugin.failed(tenant, &failure);
                     if plugin.on_error == OnError::Reject {
-                        plugin.meter.rejected(&code::PLUGIN_ERROR.into(), batch.rows() as u64);
-                        return verdicts::refuse_all(batch.rows(), &author, &failure);
+                        let refused = verdicts::refuse_rest(&mut merged, batch.rows(), &author, &failure);
+                        plugin.meter.rejected(code::PLUGIN_ERROR, refused);
+                        return merged;
                     }
                     merged.plugin_errors += 1;
                 }
@@ -226,7 +221,7 @@ impl Chain {
         match settle(&self.buckets, bills, self.clock.monotonic()) {
             Ok(()) => Decision::Allow,
             Err((at, decision)) => {
-                limiters[at].meter.rejected(&code::RATE_LIMITED.into(), 1);
+                limiters[at].meter.rejected(code::RATE_LIMITED, 1);
                 tracing::debug!(tenant = tenant.as_str(), ?decision, "request over its rate");
                 decision
             }
@@ -250,7 +245,7 @@ impl Chain {
         let rates = &plugin.variants[plugin.variant_of(tenant)].fallback;
         match (plugin.on_error, rates) {
             (OnError::Reject, _) => {
-                plugin.meter.rejected(&code::PLUGIN_ERROR.into(), 1);
+                plugin.meter.rejected(code::PLUGIN_ERROR, 1);
                 let (binding, kind) = (&plugin.binding, failure.kind.as_str());
                 Err(Decision::Unavailable { message: format!("rate limiter {binding} failed ({kind})") })
             }
@@ -258,6 +253,22 @@ impl Chain {
             _ => Ok(Bill::default()),
         }
     }
+}
+
+/// What a validator says of a batch: the cuts of which it refuses rows.
+fn answers(
+    plugin: &Plugin,
+    caller: Caller<'_>,
+    offered: &mut Offered<'_>,
+) -> Result<Vec<(Range<usize>, VerdictsOut)>, Failure> {
+    let mut answers = Vec::new();
+    plugin.each_cut(caller.tenant, offered, |cut| {
+        let out = plugin.call(caller, |guest, context| guest.validate(context, cut.batch))?;
+        let answer = verdicts::check(out, cut.rows.len())?;
+        answers.extend(answer.map(|answer| (cut.rows.clone(), answer)));
+        Ok(())
+    })?;
+    Ok(answers)
 }
 
 /// The signal that a batch belongs to.

@@ -56,7 +56,7 @@ impl Default for ChainConfig {
             instances_max: u32::try_from(cores).unwrap_or(64).clamp(4, 64),
             instance_wait_ms: 5_000,
             call_rows_max: 16_384,
-            call_bytes_max: 8 << 20,
+            call_bytes_max: 4 << 20,
             buckets_max: 100_000,
         }
     }

@@ -117,11 +117,16 @@ fn write_log(
 }
 
 fn count(mut store: StoreContextMut<'_, State>, (name, delta): (WasmStr, u64)) -> wasmtime::Result<()> {
-    let name = name.to_str(&store)?.into_owned();
+    let name = name.to_str(&store)?;
+    if name.len() > COUNTER_NAME_BYTES_MAX {
+        store.data().meter.counter_dropped();
+        return Ok(());
+    }
+    let name = name.into_owned();
     let state = store.data_mut();
     if let Some((_, sum)) = state.counted.iter_mut().find(|(known, _)| *known == name) {
         *sum = sum.saturating_add(delta);
-    } else if name.len() <= COUNTER_NAME_BYTES_MAX && state.counted.len() < Meter::COUNTERS_MAX {
+    } else if state.counted.len() < Meter::COUNTERS_MAX {
         state.counted.push((name, delta));
     } else {
         state.meter.counter_dropped();

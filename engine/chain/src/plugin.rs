@@ -233,9 +233,12 @@ impl Plugin {
         Ok(())
     }
 
-    /// Counts and logs a failure.
+    /// Counts a failure, and logs it unless there were many just now.
     pub(crate) fn failed(&self, tenant: &Tenant, failure: &Failure) {
         self.meter.failed(failure.kind);
+        if !self.meter.may_warn() {
+            return;
+        }
         tracing::warn!(
             binding = self.binding,
             plugin = self.plugin,

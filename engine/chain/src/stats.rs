@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use isinglass_model::{Clock, Reason};
+use isinglass_model::Clock;
 use parking_lot::Mutex;
 
 use crate::buckets::{Bucket, Quota};
@@ -23,7 +23,7 @@ pub struct BindingStats {
     pub digest: String,
     /// What it is used as.
     pub world: World,
-    /// Calls that ended well.
+    /// Calls that returned.
     pub calls: u64,
     /// Rows that it was shown.
     pub rows: u64,
@@ -66,6 +66,7 @@ pub(crate) struct Meter {
     failures: [AtomicU64; FailureKind::ALL.len()],
     rejects: Mutex<BTreeMap<String, u64>>,
     log: Mutex<Bucket>,
+    warnings: Mutex<Bucket>,
     log_lines: AtomicU64,
     log_lines_dropped: AtomicU64,
     counters: Mutex<BTreeMap<String, u64>>,
@@ -73,6 +74,9 @@ pub(crate) struct Meter {
 }
 
 const LOG_LINES: Quota = Quota { per_second: 100.0, burst: 100.0 };
+
+/// The host's own lines about failures of the plugin.
+const WARNINGS: Quota = Quota { per_second: 1.0, burst: 10.0 };
 
 /// Reasons counted apart; those beyond are counted as `other`.
 const REASONS_MAX: usize = 256;
@@ -95,6 +99,7 @@ impl Meter {
             failures: Default::default(),
             rejects: Mutex::default(),
             log: Mutex::default(),
+            warnings: Mutex::default(),
             log_lines: AtomicU64::new(0),
             log_lines_dropped: AtomicU64::new(0),
             counters: Mutex::default(),
@@ -114,7 +119,7 @@ impl Meter {
         Self::add(&self.failures[kind as usize], 1);
     }
 
-    pub(crate) fn rejected(&self, reason: &Reason, by: u64) {
+    pub(crate) fn rejected(&self, reason: &str, by: u64) {
         if by > 0 {
             add_bounded(&mut self.rejects.lock(), reason, by, REASONS_MAX);
         }
@@ -125,6 +130,11 @@ impl Meter {
         let allowed = self.log.lock().take(&LOG_LINES, 1.0, self.clock.monotonic()).is_ok();
         Self::add(if allowed { &self.log_lines } else { &self.log_lines_dropped }, 1);
         allowed
+    }
+
+    /// Whether the host may log another failure of the plugin.
+    pub(crate) fn may_warn(&self) -> bool {
+        self.warnings.lock().take(&WARNINGS, 1.0, self.clock.monotonic()).is_ok()
     }
 
     pub(crate) fn counter_dropped(&self) {

@@ -112,15 +112,28 @@ fn index(refusals: &mut Vec<RowRefusal>, refusal: RowRefusal) -> u8 {
     u8::try_from(at + 1).unwrap_or(u8::MAX)
 }
 
-/// Every row refused because a plugin failed whose policy is `reject`.
-pub(crate) fn refuse_all(rows: usize, author: &Author<'_>, failure: &Failure) -> Verdicts {
+/// Refuses every row that is not refused yet, because a plugin failed whose
+/// policy is `reject`. Says how many.
+pub(crate) fn refuse_rest(
+    verdicts: &mut Verdicts,
+    rows: usize,
+    author: &Author<'_>,
+    failure: &Failure,
+) -> u64 {
     let refusal = RowRefusal {
         reason: code::PLUGIN_ERROR.into(),
         message: format!("plugin {} failed ({})", author.plugin, failure.kind.as_str()),
         plugin: author.plugin.to_owned(),
         digest: author.digest.to_owned(),
     };
-    Verdicts { rows: vec![1; rows], refusals: vec![refusal], plugin_errors: 1 }
+    let refusal = index(&mut verdicts.refusals, refusal);
+    verdicts.rows.resize(rows, 0);
+    let mut refused = 0;
+    for row in verdicts.rows.iter_mut().filter(|row| **row == 0) {
+        *row = refusal;
+        refused += 1;
+    }
+    refused
 }
 
 #[cfg(test)]
@@ -168,6 +181,16 @@ mod tests {
         assert_eq!(verdicts.refusal(0).unwrap().reason, "second");
         assert_eq!(verdicts.refusal(1).unwrap().reason, "first");
         assert_eq!(verdicts.refusal(2), None);
+    }
+
+    #[test]
+    fn what_was_refused_before_keeps_its_reason() {
+        let mut verdicts = merged(&[answer(&[0, 1, 0], &["first"])]);
+        let author = Author { plugin: "q@1", digest: "" };
+        let failure = Failure::new(crate::failure::FailureKind::Time, "");
+        assert_eq!(refuse_rest(&mut verdicts, 3, &author, &failure), 2);
+        assert_eq!(verdicts.rows, [2, 1, 2]);
+        assert_eq!(verdicts.refusal(0).unwrap().message, "plugin q@1 failed (time)");
     }
 
     #[test]
