@@ -256,7 +256,8 @@ pub mod exports {
                     }
                 }
                 pub trait Guest {
-                    /// Called once after instantiation, before anything else.
+                    /// Called after instantiation, and again after `configure`: what a plugin
+                    /// asks for may depend on its configuration, and the last answer counts.
                     #[allow(async_fn_in_trait)]
                     fn describe() -> PluginInfo;
                     /// Called once per instance with the binding's configuration as JSON text.
@@ -869,7 +870,8 @@ pub mod exports {
                     /// Before decoding: all that is known is the size on the wire.
                     #[allow(async_fn_in_trait)]
                     fn admit(signal: Signal, wire_bytes: u64) -> Plan;
-                    /// After validation: the rows that were kept.
+                    /// After validation: the rows that were kept. A limiter is shown every
+                    /// batch; of a shape that it asks no column of, only the number of rows.
                     #[allow(async_fn_in_trait)]
                     fn run(batch: Batch) -> Plan;
                 }

@@ -611,7 +611,8 @@ pub mod exports {
                     }
                 }
                 pub trait Guest {
-                    /// Called once after instantiation, before anything else.
+                    /// Called after instantiation, and again after `configure`: what a plugin
+                    /// asks for may depend on its configuration, and the last answer counts.
                     #[allow(async_fn_in_trait)]
                     fn describe() -> PluginInfo;
                     /// Called once per instance with the binding's configuration as JSON text.
