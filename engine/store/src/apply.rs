@@ -66,7 +66,7 @@ impl Applier {
     fn apply(&self, seq: Seq, pending: Pending) {
         let Pending { tenant, runs, pairs, ticket, counts, note, done } = pending;
         let series = series_run(&tenant.series, pairs);
-        tenant.apply(seq, series.into_iter().chain(runs), self.clock.monotonic());
+        tenant.apply(seq, series.into_iter().chain(runs).collect(), self.clock.monotonic());
         self.observer.applied(&tenant.name, seq, note);
         self.applied.store(seq, Ordering::Release);
         if let Some(ticket) = ticket {

@@ -62,3 +62,6 @@ pub use stats::StoreStats;
 pub use store::Store;
 pub use tables::DataFile;
 pub use view::{HeadFilter, TableView, View};
+
+#[cfg(test)]
+mod tests;

@@ -140,7 +140,7 @@ impl Recovery<'_> {
             Ok(rows) => rows,
             Err(fault) => return Ok(Some(fault)),
         };
-        let unflushed = rows.runs.iter().filter(|(kind, _)| tenant.flushed(*kind) < seq).cloned();
+        let unflushed = rows.runs.iter().filter(|(kind, _)| tenant.flushed(*kind) < seq).cloned().collect();
         tenant.apply(seq, unflushed, self.clock.monotonic());
         if let Some(key) = head.key {
             let age_ms = self.clock.now_unix_millis().saturating_sub(head.time_unix_ms).max(0);

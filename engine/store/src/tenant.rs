@@ -105,7 +105,7 @@ impl TenantState {
     }
 
     /// Makes the rows of a record visible, all at once.
-    pub(crate) fn apply(&self, seq: Seq, runs: impl IntoIterator<Item = (Kind, Run)>, now: Duration) {
+    pub(crate) fn apply(&self, seq: Seq, runs: Vec<(Kind, Run)>, now: Duration) {
         let mut state = self.state.lock();
         for (kind, run) in runs {
             let active = &mut state.kinds[at(kind)].active;

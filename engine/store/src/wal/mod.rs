@@ -18,6 +18,9 @@ mod segments;
 mod wire;
 mod writer;
 
+#[cfg(test)]
+pub(crate) mod sim;
+
 pub(crate) use disk::{Disk, Folder};
 pub(crate) use frame::BODY_BYTES_MAX;
 pub(crate) use header::{DATA, Header};

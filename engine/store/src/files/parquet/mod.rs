@@ -68,3 +68,6 @@ fn write_batches(kind: Kind, writer: &mut ArrowWriter<Sink>, batches: &[RecordBa
 #[cfg(test)]
 mod tests;
 
+
+#[cfg(test)]
+mod measure;

@@ -1,0 +1,319 @@
+//! One thing at a time.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use isinglass_model::series::MetricMeta;
+use isinglass_model::series::SeriesResolver as _;
+use parking_lot::Mutex;
+
+use super::*;
+use crate::append::{Note, Seq, Tick};
+use crate::config::Durability;
+use crate::wal::sim::Faults;
+
+fn bodies(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| (*text).to_owned()).collect()
+}
+
+#[tokio::test]
+async fn acknowledged_rows_are_visible_at_once_and_after_a_flush_and_a_restart() {
+    let acme = tenant("acme");
+    let world = World::new(small()).await;
+    world.store.append(log_append(&acme, &bodies(&["a", "b"]))).await.unwrap();
+    assert_eq!(world.logs(&acme).await, ["a", "b"]);
+    world.store.flush().await.unwrap();
+    assert_eq!(world.logs(&acme).await, ["a", "b"]);
+    world.store.append(log_append(&acme, &bodies(&["c"]))).await.unwrap();
+    let world = world.kill().await;
+    assert_eq!(world.logs(&acme).await, ["a", "b", "c"]);
+    assert_eq!(world.store.tenants(), [acme.clone()]);
+    assert!(world.logs(&tenant("other")).await.is_empty());
+    assert_eq!(world.store.tenants(), [acme]);
+}
+
+#[tokio::test]
+async fn samples_keep_their_series_over_restarts() {
+    let acme = tenant("acme");
+    let world = World::new(small()).await;
+    let append = sample_append(&world.store, &acme, NOW_MS, &["a", "b"], 1.0).await;
+    world.store.append(append).await.unwrap();
+    let before = world.rows(&acme).await;
+    assert_eq!(before[&Kind::Samples].len(), 2);
+    assert_eq!(before[&Kind::Series].len(), 2);
+    let world = world.kill().await;
+    assert_eq!(world.rows(&acme).await, before);
+    world.store.flush().await.unwrap();
+    // Labels first.
+    assert_eq!(world.tables.log().iter().map(|(kind, _)| *kind).collect::<Vec<_>>(), [Kind::Series, Kind::Samples]);
+    let world = world.kill().await;
+    assert_eq!(world.rows(&acme).await, before);
+
+    // The same series on the same day is not recorded again, on the next day it is.
+    let append = sample_append(&world.store, &acme, NOW_MS + 1_000, &["a", "b"], 2.0).await;
+    world.store.append(append).await.unwrap();
+    assert_eq!(world.rows(&acme).await[&Kind::Series].len(), 2);
+    let append = sample_append(&world.store, &acme, NOW_MS + 86_400_000, &["b"], 3.0).await;
+    world.store.append(append).await.unwrap();
+    let rows = world.rows(&acme).await;
+    assert_eq!((rows[&Kind::Series].len(), rows[&Kind::Samples].len()), (3, 5));
+    let view = world.store.view(&acme).await.unwrap();
+    assert_eq!(view.series().of_metric("up").len(), 2);
+    assert_eq!(view.series().metrics()[0].series, 2);
+}
+
+#[tokio::test]
+async fn metadata_that_comes_later_is_in_the_rows() {
+    let acme = tenant("acme");
+    let world = World::new(small()).await;
+    let append = sample_append(&world.store, &acme, NOW_MS, &["a"], 1.0).await;
+    world.store.append(append).await.unwrap();
+    let meta = MetricMeta { metric_type: "gauge".into(), unit: String::new(), help: "is it up".into() };
+    world.store.resolver(&acme).await.unwrap().describe("up", &meta);
+    world.store.flush().await.unwrap();
+    let world = world.kill().await;
+    let view = world.store.view(&acme).await.unwrap();
+    assert_eq!(*view.series().metric("up").unwrap().meta, meta);
+}
+
+#[tokio::test]
+async fn head_filters_are_exact_for_samples() {
+    let acme = tenant("acme");
+    let world = World::new(small()).await;
+    for second in 0..10 {
+        let append = sample_append(&world.store, &acme, NOW_MS + second * 1_000, &["a", "b"], 1.0).await;
+        world.store.append(append).await.unwrap();
+    }
+    let view = world.store.view(&acme).await.unwrap();
+    let (a, samples) = (view.series().of_metric("up")[0].series_id, view.table(Kind::Samples));
+    let count = |filter: &HeadFilter<'_>| {
+        samples.head_batches(filter).unwrap().iter().map(RecordBatch::num_rows).sum::<usize>()
+    };
+    let micros = |second: i64| (NOW_MS + second * 1_000) * 1_000;
+    let only_a = std::collections::HashSet::from([a]);
+    assert_eq!(count(&HeadFilter::default()), 20);
+    assert_eq!(count(&HeadFilter { series_ids: Some(&only_a), ..HeadFilter::default() }), 10);
+    assert_eq!(count(&HeadFilter { time: Some((micros(2), micros(4))), ..HeadFilter::default() }), 6);
+    assert_eq!(count(&HeadFilter { time: Some((micros(2) + 1, micros(4) - 1)), ..HeadFilter::default() }), 2);
+    assert_eq!(count(&HeadFilter { metric_id: Some(1), ..HeadFilter::default() }), 0);
+}
+
+#[tokio::test]
+async fn a_batch_sent_twice_is_stored_once_also_after_a_restart() {
+    let acme = tenant("acme");
+    let world = World::new(small()).await;
+    let append = || log_append(&acme, &bodies(&["a"]));
+    append_once(&world.store, 7, append()).await.unwrap().unwrap();
+    assert!(append_once(&world.store, 7, append()).await.is_none());
+    let world = world.kill().await;
+    assert!(append_once(&world.store, 7, append()).await.is_none());
+    assert_eq!(world.logs(&acme).await, ["a"]);
+    world.clock.advance(Duration::from_secs(601));
+    append_once(&world.store, 7, append()).await.unwrap().unwrap();
+    assert_eq!(world.store.stats().duplicates, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_appends_share_a_sync() {
+    let acme = tenant("acme");
+    let world = World::new(StoreConfig { wal_segment_bytes: 1 << 20, ..small() }).await;
+    world.disk.faults(Faults { sync_takes: Duration::from_millis(5), ..Faults::default() });
+    let appends = (0..100).map(|n| {
+        let (store, append) = (world.store.clone(), log_append(&acme, &[n.to_string()]));
+        tokio::spawn(async move { store.append(append).await })
+    });
+    for append in futures::future::join_all(appends).await {
+        append.unwrap().unwrap();
+    }
+    assert!(world.disk.syncs() < 30, "{} syncs", world.disk.syncs());
+    assert_eq!(world.store.stats().wal_records, 100);
+    assert_eq!(world.logs(&acme).await.len(), 100);
+}
+
+#[tokio::test]
+async fn a_failed_sync_fails_its_batch_and_nothing_else() {
+    let acme = tenant("acme");
+    let mut world = World::new(small()).await;
+    for n in 0..4 {
+        world.store.append(log_append(&acme, &[format!("before {n}")])).await.unwrap();
+        world.disk.faults(Faults { syncs: 1, ..Faults::default() });
+        let error = world.store.append(log_append(&acme, &[format!("lost {n}")])).await.unwrap_err();
+        assert_eq!(error.kind(), isinglass_model::ErrorKind::Unavailable);
+        world.store.append(log_append(&acme, &[format!("after {n}")])).await.unwrap();
+        let expected: Vec<String> =
+            ["after", "before"].iter().flat_map(|text| (0..=n).map(move |n| format!("{text} {n}"))).collect();
+        assert_eq!(world.logs(&acme).await, expected);
+        world = if n % 2 == 0 { world.kill().await } else { world.cut_power(n).await };
+        assert_eq!(world.logs(&acme).await, expected, "after a restart");
+    }
+    assert_eq!(world.disk.set_aside_names(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_failed_write_fails_its_batch_and_nothing_else() {
+    let acme = tenant("acme");
+    let world = World::new(small()).await;
+    world.store.append(log_append(&acme, &bodies(&["a"]))).await.unwrap();
+    world.disk.faults(Faults { writes: 1, ..Faults::default() });
+    world.store.append(log_append(&acme, &bodies(&["lost"]))).await.unwrap_err();
+    world.store.append(log_append(&acme, &bodies(&["b"]))).await.unwrap();
+    let world = world.kill().await;
+    assert_eq!(world.logs(&acme).await, ["a", "b"]);
+}
+
+#[tokio::test]
+async fn two_failures_in_a_row_end_all_writing_but_not_reading() {
+    let acme = tenant("acme");
+    let world = World::new(small()).await;
+    world.store.append(log_append(&acme, &bodies(&["a"]))).await.unwrap();
+    world.disk.faults(Faults { syncs: 2, ..Faults::default() });
+    for _ in 0..3 {
+        world.store.append(log_append(&acme, &bodies(&["lost"]))).await.unwrap_err();
+    }
+    assert!(world.store.stats().read_only);
+    assert_eq!(world.logs(&acme).await, ["a"]);
+    world.store.flush().await.unwrap();
+    let world = world.kill().await;
+    assert_eq!(world.logs(&acme).await, ["a"]);
+    world.store.append(log_append(&acme, &bodies(&["b"]))).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_and_recovers() {
+    let acme = tenant("acme");
+    let world = World::new(small()).await;
+    world.disk.faults(Faults { full: true, ..Faults::default() });
+    for _ in 0..5 {
+        world.store.append(log_append(&acme, &bodies(&["lost"]))).await.unwrap_err();
+    }
+    world.disk.faults(Faults::default());
+    world.clock.advance(Duration::from_secs(1));
+    world.store.append(log_append(&acme, &bodies(&["a"]))).await.unwrap();
+    assert!(!world.store.stats().read_only);
+    assert_eq!(world.logs(&acme).await, ["a"]);
+}
+
+#[tokio::test]
+async fn segments_go_when_their_rows_are_committed_and_are_used_again() {
+    let acme = tenant("acme");
+    let world = World::new(small()).await;
+    let line = "x".repeat(1_000);
+    for _ in 0..100 {
+        world.store.append(log_append(&acme, std::slice::from_ref(&line))).await.unwrap();
+    }
+    assert!(world.store.stats().wal_segments > 5);
+    world.store.flush().await.unwrap();
+    assert_eq!(world.store.stats().wal_segments, 1);
+    for _ in 0..100 {
+        world.store.append(log_append(&acme, std::slice::from_ref(&line))).await.unwrap();
+    }
+    let world = world.kill().await;
+    assert_eq!(world.logs(&acme).await.len(), 200);
+    assert_eq!(world.disk.set_aside_names(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn at_the_head_bound_appends_wait_for_flushes_or_are_refused() {
+    let acme = tenant("acme");
+    let world = World::new(StoreConfig { head_bytes: 64 << 10, wal_segment_bytes: 1 << 20, ..small() }).await;
+    let lines = vec!["x".repeat(1_000); 10];
+    for _ in 0..50 {
+        world.store.append(log_append(&acme, &lines)).await.unwrap();
+    }
+    assert!(world.tables.commits() > 2);
+    assert_eq!(world.logs(&acme).await.len(), 500);
+    for _ in 0..100 {
+        world.tables.fail_next(Fault::Before);
+    }
+    let mut refused = None;
+    for _ in 0..20 {
+        refused = world.store.append(log_append(&acme, &lines)).await.err().or(refused);
+    }
+    assert_eq!(refused.unwrap().to_string(), "cannot take writes: the head is full, flushes do not keep up");
+}
+
+#[tokio::test]
+async fn after_close_nothing_is_in_the_head_and_nothing_is_taken() {
+    let acme = tenant("acme");
+    let world = World::new(small()).await;
+    world.store.append(log_append(&acme, &bodies(&["a"]))).await.unwrap();
+    world.store.clone().close().await.unwrap();
+    let view = world.store.view(&acme).await.unwrap();
+    assert_eq!(view.table(Kind::Logs).head_rows(), 0);
+    assert_eq!(rows_in(&view, &world.tables)[&Kind::Logs], ["a"]);
+    world.store.append(log_append(&acme, &bodies(&["b"]))).await.unwrap_err();
+    let world = world.kill().await;
+    assert_eq!(world.logs(&acme).await, ["a"]);
+}
+
+#[tokio::test]
+async fn weaker_durability_acknowledges_before_the_sync() {
+    let acme = tenant("acme");
+    for durability in [Durability::Os, Durability::Interval(1)] {
+        let world = World::new(StoreConfig { durability, ..small() }).await;
+        world.store.append(log_append(&acme, &bodies(&["a"]))).await.unwrap();
+        let world = world.kill().await;
+        assert_eq!(world.logs(&acme).await, ["a"], "{durability}");
+    }
+}
+
+#[tokio::test]
+async fn too_many_tenants_are_refused() {
+    let world = World::new(StoreConfig { tenants_max: 2, ..small() }).await;
+    for name in ["a", "b"] {
+        world.store.append(log_append(&tenant(name), &bodies(&["x"]))).await.unwrap();
+    }
+    let error = world.store.append(log_append(&tenant("c"), &bodies(&["x"]))).await.unwrap_err();
+    assert!(matches!(error, StoreError::TooManyTenants { limit: 2 }));
+}
+
+/// Notes what it is told.
+#[derive(Default)]
+struct Notes {
+    live: Mutex<Vec<(Seq, u32)>>,
+    replayed: Mutex<Vec<(Seq, usize, Option<Tick>)>>,
+    holds: Mutex<Option<Seq>>,
+}
+
+impl Observer for Notes {
+    fn applied(&self, _: &Tenant, seq: Seq, note: Option<Note>) {
+        let note = note.and_then(|note| note.downcast::<u32>().ok()).map_or(0, |note| *note);
+        self.live.lock().push((seq, note));
+    }
+
+    fn replayed(
+        &self,
+        _: &Tenant,
+        seq: Seq,
+        _: Option<&RecordBatch>,
+        logs: Option<&RecordBatch>,
+        tick: Option<Tick>,
+    ) {
+        self.replayed.lock().push((seq, logs.map_or(0, RecordBatch::num_rows), tick));
+    }
+
+    fn holds(&self) -> Option<Seq> {
+        *self.holds.lock()
+    }
+}
+
+#[tokio::test]
+async fn the_observer_is_told_in_order_live_and_at_replay() {
+    let (acme, notes) = (tenant("acme"), Arc::new(Notes::default()));
+    *notes.holds.lock() = Some(1);
+    let observer = Arc::<Notes>::clone(&notes);
+    let world = World::on(SimDisk::default(), small(), observer).await;
+    for n in 1..=3_u32 {
+        let append = Append { note: Some(Box::new(n)), ..log_append(&acme, &[n.to_string()]) };
+        world.store.append(append).await.unwrap();
+    }
+    let tick = Append { tick: Some(Tick { covers: 3 }), ..Append::new(acme.clone()) };
+    world.store.append(tick).await.unwrap();
+    assert_eq!(*notes.live.lock(), [(1, 1), (2, 2), (3, 3), (4, 0)]);
+    // Flushed, and yet kept for the observer.
+    world.store.flush().await.unwrap();
+    let world = world.kill().await;
+    assert_eq!(*notes.replayed.lock(), [(1, 1, None), (2, 1, None), (3, 1, None), (4, 0, Some(Tick { covers: 3 }))]);
+    assert_eq!(world.logs(&acme).await.len(), 3);
+    assert_eq!(world.store.core.applied.load(Ordering::Acquire), 4);
+}

@@ -1,0 +1,245 @@
+//! A disk that forgets what was not synced.
+//!
+//! Each file has what the disk holds and what the system believes. A power cut keeps, of
+//! what was not synced, some sectors and not others, and of names that were not synced all
+//! or none. Writes and syncs fail on demand.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use super::disk::{Disk, LogFile};
+
+const SECTOR: usize = 512;
+
+#[derive(Default, Clone)]
+struct Inode {
+    durable: Vec<u8>,
+    volatile: Vec<u8>,
+}
+
+#[derive(Default)]
+struct State {
+    inodes: Vec<Inode>,
+    durable_names: BTreeMap<String, usize>,
+    names: BTreeMap<String, usize>,
+    aside: BTreeMap<String, Vec<u8>>,
+    dead: bool,
+    faults: Faults,
+    syncs: u64,
+}
+
+/// What shall go wrong.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Faults {
+    /// So many of the next writes fail.
+    pub(crate) writes: u32,
+    /// So many of the next syncs of a file fail.
+    pub(crate) syncs: u32,
+    /// New files find no space.
+    pub(crate) full: bool,
+    /// Each sync takes so long.
+    pub(crate) sync_takes: Duration,
+}
+
+/// The disk; clones are one disk.
+#[derive(Clone, Default)]
+pub(crate) struct SimDisk {
+    state: Arc<Mutex<State>>,
+}
+
+impl SimDisk {
+    /// Sets what goes wrong from now on.
+    pub(crate) fn faults(&self, faults: Faults) {
+        self.state.lock().faults = faults;
+    }
+
+    /// Syncs of files so far.
+    pub(crate) fn syncs(&self) -> u64 {
+        self.state.lock().syncs
+    }
+
+    /// Damaged bytes that were set aside.
+    pub(crate) fn set_aside_names(&self) -> Vec<String> {
+        self.state.lock().aside.keys().cloned().collect()
+    }
+
+    /// The process is killed: what it wrote is in the page cache and stays.
+    pub(crate) fn kill(&self) -> Self {
+        let mut old = self.state.lock();
+        old.dead = true;
+        let state = State {
+            inodes: old.inodes.clone(),
+            durable_names: old.durable_names.clone(),
+            names: old.names.clone(),
+            ..State::default()
+        };
+        Self { state: Arc::new(Mutex::new(state)) }
+    }
+
+    /// The power fails: the old disk takes nothing more, the new one has what was synced
+    /// and, decided by `seed`, parts of the rest.
+    pub(crate) fn cut_power(&self, mut seed: u64) -> Self {
+        let mut old = self.state.lock();
+        old.dead = true;
+        let mut coin = move || {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            seed >> 63 == 1
+        };
+        let names = if coin() { old.names.clone() } else { old.durable_names.clone() };
+        let inodes = old.inodes.iter().map(|inode| {
+            let mut bytes = inode.durable.clone();
+            bytes.resize(inode.durable.len().max(inode.volatile.len()), 0);
+            for (at, sector) in inode.volatile.chunks(SECTOR).enumerate() {
+                if coin() {
+                    bytes[at * SECTOR..at * SECTOR + sector.len()].copy_from_slice(sector);
+                }
+            }
+            Inode { durable: bytes.clone(), volatile: bytes }
+        });
+        let inodes = inodes.collect();
+        let state = State { inodes, durable_names: names.clone(), names, ..State::default() };
+        Self { state: Arc::new(Mutex::new(state)) }
+    }
+
+    /// The bytes of a file.
+    pub(crate) fn bytes(&self, name: &str) -> Vec<u8> {
+        let state = self.state.lock();
+        state.names.get(name).map(|inode| state.inodes[*inode].volatile.clone()).unwrap_or_default()
+    }
+
+    /// A disk that holds these files.
+    pub(crate) fn holding(files: &[(String, Vec<u8>)]) -> Self {
+        let disk = Self::default();
+        let mut state = disk.state.lock();
+        for (at, (name, bytes)) in files.iter().enumerate() {
+            state.inodes.push(Inode { durable: bytes.clone(), volatile: bytes.clone() });
+            state.names.insert(name.clone(), at);
+            state.durable_names.insert(name.clone(), at);
+        }
+        drop(state);
+        disk
+    }
+
+    fn with<R>(&self, work: impl FnOnce(&mut State) -> io::Result<R>) -> io::Result<R> {
+        let mut state = self.state.lock();
+        if state.dead {
+            return Err(io::Error::other("this machine is off"));
+        }
+        work(&mut state)
+    }
+
+    fn file(&self, inode: usize) -> Box<dyn LogFile> {
+        Box::new(SimFile { disk: self.clone(), inode })
+    }
+}
+
+fn not_found() -> io::Error {
+    io::ErrorKind::NotFound.into()
+}
+
+impl Disk for SimDisk {
+    fn list(&self) -> io::Result<Vec<(String, u64)>> {
+        self.with(|state| {
+            let size = |inode: &usize| state.inodes[*inode].volatile.len() as u64;
+            Ok(state.names.iter().map(|(name, inode)| (name.clone(), size(inode))).collect())
+        })
+    }
+
+    fn create(&self, name: &str, bytes: u64) -> io::Result<Box<dyn LogFile>> {
+        let inode = self.with(|state| {
+            if state.faults.full {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            let zeros = vec![0; usize::try_from(bytes).map_err(io::Error::other)?];
+            state.inodes.push(Inode { durable: zeros.clone(), volatile: zeros });
+            state.names.insert(name.to_owned(), state.inodes.len() - 1);
+            Ok(state.inodes.len() - 1)
+        })?;
+        Ok(self.file(inode))
+    }
+
+    fn open(&self, name: &str) -> io::Result<Box<dyn LogFile>> {
+        let inode = self.with(|state| state.names.get(name).copied().ok_or_else(not_found))?;
+        Ok(self.file(inode))
+    }
+
+    fn read(&self, name: &str, bytes_max: usize) -> io::Result<Vec<u8>> {
+        self.with(|state| {
+            let inode = state.names.get(name).copied().ok_or_else(not_found)?;
+            let bytes = &state.inodes[inode].volatile;
+            Ok(bytes[..bytes.len().min(bytes_max)].to_vec())
+        })
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.with(|state| {
+            let inode = state.names.remove(from).ok_or_else(not_found)?;
+            state.names.insert(to.to_owned(), inode);
+            Ok(())
+        })
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.with(|state| state.names.remove(name).map(|_| ()).ok_or_else(not_found))
+    }
+
+    fn sync_folder(&self) -> io::Result<()> {
+        self.with(|state| {
+            state.durable_names = state.names.clone();
+            Ok(())
+        })
+    }
+
+    fn set_aside(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.with(|state| {
+            state.aside.insert(name.to_owned(), bytes.to_vec());
+            Ok(())
+        })
+    }
+}
+
+struct SimFile {
+    disk: SimDisk,
+    inode: usize,
+}
+
+impl LogFile for SimFile {
+    fn write_at(&mut self, at: u64, bytes: &[u8]) -> io::Result<()> {
+        self.disk.with(|state| {
+            let at = usize::try_from(at).map_err(io::Error::other)?;
+            let inode = &mut state.inodes[self.inode];
+            let failing = state.faults.writes > 0;
+            state.faults.writes = state.faults.writes.saturating_sub(1);
+            // A write that fails may have come half way.
+            let written = if failing { bytes.len() / 2 } else { bytes.len() };
+            let end = at + written;
+            if inode.volatile.len() < end {
+                inode.volatile.resize(end, 0);
+            }
+            inode.volatile[at..end].copy_from_slice(&bytes[..written]);
+            if failing { Err(io::Error::other("write error")) } else { Ok(()) }
+        })
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        let takes = self.disk.with(|state| Ok(state.faults.sync_takes))?;
+        if !takes.is_zero() {
+            std::thread::sleep(takes);
+        }
+        self.disk.with(|state| {
+            state.syncs += 1;
+            if state.faults.syncs > 0 {
+                state.faults.syncs -= 1;
+                // As Linux does it: the pages count as clean after, though they are not there.
+                return Err(io::Error::other("sync error"));
+            }
+            let inode = &mut state.inodes[self.inode];
+            inode.durable.clone_from(&inode.volatile);
+            Ok(())
+        })
+    }
+}
