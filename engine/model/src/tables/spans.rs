@@ -6,7 +6,7 @@ use crate::kind::Kind;
 
 /// An event of a span.
 pub const EVENT: &[Column] = &[
-    required("time", Type::Bigint),
+    required("time", Type::Bigint).shown(Shown::Nanos),
     required("name", Type::Text),
     optional("attributes", Type::TextMap),
     optional("dropped_attributes_count", Type::Integer),
@@ -14,8 +14,8 @@ pub const EVENT: &[Column] = &[
 
 /// A link of a span. Ids are binary here; SQL shows them as hex.
 pub const LINK: &[Column] = &[
-    required("trace_id", Type::Id(16)),
-    required("span_id", Type::Id(8)),
+    required("trace_id", Type::Id(16)).shown(Shown::Hex),
+    required("span_id", Type::Id(8)).shown(Shown::Hex),
     optional("trace_state", Type::Text),
     optional("flags", Type::Integer),
     optional("attributes", Type::TextMap),
