@@ -71,6 +71,9 @@ impl QueryError {
         if found.position.is_none() {
             found.position = parser_position(&found.message, text);
         }
+        if let Some(at) = found.message.find(" at Line: ") {
+            found.message.truncate(at);
+        }
         found
     }
 }
@@ -179,8 +182,12 @@ fn message_of(error: &DataFusionError, kind: ErrorKind) -> String {
     message.split(DataFusionError::BACK_TRACE_SEP).next().unwrap_or_default().trim_end_matches('.').to_owned()
 }
 
-/// The parser writes its place into the message: ` at Line: 1, Column: 15`.
+/// The parser writes its place into the message, ` at Line: 1, Column: 15`,
+/// except where the text ends too early.
 fn parser_position(message: &str, text: &str) -> Option<Position> {
+    if message.ends_with("found: EOF") {
+        return Some(Position::of(text, text.trim_end().len()));
+    }
     let place = &message[message.rfind("Line: ")? + "Line: ".len()..];
     let (line, rest) = place.split_once(", Column: ")?;
     let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());

@@ -54,7 +54,7 @@ macro_rules! files {
 }
 
 const VIEWS: &[View] = files!(View, "views":
-    "service_red" "error_rate" "slow_operations" "log_volume" "span_metrics_calls");
+    "service_red" "error_rate" "slow_operations" "log_volume");
 
 const QUESTIONS: &[Question] = files!(Question, "questions":
     "slowest_operations_with_logs"

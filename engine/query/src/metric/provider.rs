@@ -14,6 +14,7 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{BinaryExpr, Column, InListExpr, lit};
 use datafusion::physical_expr::utils::conjunction;
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
 use isinglass_store::{Metric, View};
 
 use super::columns::{MetricColumn, MetricColumns};
@@ -171,6 +172,10 @@ impl TableProvider for MetricTable {
             [] => None,
             filters => Some(self.matching(filters, session)?),
         };
+        let schema = Arc::new(self.columns.schema.project(&wanted)?);
+        if series.as_ref().is_some_and(HashSet::is_empty) {
+            return Ok(Arc::new(EmptyExec::new(schema)));
+        }
         let exactly = self.rows_of(series.as_ref())?;
         let on_system: Vec<Expr> =
             on_rows.iter().filter(|filter| self.on_system(filter)).map(|f| (*f).clone()).collect();
@@ -186,7 +191,6 @@ impl TableProvider for MetricTable {
             limit: limit.filter(|_| on_rows.is_empty()),
         };
         let input = scan.plan(&self.view, session)?;
-        let schema = Arc::new(self.columns.schema.project(&wanted)?);
         let columns = self.shown(&wanted, &input.schema())?;
         Ok(Arc::new(ShownExec::try_new(input, columns, schema)?))
     }

@@ -67,10 +67,13 @@ impl Sessions {
     /// A session over a catalog; without a runtime it can plan, not run.
     fn state(&self, catalog: TenantCatalog, runtime: Option<Arc<RuntimeEnv>>) -> SessionState {
         let runtime = runtime.unwrap_or_else(|| Arc::new(self.runtime.clone()));
-        SessionStateBuilder::new_from_existing(self.template.clone())
+        let mut state = SessionStateBuilder::new_from_existing(self.template.clone())
             .with_catalog_list(Arc::new(catalog))
             .with_runtime_env(runtime)
-            .build()
+            .build();
+        // `now()` is one moment for the whole query.
+        state.mark_start_execution();
+        state
     }
 
     fn pool(&self) -> Arc<dyn MemoryPool> {

@@ -90,8 +90,15 @@ impl ExecutionPlan for ShownExec {
         &self.properties
     }
 
+    /// Order is kept, as [`Self::properties`] say. But whoever reads `true` here
+    /// takes columns to have the same positions above and below, which they have not.
     fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
+        vec![false]
+    }
+
+    /// The scan below is split already; there is little to compute here.
+    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
+        vec![false]
     }
 
     fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {

@@ -54,6 +54,7 @@ pub(crate) struct ShownExpr {
     pub(crate) arguments: Vec<Arc<dyn PhysicalExpr>>,
 }
 
+#[cfg(test)]
 impl ShownExpr {
     /// The conversion of one expression.
     pub(crate) fn of(conversion: Conversion, argument: Arc<dyn PhysicalExpr>) -> Self {

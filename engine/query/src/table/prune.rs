@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use datafusion::common::pruning::PrunableStatistics;
+use arrow_array::{ArrayRef, BooleanArray, Int64Array};
+use arrow_schema::DataType;
+use datafusion::common::pruning::PruningStatistics;
 use datafusion::common::stats::Precision;
 use datafusion::common::{Result, ScalarValue, Statistics};
 use datafusion::logical_expr::Operator;
 use datafusion::physical_expr::expressions::{BinaryExpr, Column, Literal};
 use datafusion::physical_expr::utils::conjunction;
 use datafusion::physical_expr::{PhysicalExpr, split_conjunction};
-use datafusion::physical_optimizer::pruning::PruningPredicate;
+use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use isinglass_store::DataFile;
 
 use super::layout::Layout;
@@ -43,11 +45,67 @@ pub(crate) fn files<'a>(
     if filters.is_empty() || files.is_empty() {
         return Ok(files.iter().collect());
     }
-    let predicate =
-        PruningPredicate::try_new(conjunction(filters.iter().cloned()), Arc::clone(&layout.read))?;
-    let known = files.iter().map(|file| Arc::new(statistics(file, layout))).collect();
-    let keep = predicate.prune(&PrunableStatistics::new(known, Arc::clone(&layout.read)))?;
+    let predicate = PruningPredicateBuilder::new()
+        .with_file_schema(Arc::clone(&layout.read))
+        .try_build(conjunction(filters.iter().cloned()))?;
+    let keep = predicate.prune(&Ranges { files, layout })?;
     Ok(files.iter().zip(keep).filter_map(|(file, keep)| keep.then_some(file)).collect())
+}
+
+/// What the Delta log says of all files, a row per file.
+struct Ranges<'a> {
+    files: &'a [DataFile],
+    layout: &'a Layout,
+}
+
+impl Ranges<'_> {
+    /// One end of the range of a column in each file; null where it is unknown.
+    fn ends(&self, column: &datafusion::common::Column, end: fn((i64, i64)) -> i64) -> Option<ArrayRef> {
+        let name = column.name();
+        let range: fn(&DataFile) -> Option<(i64, i64)> = match name {
+            "metric_id" => |file| file.metric_id,
+            name if name == self.layout.table.time => |file| file.time,
+            _ => return None,
+        };
+        let at = self.layout.read_position(name)?;
+        let raw: Int64Array = self.files.iter().map(|file| range(file).map(end)).collect();
+        let ty = self.layout.read.field(at).data_type();
+        match ty {
+            // days are narrower
+            DataType::Date32 => arrow_cast::cast(&arrow_cast::cast(&raw, &DataType::Int32).ok()?, ty).ok(),
+            _ => arrow_cast::cast(&raw, ty).ok(),
+        }
+    }
+}
+
+impl PruningStatistics for Ranges<'_> {
+    fn min_values(&self, column: &datafusion::common::Column) -> Option<ArrayRef> {
+        self.ends(column, |(min, _)| min)
+    }
+
+    fn max_values(&self, column: &datafusion::common::Column) -> Option<ArrayRef> {
+        self.ends(column, |(_, max)| max)
+    }
+
+    fn num_containers(&self) -> usize {
+        self.files.len()
+    }
+
+    fn null_counts(&self, _: &datafusion::common::Column) -> Option<ArrayRef> {
+        None
+    }
+
+    fn row_counts(&self) -> Option<ArrayRef> {
+        None
+    }
+
+    fn contained(
+        &self,
+        _: &datafusion::common::Column,
+        _: &std::collections::HashSet<ScalarValue>,
+    ) -> Option<BooleanArray> {
+        None
+    }
 }
 
 /// The range of the time column that the filters leave, both ends included.

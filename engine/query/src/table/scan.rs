@@ -95,7 +95,10 @@ impl Scan<'_> {
             .with_output_ordering(self.order().into_iter().collect())
             .with_limit(self.limit)
             .build();
-        Ok(DataSourceExec::from_data_source(config))
+        let scan = DataSourceExec::from_data_source(config);
+        // A large file is read by several threads, each of which takes some row groups.
+        let split = scan.repartitioned(partitions, session.config_options())?;
+        Ok(split.unwrap_or(scan))
     }
 
     fn file(&self, file: &DataFile) -> PartitionedFile {

@@ -1,0 +1,7 @@
+//! Queries against a real store in a temporary folder.
+
+mod answers;
+mod bombs;
+mod fixture;
+mod plans;
+mod tenants;

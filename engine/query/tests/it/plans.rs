@@ -1,0 +1,123 @@
+//! What reaches the files: filters on ids, times and labels become filters on
+//! what lies there, and files that cannot help are not opened.
+
+use isinglass_model::{Kind, Tenant};
+use isinglass_query::QueryConfig;
+
+use crate::fixture::{Fixture, Rows, print};
+
+async fn plan(fixture: &Fixture, sql: &str) -> String {
+    print(&fixture.rows(&Tenant::default(), &format!("EXPLAIN {sql}")).await.unwrap())
+}
+
+/// The plan of `sql` over flushed rows contains all of `wanted`.
+async fn check(fixture: &Fixture, sql: &str, wanted: &[&str]) {
+    let plan = plan(fixture, sql).await;
+    for part in wanted {
+        assert!(plan.contains(part), "{sql}\nlacks {part:?}:\n{plan}");
+    }
+}
+
+#[tokio::test]
+async fn filters_reach_the_files() {
+    let fixture = Fixture::with(Rows::Flushed).await;
+    let id = "0af7651916cd43dd8448eb211c80319c";
+    let bytes = "0AF7651916CD43DD8448EB211C80319C";
+    check(
+        &fixture,
+        &format!("SELECT name FROM spans WHERE trace_id = '{id}'"),
+        &[
+            &format!("predicate=trace_id@1 = {bytes}"),
+            "pruning_predicate=",
+            "trace_id_min@",
+            &format!("required_guarantees=[trace_id in ({bytes})]"),
+        ],
+    )
+    .await;
+    check(
+        &fixture,
+        &format!("SELECT name FROM spans WHERE trace_id IN ('{id}', 'ffffffffffffffffffffffffffffffff')"),
+        &["predicate=trace_id@1 = ", "OR trace_id@1 = FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF"],
+    )
+    .await;
+    check(
+        &fixture,
+        "SELECT body FROM logs WHERE time >= '2023-11-14T22:13:20Z' AND time < TIMESTAMP '2023-11-14 22:14:00'",
+        &["predicate=time@0 >= 1700000000000000000 AND time@0 < 1700000040000000000", "time_max@", "time_min@"],
+    )
+    .await;
+    check(
+        &fixture,
+        "SELECT value FROM samples WHERE time > TIMESTAMP '2023-11-14 22:13:20.0005'",
+        &["predicate=time@0 > 1700000000000000", "time_max@"],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn labels_become_series() {
+    let fixture = Fixture::with(Rows::Flushed).await;
+    check(
+        &fixture,
+        "SELECT sum(value) FROM metrics.http_requests_total WHERE job = 'web'",
+        &["metric_id@0 = ", "series_id@1 IN (SET)", "metric_id_min@"],
+    )
+    .await;
+    // only the labels asked for are made
+    let plan = plan(&fixture, "SELECT code, value FROM metrics.http_requests_total").await;
+    assert!(plan.contains("label(code, series_id@") && !plan.contains("label(job"), "{plan}");
+}
+
+#[tokio::test]
+async fn joins_prune_the_other_side() {
+    let fixture = Fixture::with(Rows::Flushed).await;
+    let sql = "SELECT count(*) FROM (SELECT DISTINCT trace_id FROM spans WHERE status = 'ok') s \
+               JOIN logs ON logs.trace_id = s.trace_id";
+    let plan = plan(&fixture, sql).await;
+    assert!(plan.contains("dynamic("), "no dynamic filter in files:\n{plan}");
+    let ran = print(&fixture.rows(&Tenant::default(), &format!("EXPLAIN ANALYZE {sql}")).await.unwrap());
+    assert!(ran.contains("1BF7651916CD43DD8448EB211C80319C"), "the filter is not in bytes:\n{ran}");
+    assert_eq!(fixture.text(sql).await.unwrap(), "1");
+}
+
+/// Files outside a time range are not even opened.
+#[tokio::test]
+async fn files_are_pruned_by_time() {
+    let fixture = Fixture::empty(QueryConfig::default()).await;
+    let tenant = Tenant::default();
+    for hour in 0..3_i64 {
+        let time = (1_700_000_000 + hour * 3_600) * 1_000_000_000;
+        let line = format!(r#"{{"time":{time},"service":"a","stream":"{{}}","body":"hour {hour}"}}"#);
+        fixture.append_rows(&tenant, Kind::Logs, &[line]).await;
+        fixture.store.flush().await.unwrap();
+    }
+    let files = |plan: &str| plan.matches(".parquet").count();
+    assert_eq!(files(&plan(&fixture, "SELECT body FROM logs").await), 3);
+    let late = "SELECT body FROM logs WHERE time >= '2023-11-15T00:00:00Z'";
+    assert_eq!(files(&plan(&fixture, late).await), 1);
+    assert_eq!(fixture.text(late).await.unwrap(), "hour 2");
+    let none = plan(&fixture, "SELECT body FROM logs WHERE time >= '2024-01-01T00:00:00Z'").await;
+    assert!(none.contains("EmptyExec") && files(&none) == 0, "{none}");
+}
+
+/// Many series: more than are named one by one.
+#[tokio::test]
+async fn many_series() {
+    let fixture = Fixture::empty(QueryConfig::default()).await;
+    let tenant = Tenant::default();
+    let lines = (0..300).map(|n| format!("gauge load{{host=\"h{n}\",odd=\"{}\"}} {n} 1700000000000", n % 2));
+    fixture.append_samples(&tenant, lines).await;
+    let sql = "SELECT count(*), sum(value), count(DISTINCT host) FROM metrics.load WHERE odd = '1'";
+    assert_eq!(fixture.text(sql).await.unwrap(), "150 | 22500.0 | 150");
+    fixture.store.flush().await.unwrap();
+    assert_eq!(fixture.text(sql).await.unwrap(), "150 | 22500.0 | 150");
+    check(&fixture, sql, &["among 150 series"]).await;
+}
+
+/// Sorted files need no second sort.
+#[tokio::test]
+async fn order_of_files_is_used() {
+    let fixture = Fixture::with(Rows::Flushed).await;
+    let plan = plan(&fixture, "SELECT trace_id, time FROM spans ORDER BY trace_id, time").await;
+    assert!(!plan.contains("SortExec"), "{plan}");
+}
