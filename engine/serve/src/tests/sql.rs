@@ -47,7 +47,7 @@ async fn errors_have_kind_and_position() {
         assert_eq!((&error["kind"], &error["position"]), (&json!(kind), &position), "{query}: {error}");
         assert!(!error["message"].as_str().unwrap().is_empty());
     };
-    check("select *\nform logs", 400, "malformed", json!({ "line": 2, "column": 6 })).await;
+    check("select *\nform logs", 400, "malformed", json!({ "line": 2, "column": 1 })).await;
     check("select * from logs where nothing = 1", 400, "malformed", json!({ "line": 1, "column": 26 })).await;
     check("", 400, "malformed", Value::Null).await;
     let answer = ask(&fixture, json!({ "query": "create table x (a int)" })).await;
