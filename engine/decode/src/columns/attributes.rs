@@ -131,11 +131,6 @@ impl Attributes {
         Ok(prepared)
     }
 
-    /// Whether the row that is open has an attribute of this key.
-    pub(crate) fn has(&self, row: usize, key: &[u8]) -> bool {
-        self.index_keys[self.offsets[row] as usize..].iter().any(|number| self.keys.get(*number) == key)
-    }
-
     /// Closes `row`.
     pub(crate) fn close_row(&mut self, row: usize) {
         self.residual.close_row(row);

@@ -22,7 +22,7 @@ mod shared;
 mod text;
 
 pub(crate) use attributes::Attributes;
-pub(crate) use dictionary::{Dictionary, NotUtf8};
+pub(crate) use dictionary::Dictionary;
 pub(crate) use logs::{Logs, Stream};
 pub(crate) use nested::{Events, Links};
 pub(crate) use primitive::{Ids, Numbers};

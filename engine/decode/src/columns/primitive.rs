@@ -2,7 +2,7 @@
 
 use arrow_array::types::ArrowPrimitiveType;
 use arrow_array::{ArrayRef, BooleanArray, FixedSizeBinaryArray, PrimitiveArray};
-use arrow_buffer::{Buffer, NullBufferBuilder, ScalarBuffer};
+use arrow_buffer::{ArrowNativeType, Buffer, NullBufferBuilder};
 use arrow_schema::ArrowError;
 
 /// A column of fixed-width values.
@@ -61,7 +61,7 @@ impl<T: Copy + Default> Numbers<T> {
         rows: usize,
     ) -> Result<Option<ArrayRef>, ArrowError>
     where
-        ScalarBuffer<T>: From<Vec<T>>,
+        T: ArrowNativeType,
     {
         if self.values.is_empty() {
             return Ok(None);

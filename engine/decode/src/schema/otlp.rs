@@ -74,12 +74,10 @@ static SCOPE_METRICS: Message = Message {
     ],
 };
 
-const ATTRIBUTES: Type = Type::Message(&KEY_VALUE);
-
 pub(crate) static RESOURCE: Message = Message {
     name: "Resource",
     fields: &[
-        many(1, "attributes", ATTRIBUTES),
+        many(1, "attributes", Type::Message(&KEY_VALUE)),
         one(2, "dropped_attributes_count", Uint32),
         many(3, "entity_refs", Type::Message(&ENTITY_REF)),
     ],
@@ -100,7 +98,7 @@ static SCOPE: Message = Message {
     fields: &[
         one(1, "name", Text),
         one(2, "version", Text),
-        many(3, "attributes", ATTRIBUTES),
+        many(3, "attributes", Type::Message(&KEY_VALUE)),
         one(4, "dropped_attributes_count", Uint32),
     ],
 };
@@ -124,7 +122,7 @@ static ANY_VALUE: Message = Message {
 static ARRAY_VALUE: Message =
     Message { name: "ArrayValue", fields: &[many(1, "values", Type::Message(&ANY_VALUE))] };
 
-static KEY_VALUE_LIST: Message = Message { name: "KeyValueList", fields: &[many(1, "values", ATTRIBUTES)] };
+static KEY_VALUE_LIST: Message = Message { name: "KeyValueList", fields: &[many(1, "values", Type::Message(&KEY_VALUE))] };
 
 const SPAN_KINDS: &[(&str, i32)] = &[
     ("SPAN_KIND_UNSPECIFIED", 0),
@@ -149,7 +147,7 @@ pub(crate) static SPAN: Message = Message {
         one(6, "kind", Enum(SPAN_KINDS)),
         one(7, "start_time_unix_nano", Fixed64),
         one(8, "end_time_unix_nano", Fixed64),
-        many(9, "attributes", ATTRIBUTES),
+        many(9, "attributes", Type::Message(&KEY_VALUE)),
         one(10, "dropped_attributes_count", Uint32),
         many(11, "events", Type::Message(&EVENT)),
         one(12, "dropped_events_count", Uint32),
@@ -165,7 +163,7 @@ static EVENT: Message = Message {
     fields: &[
         one(1, "time_unix_nano", Fixed64),
         one(2, "name", Text),
-        many(3, "attributes", ATTRIBUTES),
+        many(3, "attributes", Type::Message(&KEY_VALUE)),
         one(4, "dropped_attributes_count", Uint32),
     ],
 };
@@ -176,7 +174,7 @@ static LINK: Message = Message {
         one(1, "trace_id", Id),
         one(2, "span_id", Id),
         one(3, "trace_state", Text),
-        many(4, "attributes", ATTRIBUTES),
+        many(4, "attributes", Type::Message(&KEY_VALUE)),
         one(5, "dropped_attributes_count", Uint32),
         one(6, "flags", Fixed32),
     ],
@@ -220,7 +218,7 @@ pub(crate) static LOG_RECORD: Message = Message {
         one(2, "severity_number", Enum(SEVERITIES)),
         one(3, "severity_text", Text),
         one(5, "body", Type::Message(&ANY_VALUE)),
-        many(6, "attributes", ATTRIBUTES),
+        many(6, "attributes", Type::Message(&KEY_VALUE)),
         one(7, "dropped_attributes_count", Uint32),
         one(8, "flags", Fixed32),
         one(9, "trace_id", Id),
@@ -247,7 +245,7 @@ pub(crate) static METRIC: Message = Message {
         optional(9, "histogram", Type::Message(&HISTOGRAM)),
         optional(10, "exponential_histogram", Type::Message(&EXPONENTIAL_HISTOGRAM)),
         optional(11, "summary", Type::Message(&SUMMARY)),
-        many(12, "metadata", ATTRIBUTES),
+        many(12, "metadata", Type::Message(&KEY_VALUE)),
     ],
 };
 
@@ -290,7 +288,7 @@ pub(crate) static NUMBER_DATA_POINT: Message = Message {
         optional(4, "as_double", Double),
         many(5, "exemplars", Type::Message(&EXEMPLAR)),
         optional(6, "as_int", Sfixed64),
-        many(7, "attributes", ATTRIBUTES),
+        many(7, "attributes", Type::Message(&KEY_VALUE)),
         one(8, "flags", Uint32),
     ],
 };
@@ -305,7 +303,7 @@ pub(crate) static HISTOGRAM_DATA_POINT: Message = Message {
         many(6, "bucket_counts", Fixed64),
         many(7, "explicit_bounds", Double),
         many(8, "exemplars", Type::Message(&EXEMPLAR)),
-        many(9, "attributes", ATTRIBUTES),
+        many(9, "attributes", Type::Message(&KEY_VALUE)),
         one(10, "flags", Uint32),
         optional(11, "min", Double),
         optional(12, "max", Double),
@@ -315,7 +313,7 @@ pub(crate) static HISTOGRAM_DATA_POINT: Message = Message {
 pub(crate) static EXPONENTIAL_HISTOGRAM_DATA_POINT: Message = Message {
     name: "ExponentialHistogramDataPoint",
     fields: &[
-        many(1, "attributes", ATTRIBUTES),
+        many(1, "attributes", Type::Message(&KEY_VALUE)),
         one(2, "start_time_unix_nano", Fixed64),
         one(3, "time_unix_nano", Fixed64),
         one(4, "count", Fixed64),
@@ -343,7 +341,7 @@ pub(crate) static SUMMARY_DATA_POINT: Message = Message {
         one(4, "count", Fixed64),
         one(5, "sum", Double),
         many(6, "quantile_values", Type::Message(&VALUE_AT_QUANTILE)),
-        many(7, "attributes", ATTRIBUTES),
+        many(7, "attributes", Type::Message(&KEY_VALUE)),
         one(8, "flags", Uint32),
     ],
 };
@@ -359,6 +357,6 @@ pub(crate) static EXEMPLAR: Message = Message {
         one(4, "span_id", Id),
         one(5, "trace_id", Id),
         optional(6, "as_int", Sfixed64),
-        many(7, "filtered_attributes", ATTRIBUTES),
+        many(7, "filtered_attributes", Type::Message(&KEY_VALUE)),
     ],
 };

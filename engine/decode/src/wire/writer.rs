@@ -15,6 +15,7 @@ pub(crate) struct Open {
 }
 
 impl Writer {
+    #[cfg(test)]
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }

@@ -157,7 +157,7 @@ fn layout(offset: i32, counts: &[u64], merge: u32) -> Result<Layout, Fault> {
 
 fn bucket(offset: i32, at: usize, merge: u32) -> i64 {
     // A shift of more than 63 would be the same as of 63: only the sign is left.
-    (((i64::from(offset) + at as i64) >> merge.min(63)) + 1)
+    ((i64::from(offset) + at as i64) >> merge.min(63)) + 1
 }
 
 fn push(layout: &mut Layout, index: i64, next: i64, count: f64) -> Result<(), Fault> {

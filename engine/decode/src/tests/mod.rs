@@ -1,0 +1,77 @@
+//! Tests over whole bodies.
+
+mod logs;
+mod loki;
+mod metrics;
+mod proto;
+mod properties;
+mod remote_write;
+mod resolver;
+mod rows;
+mod traces;
+
+use isinglass_model::ErrorKind;
+use isinglass_model::batch::Decoded;
+
+use crate::{Context, DecodeError, Format, Protocol, decode};
+use resolver::Series;
+
+/// The arrival time of every request here: 2023-11-14 22:13:20.
+const NOW: i64 = 1_700_000_000_000_000_000;
+
+/// Decodes a body and checks the books.
+fn read(protocol: Protocol, format: Format, body: &[u8], series: &mut Series) -> Result<Decoded, DecodeError> {
+    let mut context = Context { now_unix_nanos: NOW, resolver: series };
+    let decoded = decode(protocol, format, body, &mut context)?;
+    assert_eq!(decoded.received, decoded.kept() + decoded.rejections.total());
+    for item in decoded.rejections.items() {
+        let json = serde_json::from_str::<serde_json::Value>(&item.item);
+        assert!(json.is_ok() || item.item.len() >= 60 << 10, "{}", item.item);
+        assert_eq!(item.signal, protocol.signal());
+        assert!(!item.message.is_empty());
+    }
+    Ok(decoded)
+}
+
+/// Decodes protobuf.
+fn protobuf(protocol: Protocol, body: &[u8]) -> Decoded {
+    read(protocol, Format::Protobuf, body, &mut Series::default()).unwrap()
+}
+
+/// Decodes JSON.
+fn json(protocol: Protocol, body: &str) -> Decoded {
+    read(protocol, Format::Json, body.as_bytes(), &mut Series::default()).unwrap()
+}
+
+/// `reason` and number of every rejection.
+fn rejected(decoded: &Decoded) -> Vec<(&str, u64)> {
+    decoded.rejections.by_reason().iter().map(|(reason, count)| (&**reason, *count)).collect()
+}
+
+#[test]
+fn a_body_over_the_cap_is_too_large() {
+    let body = vec![0; (64 << 20) + 1];
+    let error = read(Protocol::OtlpLogs, Format::Protobuf, &body, &mut Series::default()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TooLarge);
+}
+
+#[test]
+fn an_empty_body_is_an_empty_request() {
+    for protocol in [
+        Protocol::OtlpTraces,
+        Protocol::OtlpLogs,
+        Protocol::OtlpMetrics,
+        Protocol::RemoteWrite1,
+        Protocol::LokiPush,
+    ] {
+        let decoded = protobuf(protocol, &[]);
+        assert_eq!((decoded.received, decoded.logs.is_none(), decoded.spans.is_none()), (0, true, true));
+    }
+}
+
+#[test]
+fn remote_write_is_not_spoken_in_json() {
+    let error = read(Protocol::RemoteWrite1, Format::Json, b"{}", &mut Series::default()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert_eq!(error.to_string(), "remote write is not taken as JSON");
+}
