@@ -88,8 +88,8 @@ impl Rig {
             let values = batch.column_by_name("value").unwrap().as_primitive::<Float64Type>().clone();
             for row in 0..batch.num_rows() {
                 if metrics.value(row) == isinglass_model::ids::metric_id(metric) {
-                    let series = view.series().by_id(metrics.value(row), ids.value(row)).unwrap();
-                    latest.insert(series.labels().to_string(), values.value(row));
+                    let series = view.series().by_id(ids.value(row)).unwrap();
+                    latest.insert(series.labels.to_string(), values.value(row));
                 }
             }
         }
