@@ -13,7 +13,8 @@ use crate::columns::{Data, Text};
 use crate::failure::{Failure, shorten};
 use crate::plugin::Cut;
 
-const SERIES_MAX: u32 = 10_000;
+/// Series in the answer to one call.
+pub(crate) const SERIES_MAX: u32 = 10_000;
 const LABELS_MAX: usize = 64;
 const EXEMPLARS_MAX: usize = 20_000;
 const METRICS_MAX: usize = 100;

@@ -14,7 +14,7 @@ use crate::columns::{Offered, Prepared, Request};
 use crate::component::{Component, Loader};
 use crate::config::{Binding, Budget, ChainConfig, OnError, World};
 use crate::cuts::{CallSize, cuts};
-use crate::deltas::check_metrics;
+use crate::deltas::{SERIES_MAX, check_metrics};
 use crate::error::ChainError;
 use crate::failure::{Failure, FailureKind, shorten};
 use crate::instance::{Context, Instance};
@@ -124,10 +124,7 @@ impl Plugin {
             budget: binding.budget,
             tenants,
             pool,
-            call_size: CallSize {
-                rows_max: config.call_rows_max as usize,
-                bytes_max: config.call_bytes_max as usize,
-            },
+            call_size: call_size(config, binding.world),
         })
     }
 
@@ -249,6 +246,14 @@ impl Plugin {
             failure.message
         );
     }
+}
+
+/// A deriver may always answer a series per row, so it is shown no more rows
+/// than it may answer series.
+fn call_size(config: &ChainConfig, world: World) -> CallSize {
+    let rows_max = config.call_rows_max as usize;
+    let rows_max = if world == World::Deriver { rows_max.min(SERIES_MAX as usize) } else { rows_max };
+    CallSize { rows_max, bytes_max: config.call_bytes_max as usize }
 }
 
 /// What is needed to try a configuration out.

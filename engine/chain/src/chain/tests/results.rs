@@ -52,6 +52,24 @@ fn spans_become_metrics() {
 }
 
 #[test]
+fn a_series_per_row_is_no_fault() {
+    let rows = 25_000;
+    let names: Vec<String> = (0..rows).map(|row| format!("unique-{row}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut batch = spans(rows);
+    let keys: Vec<i32> = (0..rows as i32).collect();
+    let unique = ColumnData::Dictionary { keys: keys.into(), values: text_buffers(&names) };
+    batch.columns.retain(|(name, _)| *name != "name");
+    batch.columns.push(("name", Column::new(unique)));
+    let chain = load(json!({}));
+    let deltas = chain.derive(&tenant("acme"), &batch, NOW);
+    assert_eq!(deltas.iter().map(|deltas| deltas.series).sum::<u32>(), rows as u32);
+    let last = deltas.iter().flat_map(|deltas| &deltas.exemplars).map(|exemplar| exemplar.row).max();
+    assert_eq!(last, Some(rows as u32 - 1));
+    assert!(chain.validate(&tenant("acme"), &batch, NOW).keeps_all());
+}
+
+#[test]
 fn verdicts_name_plugin_and_reason() {
     let chain = load(json!({}));
     let verdicts = chain.validate(&tenant("acme"), &spans_without_trace(100, |row| row % 7 == 3), NOW);
