@@ -49,6 +49,9 @@ mod severity;
 mod value;
 mod wire;
 
+#[cfg(test)]
+mod tests;
+
 pub use compression::{Compression, decompress};
 pub use error::DecodeError;
 

@@ -122,7 +122,8 @@ static ANY_VALUE: Message = Message {
 static ARRAY_VALUE: Message =
     Message { name: "ArrayValue", fields: &[many(1, "values", Type::Message(&ANY_VALUE))] };
 
-static KEY_VALUE_LIST: Message = Message { name: "KeyValueList", fields: &[many(1, "values", Type::Message(&KEY_VALUE))] };
+static KEY_VALUE_LIST: Message =
+    Message { name: "KeyValueList", fields: &[many(1, "values", Type::Message(&KEY_VALUE))] };
 
 const SPAN_KINDS: &[(&str, i32)] = &[
     ("SPAN_KIND_UNSPECIFIED", 0),

@@ -3,8 +3,8 @@
 mod logs;
 mod loki;
 mod metrics;
-mod proto;
 mod properties;
+mod proto;
 mod remote_write;
 mod resolver;
 mod rows;
@@ -20,7 +20,12 @@ use resolver::Series;
 const NOW: i64 = 1_700_000_000_000_000_000;
 
 /// Decodes a body and checks the books.
-fn read(protocol: Protocol, format: Format, body: &[u8], series: &mut Series) -> Result<Decoded, DecodeError> {
+fn read(
+    protocol: Protocol,
+    format: Format,
+    body: &[u8],
+    series: &mut Series,
+) -> Result<Decoded, DecodeError> {
     let mut context = Context { now_unix_nanos: NOW, resolver: series };
     let decoded = decode(protocol, format, body, &mut context)?;
     assert_eq!(decoded.received, decoded.kept() + decoded.rejections.total());

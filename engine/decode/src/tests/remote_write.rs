@@ -45,11 +45,10 @@ fn samples_of_many_series() {
     ]);
     let mut series = Series::default();
     let decoded = decode(&body, &mut series);
-    assert_eq!(samples(&decoded, &series), [
-        r#"up{job="a"} 1 @1000"#,
-        r#"up{job="a"} stale @-5"#,
-        r#"x{z="1"} 0 @7"#,
-    ]);
+    assert_eq!(
+        samples(&decoded, &series),
+        [r#"up{job="a"} 1 @1000"#, r#"up{job="a"} stale @-5"#, r#"x{z="1"} 0 @7"#,]
+    );
     assert_eq!(decoded.samples.value[1].to_bits(), STALE_NAN_BITS);
     assert_eq!((decoded.received, series.labels.len()), (3, 2));
 }
@@ -66,7 +65,10 @@ fn labels_are_parsed_once() {
     let behind = labels(message().nested(2, sample(2.0, 2)), &[("job", "a"), ("__name__", "up")]);
     let split = labels(labels(message(), &[("job", "a")]).nested(2, sample(2.0, 2)), &[("__name__", "up")]);
     for _ in 0..2 {
-        let decoded = decode(&request([message().bytes(1, "job").build()].map(|_| up().nested(2, sample(0.0, 0)))), &mut series);
+        let decoded = decode(
+            &request([message().bytes(1, "job").build()].map(|_| up().nested(2, sample(0.0, 0)))),
+            &mut series,
+        );
         assert_eq!(decoded.samples.series, [SeriesRef(0)]);
     }
     let decoded = decode(&request([behind, split]), &mut series);
@@ -102,7 +104,10 @@ fn a_bad_series_is_rejected_and_the_rest_is_kept() {
 
 #[test]
 fn times_that_no_column_holds() {
-    let body = request([up().nested(2, sample(1.0, i64::MAX)).nested(2, sample(1.0, i64::MIN)).nested(2, sample(1.0, 1))]);
+    let body = request([up()
+        .nested(2, sample(1.0, i64::MAX))
+        .nested(2, sample(1.0, i64::MIN))
+        .nested(2, sample(1.0, 1))]);
     let decoded = decode(&body, &mut Series::default());
     assert_eq!(rejected(&decoded), [("too_far_in_future", 1), ("too_far_in_past", 1)]);
     assert_eq!(decoded.samples.len(), 1);
@@ -128,7 +133,10 @@ fn judgements_are_remembered() {
     assert_eq!((decoded.unjudged.as_slice(), decoded.samples.len()), (&[SeriesRef(0)][..], 2));
     assert_eq!(rejected(&decoded), [("label_value_too_long", 1)]);
     let item = &decoded.rejections.items()[0];
-    assert_eq!((item.plugin.as_str(), item.digest.as_str(), item.message.as_str()), ("validate@1", "ab", "too long"));
+    assert_eq!(
+        (item.plugin.as_str(), item.digest.as_str(), item.message.as_str()),
+        ("validate@1", "ab", "too long")
+    );
     assert_eq!(
         item.item,
         r#"{"labels":[{"name":"__name__","value":"bad"}],"samples":[{"value":1.0,"timestamp":"1"}]}"#
@@ -148,7 +156,8 @@ fn over_the_cap_of_series() {
 
 #[test]
 fn metadata_describes() {
-    let metadata = message().varint(1, 1).bytes(2, "http_requests").bytes(4, "Requests.").bytes(5, "requests");
+    let metadata =
+        message().varint(1, 1).bytes(2, "http_requests").bytes(4, "Requests.").bytes(5, "requests");
     let unnamed = message().varint(1, 99);
     let mut series = Series::default();
     let decoded = decode(&message().nested(3, metadata).nested(3, unnamed).build(), &mut series);
@@ -242,7 +251,8 @@ fn integer_histograms() {
 
 #[test]
 fn float_and_custom_histograms() {
-    let float = message().double(2, 2.5).double(7, 0.5).nested(11, span(0, 2)).doubles(13, &[0.5, 1.5]).varint(14, 3);
+    let float =
+        message().double(2, 2.5).double(7, 0.5).nested(11, span(0, 2)).doubles(13, &[0.5, 1.5]).varint(14, 3);
     let row = histogram(float).unwrap();
     assert_eq!((row.count, row.zero_count, row.float, row.reset_hint), (Some(2.5), 0.5, true, "gauge"));
     assert_eq!(row.positive_buckets, [0.5, 1.5]);
@@ -257,7 +267,10 @@ fn float_and_custom_histograms() {
         (custom(&[0.1, 1.0], 4), "buckets beyond the 2 custom bounds"),
         (custom(&[1.0, 1.0], 1), "custom bounds do not rise, or are not finite"),
         (custom(&[1.0, f64::INFINITY], 1), "custom bounds do not rise, or are not finite"),
-        (custom(&[1.0], 1).varint(6, 1), "a histogram with custom bounds has a zero bucket or negative buckets"),
+        (
+            custom(&[1.0], 1).varint(6, 1),
+            "a histogram with custom bounds has a zero bucket or negative buckets",
+        ),
     ] {
         assert_eq!(histogram(faulty).unwrap_err(), message);
     }
@@ -281,17 +294,22 @@ fn faulty_histograms() {
         (message().nested(11, span(0, u64::from(u32::MAX))), "spans of 4294967295 buckets, but 0 counts"),
     ] {
         let got = histogram(faulty).unwrap_err();
-        assert!(got == message || (message.starts_with("spans of 42") && got.contains("2^31")), "{got} {message}");
+        assert!(
+            got == message || (message.starts_with("spans of 42") && got.contains("2^31")),
+            "{got} {message}"
+        );
     }
 }
 
 #[test]
 fn faults_in_the_framing_name_their_field() {
-    let error = |body: &[u8]| read(Protocol::RemoteWrite1, Format::Protobuf, body, &mut Series::default()).unwrap_err().to_string();
+    let error = |body: &[u8]| {
+        read(Protocol::RemoteWrite1, Format::Protobuf, body, &mut Series::default()).unwrap_err().to_string()
+    };
     let mut body = request([up().nested(2, sample(1.0, 1)), up().nested(2, message().varint(1, 7))]);
     assert_eq!(
         error(&body),
-        "malformed remote write: the field is not 64 bits fixed in timeseries[1].samples[0].value at byte 67"
+        "malformed remote write: the field is not 64 bits fixed in timeseries[1].samples[0].value at byte 71"
     );
     body.truncate(60);
     assert_eq!(

@@ -10,8 +10,8 @@ use isinglass_model::series::{
 /// Series in a table; every step is counted.
 #[derive(Default)]
 pub(super) struct Series {
-    by_fingerprint: HashMap<u128, SeriesRef>,
-    by_labels: HashMap<LabelSet, SeriesRef>,
+    pub(super) by_fingerprint: HashMap<u128, SeriesRef>,
+    pub(super) by_labels: HashMap<LabelSet, SeriesRef>,
     pub(super) labels: Vec<LabelSet>,
     /// What series are judged to be; others are kept.
     pub(super) judgements: HashMap<SeriesRef, Judgement>,

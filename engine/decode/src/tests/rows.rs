@@ -57,7 +57,11 @@ pub(super) fn column(table: &RecordBatch, name: &str) -> Vec<String> {
 /// Every column that is there, `name: values`.
 pub(super) fn columns(table: &RecordBatch) -> Vec<String> {
     let names = table.schema();
-    names.fields().iter().map(|field| format!("{}: {}", field.name(), column(table, field.name()).join(" | "))).collect()
+    names
+        .fields()
+        .iter()
+        .map(|field| format!("{}: {}", field.name(), column(table, field.name()).join(" | ")))
+        .collect()
 }
 
 /// Samples as `series value @time start`.

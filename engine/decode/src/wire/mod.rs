@@ -415,7 +415,7 @@ mod tests {
         }
 
         #[test]
-        fn zigzag(value: i64) {
+        fn zigzag_is_undone(value: i64) {
             prop_assert_eq!(unzigzag(zigzag(value)), value);
         }
     }
