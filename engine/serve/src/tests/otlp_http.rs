@@ -97,7 +97,7 @@ async fn errors_come_as_status_in_the_encoding_of_the_request() {
         assert!(message.contains(part), "{message}");
     };
     check(&[PROTOBUF], b"\x0a\xff", 400, 3, "").await;
-    check(&[JSON], b"{\"resourceLogs\": 7}", 400, 3, "resourceLogs").await;
+    check(&[JSON], b"{\"resourceLogs\": 7}", 400, 3, "resource_logs").await;
     check(&[PROTOBUF, ("content-encoding", "gzip")], b"not gzip", 400, 3, "gzip").await;
     check(&[JSON, ("content-encoding", "br")], b"{}", 415, 12, "br").await;
     check(&[("content-type", "text/plain")], b"", 415, 12, "application/json").await;
