@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use crate::config::{QueryConfig, SqlOptions};
 use crate::error::QueryError;
+use crate::interrupt::{Interrupt, interruptible};
 use crate::session::Sessions;
 use crate::stream::{Budget, ResultStream};
 use crate::workers::Workers;
@@ -88,9 +89,17 @@ impl QueryEngine {
         };
         let (planned, plan) = oneshot::channel();
         let (sender, receiver) = mpsc::channel(2);
-        let job = Job { inner: Arc::clone(inner), text: text.to_owned(), view, budget, _turn: turn };
+        let interrupt = Interrupt::default();
+        let job = Job {
+            inner: Arc::clone(inner),
+            text: text.to_owned(),
+            view,
+            budget,
+            interrupt: interrupt.clone(),
+            _turn: turn,
+        };
         let task = inner.workers.spawn(job.run(planned, sender));
-        let stream = ResultStream::new(receiver, task, budget);
+        let stream = ResultStream::new(receiver, task, interrupt, budget);
         let schema = match tokio::time::timeout_at(until, plan).await {
             Ok(Ok(schema)) => schema?,
             Ok(Err(_)) => {
@@ -140,6 +149,7 @@ struct Job {
     text: String,
     view: Arc<View>,
     budget: Budget,
+    interrupt: Interrupt,
     _turn: OwnedSemaphorePermit,
 }
 
@@ -179,6 +189,7 @@ impl Job {
         let plan = self.plan(&state).await?;
         let of = |error| QueryError::of(&error, &self.text);
         let physical = state.create_physical_plan(&plan).await.map_err(of)?;
+        let physical = interruptible(physical, &self.interrupt).map_err(of)?;
         execute_stream(physical, Arc::new(TaskContext::from(&state))).map_err(of)
     }
 

@@ -154,6 +154,8 @@ fn innermost(error: &DataFusionError) -> &DataFusionError {
 
 fn kind_of(error: &DataFusionError) -> ErrorKind {
     match error {
+        // a fault of whoever wrote the expression, whatever DataFusion calls it
+        DataFusionError::Internal(message) if message.contains(REGEX_FAULT) => ErrorKind::Rejected,
         DataFusionError::SQL(..) | DataFusionError::Plan(_) | DataFusionError::SchemaError(..) => {
             ErrorKind::Malformed
         }
@@ -165,6 +167,9 @@ fn kind_of(error: &DataFusionError) -> ErrorKind {
         _ => ErrorKind::Internal,
     }
 }
+
+/// How DataFusion says that a regular expression is broken or too large.
+const REGEX_FAULT: &str = "Regular expression did not compile";
 
 /// Without DataFusion's own prefix and backtrace: what helps the one who asked.
 fn message_of(error: &DataFusionError, kind: ErrorKind) -> String {
@@ -179,7 +184,10 @@ fn message_of(error: &DataFusionError, kind: ErrorKind) -> String {
         other if kind == ErrorKind::Internal => other.strip_backtrace(),
         other => other.message().into_owned(),
     };
-    message.split(DataFusionError::BACK_TRACE_SEP).next().unwrap_or_default().trim_end_matches('.').to_owned()
+    let message = message.split(DataFusionError::BACK_TRACE_SEP).next().unwrap_or_default();
+    let message = message.split("\nThis issue was likely caused by").next().unwrap_or_default();
+    let message = message.find(REGEX_FAULT).map_or(message, |at| &message[at..]);
+    message.trim_end_matches('.').to_owned()
 }
 
 /// The parser writes its place into the message, ` at Line: 1, Column: 15`,

@@ -10,7 +10,7 @@
 //!
 //! | you want to change | look in |
 //! |---|---|
-//! | limits, threads, deadlines | [`QueryConfig`], `engine`, `stream`, `memory`, `workers` |
+//! | limits, threads, deadlines | [`QueryConfig`], `engine`, `stream`, `memory`, `workers`, `interrupt` |
 //! | which statements are allowed | `statement` |
 //! | what a tenant can name | `session` |
 //! | how a table of record is read and pruned | `table` |
@@ -33,6 +33,7 @@ mod engine;
 mod error;
 mod functions;
 mod hints;
+mod interrupt;
 mod library;
 mod memory;
 mod metric;

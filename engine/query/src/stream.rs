@@ -14,6 +14,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, Sleep};
 
 use crate::error::QueryError;
+use crate::interrupt::Interrupt;
 
 /// What an answer may take.
 #[derive(Debug, Clone, Copy)]
@@ -30,6 +31,7 @@ pub(crate) struct Budget {
 pub struct ResultStream {
     rows: Receiver<Result<RecordBatch, QueryError>>,
     task: Option<AbortHandle>,
+    interrupt: Interrupt,
     budget: Budget,
     timer: Pin<Box<Sleep>>,
     done: bool,
@@ -39,10 +41,11 @@ impl ResultStream {
     pub(crate) fn new(
         rows: Receiver<Result<RecordBatch, QueryError>>,
         task: Option<AbortHandle>,
+        interrupt: Interrupt,
         budget: Budget,
     ) -> Self {
         let timer = Box::pin(tokio::time::sleep_until(budget.until));
-        Self { rows, task, budget, timer, done: false }
+        Self { rows, task, interrupt, budget, timer, done: false }
     }
 
     fn charge(&mut self, batch: RecordBatch) -> Result<RecordBatch, QueryError> {
@@ -85,6 +88,7 @@ impl Stream for ResultStream {
 
 impl Drop for ResultStream {
     fn drop(&mut self) {
+        self.interrupt.set();
         if let Some(task) = &self.task {
             task.abort();
         }

@@ -237,7 +237,7 @@ mod tests {
     #[test]
     fn estimates() {
         assert_eq!(repeat(&[texts(&["ab", "c"]), numbers(&[10, -1])]), Some(20));
-        assert_eq!(repeat(&[texts(&["ab"]), numbers(&[i64::MAX])]), None);
+        assert_eq!(repeat(&[texts(&["abc"]), numbers(&[i64::MAX])]), None);
         assert_eq!(pad(&[texts(&[""]), numbers(&[1_000])]), Some(4_000));
         assert_eq!(range(&[numbers(&[10])]), Some(88));
         assert_eq!(range(&[numbers(&[1]), numbers(&[200_000_000])]), Some(1_600_000_000));

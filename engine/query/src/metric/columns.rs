@@ -61,8 +61,7 @@ const HISTOGRAMS: [&str; 17] = [
 
 impl MetricColumns {
     pub(crate) fn new(metric: &Metric, series: &[Arc<Series>]) -> Self {
-        let native = matches!(metric.meta.metric_type.as_str(), "histogram" | "gaugehistogram");
-        let (layout, system): (_, &[&str]) = if native {
+        let (layout, system): (_, &[&str]) = if is_native(metric) {
             (Layout::of(Kind::Histograms), &HISTOGRAMS)
         } else {
             (Layout::of(Kind::Samples), &SAMPLES)
@@ -90,6 +89,13 @@ impl MetricColumns {
         let at = self.schema.index_of(name).ok();
         at.is_some_and(|at| matches!(self.columns[at], MetricColumn::Label(_)))
     }
+}
+
+/// Whether the rows of a metric are native histograms. The three series of a
+/// classic histogram have its type too, and are samples.
+fn is_native(metric: &Metric) -> bool {
+    let histogram = matches!(metric.meta.metric_type.as_str(), "histogram" | "gaugehistogram");
+    histogram && !["_bucket", "_sum", "_count"].iter().any(|suffix| metric.name.ends_with(suffix))
 }
 
 fn label_names(series: &[Arc<Series>]) -> BTreeSet<String> {

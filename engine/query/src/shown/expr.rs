@@ -45,6 +45,12 @@ impl Conversion {
     fn keeps_order(self) -> bool {
         matches!(self, Self::Hex | Self::Nanos | Self::Millis)
     }
+
+    /// Whether different values also stay different: then what files are sorted by
+    /// next stays sorted, too.
+    fn keeps_difference(self) -> bool {
+        matches!(self, Self::Hex | Self::Nanos)
+    }
 }
 
 /// A conversion of other expressions.
@@ -131,7 +137,10 @@ impl PhysicalExpr for ShownExpr {
     fn get_properties(&self, children: &[ExprProperties]) -> Result<ExprProperties> {
         let unknown = ExprProperties::new_unknown();
         Ok(match children {
-            [child] if self.conversion.keeps_order() => unknown.with_order(child.sort_properties),
+            [child] if self.conversion.keeps_order() => unknown
+                .with_order(child.sort_properties)
+                .with_preserves_lex_ordering(true)
+                .with_strictly_order_preserving(self.conversion.keeps_difference()),
             _ => unknown,
         })
     }

@@ -193,7 +193,7 @@ async fn results_and_memory_are_bounded() {
     .await;
     for sql in [
         "SELECT value FROM range(1, 3000000) ORDER BY sin(value)",
-        "SELECT count(*) FROM (SELECT DISTINCT value FROM range(1, 3000000))",
+        "SELECT count(*) FROM (SELECT DISTINCT sin(value) FROM range(1, 3000000))",
         "SELECT count(*) FROM (SELECT array_agg(value) a FROM range(1, 3000000)) WHERE cardinality(a) > 1",
         "SELECT * FROM range(1, 30000)",
         "SELECT repeat('x', 1000) FROM range(1, 9000)",
@@ -251,5 +251,5 @@ async fn regular_expressions_stay_linear() {
     assert_eq!(count, "0");
     let error =
         fixture.text("SELECT count(*) FROM logs WHERE body ~ '((a{1000}){1000}){10}'").await.unwrap_err();
-    assert_ne!(error.kind(), ErrorKind::Internal, "{error:?}");
+    assert_eq!(error.kind(), ErrorKind::Rejected, "{error:?}");
 }

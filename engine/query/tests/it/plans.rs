@@ -22,12 +22,13 @@ async fn check(fixture: &Fixture, sql: &str, wanted: &[&str]) {
 async fn filters_reach_the_files() {
     let fixture = Fixture::with(Rows::Flushed).await;
     let id = "0af7651916cd43dd8448eb211c80319c";
-    let bytes = "0AF7651916CD43DD8448EB211C80319C";
+    // DataFusion prints ten bytes of it
+    let bytes = "0AF7651916CD43DD8448...";
     check(
         &fixture,
         &format!("SELECT name FROM spans WHERE trace_id = '{id}'"),
         &[
-            &format!("predicate=trace_id@1 = {bytes}"),
+            &format!("predicate=trace_id@2 = {bytes}"),
             "pruning_predicate=",
             "trace_id_min@",
             &format!("required_guarantees=[trace_id in ({bytes})]"),
@@ -37,7 +38,7 @@ async fn filters_reach_the_files() {
     check(
         &fixture,
         &format!("SELECT name FROM spans WHERE trace_id IN ('{id}', 'ffffffffffffffffffffffffffffffff')"),
-        &["predicate=trace_id@1 = ", "OR trace_id@1 = FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF"],
+        &["predicate=trace_id@2 = ", "OR trace_id@2 = FFFFFFFFFFFFFFFFFFFF..."],
     )
     .await;
     check(
@@ -49,7 +50,7 @@ async fn filters_reach_the_files() {
     check(
         &fixture,
         "SELECT value FROM samples WHERE time > TIMESTAMP '2023-11-14 22:13:20.0005'",
-        &["predicate=time@0 > 1700000000000000", "time_max@"],
+        &["predicate=time@2 > 1700000000000000", "time_max@"],
     )
     .await;
 }
@@ -76,7 +77,7 @@ async fn joins_prune_the_other_side() {
     let plan = plan(&fixture, sql).await;
     assert!(plan.contains("dynamic("), "no dynamic filter in files:\n{plan}");
     let ran = print(&fixture.rows(&Tenant::default(), &format!("EXPLAIN ANALYZE {sql}")).await.unwrap());
-    assert!(ran.contains("1BF7651916CD43DD8448EB211C80319C"), "the filter is not in bytes:\n{ran}");
+    assert!(ran.contains("trace_id@7 >= 1BF7651916CD43DD8448..."), "the filter is not in bytes:\n{ran}");
     assert_eq!(fixture.text(sql).await.unwrap(), "1");
 }
 
