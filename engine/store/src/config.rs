@@ -78,7 +78,8 @@ pub struct StoreConfig {
     /// Size of a WAL segment; a larger record gets a segment of its own.
     pub wal_segment_bytes: u64,
     /// Bytes of WAL on disk. At the bound the tables that hold the oldest segment
-    /// are flushed; at twice the bound appends get 503.
+    /// are flushed; at twice the bound appends get 503. Up to a quarter of it is kept for
+    /// the batch keys of the last [`Self::batch_key_ms`].
     pub wal_bytes_max: u64,
     /// Bytes of records that wait to be written. At the bound appends wait.
     pub wal_queue_bytes: u64,

@@ -22,7 +22,7 @@ use crate::store::{Core, ROOM_BYTES, Store, maintenance};
 use crate::tables::TableFiles;
 use crate::tenant::Usage;
 use crate::tenants::Tenants;
-use crate::wal::{Disk, Folder, Wal, WalOptions};
+use crate::wal::{Disk, Folder, Keep, Wal, WalOptions};
 
 impl Store {
     /// Opens a folder: takes its lock, replays the WAL into the head and tells
@@ -85,6 +85,7 @@ impl Store {
         let options = WalOptions {
             durability: config.durability,
             segment_bytes: config.wal_segment_bytes,
+            keep: Keep { age: remember, bytes: config.wal_bytes_max / 4 },
             next: replayed.last + 1,
             floor,
             recovered: replayed.segments.clone(),

@@ -136,7 +136,7 @@ impl Recovery<'_> {
             Err(fault) => return Ok(Some(fault)),
         };
         let tenant = self.flusher.tenants.get(&head.tenant).await?;
-        let rows = match damage(Sections::read(&tenant, sections))? {
+        let rows = match damage(Sections::read(&tenant, seq, sections))? {
             Ok(rows) => rows,
             Err(fault) => return Ok(Some(fault)),
         };
@@ -166,11 +166,14 @@ struct Sections {
 }
 
 impl Sections {
-    /// Reads all sections, also those that are flushed: the observer wants to see them,
-    /// and a fault is found before anything of the record is visible.
-    fn read(tenant: &TenantState, sections: Vec<(Kind, &[u8])>) -> Result<Self, StoreError> {
+    /// Reads every section that is not flushed, and those that the observer wants to see.
+    /// A fault is found before anything of the record is visible.
+    fn read(tenant: &TenantState, seq: Seq, sections: Vec<(Kind, &[u8])>) -> Result<Self, StoreError> {
         let mut runs = Vec::with_capacity(sections.len());
         for (kind, bytes) in sections {
+            if tenant.flushed(kind) >= seq && !matches!(kind, Kind::Spans | Kind::Logs) {
+                continue;
+            }
             match kind {
                 // First in every record: the samples after it need the series.
                 Kind::Series => runs.extend(restore(&tenant.series, read_series(bytes)?)),

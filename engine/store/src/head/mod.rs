@@ -17,3 +17,6 @@ pub(crate) use metrics::{exemplar_rows, histogram_rows, map_builder};
 pub(crate) use read::{batch_of, read, sorted_rows};
 pub(crate) use rows::Rows;
 pub(crate) use samples::{Column, SampleRun};
+
+#[cfg(test)]
+mod tests;

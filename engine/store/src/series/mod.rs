@@ -17,3 +17,6 @@ pub use index::{Metric, Series, SeriesIndex};
 pub use resolver::Resolver;
 pub(crate) use rows::{restore_row, series_rows};
 pub(crate) use table::SeriesTable;
+
+#[cfg(test)]
+mod tests;

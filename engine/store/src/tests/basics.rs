@@ -174,7 +174,9 @@ async fn two_failures_in_a_row_end_all_writing_but_not_reading() {
     assert_eq!(world.logs(&acme).await, ["a"]);
     world.store.flush().await.unwrap();
     let world = world.kill().await;
-    assert_eq!(world.logs(&acme).await, ["a"]);
+    // The last of the failed ones may have reached the disk; nobody was told that it had.
+    let rows = world.logs(&acme).await;
+    assert!(rows == ["a"] || rows == ["a", "lost"], "{rows:?}");
     world.store.append(log_append(&acme, &bodies(&["b"]))).await.unwrap();
 }
 
@@ -196,12 +198,16 @@ async fn a_full_disk_refuses_and_recovers() {
 #[tokio::test]
 async fn segments_go_when_their_rows_are_committed_and_are_used_again() {
     let acme = tenant("acme");
-    let world = World::new(small()).await;
+    // Room for the keys of four segments.
+    let world = World::new(StoreConfig { wal_bytes_max: 256 << 10, ..small() }).await;
     let line = "x".repeat(1_000);
     for _ in 0..100 {
         world.store.append(log_append(&acme, std::slice::from_ref(&line))).await.unwrap();
     }
     assert!(world.store.stats().wal_segments > 5);
+    world.store.flush().await.unwrap();
+    assert_eq!(world.store.stats().wal_segments, 4);
+    world.clock.advance(Duration::from_secs(601));
     world.store.flush().await.unwrap();
     assert_eq!(world.store.stats().wal_segments, 1);
     for _ in 0..100 {

@@ -20,11 +20,13 @@ mod writer;
 
 #[cfg(test)]
 pub(crate) mod sim;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use disk::{Disk, Folder};
 pub(crate) use frame::BODY_BYTES_MAX;
 pub(crate) use header::{DATA, Header};
 pub(crate) use parse::{Parsed, parse};
 pub(crate) use queue::Job;
-pub(crate) use segments::{Found, segments_of};
+pub(crate) use segments::{Found, Keep, segments_of};
 pub(crate) use writer::{Sink, Wal, WalOptions};

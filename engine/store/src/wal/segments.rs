@@ -2,10 +2,11 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::time::Duration;
 
 use super::disk::{Disk, LogFile};
 use super::header::{DATA, Header};
-use crate::{Seq, StoreError};
+use crate::Seq;
 
 /// The file that waits to become a segment.
 const SPARE: &str = "spare";
@@ -42,6 +43,17 @@ pub(super) struct Closed {
     /// Its last record.
     pub(super) last: Seq,
     bytes: u64,
+    /// When it was closed, on the monotonic clock of this process.
+    at: Duration,
+}
+
+/// What is kept though all its rows are in tables: the batch keys of the last minutes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Keep {
+    /// For so long after a segment was closed.
+    pub(crate) age: Duration,
+    /// While all segments together are no larger.
+    pub(crate) bytes: u64,
 }
 
 /// The segment that is being written.
@@ -87,8 +99,8 @@ pub(super) struct Segments {
 
 impl Segments {
     /// Takes over what recovery found, each with its last record.
-    pub(super) fn recovered(found: Vec<(Found, Seq)>) -> Self {
-        let closed = found.into_iter().map(|(found, last)| Closed { name: found.name, last, bytes: found.bytes });
+    pub(super) fn recovered(found: Vec<(Found, Seq)>, at: Duration) -> Self {
+        let closed = found.into_iter().map(|(found, last)| Closed { name: found.name, last, bytes: found.bytes, at });
         Self { closed: closed.collect(), active_bytes: None }
     }
 
@@ -122,30 +134,39 @@ impl Segments {
     }
 
     /// Ends a segment.
-    pub(super) fn close(&mut self, active: Active) {
+    pub(super) fn close(&mut self, active: Active, at: Duration) {
         self.active_bytes = None;
-        self.closed.push_back(Closed { name: active.name, last: active.last, bytes: active.bytes });
+        self.closed.push_back(Closed { name: active.name, last: active.last, bytes: active.bytes, at });
     }
 
-    /// Removes the segments whose records all lie below `keep_from`, but never the newest:
-    /// it has the latest batch keys. One file is kept as the spare.
-    pub(super) fn truncate(&mut self, disk: &dyn Disk, keep_from: Seq, segment_bytes: u64) -> Result<(), StoreError> {
-        let io = |error: io::Error| StoreError::io("removing a wal segment", &error);
-        let mut spare = disk.list().map_err(io)?.iter().any(|(name, _)| name == SPARE);
+    /// Removes the segments whose records all lie below `keep_from`, except what `keep`
+    /// asks for and the newest. One file is kept as the spare.
+    pub(super) fn truncate(
+        &mut self,
+        disk: &dyn Disk,
+        keep_from: Seq,
+        keep: Keep,
+        (now, segment_bytes): (Duration, u64),
+    ) -> io::Result<()> {
+        let mut spare = disk.list()?.iter().any(|(name, _)| name == SPARE);
         let mut removed = false;
-        let newest = usize::from(self.active_bytes.is_none());
-        while self.closed.len() > newest
-            && let Some(oldest) = self.closed.front().filter(|segment| segment.last < keep_from)
-        {
+        while let Some(oldest) = self.removable(keep_from, keep, now) {
             if !spare && oldest.bytes == segment_bytes {
-                disk.rename(&oldest.name, SPARE).map_err(io)?;
+                disk.rename(&oldest.name, SPARE)?;
                 spare = true;
             } else {
-                disk.remove(&oldest.name).map_err(io)?;
+                disk.remove(&oldest.name)?;
             }
             self.closed.pop_front();
             removed = true;
         }
-        if removed { disk.sync_folder().map_err(io) } else { Ok(()) }
+        if removed { disk.sync_folder() } else { Ok(()) }
+    }
+
+    fn removable(&self, keep_from: Seq, keep: Keep, now: Duration) -> Option<&Closed> {
+        let newest = usize::from(self.active_bytes.is_none());
+        let oldest = self.closed.front().filter(|oldest| oldest.last < keep_from)?;
+        let young = now.saturating_sub(oldest.at) < keep.age && self.size().0 <= keep.bytes;
+        (self.closed.len() > newest && !young).then_some(oldest)
     }
 }

@@ -14,7 +14,7 @@ use super::disk::Disk;
 use super::frame::{framed_bytes, put_frame};
 use super::header::{DATA, Header};
 use super::queue::{Job, Queue};
-use super::segments::{Active, Found, Segments};
+use super::segments::{Active, Found, Keep, Segments};
 use crate::config::Durability;
 use crate::{Seq, StoreError};
 
@@ -38,6 +38,8 @@ pub(crate) struct WalOptions {
     pub(crate) durability: Durability,
     /// Size of a segment.
     pub(crate) segment_bytes: u64,
+    /// What is kept though it is not needed for rows.
+    pub(crate) keep: Keep,
     /// The first number to give out.
     pub(crate) next: Seq,
     /// Raised by others: numbers given out are above it.
@@ -71,6 +73,8 @@ struct Shared<T> {
     disk: Arc<dyn Disk>,
     segments: Mutex<Segments>,
     segment_bytes: u64,
+    keep: Keep,
+    clock: Arc<dyn Clock>,
     /// The writer gives out numbers above this.
     floor: Arc<AtomicU64>,
     read_only: AtomicBool,
@@ -78,6 +82,11 @@ struct Shared<T> {
 }
 
 impl<T> Shared<T> {
+    fn close_segment(&self, active: Active) {
+        let now = self.clock.monotonic();
+        self.segments(|segments| segments.close(active, now));
+    }
+
     /// Changes the list of segments; the figures follow.
     fn segments<R>(&self, change: impl FnOnce(&mut Segments) -> R) -> R {
         let mut segments = self.segments.lock();
@@ -100,8 +109,10 @@ impl<T: Send + 'static> Wal<T> {
         let shared = Arc::new(Shared {
             queue: Queue::new(),
             disk,
-            segments: Mutex::new(Segments::recovered(options.recovered)),
+            segments: Mutex::new(Segments::recovered(options.recovered, clock.monotonic())),
             segment_bytes: options.segment_bytes.max(DATA as u64 + 4_096),
+            keep: options.keep,
+            clock: Arc::clone(&clock),
             floor: options.floor,
             read_only: AtomicBool::new(false),
             stats: WalStats::default(),
@@ -142,7 +153,9 @@ impl<T: Send + 'static> Wal<T> {
     /// Removes segments whose records all lie below `keep_from`.
     pub(crate) fn truncate(&self, keep_from: Seq) -> Result<(), StoreError> {
         let shared = &self.shared;
-        shared.segments(|segments| segments.truncate(&*shared.disk, keep_from, shared.segment_bytes))
+        let now = (shared.clock.monotonic(), shared.segment_bytes);
+        let removed = shared.segments(|segments| segments.truncate(&*shared.disk, keep_from, shared.keep, now));
+        removed.map_err(|error| StoreError::io("removing a wal segment", &error))
     }
 
     /// The last record of the oldest segment that is not being written.
@@ -214,7 +227,7 @@ impl<T: Send + 'static, S: Sink<T>> Writer<T, S> {
         }
         self.sync_late();
         if let Some(active) = self.active.take() {
-            self.shared.segments(|segments| segments.close(active));
+            self.shared.close_segment(active);
         }
     }
 
@@ -284,7 +297,7 @@ impl<T: Send + 'static, S: Sink<T>> Writer<T, S> {
             self.sync()?;
         }
         if let Some(active) = self.active.take() {
-            self.shared.segments(|segments| segments.close(active));
+            self.shared.close_segment(active);
         }
         Ok(())
     }
@@ -345,7 +358,7 @@ impl<T: Send + 'static, S: Sink<T>> Writer<T, S> {
         self.void_from = self.void_from.min(first);
         if let Some(mut active) = self.active.take() {
             active.last = active.last.min(first.saturating_sub(1));
-            self.shared.segments(|segments| segments.close(active));
+            self.shared.close_segment(active);
         }
         let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
         if full {

@@ -18,6 +18,7 @@ use arrow_buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{DataType, Field, Fields, SchemaRef};
 use isinglass_model::tables::{Column, TEXT_MAP_ENTRIES, Table, Type, file_type};
 
+use super::CHUNK_ROWS;
 use super::dictionary::Merged;
 use super::order::Pick;
 use crate::files::{FilesError, Result};
@@ -68,7 +69,8 @@ fn unknown_column<'a>(table: &Table, batches: &'a [RecordBatch]) -> Option<&'a s
 
 /// A column over all batches; `None` where a batch lacks it.
 enum Source<'a> {
-    Nothing(DataType),
+    /// Nulls, as many as a chunk has rows.
+    Nothing(ArrayRef),
     Boolean(Vec<Option<&'a BooleanArray>>),
     Smallint(Primitives<'a, Int16Type>),
     Integer(Primitives<'a, Int32Type>),
@@ -91,7 +93,7 @@ impl<'a> Source<'a> {
 
     fn of_type(name: &str, ty: &Type, arrays: Vec<Option<&'a ArrayRef>>) -> Result<Self, String> {
         if arrays.iter().all(|array| array.is_none_or(|array| array.null_count() == array.len())) {
-            return Ok(Self::Nothing(file_type(ty)));
+            return Ok(Self::Nothing(new_null_array(&file_type(ty), CHUNK_ROWS)));
         }
         Ok(match ty {
             Type::Boolean => Self::Boolean(typed(name, &arrays, |array| array.as_boolean_opt())?),
@@ -113,7 +115,8 @@ impl<'a> Source<'a> {
     /// The values of some rows.
     fn pick(&self, picks: &[Pick]) -> Result<ArrayRef, String> {
         Ok(match self {
-            Self::Nothing(ty) => new_null_array(ty, picks.len()),
+            Self::Nothing(nulls) if picks.len() <= nulls.len() => nulls.slice(0, picks.len()),
+            Self::Nothing(nulls) => new_null_array(nulls.data_type(), picks.len()),
             Self::Boolean(arrays) => booleans(arrays, picks),
             Self::Smallint(column) => Arc::new(column.pick(picks)),
             Self::Integer(column) => Arc::new(column.pick(picks)),

@@ -8,10 +8,10 @@ use ::parquet::arrow::arrow_writer::ArrowWriterOptions;
 use ::parquet::arrow::{ArrowSchemaConverter, ArrowWriter};
 use ::parquet::basic::{Compression, Encoding, ZstdLevel};
 use ::parquet::file::metadata::SortingColumn;
-use ::parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
-use ::parquet::schema::types::{ColumnPath, SchemaDescriptor};
+use ::parquet::file::properties::{EnabledStatistics, WriterProperties};
+use ::parquet::schema::types::SchemaDescriptor;
 use isinglass_model::Kind;
-use isinglass_model::tables::{Table, Type};
+use isinglass_model::tables::{Column, Table, Type};
 
 use super::sink::Sink;
 use crate::files::Result;
@@ -59,10 +59,16 @@ fn properties(table: &Table, schema: &SchemaDescriptor) -> Result<WriterProperti
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_sorting_columns(Some(sorting(table, schema)));
     for leaf in schema.columns() {
-        let top = leaf.path().parts().first().and_then(|name| table.position(name));
+        let path = leaf.path().clone();
+        let top = path.parts().first().and_then(|name| table.position(name));
         let Some(column) = top.map(|position| &table.columns[position]) else { continue };
-        let nested = leaf.path().parts().len() > 1;
-        properties = column_layout(properties, leaf.path().clone(), table, column.name, &column.ty, nested);
+        let nested = path.parts().len() > 1;
+        properties = properties.set_column_statistics_enabled(path.clone(), statistics(table, column, nested));
+        if let Some(encoding) = encoding(table.kind, column).filter(|_| !nested) {
+            properties = properties
+                .set_column_dictionary_enabled(path.clone(), false)
+                .set_column_encoding(path, encoding);
+        }
     }
     Ok(properties.build())
 }
@@ -74,37 +80,36 @@ fn sorting(table: &Table, schema: &SchemaDescriptor) -> Vec<SortingColumn> {
     leaves.map(sorting).collect()
 }
 
-fn column_layout(
-    properties: WriterPropertiesBuilder,
-    path: ColumnPath,
-    table: &Table,
-    name: &str,
-    ty: &Type,
-    nested: bool,
-) -> WriterPropertiesBuilder {
-    let plain = |properties: WriterPropertiesBuilder, encoding| {
-        properties
-            .set_column_dictionary_enabled(path.clone(), false)
-            .set_column_encoding(path.clone(), encoding)
-    };
-    if nested {
-        // Nobody prunes by a value inside a map or a list.
-        return properties.set_column_statistics_enabled(path, EnabledStatistics::None);
+/// How fine the statistics of a leaf are.
+fn statistics(table: &Table, column: &Column, nested: bool) -> EnabledStatistics {
+    match column.ty {
+        // Nobody prunes by a value inside a map or a list, or by a whole text.
+        _ if nested => EnabledStatistics::None,
+        Type::Text => EnabledStatistics::None,
+        _ if table.sorted_by.contains(&column.name) => EnabledStatistics::Page,
+        // Every page has about all values of an attribute that rows are not
+        // sorted by; a file or a row group may lack it.
+        Type::Dictionary => EnabledStatistics::Chunk,
+        _ => EnabledStatistics::Page,
     }
-    match (table.kind, name, ty) {
-        (Kind::Samples, "value", _) => plain(properties, Encoding::BYTE_STREAM_SPLIT),
-        (_, "value_int", _) => plain(properties, Encoding::DELTA_BINARY_PACKED),
-        (_, "metric_id" | "series_id", _) => properties,
-        (_, "trace_id", Type::Id(_)) if table.kind == Kind::Spans => properties,
-        (_, _, Type::Id(_)) => plain(properties, Encoding::DELTA_LENGTH_BYTE_ARRAY),
-        (_, "body" | "item" | "message", Type::Text) => {
-            plain(properties, Encoding::PLAIN).set_column_statistics_enabled(path, EnabledStatistics::None)
-        }
-        (_, "time" | "start_time" | "observed_time" | "day", _) => {
-            plain(properties, Encoding::DELTA_BINARY_PACKED)
-        }
-        (_, "duration" | "size_bytes", _) => plain(properties, Encoding::PLAIN),
-        (_, _, Type::Double) => plain(properties, Encoding::BYTE_STREAM_SPLIT),
-        _ => properties,
+}
+
+/// The encoding of a column at the top; `None` is a dictionary, and plain once
+/// that grows too large.
+fn encoding(kind: Kind, column: &Column) -> Option<Encoding> {
+    match (kind, column.name, column.ty) {
+        // Where one series ends and the next begins, differences are large, and
+        // delta encoding spends their width on the whole block.
+        (Kind::Samples, "value_int", _) => Some(Encoding::BYTE_STREAM_SPLIT),
+        (_, _, Type::Double) => Some(Encoding::BYTE_STREAM_SPLIT),
+        (_, _, Type::Timestamp | Type::Date) => Some(Encoding::DELTA_BINARY_PACKED),
+        (_, "time" | "observed_time", _) => Some(Encoding::DELTA_BINARY_PACKED),
+        // Noise, in which nothing repeats.
+        (_, "duration" | "size_bytes", _) => Some(Encoding::PLAIN),
+        (_, _, Type::Text) => Some(Encoding::PLAIN),
+        // Sorted by trace: one entry for all spans of one.
+        (Kind::Spans, "trace_id", _) => None,
+        (_, _, Type::Id(_)) => Some(Encoding::DELTA_LENGTH_BYTE_ARRAY),
+        _ => None,
     }
 }

@@ -45,7 +45,7 @@ fn metrics() {
             let mut s = SortedSamples::default();
             for &k in &order {
                 s.runs.push(SeriesRun { metric_id: i(8+16*k), series_id: i(16+16*k), rows: per as u32 });
-                for t in fl*per..(fl+1)*per { s.time_ms.push(times[t] + (k as i64 * 37 % 10_000)); s.value.push(val(t, k)); }
+                for t in fl*per..(fl+1)*per { s.time_ms.push(times[t] + (k as i64 * 37 % std::env::var("ISI_OFF").map_or(1i64, |v| v.parse().unwrap()))); s.value.push(val(t, k)); }
             }
             let before = cpu_ns();
             out.push(encode(Kind::Samples, SortedRows::Samples(s)).unwrap());

@@ -1,0 +1,128 @@
+//! Series of a tenant: found again, bounded, with ids for ever.
+
+use std::sync::Arc;
+
+use isinglass_model::labels::{LabelSet, METRIC_NAME, Temporality};
+use isinglass_model::series::{
+    Fingerprint, Judgement, MetricMeta, Refusal, ResolveError, SeriesRef, SeriesResolver as _,
+};
+use isinglass_model::{Kind, ids};
+
+use super::{Resolver, SeriesTable, series_rows};
+
+fn labels(metric: &str, n: usize) -> LabelSet {
+    let n = n.to_string();
+    LabelSet::new(&mut [(METRIC_NAME, metric), ("n", &n)], Temporality::Unspecified).unwrap()
+}
+
+fn table(active_max: usize) -> (Arc<SeriesTable>, Resolver) {
+    let table = Arc::new(SeriesTable::new(42, active_max));
+    (Arc::clone(&table), Resolver::new(table))
+}
+
+#[test]
+fn a_label_set_is_one_series_under_any_fingerprint() {
+    let (table, mut resolver) = table(100);
+    let first = resolver.intern(Fingerprint(1), labels("up", 1)).unwrap();
+    let again = resolver.intern(Fingerprint(2), labels("up", 1)).unwrap();
+    assert_eq!(first, again);
+    assert_eq!(resolver.lookup(Fingerprint(2)), Some(first.clone()));
+    assert_eq!(resolver.lookup(Fingerprint(3)), None);
+    assert_eq!(resolver.labels_of(first.series), Some(labels("up", 1)));
+    assert_eq!(table.ids(first.series), (ids::metric_id("up"), ids::series_id(&labels("up", 1))));
+    assert_eq!(table.len(), 1);
+}
+
+#[test]
+fn of_two_label_sets_with_one_hash_the_later_takes_the_next_free_id() {
+    let (table, mut resolver) = table(100);
+    let wanted = ids::series_id(&labels("up", 1));
+    table.restore(wanted, labels("other", 1));
+    table.restore(wanted + 1, labels("other", 2));
+    let clash = resolver.intern(Fingerprint(1), labels("up", 1)).unwrap();
+    assert_eq!(table.ids(clash.series).1, wanted + 2);
+    assert_eq!(table.by_id(wanted + 2), Some(clash.series));
+}
+
+#[test]
+fn the_cap_counts_series_that_senders_add() {
+    let (table, mut resolver) = table(2);
+    table.restore(1, labels("old", 1));
+    table.restore(2, labels("old", 2));
+    table.restore(3, labels("old", 3));
+    for n in 0..2 {
+        resolver.intern(Fingerprint(n), labels("up", n as usize)).unwrap();
+    }
+    let error = resolver.intern(Fingerprint(9), labels("up", 9)).unwrap_err();
+    assert_eq!(error, ResolveError::TooManySeries { limit: 2 });
+    // What is known stays known.
+    resolver.intern(Fingerprint(10), labels("up", 1)).unwrap();
+    resolver.intern(Fingerprint(11), labels("old", 3)).unwrap();
+}
+
+#[test]
+fn verdicts_hold_under_one_digest() {
+    let (_, mut resolver) = table(100);
+    let keep = resolver.intern(Fingerprint(1), labels("up", 1)).unwrap().series;
+    let reject = resolver.intern(Fingerprint(2), labels("up", 2)).unwrap().series;
+    let refusal = Arc::new(Refusal {
+        reason: "label_invalid".into(),
+        message: "no".into(),
+        plugin: "validate".into(),
+        digest: "d1".into(),
+    });
+    let rejected = Judgement::Reject(refusal);
+    resolver.judge(&[(keep, Judgement::Keep), (reject, rejected.clone())], "d1");
+    assert_eq!(resolver.lookup(Fingerprint(1)).unwrap().judgement, Judgement::Keep);
+    assert_eq!(resolver.lookup(Fingerprint(2)).unwrap().judgement, rejected);
+    resolver.judge(&[(keep, Judgement::Keep)], "d2");
+    assert_eq!(resolver.judgement(keep), Judgement::Keep);
+    assert_eq!(resolver.judgement(reject), Judgement::Pending);
+}
+
+#[test]
+fn metadata_of_a_family_is_that_of_its_metrics() {
+    let (table, mut resolver) = table(100);
+    resolver.intern(Fingerprint(1), labels("latency_bucket", 1)).unwrap();
+    let meta = MetricMeta { metric_type: "histogram".into(), unit: "s".into(), help: "how long".into() };
+    resolver.describe("latency", &meta);
+    assert_eq!(*table.metric("latency_bucket").unwrap().meta, meta);
+    assert!(table.metric("latency").is_none(), "a family without series is no metric");
+    let own = MetricMeta { metric_type: "counter".into(), ..meta };
+    resolver.describe("latency_bucket", &own);
+    assert_eq!(*table.metric("latency_bucket").unwrap().meta, own);
+}
+
+#[test]
+fn many_series_from_many_threads() {
+    let (table, _) = table(100_000);
+    std::thread::scope(|scope| {
+        for thread in 0..4_u128 {
+            let table = Arc::clone(&table);
+            scope.spawn(move || {
+                let mut resolver = Resolver::new(table);
+                for n in 0..5_000_usize {
+                    let known = resolver.intern(Fingerprint(thread << 64 | n as u128), labels("up", n)).unwrap();
+                    assert_eq!(resolver.lookup(Fingerprint(thread << 64 | n as u128)).unwrap().series, known.series);
+                }
+            });
+        }
+    });
+    assert_eq!(table.len(), 5_000);
+    let all = table.all();
+    for (at, series) in all.iter().enumerate() {
+        assert_eq!(series.series.0 as usize, at);
+        assert_eq!(table.ids(series.series).1, series.series_id);
+    }
+}
+
+#[test]
+fn rows_have_the_columns_of_the_table() {
+    let (table, mut resolver) = table(10);
+    let series = resolver.intern(Fingerprint(1), labels("up", 1)).unwrap().series;
+    let rows = series_rows(&table, &[(series, 3), (series, 4)]).unwrap();
+    assert_eq!(rows.num_rows(), 2);
+    let columns = &isinglass_model::tables::Table::of(Kind::Series).columns;
+    assert_eq!(rows.num_columns(), columns.len());
+    assert!(series_rows(&table, &[(SeriesRef(99), 1)]).is_err());
+}
