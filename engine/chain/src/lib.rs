@@ -16,7 +16,7 @@
 //! |---|---|
 //! | [`config`], [`error`], `rates` | which plugins run, with which bounds; what can be wrong with that |
 //! | `chain` | [`Chain`]: the order of plugins, failure policies |
-//! | `plugin`, `pool`, `instance` | a loaded binding, its warm instances, one call under its budget |
+//! | `plugin`, `variant`, `pool`, `instance` | a loaded binding, its configurations, its warm instances, one call under its budget |
 //! | `engine`, `ticker`, `host`, `component`, `builtin` | wasmtime: limits, epochs, imports, loading |
 //! | `abi` | the types of the WIT package, in and out |
 //! | `columns`, `cuts` | what a guest is shown of a batch |
@@ -47,6 +47,7 @@ mod pool;
 mod rates;
 mod stats;
 mod ticker;
+mod variant;
 mod verdicts;
 
 pub use chain::{Chain, Deriver};

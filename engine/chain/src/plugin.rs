@@ -5,26 +5,22 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use isinglass_model::columns::Shape;
-use isinglass_model::deltas::DerivedMetric;
 use isinglass_model::kind::Signal;
 use isinglass_model::{Clock, Tenant};
 
-use crate::abi::{BatchIn, ColumnIn, PluginInfoOut, ShapeName};
-use crate::columns::{Offered, Prepared, Request};
+use crate::abi::{BatchIn, ColumnIn, ShapeName};
+use crate::columns::{Offered, Prepared};
 use crate::component::{Component, Loader};
-use crate::config::{Binding, Budget, ChainConfig, OnError, World};
+use crate::config::{Budget, ChainConfig, OnError, World};
 use crate::cuts::{CallSize, cuts};
-use crate::deltas::{SERIES_MAX, check_metrics};
+use crate::deltas::SERIES_MAX;
 use crate::error::ChainError;
 use crate::failure::{Failure, FailureKind, shorten};
 use crate::instance::{Context, Instance};
 use crate::pool::Pool;
-use crate::rates::SignalRates;
 use crate::stats::Meter;
 use crate::ticker::Ticker;
-
-/// Columns that a plugin may ask for, all shapes together.
-const REQUESTS_MAX: usize = 256;
+use crate::variant::{Trial, Variant};
 
 /// A loaded binding.
 pub(crate) struct Plugin {
@@ -42,19 +38,6 @@ pub(crate) struct Plugin {
     tenants: HashMap<String, usize>,
     pool: Pool,
     call_size: CallSize,
-}
-
-/// A configuration of a binding, and what the plugin said under it.
-pub(crate) struct Variant {
-    /// JSON text.
-    pub(crate) config: String,
-    requests: [Vec<Request>; 4],
-    /// What a deriver writes.
-    pub(crate) metrics: Vec<DerivedMetric>,
-    /// Number of this entry among the chain's derivers.
-    pub(crate) deriver: u16,
-    /// Rates of a limiter whose policy is `native`.
-    pub(crate) fallback: Option<SignalRates>,
 }
 
 /// A call's part of a batch.
@@ -91,11 +74,11 @@ impl Plugin {
         let binding = &config.bindings[index];
         let component = loader.load(binding)?;
         let meter = Arc::new(Meter::new(&binding.name, Arc::clone(clock)));
-        let start = Start { binding, component: &component, meter: &meter, ticker, clock };
+        let trial = Trial { binding, component: &component, meter: &meter, ticker, clock };
 
         let mut variants = Vec::new();
         let mut tenants = HashMap::new();
-        let (plugin, default, warm) = start.variant(&config.config_of(binding), None)?;
+        let (plugin, default, warm) = trial.variant(&config.config_of(binding), None)?;
         variants.push(default);
         for (tenant, config) in config.tenant_configs(binding) {
             let text = config.to_string();
@@ -104,7 +87,7 @@ impl Plugin {
                 Some(at) => at,
                 None => {
                     // Its instance is dropped: many tenants may never send.
-                    variants.push(start.variant(&config, Some(&tenant))?.1);
+                    variants.push(trial.variant(&config, Some(&tenant))?.1);
                     variants.len() - 1
                 }
             };
@@ -254,155 +237,4 @@ fn call_size(config: &ChainConfig, world: World) -> CallSize {
     let rows_max = config.call_rows_max as usize;
     let rows_max = if world == World::Deriver { rows_max.min(SERIES_MAX as usize) } else { rows_max };
     CallSize { rows_max, bytes_max: config.call_bytes_max as usize }
-}
-
-/// What is needed to try a configuration out.
-struct Start<'a> {
-    binding: &'a Binding,
-    component: &'a Component,
-    meter: &'a Arc<Meter>,
-    ticker: &'a Ticker,
-    clock: &'a Arc<dyn Clock>,
-}
-
-impl Start<'_> {
-    /// `describe`, `configure`, `describe` again: what a plugin asks for may
-    /// depend on its configuration.
-    fn variant(
-        &self,
-        config: &serde_json::Value,
-        tenant: Option<&str>,
-    ) -> Result<(String, Variant, Instance), ChainError> {
-        let name = || self.binding.name.clone();
-        let failed = |call: &'static str| {
-            move |failure: Failure| ChainError::Start { binding: name(), call, fault: failure.to_string() }
-        };
-        let context = Context {
-            budget: &self.binding.budget,
-            ticker: self.ticker,
-            tenant: None,
-            now_unix_nanos: self.clock.now_unix_nanos(),
-        };
-        let text = config.to_string();
-        let world = self.binding.world;
-        let mut instance =
-            Instance::start(self.component, world, self.meter, &context).map_err(failed("instantiate"))?;
-        instance.describe(&context).map_err(failed("describe"))?;
-        let configured = instance.configure(&context, &text).map_err(failed("configure"))?;
-        configured.map_err(|sentence| ChainError::Configuration {
-            binding: name(),
-            for_tenant: tenant.map_or_else(String::new, |tenant| format!(" of tenant {tenant:?}")),
-            fault: shorten(&sentence),
-        })?;
-        let info = instance.describe(&context).map_err(failed("describe"))?;
-        let metrics = match world {
-            World::Deriver => {
-                let metrics = instance.metrics(&context).map_err(failed("metrics"))?;
-                check_metrics(metrics).map_err(failed("metrics"))?
-            }
-            _ => Vec::new(),
-        };
-        let plugin = check_info(&info).map_err(Failure::contract).map_err(failed("describe"))?;
-        let requests = requests(info).map_err(Failure::contract).map_err(failed("describe"))?;
-        let fallback = self.fallback(config)?;
-        Ok((plugin, Variant { config: text, requests, metrics, deriver: 0, fallback }, instance))
-    }
-
-    fn fallback(&self, config: &serde_json::Value) -> Result<Option<SignalRates>, ChainError> {
-        if self.binding.on_error() != OnError::Native {
-            return Ok(None);
-        }
-        let fault = |fault: String| ChainError::Binding { binding: self.binding.name.clone(), fault };
-        let rates = match self.binding.fallback {
-            Some(rates) => rates,
-            None => serde_json::from_value::<SignalRates>(config.clone()).map_err(|error| {
-                fault(format!(
-                    "on_error = \"native\" needs rates for the host's own limiter; \
-                     give fallback = {{ items_per_second = … }}, or choose pass or reject \
-                     (the plugin's configuration has no such rates: {error})"
-                ))
-            })?,
-        };
-        match rates.usable() {
-            true => Ok(Some(rates)),
-            false => Err(fault("rates must be at least 0 and bursts above 0".to_owned())),
-        }
-    }
-}
-
-fn check_info(info: &PluginInfoOut) -> Result<String, String> {
-    let word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    if info.name.is_empty() || info.name.len() > 64 || !info.name.chars().all(word) {
-        return Err(format!("the plugin's name {:?} is not 1 to 64 of a-z 0-9 -", shorten(&info.name)));
-    }
-    let version = |c: char| c.is_ascii_alphanumeric() || ".-+".contains(c);
-    if info.version.is_empty() || info.version.len() > 64 || !info.version.chars().all(version) {
-        return Err(format!("the plugin's version {:?} is no version", shorten(&info.version)));
-    }
-    let schema = info.config_schema.trim();
-    if !schema.is_empty() && serde_json::from_str::<serde::de::IgnoredAny>(schema).is_err() {
-        return Err("config-schema is not JSON".to_owned());
-    }
-    Ok(format!("{}@{}", info.name, info.version))
-}
-
-fn requests(info: PluginInfoOut) -> Result<[Vec<Request>; 4], String> {
-    if info.requests.len() > REQUESTS_MAX {
-        return Err(format!("it asks for {} columns, the limit is {REQUESTS_MAX}", info.requests.len()));
-    }
-    let mut by_shape: [Vec<Request>; 4] = Default::default();
-    for request in info.requests {
-        if request.name.is_empty() || request.name.len() > 128 {
-            return Err(format!("{:?} is no column name", shorten(&request.name)));
-        }
-        let wanted = &mut by_shape[request.shape as usize];
-        if wanted.iter().any(|known| known.slot == request.slot) {
-            return Err(format!("slot {} is used twice for one shape", request.slot));
-        }
-        wanted.push(Request {
-            slot: request.slot,
-            name: request.name,
-            encoding: request.encoding.into(),
-            optional: request.optional,
-        });
-    }
-    Ok(by_shape)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::abi::{ColumnRequestOut, EncodingName};
-
-    fn info(name: &str, version: &str, schema: &str, slots: &[u16]) -> PluginInfoOut {
-        let request = |slot: &u16| ColumnRequestOut {
-            shape: ShapeName::Logs,
-            slot: *slot,
-            name: "body".to_owned(),
-            encoding: EncodingName::Lengths,
-            optional: true,
-        };
-        PluginInfoOut {
-            name: name.to_owned(),
-            version: version.to_owned(),
-            requests: slots.iter().map(request).collect(),
-            config_schema: schema.to_owned(),
-        }
-    }
-
-    #[test]
-    fn what_a_plugin_says_of_itself_is_checked() {
-        let check = |info: PluginInfoOut| check_info(&info).and_then(|name| requests(info).map(|_| name));
-        assert_eq!(check(info("a-b", "1.0.0-rc.1+x", "{}", &[1, 2])).unwrap(), "a-b@1.0.0-rc.1+x");
-        for (bad, fault) in [
-            (info("A B", "1.0.0", "", &[]), "is not 1 to 64 of"),
-            (info("a", "", "", &[]), "is no version"),
-            (info("a", "1", "{", &[]), "not JSON"),
-            (info("a", "1", "", &[3, 3]), "slot 3 is used twice"),
-            (info("a", "1", "", &[0; 300]), "asks for 300 columns"),
-        ] {
-            let error = check(bad).unwrap_err();
-            assert!(error.contains(fault), "{error}");
-        }
-    }
 }
