@@ -125,7 +125,8 @@ async fn the_demo() {
     for signal in ["traces", "logs", "metrics"] {
         let line = text
             .lines()
-            .find(|line| line.trim_start().starts_with(signal))
+            .map(|line| line.trim_start_matches(['│', ' ']))
+            .find(|line| line.starts_with(signal))
             .unwrap_or_else(|| panic!("{text}"));
         let numbers: Vec<f64> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
         let [received, stored, rejected, ..] = numbers[..] else { panic!("{line}") };

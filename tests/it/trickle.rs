@@ -27,8 +27,7 @@ async fn send(client: Client, tenant: usize, round: usize) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_tenants_make_few_commits() {
-    // A head that this load fills, so that flushes are driven by pressure.
-    let server = Server::start_with("[store]\nhead_bytes = 4194304\n");
+    let server = Server::start();
     let client = server.client();
     let start = Instant::now();
     for round in 0..ROUNDS {

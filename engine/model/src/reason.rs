@@ -70,7 +70,7 @@ pub mod code {
     pub const DUPLICATE_ATTRIBUTE_KEYS: &str = "duplicate_attribute_keys";
     /// A span name over the length limit.
     pub const SPAN_NAME_TOO_LONG: &str = "span_name_too_long";
-    /// A span that ends before it starts, or outside the range of time.
+    /// A span that starts or ends outside the range of time.
     pub const SPAN_TIME_INVALID: &str = "span_time_invalid";
     /// Refused by a rate limit; counted, never written to `rejected`.
     pub const RATE_LIMITED: &str = "rate_limited";

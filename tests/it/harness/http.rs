@@ -46,7 +46,9 @@ impl Answer {
 
 impl Client {
     pub(crate) fn new(addresses: &Addresses) -> Self {
-        let http = reqwest::Client::builder().timeout(Duration::from_secs(60)).no_proxy().build().unwrap();
+        // The server closes idle connections; do not race it.
+        let http = reqwest::Client::builder().timeout(Duration::from_secs(60)).no_proxy();
+        let http = http.pool_idle_timeout(Duration::from_secs(5)).build().unwrap();
         Self { http, addresses: addresses.clone(), tenant: None }
     }
 

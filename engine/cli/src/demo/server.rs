@@ -54,7 +54,7 @@ async fn checked(answer: Response) -> anyhow::Result<String> {
 pub(super) fn counter(metrics: &str, name: &str, label: &str) -> f64 {
     let lines = metrics.lines().filter_map(|line| line.strip_prefix(name));
     let values = lines.filter(|rest| rest.starts_with(['{', ' ']) && rest.contains(label));
-    values.filter_map(|rest| rest.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    values.filter_map(|rest| rest.rsplit(' ').next()?.parse::<f64>().ok()).fold(0.0, |sum, value| sum + value)
 }
 
 /// What became of the items of a signal.
