@@ -121,7 +121,9 @@ def samples(files, facts, samples_to):
         yield f"samples: DuckDB and pyarrow disagree on the bits of {differing.sum()} values"
 
     values = duck_bits[~stale].view(numpy.float64)
-    facts.update(stale=int(stale.sum()), integers=int(whole.sum()), sum=float(values[numpy.isfinite(values)].sum()),
+    with numpy.errstate(over="ignore"):
+        total = float(values[numpy.isfinite(values)].sum())
+    facts.update(stale=int(stale.sum()), integers=int(whole.sum()), sum=total,
                  bits=f"{numpy.bitwise_xor.reduce(duck_bits[~stale], initial=numpy.uint64(0)):016x}")
     if samples_to:
         times = duck["time"].to_numpy()

@@ -63,7 +63,8 @@ fn properties(table: &Table, schema: &SchemaDescriptor) -> Result<WriterProperti
         let top = path.parts().first().and_then(|name| table.position(name));
         let Some(column) = top.map(|position| &table.columns[position]) else { continue };
         let nested = path.parts().len() > 1;
-        properties = properties.set_column_statistics_enabled(path.clone(), statistics(table, column, nested));
+        properties =
+            properties.set_column_statistics_enabled(path.clone(), statistics(table, column, nested));
         if let Some(encoding) = encoding(table.kind, column).filter(|_| !nested) {
             properties = properties
                 .set_column_dictionary_enabled(path.clone(), false)
@@ -107,6 +108,8 @@ fn encoding(kind: Kind, column: &Column) -> Option<Encoding> {
         // Noise, in which nothing repeats.
         (_, "duration" | "size_bytes", _) => Some(Encoding::PLAIN),
         (_, _, Type::Text) => Some(Encoding::PLAIN),
+        // One row a series and day: nothing to refer to again.
+        (Kind::Series, "series_id", _) => Some(Encoding::DELTA_BINARY_PACKED),
         // Sorted by trace: one entry for all spans of one.
         (Kind::Spans, "trace_id", _) => None,
         (_, _, Type::Id(_)) => Some(Encoding::DELTA_LENGTH_BYTE_ARRAY),

@@ -67,7 +67,3 @@ fn write_batches(kind: Kind, writer: &mut ArrowWriter<Sink>, batches: &[RecordBa
 
 #[cfg(test)]
 mod tests;
-
-
-#[cfg(test)]
-mod measure;
