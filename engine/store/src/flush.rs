@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 
 use crate::config::StoreConfig;
 use crate::head::{Generation, sorted_rows};
+use crate::lock::Lock;
 use crate::tables::TableFiles;
 use crate::tenant::{Backlog, TenantState, Usage};
 use crate::tenants::Tenants;
@@ -39,6 +40,8 @@ pub(crate) struct Flusher {
     /// Woken when memory has become free.
     pub(crate) freed: Arc<Notify>,
     pub(crate) stats: FlushStats,
+    /// The folder stays ours until the last flush has ended.
+    pub(crate) _lock: Option<Lock>,
 }
 
 /// A table to be flushed.
@@ -46,44 +49,56 @@ type Task = (Arc<TenantState>, Backlog);
 
 impl Flusher {
     /// Flushes what the policy says. `wal_oldest` is the last record of the oldest WAL
-    /// segment, if the WAL is over its bound. Returns whether anything was due.
-    pub(crate) async fn run_due(&self, wal_oldest: Option<Seq>) -> bool {
-        let due = self.due(wal_oldest);
-        let any = !due.is_empty();
-        self.flush_tasks(due).await;
-        any
+    /// segment, if the WAL is over its bound.
+    pub(crate) async fn run_due(self: &Arc<Self>, wal_oldest: Option<Seq>) {
+        self.flush_tasks(self.due(wal_oldest)).await;
     }
 
     /// Flushes every row that is unflushed now and belongs to a record up to `up_to`.
     /// All tables are tried; the first error is returned.
-    pub(crate) async fn flush_all(&self, up_to: Seq) -> Result<(), StoreError> {
+    pub(crate) async fn flush_all(self: &Arc<Self>, up_to: Seq) -> Result<(), StoreError> {
         let tasks = self.tasks().into_iter().filter(|(_, backlog)| backlog.first <= up_to);
         let results = futures::stream::iter(tasks)
-            .map(|(tenant, backlog)| async move { self.flush_until(&tenant, backlog.kind, up_to).await })
+            .map(|(tenant, backlog)| self.flush_table(tenant, backlog.kind, up_to))
             .buffer_unordered(self.config.flush_concurrency.max(1));
         results.fold(Ok(()), async |all: Result<(), StoreError>, one| all.and(one)).await
     }
 
     /// Flushes the largest tables until the head is half empty.
-    pub(crate) async fn relieve(&self) {
+    pub(crate) async fn relieve(self: &Arc<Self>) {
         let mut tasks = self.tasks();
         tasks.sort_by_key(|(_, backlog)| std::cmp::Reverse(backlog.bytes));
         self.flush_tasks(self.largest(tasks)).await;
     }
 
-    async fn flush_tasks(&self, tasks: Vec<Task>) {
+    async fn flush_tasks(self: &Arc<Self>, tasks: Vec<Task>) {
         futures::stream::iter(tasks)
             .for_each_concurrent(self.config.flush_concurrency.max(1), async |(tenant, backlog)| {
                 // Counted and reported where it happened; tried again later.
-                let _ = self.flush_until(&tenant, backlog.kind, backlog.first).await;
+                let _ = self.flush_table(tenant, backlog.kind, backlog.first).await;
             })
             .await;
+    }
+
+    /// Flushes a table in a task of its own: who waits for it may go away in the middle,
+    /// and half a commit must not meet the next one.
+    async fn flush_table(
+        self: &Arc<Self>,
+        tenant: Arc<TenantState>,
+        kind: Kind,
+        up_to: Seq,
+    ) -> Result<(), StoreError> {
+        let flusher = Arc::clone(self);
+        let task = tokio::spawn(async move { flusher.flush_until(&tenant, kind, up_to).await });
+        task.await.unwrap_or_else(|error| Err(StoreError::Internal(format!("flush: {error}"))))
     }
 
     fn tasks(&self) -> Vec<Task> {
         let tenants = self.tenants.all().into_iter();
         tenants
-            .flat_map(|tenant| tenant.backlog().into_iter().map(move |backlog| (Arc::clone(&tenant), backlog)))
+            .flat_map(|tenant| {
+                tenant.backlog().into_iter().map(move |backlog| (Arc::clone(&tenant), backlog))
+            })
             .collect()
     }
 
@@ -128,27 +143,39 @@ impl Flusher {
     /// Flushes a table until no row of a record up to `up_to` is left in memory.
     async fn flush_until(&self, tenant: &TenantState, kind: Kind, up_to: Seq) -> Result<(), StoreError> {
         let _one_at_a_time = tenant.flushing[kind as usize - 1].lock().await;
-        while tenant.first_unflushed(kind).is_some_and(|first| first <= up_to) {
-            let Some(rows) = tenant.freeze(kind) else {
-                break;
-            };
+        while let Some(rows) = tenant.freeze(kind, up_to) {
             if has_series(kind) {
-                // Boxed, because this is the same function; a series table has no series.
-                Box::pin(self.flush_until(tenant, Kind::Series, rows.last)).await?;
+                self.flush_series(tenant, rows.last).await?;
             }
             self.commit(tenant, kind, rows).await?;
         }
         Ok(())
     }
 
-    async fn commit(&self, tenant: &TenantState, kind: Kind, rows: Arc<Generation>) -> Result<(), StoreError> {
+    /// Flushes the label sets that samples up to a record need.
+    async fn flush_series(&self, tenant: &TenantState, up_to: Seq) -> Result<(), StoreError> {
+        let _one_at_a_time = tenant.flushing[Kind::Series as usize - 1].lock().await;
+        while let Some(rows) = tenant.freeze(Kind::Series, up_to) {
+            self.commit(tenant, Kind::Series, rows).await?;
+        }
+        Ok(())
+    }
+
+    async fn commit(
+        &self,
+        tenant: &TenantState,
+        kind: Kind,
+        rows: Arc<Generation>,
+    ) -> Result<(), StoreError> {
         let start = self.clock.monotonic();
         match self.try_commit(tenant, kind, &rows).await {
             Ok(()) => {
                 let took = self.clock.monotonic().saturating_sub(start);
                 self.stats.flushes.fetch_add(1, Ordering::Relaxed);
                 self.stats.rows.fetch_add(rows.rows as u64, Ordering::Relaxed);
-                self.stats.nanos.fetch_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+                self.stats
+                    .nanos
+                    .fetch_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
                 tracing::debug!(tenant = %tenant.name, %kind, rows = rows.rows, up_to = rows.last, ?took, "flushed");
                 self.freed.notify_waiters();
                 Ok(())

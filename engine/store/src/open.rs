@@ -52,13 +52,12 @@ impl Store {
         let random = uuid::Uuid::new_v4().as_u64_pair();
         let config = Arc::new(config);
         let floor = Arc::new(AtomicU64::new(0));
-        let flusher = flusher(&config, &clock, files, random.0, &floor);
+        let flusher = Arc::new(flusher(&config, &clock, files, random.0, &floor, lock)?);
         let remember = Duration::from_millis(config.batch_key_ms);
         let dedup = Dedup::new(Arc::clone(&clock), remember, config.batch_keys_max);
-        let (disk_ref, flusher_ref) = (&disk, &flusher);
         let recovery = Recovery {
-            disk: disk_ref,
-            flusher: flusher_ref,
+            disk: &disk,
+            flusher: &flusher,
             dedup: &dedup,
             clock: &*clock,
             observer: &*observer,
@@ -93,7 +92,8 @@ impl Store {
             salt: random.1 as u32,
         };
         let wal = Wal::start(disk, Arc::clone(&clock), options, ToApplier { records })?;
-        let room_units = u32::try_from(config.wal_queue_bytes as usize / ROOM_BYTES).unwrap_or(u32::MAX).max(1);
+        let room_units =
+            u32::try_from(config.wal_queue_bytes as usize / ROOM_BYTES).unwrap_or(u32::MAX).max(1);
         let core = Arc::new(Core {
             config,
             clock,
@@ -109,7 +109,6 @@ impl Store {
             closing: AtomicBool::new(false),
             replayed,
             replay_time,
-            _lock: lock,
         });
         tokio::spawn(maintenance(Arc::downgrade(&core), wake));
         Ok(Self { core })
@@ -122,11 +121,12 @@ fn flusher(
     files: Arc<dyn TableFiles>,
     salt: u64,
     floor: &Arc<AtomicU64>,
-) -> Flusher {
+    lock: Option<Lock>,
+) -> Result<Flusher, StoreError> {
     let usage = Arc::new(Usage::default());
     let bounds = (config.series_max, config.tenants_max);
-    let tenants = Tenants::new(Arc::clone(&files), Arc::clone(&usage), salt, bounds, Arc::clone(floor));
-    Flusher {
+    let tenants = Tenants::new(Arc::clone(&files), Arc::clone(&usage), salt, bounds, Arc::clone(floor))?;
+    Ok(Flusher {
         config: Arc::clone(config),
         clock: Arc::clone(clock),
         files,
@@ -134,7 +134,8 @@ fn flusher(
         usage,
         freed: Arc::new(Notify::new()),
         stats: FlushStats::default(),
-    }
+        _lock: lock,
+    })
 }
 
 fn log(replayed: &Replayed, took: Duration) {

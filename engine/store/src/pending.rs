@@ -36,8 +36,19 @@ pub(crate) fn prepare(
     time_unix_ms: i64,
     done: oneshot::Sender<Result<Appended, StoreError>>,
 ) -> Result<(Vec<u8>, Pending), StoreError> {
-    let Append { ticket, counts, samples, histograms, exemplars, logs, spans, rejected, tick, note, tenant: name } =
-        append;
+    let Append {
+        ticket,
+        counts,
+        samples,
+        histograms,
+        exemplars,
+        logs,
+        spans,
+        rejected,
+        tick,
+        note,
+        tenant: name,
+    } = append;
     let head = Head { tenant: name, time_unix_ms, key: ticket.as_ref().map(Ticket::key), tick, counts };
     let mut body = record::begin(&head);
     let table = &tenant.series;

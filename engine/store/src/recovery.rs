@@ -37,7 +37,7 @@ pub(crate) struct Replayed {
 /// Reads the WAL into the head.
 pub(crate) struct Recovery<'a> {
     pub(crate) disk: &'a Arc<dyn Disk>,
-    pub(crate) flusher: &'a Flusher,
+    pub(crate) flusher: &'a Arc<Flusher>,
     pub(crate) dedup: &'a Dedup,
     pub(crate) clock: &'a dyn Clock,
     pub(crate) observer: &'a dyn Observer,
@@ -55,7 +55,8 @@ impl Recovery<'_> {
             segments.push((Header::decode(&start)?, found));
         }
         for at in 0..segments.len() {
-            let void_from = segments[at + 1..].iter().filter_map(|(header, _)| header.as_ref()).map(|h| h.void_from);
+            let void_from =
+                segments[at + 1..].iter().filter_map(|(header, _)| header.as_ref()).map(|h| h.void_from);
             let void_from = void_from.min();
             let (header, found) = &segments[at];
             match header {
@@ -83,9 +84,16 @@ impl Recovery<'_> {
             })
         });
         let read = read.await.map_err(|error| StoreError::Internal(error.to_string()))?;
-        let (bytes, Parsed { records, damage }) = read.map_err(|error| StoreError::io(&found.name, &error))?;
+        let (bytes, Parsed { records, damage }) =
+            read.map_err(|error| StoreError::io(&found.name, &error))?;
         for damage in damage {
-            self.set_aside(found, &bytes, &damage.bytes, &format!("after record {}", damage.after), replayed)?;
+            self.set_aside(
+                found,
+                &bytes,
+                &damage.bytes,
+                &format!("after record {}", damage.after),
+                replayed,
+            )?;
         }
         for (seq, body) in records {
             match self.record(seq, &bytes[body.clone()]).await? {
@@ -120,8 +128,14 @@ impl Recovery<'_> {
         let damaged = bytes.get(range.clone()).unwrap_or_default();
         let length = damaged.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
         let name = format!("{}-{}.damaged", found.name, range.start);
-        tracing::error!(segment = found.name, offset = range.start, bytes = length, what, kept_as = name,
-            "damaged bytes in the wal were set aside");
+        tracing::error!(
+            segment = found.name,
+            offset = range.start,
+            bytes = length,
+            what,
+            kept_as = name,
+            "damaged bytes in the wal were set aside"
+        );
         replayed.quarantined_records += 1;
         replayed.quarantined_bytes += length as u64;
         let kept = self.disk.set_aside(&name, &damaged[..length]);

@@ -32,7 +32,7 @@ pub(crate) struct Core {
     pub(crate) config: Arc<StoreConfig>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) observer: Arc<dyn Observer>,
-    pub(crate) flusher: Flusher,
+    pub(crate) flusher: Arc<Flusher>,
     pub(crate) dedup: Dedup,
     pub(crate) wal: Wal<Pending>,
     pub(crate) applier: Mutex<Option<std::thread::JoinHandle<()>>>,
@@ -46,8 +46,6 @@ pub(crate) struct Core {
     pub(crate) closing: AtomicBool,
     pub(crate) replayed: Replayed,
     pub(crate) replay_time: Duration,
-    /// Given back last of all.
-    pub(crate) _lock: Option<crate::lock::Lock>,
 }
 
 /// The unit in which room in the queue is counted.
@@ -100,16 +98,7 @@ impl Store {
 
     /// Tenants that are in memory or have tables, sorted.
     pub fn tenants(&self) -> Vec<Tenant> {
-        let flusher = &self.core.flusher;
-        let stored = flusher.files.tenants().unwrap_or_else(|error| {
-            tracing::warn!(%error, "tenants on disk cannot be listed");
-            Vec::new()
-        });
-        let mut tenants: Vec<Tenant> = flusher.tenants.all().iter().map(|tenant| tenant.name.clone()).collect();
-        tenants.extend(stored);
-        tenants.sort();
-        tenants.dedup();
-        tenants
+        self.core.flusher.tenants.names()
     }
 
     /// Flushes everything that was acknowledged before the call into committed tables.
@@ -266,7 +255,7 @@ impl Core {
 
 impl Drop for Core {
     fn drop(&mut self) {
-        // Before the lock is given back: nothing may be written after.
+        // Before the folder is given back: nothing may be written after.
         self.stop_threads();
     }
 }

@@ -135,10 +135,12 @@ impl TenantState {
         view
     }
 
-    /// The rows to flush next: those of a flush that failed, else all that there are.
-    pub(crate) fn freeze(&self, kind: Kind) -> Option<Arc<Generation>> {
+    /// The rows to flush next if any belongs to a record up to `up_to`: those of a flush
+    /// that failed, else all that there are.
+    pub(crate) fn freeze(&self, kind: Kind, up_to: Seq) -> Option<Arc<Generation>> {
         let mut state = self.state.lock();
         let kind = &mut state.kinds[at(kind)];
+        kind.first().filter(|first| *first <= up_to)?;
         if kind.frozen.is_none() && !kind.active.is_empty() {
             kind.frozen = Some(Arc::new(std::mem::take(&mut kind.active)));
         }
@@ -182,7 +184,8 @@ impl TenantState {
             let oldest = of_kind.frozen.as_deref().unwrap_or(&of_kind.active);
             Some(Backlog {
                 kind,
-                bytes: (of_kind.frozen.as_ref().map_or(0, |frozen| frozen.bytes) + of_kind.active.bytes) as u64,
+                bytes: (of_kind.frozen.as_ref().map_or(0, |frozen| frozen.bytes) + of_kind.active.bytes)
+                    as u64,
                 first: of_kind.first()?,
                 since: oldest.since,
                 retry_at: of_kind.retry_at,

@@ -1,7 +1,7 @@
 //! The tenants in memory. One is loaded from its tables when it is first used and stays:
 //! its series refs are valid for the life of the process.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -25,6 +25,8 @@ pub(crate) struct Tenants {
     /// Raised to what the tables of a tenant are flushed to: the WAL gives out only
     /// numbers above, or rows would be taken for flushed ones after the next start.
     floor: Arc<AtomicU64>,
+    /// Tenants that had a folder at start. Nobody else makes folders.
+    stored: HashSet<Tenant, ahash::RandomState>,
     slots: RwLock<HashMap<Tenant, Slot, ahash::RandomState>>,
 }
 
@@ -35,8 +37,9 @@ impl Tenants {
         salt: u64,
         (series_max, tenants_max): (usize, usize),
         floor: Arc<AtomicU64>,
-    ) -> Self {
-        Self { files, usage, salt, series_max, tenants_max, floor, slots: RwLock::default() }
+    ) -> Result<Self, StoreError> {
+        let stored = files.tenants()?.into_iter().collect();
+        Ok(Self { files, usage, salt, series_max, tenants_max, floor, stored, slots: RwLock::default() })
     }
 
     /// The tenant, loaded if need be; refused if there are too many.
@@ -50,7 +53,7 @@ impl Tenants {
 
     /// The tenant, if it has anything in memory or on disk. Others are not remembered.
     pub(crate) async fn find(&self, tenant: &Tenant) -> Result<Option<Arc<TenantState>>, StoreError> {
-        if self.slot(tenant).is_none() && !self.stored(tenant).await? {
+        if self.slot(tenant).is_none() && !self.stored.contains(tenant) {
             return Ok(None);
         }
         self.get(tenant).await.map(Some)
@@ -59,6 +62,15 @@ impl Tenants {
     /// A tenant without any rows.
     pub(crate) fn empty(&self, tenant: &Tenant) -> TenantState {
         self.state(tenant, Default::default())
+    }
+
+    /// The names of all tenants, in memory or not, sorted.
+    pub(crate) fn names(&self) -> Vec<Tenant> {
+        let mut names: Vec<Tenant> = self.all().iter().map(|tenant| tenant.name.clone()).collect();
+        names.extend(self.stored.iter().cloned());
+        names.sort();
+        names.dedup();
+        names
     }
 
     /// Every tenant in memory.
@@ -76,15 +88,6 @@ impl Tenants {
             return Err(StoreError::TooManyTenants { limit: self.tenants_max });
         }
         Ok(Arc::clone(slots.entry(tenant.clone()).or_default()))
-    }
-
-    async fn stored(&self, tenant: &Tenant) -> Result<bool, StoreError> {
-        for kind in Kind::ALL {
-            if self.files.load(tenant, kind).await?.is_some() {
-                return Ok(true);
-            }
-        }
-        Ok(false)
     }
 
     async fn load(&self, tenant: &Tenant) -> Result<Arc<TenantState>, StoreError> {

@@ -102,8 +102,12 @@ fn many_series_from_many_threads() {
             scope.spawn(move || {
                 let mut resolver = Resolver::new(table);
                 for n in 0..5_000_usize {
-                    let known = resolver.intern(Fingerprint(thread << 64 | n as u128), labels("up", n)).unwrap();
-                    assert_eq!(resolver.lookup(Fingerprint(thread << 64 | n as u128)).unwrap().series, known.series);
+                    let known =
+                        resolver.intern(Fingerprint(thread << 64 | n as u128), labels("up", n)).unwrap();
+                    assert_eq!(
+                        resolver.lookup(Fingerprint(thread << 64 | n as u128)).unwrap().series,
+                        known.series
+                    );
                 }
             });
         }

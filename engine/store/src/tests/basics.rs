@@ -45,7 +45,10 @@ async fn samples_keep_their_series_over_restarts() {
     assert_eq!(world.rows(&acme).await, before);
     world.store.flush().await.unwrap();
     // Labels first.
-    assert_eq!(world.tables.log().iter().map(|(kind, _)| *kind).collect::<Vec<_>>(), [Kind::Series, Kind::Samples]);
+    assert_eq!(
+        world.tables.log().iter().map(|(kind, _)| *kind).collect::<Vec<_>>(),
+        [Kind::Series, Kind::Samples]
+    );
     let world = world.kill().await;
     assert_eq!(world.rows(&acme).await, before);
 
@@ -319,7 +322,10 @@ async fn the_observer_is_told_in_order_live_and_at_replay() {
     // Flushed, and yet kept for the observer.
     world.store.flush().await.unwrap();
     let world = world.kill().await;
-    assert_eq!(*notes.replayed.lock(), [(1, 1, None), (2, 1, None), (3, 1, None), (4, 0, Some(Tick { covers: 3 }))]);
+    assert_eq!(
+        *notes.replayed.lock(),
+        [(1, 1, None), (2, 1, None), (3, 1, None), (4, 0, Some(Tick { covers: 3 }))]
+    );
     assert_eq!(world.logs(&acme).await.len(), 3);
     assert_eq!(world.store.core.applied.load(Ordering::Acquire), 4);
 }

@@ -17,7 +17,11 @@ async fn written(records: usize) -> (SimDisk, Vec<String>) {
 }
 
 fn files(disk: &SimDisk) -> Vec<(String, Vec<u8>)> {
-    segments_of(disk).unwrap().into_iter().map(|found| (found.name.clone(), disk.bytes(&found.name))).collect()
+    segments_of(disk)
+        .unwrap()
+        .into_iter()
+        .map(|found| (found.name.clone(), disk.bytes(&found.name)))
+        .collect()
 }
 
 async fn recovered(files: &[(String, Vec<u8>)]) -> (Vec<String>, u64) {

@@ -11,17 +11,30 @@ use crate::wal::sim::Faults;
 
 #[derive(Debug, Clone)]
 enum Step {
-    Append { tenant: usize, rows: usize },
-    Samples { tenant: usize, series: usize },
+    Append {
+        tenant: usize,
+        rows: usize,
+    },
+    Samples {
+        tenant: usize,
+        series: usize,
+    },
     Resend,
     Flush,
-    FailingFlush { after: bool, skip: usize },
+    FailingFlush {
+        after: bool,
+        skip: usize,
+    },
     /// A view is taken and looked at again at the end.
-    Hold { tenant: usize },
+    Hold {
+        tenant: usize,
+    },
     FailingSync,
     FailingWrite,
     Kill,
-    CutPower { seed: u64 },
+    CutPower {
+        seed: u64,
+    },
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -112,9 +125,11 @@ impl Run {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let append = sample_append(&self.world.store, &self.tenants[tenant], time, &names, 1.5).await;
         let table = self.world.store.resolver(&self.tenants[tenant]).await.unwrap();
-        let rows = append.samples.series.iter().map(|series| {
-            format!("{}@{time}=1.5", table.series(*series).unwrap().series_id)
-        });
+        let rows = append
+            .samples
+            .series
+            .iter()
+            .map(|series| format!("{}@{time}=1.5", table.series(*series).unwrap().series_id));
         let rows = rows.collect();
         let result = self.world.store.append(append).await;
         self.note(tenant, rows, &result);

@@ -5,9 +5,7 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type, TimestampMicrosecondType};
-use arrow_array::{
-    ArrayRef, DictionaryArray, Int64Array, RecordBatch, StringArray, types::Int32Type,
-};
+use arrow_array::{ArrayRef, DictionaryArray, Int64Array, RecordBatch, StringArray, types::Int32Type};
 use arrow_schema::Schema;
 use isinglass_model::clock::ManualClock;
 use isinglass_model::labels::{LabelSet, METRIC_NAME, Temporality};
@@ -124,7 +122,8 @@ fn rows_of(kind: Kind, rows: &SortedRows) -> Vec<String> {
     match rows {
         SortedRows::Batches(batches) => batches.iter().flat_map(|batch| texts(kind, batch)).collect(),
         SortedRows::Samples(samples) => {
-            let ids = samples.runs.iter().flat_map(|run| std::iter::repeat_n(run.series_id, run.rows as usize));
+            let ids =
+                samples.runs.iter().flat_map(|run| std::iter::repeat_n(run.series_id, run.rows as usize));
             let times = samples.time_ms.iter().zip(&samples.value);
             ids.zip(times).map(|(id, (time, value))| format!("{id}@{time}={value}")).collect()
         }
@@ -181,7 +180,13 @@ async fn series(store: &Store, tenant: &Tenant, metric: &str, instance: &str) ->
 }
 
 /// An append of one sample for each of some series.
-async fn sample_append(store: &Store, tenant: &Tenant, time_ms: i64, instances: &[&str], value: f64) -> Append {
+async fn sample_append(
+    store: &Store,
+    tenant: &Tenant,
+    time_ms: i64,
+    instances: &[&str],
+    value: f64,
+) -> Append {
     let mut append = Append::new(tenant.clone());
     for instance in instances {
         append.samples.push(series(store, tenant, "up", instance).await, time_ms, value, 0);

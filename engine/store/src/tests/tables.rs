@@ -135,7 +135,8 @@ impl TableFiles for MemoryTables {
     }
 
     fn tenants(&self) -> Result<Vec<Tenant>, StoreError> {
-        let mut tenants: Vec<Tenant> = self.state.lock().tables.keys().map(|(tenant, _)| tenant.clone()).collect();
+        let mut tenants: Vec<Tenant> =
+            self.state.lock().tables.keys().map(|(tenant, _)| tenant.clone()).collect();
         tenants.dedup();
         Ok(tenants)
     }
@@ -156,7 +157,8 @@ fn read(batch: &RecordBatch, each: &mut (dyn for<'r> FnMut(SeriesRow<'r>) + Send
     for row in 0..batch.num_rows() {
         let entries = labels.value(row);
         let (names, values) = (entries.column(0).as_string::<i32>(), entries.column(1).as_string::<i32>());
-        let labels: Vec<(&str, &str)> = (0..entries.len()).map(|at| (names.value(at), values.value(at))).collect();
+        let labels: Vec<(&str, &str)> =
+            (0..entries.len()).map(|at| (names.value(at), values.value(at))).collect();
         let temporality = match text("temporality", row).as_str() {
             "delta" => Temporality::Delta,
             "cumulative" => Temporality::Cumulative,

@@ -37,7 +37,9 @@ pub(crate) fn parse(bytes: &[u8], header: &Header, void_from: Option<Seq>) -> Pa
             // A number from before, or an end mark with records behind it, is damage too.
             Frame::Record { .. } | Frame::Broken | Frame::End => search(bytes, header.salt, at, last),
         };
-        let Some((place, seq, body, next)) = found.filter(|found| void_from.is_none_or(|void| found.1 < void)) else {
+        let Some((place, seq, body, next)) =
+            found.filter(|found| void_from.is_none_or(|void| found.1 < void))
+        else {
             let ended = frame_at(bytes, header.salt, at) == Frame::End;
             if void_from.is_some() && !ended {
                 parsed.damage.push(Damage { bytes: at..bytes.len(), after: last });

@@ -56,7 +56,8 @@ pub(crate) fn section(
     let start = out.len();
     write(out)?;
     let length = u32::try_from(out.len() - start);
-    let length = length.map_err(|_| StoreError::TooLarge { got: out.len() - start, limit: u32::MAX as usize })?;
+    let length =
+        length.map_err(|_| StoreError::TooLarge { got: out.len() - start, limit: u32::MAX as usize })?;
     out[length_at..start].copy_from_slice(&length.to_le_bytes());
     Ok(())
 }

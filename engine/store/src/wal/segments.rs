@@ -100,7 +100,8 @@ pub(super) struct Segments {
 impl Segments {
     /// Takes over what recovery found, each with its last record.
     pub(super) fn recovered(found: Vec<(Found, Seq)>, at: Duration) -> Self {
-        let closed = found.into_iter().map(|(found, last)| Closed { name: found.name, last, bytes: found.bytes, at });
+        let closed =
+            found.into_iter().map(|(found, last)| Closed { name: found.name, last, bytes: found.bytes, at });
         Self { closed: closed.collect(), active_bytes: None }
     }
 
@@ -130,7 +131,14 @@ impl Segments {
         // Recovery may have left an empty one of the same name: this one has replaced it.
         self.closed.retain(|closed| closed.name != name);
         self.active_bytes = Some(bytes);
-        Ok(Active { file, name, salt: header.salt, at: DATA as u64, bytes, last: header.first.saturating_sub(1) })
+        Ok(Active {
+            file,
+            name,
+            salt: header.salt,
+            at: DATA as u64,
+            bytes,
+            last: header.first.saturating_sub(1),
+        })
     }
 
     /// Ends a segment.

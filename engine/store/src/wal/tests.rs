@@ -25,7 +25,10 @@ fn table() -> SeriesTable {
     let table = SeriesTable::new(1, 100);
     table.restore(-5, labels("a"));
     table.restore(1 << 40, labels("b"));
-    table.describe("up", &MetricMeta { metric_type: "gauge".into(), unit: String::new(), help: "is it up".into() });
+    table.describe(
+        "up",
+        &MetricMeta { metric_type: "gauge".into(), unit: String::new(), help: "is it up".into() },
+    );
     table
 }
 
@@ -94,12 +97,18 @@ fn version_1_is_read_as_ever() {
     let kinds: Vec<Kind> = first.sections.iter().map(|(kind, _)| *kind).collect();
     assert_eq!(kinds, [Kind::Series, Kind::Samples]);
     let entries = read_series(first.sections[0].1).unwrap();
-    assert_eq!(entries.iter().map(|e| (e.series_id, e.day)).collect::<Vec<_>>(), [(-5, 20_454), (1 << 40, 20_454)]);
+    assert_eq!(
+        entries.iter().map(|e| (e.series_id, e.day)).collect::<Vec<_>>(),
+        [(-5, 20_454), (1 << 40, 20_454)]
+    );
     assert_eq!(entries[1].labels, labels("b"));
     assert_eq!(entries[0].meta.as_ref().unwrap().help, "is it up");
     assert!(entries[1].meta.is_none());
     let read = read_samples(first.sections[1].1, &table()).unwrap();
-    assert_eq!((&read.series, &read.time_ms, &read.start_ms), (&run().series, &run().time_ms, &run().start_ms));
+    assert_eq!(
+        (&read.series, &read.time_ms, &read.start_ms),
+        (&run().series, &run().time_ms, &run().start_ms)
+    );
     let bits = |run: &SampleRun| run.value.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
     assert_eq!(bits(&read), bits(&run()));
 }

@@ -21,7 +21,10 @@ impl<'a> Reader<'a> {
     pub(crate) fn take(&mut self, count: usize) -> Result<&'a [u8], StoreError> {
         let end = self.at.checked_add(count).filter(|end| *end <= self.bytes.len());
         let end = end.ok_or_else(|| {
-            StoreError::damaged("record", format!("{count} bytes wanted at {}, {} there", self.at, self.rest()))
+            StoreError::damaged(
+                "record",
+                format!("{count} bytes wanted at {}, {} there", self.at, self.rest()),
+            )
         })?;
         let taken = &self.bytes[self.at..end];
         self.at = end;

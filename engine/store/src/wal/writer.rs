@@ -154,7 +154,8 @@ impl<T: Send + 'static> Wal<T> {
     pub(crate) fn truncate(&self, keep_from: Seq) -> Result<(), StoreError> {
         let shared = &self.shared;
         let now = (shared.clock.monotonic(), shared.segment_bytes);
-        let removed = shared.segments(|segments| segments.truncate(&*shared.disk, keep_from, shared.keep, now));
+        let removed =
+            shared.segments(|segments| segments.truncate(&*shared.disk, keep_from, shared.keep, now));
         removed.map_err(|error| StoreError::io("removing a wal segment", &error))
     }
 

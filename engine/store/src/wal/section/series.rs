@@ -26,7 +26,9 @@ pub(crate) fn put_series(
 ) -> Result<(), StoreError> {
     let all = table.series_of(pairs.iter().map(|(series, _)| *series));
     if all.len() != pairs.len() {
-        return Err(StoreError::Internal("a sample has a series that this tenant's index did not give out".into()));
+        return Err(StoreError::Internal(
+            "a sample has a series that this tenant's index did not give out".into(),
+        ));
     }
     let mut described = HashSet::new();
     put_len32(out, pairs.len());

@@ -65,10 +65,14 @@ pub(crate) fn read_table(bytes: &[u8], kind: Kind) -> Result<RecordBatch, StoreE
 fn present(kind: Kind, bitmap: &[u8]) -> Result<Vec<FieldRef>, StoreError> {
     let table = Table::of(kind);
     let mut fields = Vec::new();
-    for position in (0..bitmap.len() * 8).filter(|position| bitmap[position / 8] & (1 << (position % 8)) != 0) {
+    for position in (0..bitmap.len() * 8).filter(|position| bitmap[position / 8] & (1 << (position % 8)) != 0)
+    {
         if position >= table.columns.len() {
             let what = format!("wal section of {kind}");
-            return Err(StoreError::Incompatible { what, reason: format!("column {position} of a newer release") });
+            return Err(StoreError::Incompatible {
+                what,
+                reason: format!("column {position} of a newer release"),
+            });
         }
         fields.push(Arc::clone(table.batch_field(position)));
     }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use arrow_array::types::Int32Type;
 use arrow_array::{
-    ArrayRef, BooleanArray, Date32Array, DictionaryArray, FixedSizeBinaryArray, Float64Array, Int16Array, Int32Array,
-    Int64Array, MapArray, RecordBatch, StringArray, StructArray, TimestampMicrosecondArray, new_null_array,
+    ArrayRef, BooleanArray, Date32Array, DictionaryArray, FixedSizeBinaryArray, Float64Array, Int16Array,
+    Int32Array, Int64Array, MapArray, RecordBatch, StringArray, StructArray, TimestampMicrosecondArray,
+    new_null_array,
 };
 use arrow_buffer::{NullBuffer, OffsetBuffer};
 use arrow_schema::{DataType, Field, FieldRef, Schema};
@@ -34,9 +35,9 @@ fn column(field: &FieldRef, rows: usize, seed: u64) -> ArrayRef {
             Arc::new(values.map(|r| (!null(r)).then(|| (number(r) % 1_000) as i32)).collect::<Int32Array>())
         }
         DataType::Int64 => Arc::new(values.map(|r| (!null(r)).then(|| number(r))).collect::<Int64Array>()),
-        DataType::Float64 => {
-            Arc::new(values.map(|r| (!null(r)).then(|| f64::from_bits(number(r) as u64))).collect::<Float64Array>())
-        }
+        DataType::Float64 => Arc::new(
+            values.map(|r| (!null(r)).then(|| f64::from_bits(number(r) as u64))).collect::<Float64Array>(),
+        ),
         DataType::Date32 => {
             Arc::new(values.map(|r| (!null(r)).then(|| (number(r) % 9_999) as i32)).collect::<Date32Array>())
         }
