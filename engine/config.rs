@@ -118,6 +118,7 @@ fn explain_one(error: &Error) -> String {
             Some(near) => format!("{source}: unknown key `{}`, did you mean `{near}`?", path(key)),
             None => format!("{source}: unknown key `{}`; there are {}", path(key), expected.join(", ")),
         },
+        kind if error.path.is_empty() => format!("{source}: {kind}"),
         kind => format!("{source}: `{}`: {kind}", error.path.join(".")),
     }
 }
@@ -224,5 +225,18 @@ mod tests {
     fn what_is_printed_can_be_read_back() {
         let text = toml::to_string(&Config::default()).unwrap();
         assert_eq!(load(&text), Ok(Config::default()));
+    }
+
+    #[test]
+    fn every_key_is_described() {
+        let page = include_str!("../docs/formats/config.md");
+        let config = serde_json::to_value(Config::default()).unwrap();
+        for (section, keys) in config.as_object().unwrap() {
+            assert!(page.contains(&format!("## `[{section}]`")), "[{section}] is not described");
+            // The chain has a page of its own.
+            for key in keys.as_object().unwrap().keys().filter(|_| section != "plugins") {
+                assert!(page.contains(&format!("`{key}`")), "{section}.{key} is not described");
+            }
+        }
     }
 }

@@ -56,11 +56,14 @@ pub(crate) fn start(config: &LogConfig) -> anyhow::Result<()> {
 }
 
 /// A bare level is meant for our own crates; of others only warnings matter, and
-/// of the Delta kernel nothing: it reports every table that does not exist yet,
-/// and what matters of its errors comes back to the store, which reports it.
+/// of the Delta crates less: they report every table that does not exist yet and
+/// every commit that is tried again, and what matters of that comes back to the
+/// store, which reports it.
 fn directives(level: &str) -> String {
     match level.parse::<LevelFilter>() {
-        Ok(level) if level > LevelFilter::WARN => format!("warn,buoyant_kernel=off,isinglass={level}"),
+        Ok(level) if level > LevelFilter::WARN => {
+            format!("warn,buoyant_kernel=off,deltalake_core=error,isinglass={level}")
+        }
         _ => level.to_owned(),
     }
 }
@@ -71,7 +74,7 @@ mod tests {
 
     #[test]
     fn a_bare_level_is_for_our_own_crates() {
-        assert_eq!(directives("debug"), "warn,buoyant_kernel=off,isinglass=debug");
+        assert_eq!(directives("debug"), "warn,buoyant_kernel=off,deltalake_core=error,isinglass=debug");
         assert_eq!(directives("ERROR"), "ERROR");
         assert_eq!(directives("info,h2=trace"), "info,h2=trace");
     }

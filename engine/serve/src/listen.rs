@@ -36,14 +36,14 @@ const PING_INTERVAL: Duration = Duration::from_secs(20);
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// An address cannot be had.
-    #[error("cannot listen on {address} (--{flag}): {source}{}", hint(.source))]
+    #[error("cannot listen on {address} (--{flag}): {reason}{}", hint(.reason))]
     Bind {
         /// The flag that sets the address.
         flag: &'static str,
         /// The address as configured.
         address: String,
         /// What the system said.
-        source: io::Error,
+        reason: io::Error,
     },
 }
 
@@ -96,7 +96,7 @@ impl Listeners {
 }
 
 async fn bind(flag: &'static str, address: &str) -> Result<(TcpListener, SocketAddr), ServeError> {
-    let fail = |source| ServeError::Bind { flag, address: address.to_owned(), source };
+    let fail = |reason| ServeError::Bind { flag, address: address.to_owned(), reason };
     let listener = TcpListener::bind(address).await.map_err(fail)?;
     let local = listener.local_addr().map_err(fail)?;
     Ok((listener, local))

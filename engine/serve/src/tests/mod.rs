@@ -58,6 +58,10 @@ impl Fixture {
 
     /// With settings of the front door, and of plugins by name.
     async fn with(config: ServeConfig, plugins: Value) -> Self {
+        Self::with_all(config, plugins, QueryConfig::default()).await
+    }
+
+    async fn with_all(config: ServeConfig, plugins: Value, query: QueryConfig) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let any = || "127.0.0.1:0".to_owned();
         let config = ServeConfig { listen: any(), otlp_grpc: any(), otlp_http: any(), ..config };
@@ -67,7 +71,7 @@ impl Fixture {
         let chain = Arc::new(Chain::load(&plugins, Arc::clone(&clock)).unwrap());
         let store = StoreConfig { data_dir: dir.path().to_owned(), ..StoreConfig::default() };
         let ingest = Ingest::start(store, chain, IngestConfig::default(), Arc::clone(&clock)).await.unwrap();
-        let query = QueryEngine::new(ingest.store().clone(), QueryConfig::default()).unwrap();
+        let query = QueryEngine::new(ingest.store().clone(), query).unwrap();
         let now_unix_nanos = clock.now_unix_nanos().unsigned_abs();
         let server = start(config, ingest.clone(), query, clock).await.unwrap();
         Self { server, ingest, http: reqwest::Client::new(), now_unix_nanos, _dir: dir }

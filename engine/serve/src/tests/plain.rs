@@ -166,5 +166,14 @@ async fn what_is_for_operators() {
     ] {
         assert!(metrics.text().lines().any(|have| have == line), "no {line:?} in\n{}", metrics.text());
     }
+    let page = include_str!("../../../../docs/formats/metrics.md");
+    for described in metrics.text().lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+        let name = match described.split_once(' ').unwrap() {
+            (name, "counter") => format!("{name}_total"),
+            (name, "info") => format!("{name}_info"),
+            (name, _) => name.to_owned(),
+        };
+        assert!(page.contains(&format!("`{name}")), "{name} is not described in metrics.md");
+    }
     fixture.stop().await;
 }

@@ -59,7 +59,7 @@ async fn errors_have_kind_and_position() {
     fixture.stop().await;
 }
 
-/// More rows than are held back, in pieces, and compressed if the client asks.
+/// More rows than are held back, in pieces.
 #[tokio::test(flavor = "multi_thread")]
 async fn large_results_are_streamed_whole() {
     let fixture = Fixture::start().await;
@@ -69,5 +69,39 @@ async fn large_results_are_streamed_whole() {
     assert_eq!(answer.text().lines().count(), 50_000);
     let answer = ask(&fixture, json!({ "query": query })).await;
     assert_eq!(answer.json().as_array().unwrap().len(), 50_000);
+    fixture.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn compressed_if_the_client_asks() {
+    use std::io::Read;
+    let fixture = Fixture::start().await;
+    let request =
+        fixture.request(Method::GET, "/api/sql?query=select+value+from+generate_series(1,1000)&format=csv");
+    let answer = send(request.header("accept-encoding", "gzip")).await;
+    assert_eq!(answer.header("content-encoding"), "gzip");
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(&answer.body[..]).read_to_string(&mut text).unwrap();
+    assert_eq!(text.lines().count(), 1_001);
+    fixture.stop().await;
+}
+
+/// A query that fails after its status was sent.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_failure_cannot_be_taken_for_the_end() {
+    let query = QueryConfig { result_rows_max: 40_000, ..QueryConfig::default() };
+    let fixture = Fixture::with_all(ServeConfig::default(), json!({}), query).await;
+    let text = "select value as n, 'some text to make it longer' as text from generate_series(1, 50000)";
+    let answer = ask(&fixture, json!({ "query": text, "format": "ndjson" })).await;
+    assert_eq!(answer.status, 200);
+    let last: Value = serde_json::from_str(answer.text().lines().last().unwrap()).unwrap();
+    assert_eq!(last["error"]["kind"], "too_large", "{last}");
+    for format in ["json", "csv", "arrow"] {
+        let body = json!({ "query": text, "format": format }).to_string();
+        let request = fixture.post("/api/sql", &[("content-type", "application/json")], body);
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        assert!(response.bytes().await.is_err(), "{format} ended as if it were complete");
+    }
     fixture.stop().await;
 }
