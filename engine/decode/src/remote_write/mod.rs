@@ -112,6 +112,9 @@ fn read_sample(sink: &mut Sink<'_>, series: SeriesRef, sample: Reader<'_>) -> Re
 
 #[inline]
 fn sample_fields(mut fields: Reader<'_>) -> Result<(f64, i64), WireError> {
+    if let Some(sample) = usual_sample(fields) {
+        return Ok(sample);
+    }
     let (mut value, mut time_ms) = (0.0, 0);
     while let Some(field) = fields.next()? {
         match field.number {
@@ -121,6 +124,28 @@ fn sample_fields(mut fields: Reader<'_>) -> Result<(f64, i64), WireError> {
         }
     }
     Ok((value, time_ms))
+}
+
+/// A sample as every sender writes it: the value, the time, nothing else.
+#[inline]
+fn usual_sample(sample: Reader<'_>) -> Option<(f64, i64)> {
+    const VALUE_TAG: u8 = 0x09;
+    const TIME_TAG: u8 = 0x10;
+    let ([VALUE_TAG, value @ .., TIME_TAG], time) = sample.bytes().split_first_chunk::<10>()? else {
+        return None;
+    };
+    let (last, others) = time.split_last()?;
+    if time.len() > 9 || *last >= 0x80 {
+        return None;
+    }
+    let mut time_ms = u64::from(*last);
+    for byte in others.iter().rev() {
+        if *byte < 0x80 {
+            return None;
+        }
+        time_ms = time_ms << 7 | u64::from(byte & 0x7f);
+    }
+    Some((f64::from_le_bytes(*value), time_ms.cast_signed()))
 }
 
 fn read_histogram(sink: &mut Sink<'_>, series: SeriesRef, message: Reader<'_>) -> Result<(), WireError> {

@@ -314,7 +314,7 @@ fn faults_in_the_framing_name_their_field() {
     body.truncate(60);
     assert_eq!(
         error(&body),
-        "malformed remote write: 30 bytes are declared and 17 are left in timeseries[1] at byte 42"
+        "malformed remote write: 30 bytes are declared and 17 are left in timeseries[1] at byte 41"
     );
     // bad framing behind a faulty label set
     let body = request([labels(message(), &[("a", "b")]).bytes(2, [0x09])]);

@@ -126,10 +126,10 @@ impl<'a> Reader<'a> {
                 _ => return Err(before.fault(Fault::FieldNumber(tag >> 3))),
             };
             let value = match tag & 7 {
-                0 => Value::Varint(self.varint()?),
-                1 => Value::Fixed64(self.fixed64()?),
-                2 => Value::Bytes(self.delimited()?),
-                5 => Value::Fixed32(self.fixed32()?),
+                0 => self.varint().map(Value::Varint),
+                1 => self.fixed64().map(Value::Fixed64),
+                2 => self.delimited().map(Value::Bytes),
+                5 => self.fixed32().map(Value::Fixed32),
                 3 => {
                     self.skip_group(number)?;
                     continue;
@@ -137,7 +137,11 @@ impl<'a> Reader<'a> {
                 4 => return Err(before.fault(Fault::Group)),
                 other => return Err(before.fault(Fault::WireType(other as u8))),
             };
-            return Ok(Some(Field { number, value, offset: before.offset() }));
+            return match value {
+                Ok(value) => Ok(Some(Field { number, value, offset: before.offset() })),
+                // Where the field begins, which lies in it even if it ends there.
+                Err(error) => Err(before.fault(error.fault)),
+            };
         }
     }
 
@@ -385,15 +389,15 @@ mod tests {
 
     #[test]
     fn faults_name_their_byte() {
-        assert_eq!(fault(&[0x08, 1, 0x0a, 5, 1]), (3, "5 bytes are declared and 1 are left".into()));
-        assert_eq!(fault(&[0x08]), (1, "1 bytes are declared and 0 are left".into()));
+        assert_eq!(fault(&[0x08, 1, 0x0a, 5, 1]), (2, "5 bytes are declared and 1 are left".into()));
+        assert_eq!(fault(&[0x08]), (0, "1 bytes are declared and 0 are left".into()));
         assert_eq!(fault(&[0x00, 1]), (0, "0 is no field number".into()));
         assert_eq!(fault(&[0x0e, 1]), (0, "6 is no wire type".into()));
         assert_eq!(
             fault(&[0x08, 255, 255, 255, 255, 255, 255, 255, 255, 255, 2]),
-            (1, "a varint is longer than 64 bits".into())
+            (0, "a varint is longer than 64 bits".into())
         );
-        assert_eq!(fault(&[0x09, 1]), (1, "8 bytes are declared and 1 are left".into()));
+        assert_eq!(fault(&[0x09, 1]), (0, "8 bytes are declared and 1 are left".into()));
     }
 
     proptest! {
