@@ -87,7 +87,16 @@ impl Ingest {
 
     /// Takes a request. `Ok` means that what `counts.stored` says is durable and
     /// visible; an error means that nothing of the request is stored.
+    ///
+    /// The work goes on to its end when the caller goes away: a sender that hangs
+    /// up must not leave rows that nobody counted.
     pub async fn push(&self, request: Request) -> Result<Outcome, IngestError> {
+        let this = self.clone();
+        let task = tokio::spawn(async move { this.push_and_count(request).await });
+        task.await.map_err(|error| IngestError::Internal(format!("a request ended early: {error}")))?
+    }
+
+    async fn push_and_count(&self, request: Request) -> Result<Outcome, IngestError> {
         let signal = signal_of(request.protocol);
         let (tenant, wire_bytes) = (request.tenant.clone(), request.body.len() as u64);
         let result = self.push_inner(request, signal).await;
