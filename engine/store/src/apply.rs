@@ -80,6 +80,9 @@ impl Applier {
 /// The rows of `series` that a record adds. Two requests on their way at the same time may
 /// both hold the labels of a pair; only the first becomes a row.
 pub(crate) fn series_run(table: &SeriesTable, mut pairs: Vec<(SeriesRef, i32)>) -> Option<(Kind, Run)> {
-    pairs.retain(|(series, day)| table.days.of(*day).insert(*series));
+    pairs.retain(|(series, day)| {
+        table.mark_stored(*series);
+        table.days.of(*day).insert(*series)
+    });
     (!pairs.is_empty()).then(|| (Kind::Series, Run::Series(pairs.into())))
 }

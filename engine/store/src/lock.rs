@@ -27,9 +27,8 @@ impl Lock {
             Err(Errno::WOULDBLOCK) => return Err(StoreError::Locked { path }),
             Err(error) => return Err(io(&error.into())),
         }
-        // For a person who wonders who has it; nothing reads it.
-        let noted = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
-        noted.map_err(|error| io(&error))?;
+        // For a person who wonders who has it; on a full disk it is missing.
+        let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
         Ok(Self { _file: file })
     }
 }

@@ -67,7 +67,7 @@ impl Store {
         let replay_time = clock.monotonic().saturating_sub(start);
         log(&replayed, replay_time);
 
-        floor.fetch_max(replayed.last, Ordering::AcqRel);
+        floor.fetch_max(replayed.highest, Ordering::AcqRel);
         let applied = Arc::new(AtomicU64::new(replayed.last));
         let wake = Arc::new(Notify::new());
         let (records, received) = mpsc::channel();
@@ -85,7 +85,7 @@ impl Store {
             durability: config.durability,
             segment_bytes: config.wal_segment_bytes,
             keep: Keep { age: remember, bytes: config.wal_bytes_max / 4 },
-            next: replayed.last + 1,
+            last: replayed.last,
             floor,
             recovered: replayed.segments.clone(),
             #[expect(clippy::cast_possible_truncation, reason = "any 32 random bits")]

@@ -28,7 +28,11 @@ use crate::{Seq, StoreError};
 pub(crate) struct Replayed {
     /// Every segment with its last record.
     pub(crate) segments: Vec<(Found, Seq)>,
+    /// The last record that counts.
     pub(crate) last: Seq,
+    /// The highest number that any segment or table knows, also of records that do not
+    /// count: new ones are above, so that no two segments ever have one name.
+    pub(crate) highest: Seq,
     pub(crate) records: u64,
     pub(crate) quarantined_records: u64,
     pub(crate) quarantined_bytes: u64,
@@ -65,7 +69,8 @@ impl Recovery<'_> {
             }
             replayed.segments.push((found.clone(), replayed.last.max(found.first.saturating_sub(1))));
         }
-        replayed.last = replayed.last.max(self.floor.load(Ordering::Acquire));
+        let named = segments.iter().map(|(_, found)| found.first).max().unwrap_or(0);
+        replayed.highest = replayed.last.max(named).max(self.floor.load(Ordering::Acquire));
         Ok(replayed)
     }
 

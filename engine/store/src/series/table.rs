@@ -1,8 +1,8 @@
 //! The series table of one tenant.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 
 use hashbrown::{HashMap, HashTable};
 use isinglass_model::ids;
@@ -19,6 +19,13 @@ use super::index::{Metric, Series};
 /// tables do not count as active until they are sent again.
 const TOTAL_PER_ACTIVE: usize = 4;
 
+/// Bytes of label sets, as a multiple of the cap on active series.
+const LABEL_BYTES_PER_ACTIVE: usize = 1 << 10;
+
+/// Bytes of refused label sets that are remembered for the text of the next refusal.
+/// Beyond that the oldest are forgotten; that they are refused is not.
+const REFUSED_BYTES_MAX: usize = 4 << 20;
+
 /// What the hot path wants to know of a series.
 #[derive(Default)]
 struct Slot {
@@ -26,6 +33,8 @@ struct Slot {
     series_id: AtomicI64,
     /// Generation of the chain's digest × 4 + state.
     verdict: AtomicU32,
+    /// Whether a record or a table has it: then its labels stay for ever.
+    stored: AtomicBool,
 }
 
 const KEEP: u32 = 1;
@@ -49,7 +58,11 @@ struct Inner {
     by_id: HashMap<i64, SeriesRef, ahash::RandomState>,
     metrics: BTreeMap<Arc<str>, MetricEntry>,
     active: usize,
+    label_bytes: usize,
     digest: String,
+    /// Refused series whose labels are still here, in the order they were refused.
+    refused: VecDeque<SeriesRef>,
+    refused_bytes: usize,
     refusals: HashMap<SeriesRef, Arc<Refusal>, ahash::RandomState>,
 }
 
@@ -101,9 +114,7 @@ impl SeriesTable {
         let wanted = ids::series_id(&labels);
         let series = match inner.find(wanted, &labels) {
             Some(series) => series,
-            None if inner.active >= self.active_max
-                || inner.series.len() >= self.active_max.saturating_mul(TOTAL_PER_ACTIVE) =>
-            {
+            None if self.is_full(&inner) => {
                 return Err(ResolveError::TooManySeries { limit: self.active_max });
             }
             None => {
@@ -116,14 +127,34 @@ impl SeriesTable {
         Ok(series)
     }
 
+    fn is_full(&self, inner: &Inner) -> bool {
+        inner.active >= self.active_max
+            || inner.series.len() >= self.active_max.saturating_mul(TOTAL_PER_ACTIVE)
+            || inner.label_bytes
+                >= self.active_max.saturating_mul(LABEL_BYTES_PER_ACTIVE).max(4 * REFUSED_BYTES_MAX)
+    }
+
     /// Adds a series that has its id already: it was read from the table `series`
     /// or from the WAL. Both are ours, so the cap does not apply.
     pub(crate) fn restore(&self, series_id: i64, labels: LabelSet) -> SeriesRef {
         let mut inner = self.inner.write();
-        match inner.by_id.get(&series_id) {
+        let series = match inner.by_id.get(&series_id) {
             Some(series) => *series,
             None => self.add(&mut inner, series_id, labels),
+        };
+        self.mark_stored(series);
+        series
+    }
+
+    /// A record that is in the log holds the labels of this series.
+    pub(crate) fn mark_stored(&self, series: SeriesRef) {
+        if let Some(slot) = self.slots.get(series.0 as usize) {
+            slot.stored.store(true, Ordering::Release);
         }
+    }
+
+    fn is_stored(&self, series: SeriesRef) -> bool {
+        self.slots.get(series.0 as usize).is_none_or(|slot| slot.stored.load(Ordering::Acquire))
     }
 
     fn add(&self, inner: &mut Inner, series_id: i64, labels: LabelSet) -> SeriesRef {
@@ -134,6 +165,7 @@ impl SeriesTable {
             slot.series_id.store(series_id, Ordering::Relaxed);
         }
         let hash = ids::series_id(&labels).cast_unsigned();
+        inner.label_bytes += labels.as_bytes().len();
         let Inner { series: all, by_labels, by_id, metrics, .. } = inner;
         match metrics.get_mut(labels.metric()) {
             Some(entry) => entry.series.push(series),
@@ -201,13 +233,21 @@ impl SeriesTable {
                 Judgement::Pending => 0,
                 Judgement::Keep => KEEP,
                 Judgement::Reject(refusal) => {
-                    inner.refusals.insert(*series, Arc::clone(refusal));
+                    let known = inner.refusals.insert(*series, Arc::clone(refusal)).is_some();
+                    if !known && !self.is_stored(*series) {
+                        inner.note_refused(*series);
+                    }
                     REJECT
                 }
             };
             if let Some(slot) = self.slots.get(series.0 as usize) {
                 slot.verdict.store(generation + state, Ordering::Release);
             }
+        }
+        while inner.refused_bytes > REFUSED_BYTES_MAX
+            && let Some(oldest) = inner.refused.pop_front()
+        {
+            inner.forget(oldest, self.is_stored(oldest));
         }
     }
 
@@ -279,6 +319,44 @@ impl Inner {
             id = id.wrapping_add(1);
         }
         id
+    }
+
+    fn note_refused(&mut self, series: SeriesRef) {
+        if let Some(entry) = self.series.get(series.0 as usize) {
+            self.refused_bytes += entry.labels.as_bytes().len();
+            self.refused.push_back(series);
+        }
+    }
+
+    /// Lets go of the labels of a refused series, unless it was stored under other
+    /// validators. Its ref and its verdict stay.
+    fn forget(&mut self, series: SeriesRef, stored: bool) {
+        let Some(entry) = self.series.get(series.0 as usize).cloned() else {
+            return;
+        };
+        let bytes = entry.labels.as_bytes().len();
+        self.refused_bytes = self.refused_bytes.saturating_sub(bytes);
+        let Ok(nothing) = LabelSet::new(&mut [], entry.labels.temporality()) else {
+            return;
+        };
+        if stored {
+            return;
+        }
+        self.label_bytes = self.label_bytes.saturating_sub(bytes);
+        self.active = self.active.saturating_sub(1);
+        self.by_id.remove(&entry.series_id);
+        let hash = ids::series_id(&entry.labels).cast_unsigned();
+        if let Ok(known) = self.by_labels.find_entry(hash, |known| *known == series) {
+            known.remove();
+        }
+        let metric = entry.labels.metric();
+        if let Some(of_metric) = self.metrics.get_mut(metric) {
+            of_metric.series.retain(|known| *known != series);
+            if of_metric.series.is_empty() && of_metric.meta.is_none() {
+                self.metrics.remove(metric);
+            }
+        }
+        self.series[series.0 as usize] = Arc::new(Series { labels: nothing, ..(*entry).clone() });
     }
 
     fn meta(&self, metric: &str) -> Option<Arc<MetricMeta>> {

@@ -81,6 +81,43 @@ fn verdicts_hold_under_one_digest() {
 }
 
 #[test]
+fn refused_label_sets_are_forgotten_when_they_take_too_much_room() {
+    let (table, mut resolver) = table(1_000);
+    let long = "x".repeat(100_000);
+    let refusal = Refusal {
+        reason: "label_value_too_long".into(),
+        message: String::new(),
+        plugin: String::new(),
+        digest: String::new(),
+    };
+    let rejected = Judgement::Reject(Arc::new(refusal));
+    let stored = table.restore(5, labels("old", 1));
+    resolver.judge(&[(stored, rejected.clone())], "d");
+    let mut refs = Vec::new();
+    for n in 0..200 {
+        let n_text = n.to_string();
+        let set = LabelSet::new(
+            &mut [(METRIC_NAME, "up"), ("long", &long), ("n", &n_text)],
+            Temporality::Unspecified,
+        );
+        let known = resolver.intern(Fingerprint(n), set.unwrap()).unwrap();
+        resolver.judge(&[(known.series, rejected.clone())], "d");
+        // The text of this refusal can still be written.
+        assert_eq!(resolver.labels_of(known.series).unwrap().metric(), "up");
+        refs.push(known.series);
+    }
+    let bytes: usize = table.all().iter().map(|series| series.labels.as_bytes().len()).sum();
+    assert!(bytes < 5 << 20, "{bytes} bytes of labels");
+    assert!(refs.iter().all(|series| resolver.judgement(*series) == rejected));
+    assert_eq!(resolver.lookup(Fingerprint(0)).unwrap().judgement, rejected);
+    assert_eq!(resolver.labels_of(stored), Some(labels("old", 1)));
+    // A forgotten one that comes in other words is a new series.
+    let set =
+        LabelSet::new(&mut [(METRIC_NAME, "up"), ("long", &long), ("n", "0")], Temporality::Unspecified);
+    assert_ne!(resolver.intern(Fingerprint(1_000), set.unwrap()).unwrap().series, refs[0]);
+}
+
+#[test]
 fn metadata_of_a_family_is_that_of_its_metrics() {
     let (table, mut resolver) = table(100);
     resolver.intern(Fingerprint(1), labels("latency_bucket", 1)).unwrap();

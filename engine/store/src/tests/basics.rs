@@ -184,6 +184,27 @@ async fn two_failures_in_a_row_end_all_writing_but_not_reading() {
 }
 
 #[tokio::test]
+async fn after_failures_and_a_restart_nothing_new_is_taken_for_void() {
+    let acme = tenant("acme");
+    let mut world = World::new(small()).await;
+    let mut kept = Vec::new();
+    for round in 0..4 {
+        let body = format!("kept {round}");
+        world.store.append(log_append(&acme, std::slice::from_ref(&body))).await.unwrap();
+        kept.push(body);
+        // The header of the next segment reaches the disk, its first batch does not.
+        world.disk.faults(Faults { writes: 1, ..Faults::default() });
+        world.store.append(log_append(&acme, &bodies(&["lost"]))).await.unwrap_err();
+        world.disk.fail_batches(1);
+        world.store.append(log_append(&acme, &bodies(&["lost"]))).await.unwrap_err();
+        assert!(world.store.stats().read_only);
+        world = world.cut_power(3).await;
+        let rows = world.logs(&acme).await;
+        assert!(kept.iter().all(|row| rows.contains(row)), "{rows:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_full_disk_refuses_and_recovers() {
     let acme = tenant("acme");
     let world = World::new(small()).await;

@@ -29,7 +29,10 @@ enum Step {
     Hold {
         tenant: usize,
     },
-    FailingSync,
+    /// Two in a row end all writing until the next start.
+    FailingSyncs {
+        count: u32,
+    },
     FailingWrite,
     Kill,
     CutPower {
@@ -45,7 +48,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => Just(Step::Flush),
         3 => (any::<bool>(), 0..4_usize).prop_map(|(after, skip)| Step::FailingFlush { after, skip }),
         1 => (0..2_usize).prop_map(|tenant| Step::Hold { tenant }),
-        1 => Just(Step::FailingSync),
+        2 => (1..4_u32).prop_map(|count| Step::FailingSyncs { count }),
         1 => Just(Step::FailingWrite),
         1 => Just(Step::Kill),
         2 => any::<u64>().prop_map(|seed| Step::CutPower { seed }),
@@ -86,7 +89,9 @@ impl Run {
                 let rows = rows_in(&view, &self.world.tables);
                 self.held.push((view, rows));
             }
-            Step::FailingSync => self.world.disk.faults(Faults { syncs: 1, ..Faults::default() }),
+            Step::FailingSyncs { count } => {
+                self.world.disk.faults(Faults { syncs: count, ..Faults::default() })
+            }
             Step::FailingWrite => self.world.disk.faults(Faults { writes: 1, ..Faults::default() }),
             Step::Kill => self.world = self.world.kill().await,
             Step::CutPower { seed } => self.world = self.world.cut_power(seed).await,

@@ -39,6 +39,8 @@ pub(crate) struct Faults {
     pub(crate) writes: u32,
     /// So many of the next syncs of a file fail.
     pub(crate) syncs: u32,
+    /// So many of the next writes behind a header fail.
+    pub(crate) batches: u32,
     /// New files find no space.
     pub(crate) full: bool,
     /// Each sync takes so long.
@@ -55,6 +57,11 @@ impl SimDisk {
     /// Sets what goes wrong from now on.
     pub(crate) fn faults(&self, faults: Faults) {
         self.state.lock().faults = faults;
+    }
+
+    /// So many of the next batches fail, headers of segments do not.
+    pub(crate) fn fail_batches(&self, batches: u32) {
+        self.faults(Faults { batches, ..Faults::default() });
     }
 
     /// Syncs of files so far.
@@ -212,8 +219,9 @@ impl LogFile for SimFile {
         self.disk.with(|state| {
             let at = usize::try_from(at).map_err(io::Error::other)?;
             let inode = &mut state.inodes[self.inode];
-            let failing = state.faults.writes > 0;
+            let failing = state.faults.writes > 0 || (at > 0 && state.faults.batches > 0);
             state.faults.writes = state.faults.writes.saturating_sub(1);
+            state.faults.batches = state.faults.batches.saturating_sub(u32::from(at > 0));
             // A write that fails may have come half way.
             let written = if failing { bytes.len() / 2 } else { bytes.len() };
             let end = at + written;

@@ -40,9 +40,9 @@ pub(crate) struct WalOptions {
     pub(crate) segment_bytes: u64,
     /// What is kept though it is not needed for rows.
     pub(crate) keep: Keep,
-    /// The first number to give out.
-    pub(crate) next: Seq,
-    /// Raised by others: numbers given out are above it.
+    /// The last record that counts: whatever else earlier segments hold is void.
+    pub(crate) last: Seq,
+    /// Numbers given out are above it; others raise it.
     pub(crate) floor: Arc<AtomicU64>,
     /// Segments that recovery found, with their last records.
     pub(crate) recovered: Vec<(Found, Seq)>,
@@ -125,8 +125,8 @@ impl<T: Send + 'static> Wal<T> {
             durability: options.durability,
             salt: options.salt,
             active: None,
-            last: options.next.saturating_sub(1),
-            void_from: options.next,
+            last: options.last,
+            void_from: options.last + 1,
             failed_before: false,
             full_until: Duration::ZERO,
             dirty_since: None,
