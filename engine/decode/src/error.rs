@@ -28,6 +28,14 @@ pub enum DecodeError {
         /// The cap.
         limit: usize,
     },
+    /// More items than a batch may have.
+    #[error("{what}: more than {limit} items in one request")]
+    TooMany {
+        /// The protocol.
+        what: &'static str,
+        /// The cap.
+        limit: usize,
+    },
     /// A format in which this protocol is not spoken.
     #[error("{protocol} is not taken as {format}")]
     Unsupported {
@@ -43,7 +51,7 @@ impl DecodeError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Malformed { .. } => ErrorKind::Malformed,
-            Self::TooLarge { .. } => ErrorKind::TooLarge,
+            Self::TooLarge { .. } | Self::TooMany { .. } => ErrorKind::TooLarge,
             Self::Unsupported { .. } => ErrorKind::Unsupported,
         }
     }

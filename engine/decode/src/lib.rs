@@ -31,7 +31,7 @@ use isinglass_model::kind::Signal;
 use isinglass_model::limits::HardCaps;
 use isinglass_model::series::SeriesResolver;
 
-use crate::wire::Reader;
+use crate::wire::{Fault, ITEMS_MAX, Reader};
 
 mod columns;
 mod compression;
@@ -122,11 +122,14 @@ fn decode_protobuf(
         Protocol::OtlpMetrics => otlp::metrics::decode(reader, context),
         Protocol::RemoteWrite1 => remote_write::decode(reader, context),
     };
-    let mut decoded = result.map_err(|error| DecodeError::Malformed {
-        what: protocol.name(),
-        fault: error.fault.to_string(),
-        path: schema::locate(protocol.root(), body, error.offset),
-        offset: Some(error.offset),
+    let mut decoded = result.map_err(|error| match error.fault {
+        Fault::TooMany => DecodeError::TooMany { what: protocol.name(), limit: ITEMS_MAX },
+        fault => DecodeError::Malformed {
+            what: protocol.name(),
+            fault: fault.to_string(),
+            path: schema::locate(protocol.root(), body, error.offset),
+            offset: Some(error.offset),
+        },
     })?;
     decoded.received = decoded.kept() + decoded.rejections.total();
     Ok(decoded)

@@ -32,10 +32,11 @@ pub(crate) struct Sink<'a> {
     pub(crate) salt: u64,
     resolver: &'a mut dyn SeriesResolver,
     new_label_bytes: usize,
+    items: u64,
 }
 
 /// Why a series takes no rows.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) enum Refused {
     /// Decode or the resolver cannot take it.
     Now(Fault),
@@ -62,7 +63,15 @@ impl<'a> Sink<'a> {
             salt: context.resolver.salt(),
             resolver: &mut *context.resolver,
             new_label_bytes: 0,
+            items: 0,
         }
+    }
+
+    /// Counts rows that are about to be added, so that a batch stays bounded.
+    #[inline]
+    pub(crate) fn take(&mut self, items: u64, reader: Reader<'_>) -> Result<(), WireError> {
+        self.items += items;
+        reader.check_room(usize::try_from(self.items).unwrap_or(usize::MAX).saturating_sub(1))
     }
 
     /// The series under a fingerprint. `labels` is called only if the
@@ -76,6 +85,7 @@ impl<'a> Sink<'a> {
         let known = match self.resolver.lookup(fingerprint) {
             Some(known) => known,
             None => {
+                self.check_new_labels()?;
                 let labels = labels(self)?;
                 self.intern(fingerprint, labels)?
             }
@@ -90,12 +100,17 @@ impl<'a> Sink<'a> {
         }
     }
 
+    /// Checked before labels are built: building them is the cost.
+    fn check_new_labels(&self) -> Result<(), Refused> {
+        if self.new_label_bytes <= NEW_LABEL_BYTES_MAX {
+            return Ok(());
+        }
+        let message = format!("the new label sets of the request exceed {NEW_LABEL_BYTES_MAX} bytes");
+        Err(Refused::Now(Fault::new(code::LABEL_VALUE_TOO_LONG, message)))
+    }
+
     fn intern(&mut self, fingerprint: Fingerprint, labels: LabelSet) -> Result<Known, Refused> {
         self.new_label_bytes += labels.as_bytes().len();
-        if self.new_label_bytes > NEW_LABEL_BYTES_MAX {
-            let message = format!("the new label sets of the request exceed {NEW_LABEL_BYTES_MAX} bytes");
-            return Err(Refused::Now(Fault::new(code::LABEL_VALUE_TOO_LONG, message)));
-        }
         self.resolver.intern(fingerprint, labels).map_err(|error| match error {
             ResolveError::TooManySeries { .. } => {
                 Refused::Now(Fault::new(code::MAX_SERIES_PER_USER, error.to_string()))

@@ -29,7 +29,7 @@ pub(crate) fn of_text(text: &[u8]) -> Option<&'static str> {
     ];
     let text = text.trim_ascii();
     let same = |word: &&str| word.as_bytes().eq_ignore_ascii_case(text);
-    WORDS.iter().find(|(_, words)| words.iter().any(|word| same(&word))).map(|(word, _)| *word)
+    WORDS.iter().find(|(_, words)| words.iter().any(&same)).map(|(word, _)| *word)
 }
 
 /// Whether a label or attribute of this name holds a severity.

@@ -54,6 +54,7 @@ fn read_stream(logs: &mut Logs, stream: Reader<'_>, decoded: &mut Decoded) -> Re
             continue;
         }
         let entry = field.message()?;
+        entry.check_room(logs.row)?;
         let read = match &head {
             Ok(head) => split(read_entry(logs, entry, head))?,
             Err(fault) => Err(fault.clone()),

@@ -104,6 +104,7 @@ fn read_scope_logs(
     let scope = logs.shared.read_scope(head(group)?)?;
     let start = logs.row;
     while let Some(record) = next_element(&mut group)? {
+        record.check_room(logs.row)?;
         let read = match (resource, &scope) {
             (Ok((resource, stream)), Ok(scope)) => {
                 split(read_record(logs, record, *stream, resource, scope, now))?

@@ -116,6 +116,7 @@ impl Spans {
         let scope = self.shared.read_scope(head(group)?)?;
         let start = self.rows;
         while let Some(span) = next_element(&mut group)? {
+            span.check_room(self.rows)?;
             let read = match (resource, &scope) {
                 (Ok(resource), Ok(scope)) => split(self.read_span(span, resource, scope))?,
                 (Err(fault), _) | (_, Err(fault)) => Err(fault.clone()),

@@ -56,6 +56,7 @@ fn read_series(sink: &mut Sink<'_>, series: Reader<'_>, scattered: &mut Vec<u8>)
         Ok(series_ref) => series_ref,
         Err(refused) => return sink.refuse(refused, parts.items, &TIME_SERIES, series),
     };
+    sink.take(parts.items, series)?;
     sink.decoded.samples.bytes += series.len();
     read_rows(sink, series_ref, parts.rest)
 }

@@ -13,6 +13,10 @@ pub(crate) use writer::{Writer, zigzag};
 /// Groups within groups; nobody has sent one since 2008.
 const GROUP_DEPTH_MAX: usize = 16;
 
+/// Items of one request. An item takes two bytes at least, and tens in a batch:
+/// this bounds the batch, and no real sender comes near it.
+pub(crate) const ITEMS_MAX: usize = 4 << 20;
+
 /// A fault in the framing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct WireError {
@@ -37,6 +41,8 @@ pub(crate) enum Fault {
     Group,
     /// Groups or values nested too deep.
     Depth(usize),
+    /// More items than one request may have.
+    TooMany,
 }
 
 impl fmt::Display for Fault {
@@ -49,6 +55,7 @@ impl fmt::Display for Fault {
             Self::Mismatch { wanted } => write!(f, "the field is not {wanted}"),
             Self::Group => f.write_str("a group does not end where it should"),
             Self::Depth(max) => write!(f, "nested deeper than {max}"),
+            Self::TooMany => write!(f, "more than {ITEMS_MAX} items"),
         }
     }
 }
@@ -105,6 +112,12 @@ impl<'a> Reader<'a> {
     /// A fault at the next byte.
     pub(crate) fn fault(&self, fault: Fault) -> WireError {
         WireError { offset: self.offset(), fault }
+    }
+
+    /// Checks that one more item may be added to `items`.
+    #[inline]
+    pub(crate) fn check_room(&self, items: usize) -> Result<(), WireError> {
+        if items < ITEMS_MAX { Ok(()) } else { Err(self.fault(Fault::TooMany)) }
     }
 
     /// The bytes read since `from`, an earlier state of this reader.

@@ -63,6 +63,7 @@ pub(super) fn read(
         Err(fault) => return Point::reject(sink, Kind::Exponential, message, &fault),
     };
     scratch.saw(point.time_ms);
+    sink.take(1 + point.exemplars, message)?;
     match metric.series(sink, &point, Part::Whole) {
         Ok(series) => {
             row.series = series;

@@ -31,26 +31,29 @@ pub(super) fn read(
         }
         Ok(())
     });
-    let point = match split(read)?.and_then(|point| check(scratch).map(|()| point)) {
+    let mut point = match split(read)?.and_then(|point| check(scratch).map(|()| point)) {
         Ok(point) => point,
         Err(fault) => return Point::reject(sink, metric.kind, message, &fault),
     };
     scratch.saw(point.time_ms);
+    sink.take(3 + scratch.counts.len() as u64 + point.exemplars, message)?;
     sink.decoded.samples.bytes += message.len();
     if let Some(sum) = sum {
-        metric.write(sink, &point, Part::Sum, sum)?;
+        metric.write(sink, &mut point, Part::Sum, sum)?;
     }
-    metric.write(sink, &point, Part::Count, count as f64)?;
+    metric.write(sink, &mut point, Part::Count, count as f64)?;
     let mut below = 0_u64;
     for (bound, in_bucket) in scratch.bounds.iter().zip(&scratch.counts) {
         below = below.saturating_add(*in_bucket);
-        metric.write(sink, &point, Part::Bucket(*bound), below as f64)?;
+        metric.write(sink, &mut point, Part::Bucket(*bound), below as f64)?;
     }
-    metric.write(sink, &point, Part::Bucket(f64::INFINITY), count as f64)?;
+    metric.write(sink, &mut point, Part::Bucket(f64::INFINITY), count as f64)?;
+    point.close(sink)?;
     exemplar::read_all(sink, &point, |sink, value| {
         // The first bucket that the value is in; NaN is in the last.
         let bounds = if scratch.counts.is_empty() { &[] } else { scratch.bounds.as_slice() };
-        let bound = bounds.iter().copied().find(|bound| value <= *bound).unwrap_or(f64::INFINITY);
+        let at = bounds.partition_point(|bound| !(value <= *bound));
+        let bound = bounds.get(at).copied().unwrap_or(f64::INFINITY);
         metric.series(sink, &point, Part::Bucket(bound))
     })
 }

@@ -23,12 +23,15 @@ const DOMAIN: u64 = 0x9e37_79b9_7f4a_7c15;
 pub(super) struct Resource<'a> {
     pub(super) message: Reader<'a>,
     pub(super) hash: u128,
+    /// `job` and `instance`, once a new series needed them.
+    target: OnceCell<Result<Vec<(String, String)>, Stop>>,
 }
 
 impl<'a> Resource<'a> {
     pub(super) fn read(message: Option<Reader<'a>>, salt: u64) -> Result<Self, WireError> {
         let message = message.unwrap_or(Reader::new(&[]));
-        Ok(Self { message, hash: fingerprint(message.bytes(), salt ^ DOMAIN).0 })
+        let hash = fingerprint(message.bytes(), salt ^ DOMAIN).0;
+        Ok(Self { message, hash, target: OnceCell::new() })
     }
 
     /// Calls `each` with every attribute.
@@ -48,6 +51,10 @@ impl<'a> Resource<'a> {
 
     /// The labels `job` and `instance`.
     pub(super) fn target(&self) -> Result<Vec<(String, String)>, Stop> {
+        self.target.get_or_init(|| self.read_target()).clone()
+    }
+
+    fn read_target(&self) -> Result<Vec<(String, String)>, Stop> {
         let [mut namespace, mut name, mut instance] = [const { None }; 3];
         self.attributes(|key, value| {
             let place = match key {
@@ -175,7 +182,7 @@ impl<'a> Metric<'a> {
     pub(super) fn write(
         &self,
         sink: &mut Sink<'_>,
-        point: &Point<'_>,
+        point: &mut Point<'_>,
         part: Part,
         value: f64,
     ) -> Result<(), WireError> {
@@ -184,7 +191,7 @@ impl<'a> Metric<'a> {
                 sink.decoded.samples.push(series, point.time_ms, point.value(value), point.start_ms);
                 Ok(())
             }
-            Err(refused) => sink.refuse(refused, 1, point.kind.message(), point.message),
+            Err(refused) => point.refuse_row(sink, refused),
         }
     }
 

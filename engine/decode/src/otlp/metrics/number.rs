@@ -34,6 +34,7 @@ pub(super) fn read(
         Err(fault) => return Point::reject(sink, metric.kind, message, &fault),
     };
     scratch.saw(point.time_ms);
+    sink.take(1 + point.exemplars, message)?;
     match metric.series(sink, &point, Part::Whole) {
         Ok(series) => {
             let value = point.value(value.unwrap_or_default());

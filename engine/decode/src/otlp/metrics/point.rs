@@ -6,7 +6,7 @@ use crate::item::{Fault, Stop};
 use crate::schema::{
     EXPONENTIAL_HISTOGRAM_DATA_POINT, HISTOGRAM_DATA_POINT, Message, NUMBER_DATA_POINT, SUMMARY_DATA_POINT,
 };
-use crate::series::{Sink, checked_time, fingerprint};
+use crate::series::{Refused, Sink, checked_time, fingerprint};
 use crate::wire::{Field, Reader, WireError};
 
 /// The types of metric.
@@ -84,6 +84,8 @@ pub(super) struct Point<'a> {
     /// The flag for "no recorded value", which is Prometheus' stale marker.
     pub(super) stale: bool,
     pub(super) exemplars: u64,
+    /// Rows that were refused for the same reason, not yet counted.
+    refused: Option<(Refused, u64)>,
 }
 
 impl<'a> Point<'a> {
@@ -96,8 +98,16 @@ impl<'a> Point<'a> {
         mut other: impl FnMut(&Field<'a>) -> Result<(), Stop>,
     ) -> Result<Self, Stop> {
         let (attributes, flags, exemplars) = kind.numbers();
-        let mut point =
-            Self { message, kind, attributes: 0, time_ms: 0, start_ms: 0, stale: false, exemplars: 0 };
+        let mut point = Self {
+            message,
+            kind,
+            attributes: 0,
+            time_ms: 0,
+            start_ms: 0,
+            stale: false,
+            exemplars: 0,
+            refused: None,
+        };
         let (mut time, mut start) = (0, 0);
         let mut run = Run::default();
         let mut fields = message;
@@ -120,6 +130,28 @@ impl<'a> Point<'a> {
     /// A value, or the stale marker in its place.
     pub(super) fn value(&self, value: f64) -> f64 {
         if self.stale { f64::from_bits(STALE_NAN_BITS) } else { value }
+    }
+
+    /// Notes a refused row. A point of a thousand rows is written down once, not
+    /// a thousand times.
+    #[cold]
+    pub(super) fn refuse_row(&mut self, sink: &mut Sink<'_>, refused: Refused) -> Result<(), WireError> {
+        match &mut self.refused {
+            Some((same, rows)) if *same == refused => *rows += 1,
+            _ => {
+                self.close(sink)?;
+                self.refused = Some((refused, 1));
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts the rows that were refused.
+    pub(super) fn close(&mut self, sink: &mut Sink<'_>) -> Result<(), WireError> {
+        match self.refused.take() {
+            Some((refused, rows)) => sink.refuse(refused, rows, self.kind.message(), self.message),
+            None => Ok(()),
+        }
     }
 
     /// Rows of the point, for the case that none of them can be kept.

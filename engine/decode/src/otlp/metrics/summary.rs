@@ -14,32 +14,36 @@ pub(super) fn read(
     message: Reader<'_>,
     scratch: &mut Scratch,
 ) -> Result<(), WireError> {
-    let (mut count, mut sum) = (0, 0.0);
+    let (mut count, mut sum, mut quantiles) = (0, 0.0, 0);
     let read = Point::read(sink, metric.kind, message, |field| {
         match field.number {
             4 => count = field.fixed64()?,
             5 => sum = field.double()?,
-            6 => drop(quantile(field.message()?)?),
+            6 => {
+                quantile(field.message()?)?;
+                quantiles += 1;
+            }
             _ => {}
         }
         Ok(())
     });
-    let point = match split(read)? {
+    let mut point = match split(read)? {
         Ok(point) => point,
         Err(fault) => return Point::reject(sink, metric.kind, message, &fault),
     };
     scratch.saw(point.time_ms);
+    sink.take(2 + quantiles, message)?;
     sink.decoded.samples.bytes += message.len();
-    metric.write(sink, &point, Part::Sum, sum)?;
-    metric.write(sink, &point, Part::Count, count as f64)?;
+    metric.write(sink, &mut point, Part::Sum, sum)?;
+    metric.write(sink, &mut point, Part::Count, count as f64)?;
     let mut fields = message;
     while let Some(field) = fields.next()? {
         if field.number == 6 {
             let (quantile, value) = quantile(field.message()?)?;
-            metric.write(sink, &point, Part::Quantile(quantile), value)?;
+            metric.write(sink, &mut point, Part::Quantile(quantile), value)?;
         }
     }
-    Ok(())
+    point.close(sink)
 }
 
 /// Reads a `ValueAtQuantile`.
