@@ -17,7 +17,7 @@ use isinglass_model::ErrorKind;
 use crate::error::QueryError;
 
 /// Bytes that one call may make for one batch of rows.
-const BYTES_MAX: u64 = 64 << 20;
+pub(super) const BYTES_MAX: u64 = 64 << 20;
 
 /// Bytes that a call is going to make, from its arguments as arrays.
 type Estimate = fn(&[ArrayRef]) -> Option<u64>;

@@ -2,10 +2,11 @@
 //!
 //! `allowed.txt` names them all: what a new release of DataFusion brings does not
 //! come in by itself. Those that can make much out of little are capped
-//! ([`capped`]). Ours are `stream_label`, `json_text` and the table function
+//! ([`capped`], [`joined`]). Ours are `stream_label`, `json_text` and the table function
 //! `trace_tree`.
 
 mod capped;
+mod joined;
 mod json_text;
 mod stream_label;
 mod trace_tree;
@@ -17,6 +18,7 @@ use datafusion::execution::SessionStateDefaults;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 use hashbrown::HashSet;
 
+pub(crate) use joined::JoinedPlanner;
 pub(crate) use trace_tree::TraceTree;
 
 static ALLOWED: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {

@@ -20,7 +20,7 @@ use isinglass_store::View;
 pub(crate) use catalog::{CATALOG, METRICS, PUBLIC, TenantCatalog};
 
 use crate::QueryConfig;
-use crate::functions::{self, TraceTree};
+use crate::functions::{self, JoinedPlanner, TraceTree};
 use crate::memory::SharedMemory;
 use crate::objects::OnlyTables;
 
@@ -82,9 +82,12 @@ impl Sessions {
 }
 
 fn template(config: &QueryConfig) -> SessionState {
+    let mut planners = SessionStateDefaults::default_expr_planners();
+    // after the one for lists
+    planners.push(Arc::new(JoinedPlanner::new()));
     SessionStateBuilder::new()
         .with_config(session_config(config))
-        .with_expr_planners(SessionStateDefaults::default_expr_planners())
+        .with_expr_planners(planners)
         .with_scalar_functions(functions::scalar())
         .with_aggregate_functions(functions::aggregate())
         .with_window_functions(functions::window())

@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 use arrow_array::builder::Float64Builder;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
-    Float64Type, Int16Type, Int64Type, TimestampMicrosecondType, TimestampMillisecondType,
+    Float64Type, Int16Type, Int64Type, TimestampMicrosecondType, TimestampNanosecondType,
 };
 use arrow_array::{
     Array, ArrayRef, Int64Array, ListArray, MapArray, StringArray, StructArray, TimestampNanosecondArray,
@@ -18,14 +18,11 @@ use isinglass_model::tables::{Shown, Type, file_type};
 /// The zone of every time that is shown.
 pub(crate) static UTC: LazyLock<Arc<str>> = LazyLock::new(|| "UTC".into());
 
-/// Nanoseconds since 1970, UTC.
+/// Every time is shown in nanoseconds, UTC. Times of metrics are whole
+/// milliseconds, but DataFusion cuts constants to the unit of the column they are
+/// compared with, and `time < '….0005'` would lose the last half millisecond.
 pub(crate) fn nanos_type() -> DataType {
     DataType::Timestamp(TimeUnit::Nanosecond, Some(Arc::clone(&UTC)))
-}
-
-/// Milliseconds since 1970, UTC.
-pub(crate) fn millis_type() -> DataType {
-    DataType::Timestamp(TimeUnit::Millisecond, Some(Arc::clone(&UTC)))
 }
 
 /// The type of a column as it is read from a file: as it stands there, but text
@@ -42,7 +39,7 @@ pub(crate) fn shown_type(ty: &Type, shown: Shown) -> DataType {
     match (ty, shown) {
         (Type::Id(_), Shown::Hex) => DataType::Utf8,
         (Type::Bigint, Shown::Nanos) => nanos_type(),
-        (Type::Timestamp, _) => millis_type(),
+        (Type::Timestamp, _) => nanos_type(),
         (Type::List(_) | Type::Struct(_), _) => nested_type(ty, shown),
         (other, _) => read_type(other),
     }
@@ -110,12 +107,13 @@ pub(crate) fn nanos(array: &ArrayRef) -> Result<ArrayRef> {
     Ok(Arc::new(times.with_timezone(Arc::clone(&UTC))))
 }
 
-/// Microseconds of a file as milliseconds.
-pub(crate) fn millis(array: &ArrayRef) -> Result<ArrayRef> {
+/// Microseconds of a file as nanoseconds; beyond the years 1677 to 2262 the
+/// nearest time that there is.
+pub(crate) fn micros(array: &ArrayRef) -> Result<ArrayRef> {
     let Some(array) = array.as_primitive_opt::<TimestampMicrosecondType>() else {
         return exec_err!("a metric's time is a TIMESTAMP, not {}", array.data_type());
     };
-    let times = array.unary::<_, TimestampMillisecondType>(|micros| micros.div_euclid(1_000));
+    let times = array.unary::<_, TimestampNanosecondType>(|micros| micros.saturating_mul(1_000));
     Ok(Arc::new(times.with_timezone(Arc::clone(&UTC))))
 }
 
@@ -251,10 +249,11 @@ mod tests {
     }
 
     #[test]
-    fn times_before_1970_round_down() {
-        let micros = arrow_array::TimestampMicrosecondArray::from(vec![-1, 1_999]).with_timezone("UTC");
-        let shown = millis(&(Arc::new(micros) as ArrayRef)).unwrap();
-        assert_eq!(shown.as_primitive::<TimestampMillisecondType>().values(), &[-1, 1]);
+    fn times_of_metrics() {
+        let micros =
+            arrow_array::TimestampMicrosecondArray::from(vec![-1, 1_999, i64::MAX]).with_timezone("UTC");
+        let shown = super::micros(&(Arc::new(micros) as ArrayRef)).unwrap();
+        assert_eq!(shown.as_primitive::<TimestampNanosecondType>().values(), &[-1_000, 1_999_000, i64::MAX]);
     }
 
     proptest! {

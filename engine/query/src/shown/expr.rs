@@ -22,8 +22,8 @@ pub(crate) enum Conversion {
     Hex,
     /// 64-bit nanoseconds as a time.
     Nanos,
-    /// Microseconds as milliseconds.
-    Millis,
+    /// Microseconds as a time.
+    Micros,
     /// The value of a sample from its three columns.
     Value,
     /// A list or struct with ids or times inside.
@@ -35,7 +35,7 @@ impl Conversion {
         match self {
             Self::Hex => "hex",
             Self::Nanos => "nanos",
-            Self::Millis => "millis",
+            Self::Micros => "micros",
             Self::Value => "value",
             Self::Nested(_) => "shown",
         }
@@ -43,7 +43,7 @@ impl Conversion {
 
     /// Whether it keeps order: then sorted files stay sorted as shown.
     fn keeps_order(self) -> bool {
-        matches!(self, Self::Hex | Self::Nanos | Self::Millis)
+        matches!(self, Self::Hex | Self::Nanos | Self::Micros)
     }
 
     /// Whether different values also stay different: then what files are sorted by
@@ -97,8 +97,7 @@ impl PhysicalExpr for ShownExpr {
     fn data_type(&self, _: &Schema) -> Result<DataType> {
         Ok(match self.conversion {
             Conversion::Hex => DataType::Utf8,
-            Conversion::Nanos => convert::nanos_type(),
-            Conversion::Millis => convert::millis_type(),
+            Conversion::Nanos | Conversion::Micros => convert::nanos_type(),
             Conversion::Value => DataType::Float64,
             Conversion::Nested(ty) => convert::shown_type(ty, Shown::Plain),
         })
@@ -115,7 +114,7 @@ impl PhysicalExpr for ShownExpr {
         let shown = match (self.conversion, arrays.as_slice()) {
             (Conversion::Hex, [array]) => convert::hex(array),
             (Conversion::Nanos, [array]) => convert::nanos(array),
-            (Conversion::Millis, [array]) => convert::millis(array),
+            (Conversion::Micros, [array]) => convert::micros(array),
             (Conversion::Value, [float, int, scale]) => convert::value(float, int, scale),
             (Conversion::Nested(ty), [array]) => convert::nested(array, ty, Shown::Plain),
             _ => internal_err!("{self} has the wrong number of arguments"),

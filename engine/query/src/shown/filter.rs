@@ -23,7 +23,7 @@ use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::{ColumnarValue, Operator};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{
-    BinaryExpr, CastExpr, Column, DynamicFilterTracking, InListExpr, IsNotNullExpr, IsNullExpr, Literal,
+    BinaryExpr, Column, DynamicFilterTracking, InListExpr, IsNotNullExpr, IsNullExpr, Literal,
 };
 use datafusion::physical_expr_common::physical_expr::{snapshot_generation, snapshot_physical_expr};
 use parking_lot::Mutex;
@@ -85,7 +85,7 @@ pub(crate) fn unwrap_conversions(expr: Arc<dyn PhysicalExpr>) -> Result<Arc<dyn 
 fn single(expr: &Arc<dyn PhysicalExpr>) -> Option<(Conversion, &Arc<dyn PhysicalExpr>)> {
     let shown = expr.downcast_ref::<ShownExpr>()?;
     match (shown.conversion, shown.arguments.as_slice()) {
-        (Conversion::Hex | Conversion::Nanos | Conversion::Millis, [inner]) => {
+        (Conversion::Hex | Conversion::Nanos | Conversion::Micros, [inner]) => {
             Some((shown.conversion, inner))
         }
         _ => None,
@@ -102,14 +102,11 @@ fn unwrap_comparison(binary: &BinaryExpr) -> Option<Arc<dyn PhysicalExpr>> {
     let (inner, op, constant) = match single(side) {
         Some((Conversion::Hex, inner)) => (inner, op, hex_bound(constant, op)?),
         Some((Conversion::Nanos, inner)) => (inner, op, nanos_constant(constant)?),
-        Some((Conversion::Millis, inner)) => millis_bound(inner, op, constant)?,
-        _ => {
-            // `now()` has nanoseconds, so a time in milliseconds is cast to compare with it
-            let cast = side.downcast_ref::<CastExpr>()?;
-            let (Conversion::Millis, inner) = single(cast.expr())? else { return None };
-            matches!(cast.cast_type(), DataType::Timestamp(_, _)).then_some(())?;
-            millis_bound(inner, op, constant)?
+        Some((Conversion::Micros, inner)) => {
+            let (op, micros) = micros_bound(op, constant)?;
+            (inner, op, micros)
         }
+        _ => return None,
     };
     is_comparison(op)
         .then(|| Arc::new(BinaryExpr::new(Arc::clone(inner), op, Arc::new(Literal::new(constant)))) as _)
@@ -134,33 +131,19 @@ fn nanos_constant(constant: &ScalarValue) -> Option<ScalarValue> {
     }
 }
 
-fn micros_constant(micros: i64) -> ScalarValue {
-    ScalarValue::TimestampMicrosecond(Some(micros), Some(Arc::clone(&UTC)))
-}
-
-/// A bound in any unit as one in microseconds that lets the same whole
-/// milliseconds pass: times of metrics have no others.
-fn millis_bound<'a>(
-    inner: &'a Arc<dyn PhysicalExpr>,
-    op: Operator,
-    constant: &ScalarValue,
-) -> Option<(&'a Arc<dyn PhysicalExpr>, Operator, ScalarValue)> {
-    let (time, per_milli) = match constant {
-        ScalarValue::TimestampSecond(Some(time), _) => (i128::from(*time) * 1_000, 1),
-        ScalarValue::TimestampMillisecond(Some(time), _) => (i128::from(*time), 1),
-        ScalarValue::TimestampMicrosecond(Some(time), _) => (i128::from(*time), 1_000),
-        ScalarValue::TimestampNanosecond(Some(time), _) => (i128::from(*time), 1_000_000),
-        _ => return None,
-    };
-    let (floor, whole) = (time.div_euclid(per_milli), time.rem_euclid(per_milli) == 0);
-    let (op, millis) = match op {
-        // between two milliseconds nothing is equal, and both bounds are the lower one
+/// A bound in nanoseconds as one in microseconds that lets the same
+/// microseconds pass.
+fn micros_bound(op: Operator, constant: &ScalarValue) -> Option<(Operator, ScalarValue)> {
+    let ScalarValue::TimestampNanosecond(Some(nanos), _) = constant else { return None };
+    let (floor, whole) = (nanos.div_euclid(1_000), nanos.rem_euclid(1_000) == 0);
+    let op = match op {
+        // between two microseconds nothing is equal, and both bounds are the lower one
         Operator::Eq | Operator::NotEq if !whole => return None,
-        Operator::GtEq if !whole => (Operator::Gt, floor),
-        Operator::Lt if !whole => (Operator::LtEq, floor),
-        op => (op, floor),
+        Operator::GtEq if !whole => Operator::Gt,
+        Operator::Lt if !whole => Operator::LtEq,
+        op => op,
     };
-    Some((inner, op, micros_constant(i64::try_from(millis.checked_mul(1_000)?).ok()?)))
+    Some((op, ScalarValue::TimestampMicrosecond(Some(floor), Some(Arc::clone(&UTC)))))
 }
 
 fn unwrap_list(list: &InListExpr) -> Result<Option<Arc<dyn PhysicalExpr>>> {
@@ -171,9 +154,7 @@ fn unwrap_list(list: &InListExpr) -> Result<Option<Arc<dyn PhysicalExpr>>> {
         let constant = match conversion {
             Conversion::Hex => hex_bound(literal.value(), Operator::Eq),
             Conversion::Nanos => nanos_constant(literal.value()),
-            Conversion::Millis => {
-                millis_bound(inner, Operator::Eq, literal.value()).map(|(_, _, bound)| bound)
-            }
+            Conversion::Micros => micros_bound(Operator::Eq, literal.value()).map(|(_, bound)| bound),
             Conversion::Value | Conversion::Nested(_) => None,
         };
         match constant {
@@ -189,7 +170,7 @@ fn unwrap_list(list: &InListExpr) -> Result<Option<Arc<dyn PhysicalExpr>>> {
 fn schema_of(inner: &Arc<dyn PhysicalExpr>, conversion: Conversion) -> Schema {
     let ty = match conversion {
         Conversion::Hex => DataType::Binary,
-        Conversion::Millis => DataType::Timestamp(TimeUnit::Microsecond, Some(Arc::clone(&UTC))),
+        Conversion::Micros => DataType::Timestamp(TimeUnit::Microsecond, Some(Arc::clone(&UTC))),
         _ => DataType::Int64,
     };
     let index = inner.downcast_ref::<Column>().map_or(0, Column::index);

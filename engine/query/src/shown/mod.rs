@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `binary` of an id | lower-case hex text |
 //! | 64-bit nanoseconds | `Timestamp(ns, UTC)` |
-//! | a metric's microseconds | `Timestamp(ms, UTC)` |
+//! | a metric's microseconds | `Timestamp(ns, UTC)` |
 //! | `value`, `value_int`, `value_scale` of a sample | `value` |
 //!
 //! [`ShownExec`] makes one from the other, and hands filters down the other way.

@@ -96,7 +96,7 @@ impl Source {
         let conversion = match (&column.ty, column.shown) {
             (Type::Id(_), Shown::Hex) => Some(Conversion::Hex),
             (Type::Bigint, Shown::Nanos) => Some(Conversion::Nanos),
-            (Type::Timestamp, _) => Some(Conversion::Millis),
+            (Type::Timestamp, _) => Some(Conversion::Micros),
             (ty @ (Type::List(_) | Type::Struct(_)), _) => Some(Conversion::Nested(ty)),
             _ => None,
         };

@@ -50,7 +50,7 @@ async fn filters_reach_the_files() {
     check(
         &fixture,
         "SELECT value FROM samples WHERE time > TIMESTAMP '2023-11-14 22:13:20.0005'",
-        &["predicate=time@2 > 1700000000000000", "time_max@"],
+        &["predicate=time@2 > 1700000000000500", "time_max@"],
     )
     .await;
 }

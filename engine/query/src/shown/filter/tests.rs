@@ -12,7 +12,7 @@ fn columns() -> Vec<Option<Arc<dyn PhysicalExpr>>> {
     vec![
         of(Conversion::Hex, "trace_id", 7),
         of(Conversion::Nanos, "time", 0),
-        of(Conversion::Millis, "sampled", 2),
+        of(Conversion::Micros, "sampled", 2),
         None,
     ]
 }
@@ -21,7 +21,7 @@ fn shown_schema() -> Schema {
     Schema::new(vec![
         Field::new("trace_id", DataType::Utf8, true),
         Field::new("time", super::super::convert::nanos_type(), false),
-        Field::new("sampled", super::super::convert::millis_type(), false),
+        Field::new("sampled", super::super::convert::nanos_type(), false),
         Field::new("label", DataType::Utf8, true),
     ])
 }
@@ -65,8 +65,8 @@ fn hex() {
 #[test]
 fn times() {
     check(compare(1, Operator::Lt, at_nanos(5)), Some("time@0 < 5"));
-    let millis = ScalarValue::TimestampMillisecond(Some(5), Some(Arc::clone(&UTC)));
-    check(compare(2, Operator::Eq, millis), Some("sampled@2 = 5000"));
+    check(compare(2, Operator::Eq, at_nanos(5_000)), Some("sampled@2 = 5"));
+    check(compare(2, Operator::Eq, at_nanos(5_001)), Some("micros(sampled@2) = 5001"));
 }
 
 #[test]
@@ -95,23 +95,22 @@ fn dynamic_filters_follow_their_changes() {
 }
 
 proptest! {
-    /// Whatever the unit of the constant: the same whole milliseconds pass.
+    /// The same microseconds pass.
     #[test]
-    fn bounds_in_nanoseconds_keep_milliseconds(millis in -3_i64..3, nanos in -3_500_000_i64..3_500_000, at in 0_usize..4) {
+    fn bounds_between_microseconds(micros in -3_i64..3, nanos in -3_500_i64..3_500, at in 0_usize..4) {
         let op = [Operator::Lt, Operator::LtEq, Operator::Gt, Operator::GtEq][at];
-        let cast = Arc::new(CastExpr::new(column(2), super::super::convert::nanos_type(), None));
-        let filter: Arc<dyn PhysicalExpr> = Arc::new(BinaryExpr::new(cast, op, lit(at_nanos(nanos))));
-        let filter = to_files(&filter, &columns()).unwrap().unwrap();
+        let filter = to_files(&compare(2, op, at_nanos(nanos)), &columns()).unwrap().unwrap();
         prop_assert!(filter.to_string().starts_with("sampled@2 "), "{}", filter);
-        let times = Arc::new(TimestampMicrosecondArray::from(vec![millis * 1_000]).with_timezone("UTC")) as _;
-        let batch = RecordBatch::try_from_iter([("a", Arc::clone(&times)), ("b", Arc::clone(&times)), ("sampled", times)]).unwrap();
+        let times = Arc::new(TimestampMicrosecondArray::from(vec![micros]).with_timezone("UTC")) as _;
+        let columns = [("a", Arc::clone(&times)), ("b", Arc::clone(&times)), ("sampled", times)];
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
         let passed = filter.evaluate(&batch).unwrap().into_array(1).unwrap();
         let passed: &BooleanArray = passed.as_boolean();
         let wanted = match op {
-            Operator::Lt => millis * 1_000_000 < nanos,
-            Operator::LtEq => millis * 1_000_000 <= nanos,
-            Operator::Gt => millis * 1_000_000 > nanos,
-            _ => millis * 1_000_000 >= nanos,
+            Operator::Lt => micros * 1_000 < nanos,
+            Operator::LtEq => micros * 1_000 <= nanos,
+            Operator::Gt => micros * 1_000 > nanos,
+            _ => micros * 1_000 >= nanos,
         };
         prop_assert_eq!(passed.value(0), wanted);
     }
