@@ -65,10 +65,20 @@ fn rejected_text(outcome: &Outcome) -> String {
         counts.stored,
         counts.received,
         counts.rejected_total(),
-        one_line(&outcome.fault_text())
+        one_line(&faults(outcome))
     );
     truncate_text(&mut text, TEXT_BYTES_MAX);
     text
+}
+
+/// The faults; of a repeated batch only its counts are remembered.
+fn faults(outcome: &Outcome) -> String {
+    if !outcome.faults.is_empty() {
+        return outcome.fault_text();
+    }
+    let reasons: Vec<String> =
+        outcome.counts.rejected.iter().map(|(reason, items)| format!("{reason} ({items} items)")).collect();
+    reasons.join("; ")
 }
 
 #[cfg(test)]
@@ -118,6 +128,13 @@ mod tests {
         assert!(!text.contains('\n'), "{text}");
         let partial = export(&outcome).partial_success.unwrap();
         assert_eq!((partial.rejected, partial.error_message), (3, text));
+    }
+
+    #[test]
+    fn a_repeat_is_told_the_counts() {
+        let outcome = Outcome { faults: Vec::new(), duplicate: true, ..outcome(&[("label_invalid", 2)]) };
+        assert_eq!(plain(&outcome).headers()[DUPLICATE], "true");
+        assert_eq!(rejected_text(&outcome), "stored 8 of 10 items, rejected 2: label_invalid (2 items)");
     }
 
     #[test]
