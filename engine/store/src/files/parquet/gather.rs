@@ -1,6 +1,6 @@
-//! Picking rows out of many batches, column by column, in the types of a file.
+//! Picking rows of a column out of many batches, in the type of the file.
 //!
-//! Dictionary columns get one dictionary for all batches, ids become binary,
+//! A dictionary column gets one dictionary for all batches, ids become binary,
 //! and a column that no batch has is null.
 
 use std::sync::Arc;
@@ -8,132 +8,109 @@ use std::sync::Arc;
 use arrow_array::builder::BooleanBuilder;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
-    ArrowPrimitiveType, Date32Type, Float64Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType,
+    Date32Type, Float64Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType,
 };
 use arrow_array::{
-    Array, ArrayRef, BinaryArray, BooleanArray, DictionaryArray, FixedSizeBinaryArray, ListArray, MapArray,
-    PrimitiveArray, RecordBatch, StringArray, StructArray, new_null_array,
+    Array, ArrayRef, ArrowPrimitiveType, BinaryArray, BooleanArray, DictionaryArray, ListArray, MapArray,
+    StringArray, StructArray, new_null_array,
 };
 use arrow_buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
-use arrow_schema::{DataType, Field, Fields, SchemaRef};
-use isinglass_model::tables::{Column, TEXT_MAP_ENTRIES, Table, Type, file_type};
+use arrow_schema::{DataType, Field, Fields};
+use isinglass_model::tables::{Column, TEXT_MAP_ENTRIES, Type, file_type};
 
 use super::CHUNK_ROWS;
 use super::dictionary::Merged;
+use super::flat::{Ids, Numbers, Starts, Valid};
 use super::order::Pick;
-use crate::files::{FilesError, Result};
 
-/// The columns of a table over all batches of a flush.
-pub(super) struct Gather<'a> {
-    table: &'static Table,
-    columns: Vec<Source<'a>>,
-}
-
-impl<'a> Gather<'a> {
-    pub(super) fn new(table: &'static Table, batches: &'a [RecordBatch]) -> Result<Self> {
-        let bad = |problem| FilesError::Rows { kind: table.kind, problem };
-        if let Some(name) = unknown_column(table, batches) {
-            return Err(bad(format!("there is no column {name}")));
-        }
-        let columns = table.columns.iter().map(|column| {
-            let arrays = batches.iter().map(|batch| batch.column_by_name(column.name)).collect();
-            Source::of(column, arrays)
-        });
-        Ok(Self { table, columns: columns.collect::<Result<_, _>>().map_err(bad)? })
-    }
-
-    /// These rows, in this order.
-    pub(super) fn rows(&self, picks: &[Pick]) -> Result<RecordBatch> {
-        let bad = |problem| FilesError::Rows { kind: self.table.kind, problem };
-        let columns = self.columns.iter().zip(&self.table.columns).map(|(source, column)| {
-            let array = source.pick(picks).map_err(bad)?;
-            if !column.nullable && array.null_count() > 0 {
-                return Err(bad(format!("column {} has nulls", column.name)));
-            }
-            Ok(array)
-        });
-        let columns = columns.collect::<Result<Vec<_>>>()?;
-        let fields = columns.iter().zip(self.table.file_schema().fields());
-        // Dictionary arrays differ from the type in the file; the writer takes them.
-        let schema =
-            fields.map(|(array, field)| field.as_ref().clone().with_data_type(array.data_type().clone()));
-        let schema: SchemaRef = Arc::new(arrow_schema::Schema::new(schema.collect::<Vec<_>>()));
-        Ok(RecordBatch::try_new(schema, columns)?)
-    }
-}
-
-fn unknown_column<'a>(table: &Table, batches: &'a [RecordBatch]) -> Option<&'a str> {
-    let fields = batches.iter().flat_map(|batch| batch.schema_ref().fields().iter());
-    fields.map(|field| field.name().as_str()).find(|name| table.position(name).is_none())
-}
-
-/// A column over all batches; `None` where a batch lacks it.
-enum Source<'a> {
+/// A column over all batches.
+pub(super) enum Source<'a> {
     /// Nulls, as many as a chunk has rows.
     Nothing(ArrayRef),
     Boolean(Vec<Option<&'a BooleanArray>>),
-    Smallint(Primitives<'a, Int16Type>),
-    Integer(Primitives<'a, Int32Type>),
-    Bigint(Primitives<'a, Int64Type>),
-    Double(Primitives<'a, Float64Type>),
-    Date(Primitives<'a, Date32Type>),
-    Timestamp(Primitives<'a, TimestampMicrosecondType>),
+    Smallint(Numbers<Int16Type>),
+    Integer(Numbers<Int32Type>),
+    Bigint(Numbers<Int64Type>),
+    Double(Numbers<Float64Type>),
+    Date(Numbers<Date32Type>),
+    Timestamp(Numbers<TimestampMicrosecondType>),
     Text(Vec<Option<&'a StringArray>>),
-    Dictionary(Primitives<'a, Int32Type>, Merged),
-    Id(i32, Vec<Option<&'a FixedSizeBinaryArray>>),
-    TextMap(Vec<Option<&'a MapArray>>, Box<[Source<'a>; 2]>),
-    List(Arc<Field>, Vec<Option<&'a ListArray>>, Box<Source<'a>>),
-    Struct(Fields, Vec<Option<&'a StructArray>>, Vec<Source<'a>>),
+    /// Keys of the merged dictionary.
+    Dictionary(Numbers<Int32Type>, Arc<StringArray>),
+    Id(Ids),
+    TextMap(Lists<'a, MapArray>, Box<[Source<'a>; 2]>),
+    List(Arc<Field>, Lists<'a, ListArray>, Box<Source<'a>>),
+    Struct(Fields, Starts, Valid, Vec<Source<'a>>),
 }
 
 impl<'a> Source<'a> {
-    fn of(column: &Column, arrays: Vec<Option<&'a ArrayRef>>) -> Result<Self, String> {
-        Self::of_type(column.name, &column.ty, arrays)
+    /// A column; `None` where a batch, which has so many `rows`, lacks it.
+    pub(super) fn of(
+        column: &Column,
+        arrays: Vec<Option<&'a ArrayRef>>,
+        rows: &[usize],
+    ) -> Result<Self, String> {
+        Self::of_type(column.name, &column.ty, arrays, rows)
     }
 
-    fn of_type(name: &str, ty: &Type, arrays: Vec<Option<&'a ArrayRef>>) -> Result<Self, String> {
+    fn of_type(
+        name: &str,
+        ty: &Type,
+        arrays: Vec<Option<&'a ArrayRef>>,
+        rows: &[usize],
+    ) -> Result<Self, String> {
         if arrays.iter().all(|array| array.is_none_or(|array| array.null_count() == array.len())) {
             return Ok(Self::Nothing(new_null_array(&file_type(ty), CHUNK_ROWS)));
         }
         Ok(match ty {
             Type::Boolean => Self::Boolean(typed(name, &arrays, |array| array.as_boolean_opt())?),
-            Type::Smallint => Self::Smallint(Primitives::of(name, &arrays)?),
-            Type::Integer => Self::Integer(Primitives::of(name, &arrays)?),
-            Type::Bigint => Self::Bigint(Primitives::of(name, &arrays)?),
-            Type::Double => Self::Double(Primitives::of(name, &arrays)?),
-            Type::Date => Self::Date(Primitives::of(name, &arrays)?),
-            Type::Timestamp => Self::Timestamp(Primitives::of(name, &arrays)?),
+            Type::Smallint => Self::Smallint(numbers(name, &arrays, rows)?),
+            Type::Integer => Self::Integer(numbers(name, &arrays, rows)?),
+            Type::Bigint => Self::Bigint(numbers(name, &arrays, rows)?),
+            Type::Double => Self::Double(numbers(name, &arrays, rows)?),
+            Type::Date => Self::Date(numbers(name, &arrays, rows)?),
+            Type::Timestamp => Self::Timestamp(numbers(name, &arrays, rows)?),
             Type::Text => Self::Text(typed(name, &arrays, |array| array.as_string_opt())?),
-            Type::Dictionary => dictionary(name, &arrays)?,
-            Type::Id(width) => ids(name, *width, &arrays)?,
+            Type::Dictionary => dictionary(name, &arrays, rows)?,
+            Type::Id(width) => ids(name, *width, &arrays, rows)?,
             Type::TextMap => text_map(name, &arrays)?,
             Type::List(element) => list(name, element, &arrays)?,
-            Type::Struct(columns) => structs(name, columns, &arrays)?,
+            Type::Struct(columns) => structs(name, columns, &arrays, rows)?,
         })
     }
 
     /// The values of some rows.
-    fn pick(&self, picks: &[Pick]) -> Result<ArrayRef, String> {
+    pub(super) fn pick(&self, picks: &[Pick]) -> Result<ArrayRef, String> {
         Ok(match self {
             Self::Nothing(nulls) if picks.len() <= nulls.len() => nulls.slice(0, picks.len()),
             Self::Nothing(nulls) => new_null_array(nulls.data_type(), picks.len()),
             Self::Boolean(arrays) => booleans(arrays, picks),
-            Self::Smallint(column) => Arc::new(column.pick(picks)),
-            Self::Integer(column) => Arc::new(column.pick(picks)),
-            Self::Bigint(column) => Arc::new(column.pick(picks)),
-            Self::Double(column) => Arc::new(column.pick(picks)),
-            Self::Date(column) => Arc::new(column.pick(picks)),
-            Self::Timestamp(column) => Arc::new(column.pick(picks).with_timezone("UTC")),
+            Self::Smallint(numbers) => Arc::new(numbers.pick(picks)),
+            Self::Integer(numbers) => Arc::new(numbers.pick(picks)),
+            Self::Bigint(numbers) => Arc::new(numbers.pick(picks)),
+            Self::Double(numbers) => Arc::new(numbers.pick(picks)),
+            Self::Date(numbers) => Arc::new(numbers.pick(picks)),
+            Self::Timestamp(numbers) => Arc::new(numbers.pick(picks).with_timezone("UTC")),
             Self::Text(arrays) => texts(arrays, picks)?,
-            Self::Dictionary(keys, merged) => merged_keys(keys, merged, picks)?,
-            Self::Id(width, arrays) => binaries(*width, arrays, picks),
+            Self::Dictionary(keys, values) => {
+                let array = DictionaryArray::try_new(keys.pick(picks), Arc::clone(values) as ArrayRef);
+                Arc::new(array.map_err(text_of)?)
+            }
+            Self::Id(ids) => {
+                let (ends, bytes, valid) = ids.pick(picks);
+                let array = BinaryArray::try_new(OffsetBuffer::new(ends.into()), Buffer::from(bytes), valid);
+                Arc::new(array.map_err(text_of)?)
+            }
             Self::TextMap(maps, entries) => map_rows(maps, entries, picks)?,
-            Self::List(field, lists, element) => list_rows(field, lists, element, picks)?,
-            Self::Struct(fields, arrays, children) => {
+            Self::List(field, lists, element) => {
+                let (offsets, inner, valid) = lists.pick(picks)?;
+                let list = ListArray::try_new(Arc::clone(field), offsets, element.pick(&inner)?, valid);
+                Arc::new(list.map_err(text_of)?)
+            }
+            Self::Struct(fields, starts, valid, children) => {
                 let children = children.iter().map(|child| child.pick(picks)).collect::<Result<_, _>>()?;
-                Arc::new(
-                    StructArray::try_new(fields.clone(), children, nulls(arrays, picks)).map_err(text_of)?,
-                )
+                let array = StructArray::try_new(fields.clone(), children, valid.pick(starts, picks));
+                Arc::new(array.map_err(text_of)?)
             }
         })
     }
@@ -158,40 +135,12 @@ fn typed<'a, T>(
     arrays.iter().copied().map(cast).collect()
 }
 
-/// Which of the picked rows are there; `None` if all are.
-fn nulls<T: Array>(arrays: &[Option<&T>], picks: &[Pick]) -> Option<NullBuffer> {
-    let whole = arrays.iter().all(|array| array.is_some_and(|array| array.null_count() == 0));
-    if whole {
-        return None;
-    }
-    let valid =
-        |pick: &Pick| arrays[pick.batch as usize].is_some_and(|array| array.is_valid(pick.row as usize));
-    Some(picks.iter().map(valid).collect()).filter(|nulls: &NullBuffer| nulls.null_count() > 0)
-}
-
-/// Numbers, whose values are reached without a look at their validity.
-struct Primitives<'a, T: ArrowPrimitiveType> {
-    arrays: Vec<Option<&'a PrimitiveArray<T>>>,
-    values: Vec<&'a [T::Native]>,
-}
-
-impl<'a, T: ArrowPrimitiveType> Primitives<'a, T> {
-    fn of(name: &str, arrays: &[Option<&'a ArrayRef>]) -> Result<Self, String> {
-        Ok(Self::new(typed(name, arrays, |array| array.as_primitive_opt::<T>())?))
-    }
-
-    fn new(arrays: Vec<Option<&'a PrimitiveArray<T>>>) -> Self {
-        let values = arrays.iter().map(|array| array.map_or(&[][..], |array| &array.values()[..])).collect();
-        Self { arrays, values }
-    }
-
-    fn pick(&self, picks: &[Pick]) -> PrimitiveArray<T> {
-        let value = |pick: &Pick| {
-            self.values[pick.batch as usize].get(pick.row as usize).copied().unwrap_or_default()
-        };
-        let values: Vec<T::Native> = picks.iter().map(value).collect();
-        PrimitiveArray::new(values.into(), nulls(&self.arrays, picks))
-    }
+fn numbers<T: ArrowPrimitiveType>(
+    name: &str,
+    arrays: &[Option<&ArrayRef>],
+    rows: &[usize],
+) -> Result<Numbers<T>, String> {
+    Ok(Numbers::of(&typed(name, arrays, |array| array.as_primitive_opt::<T>())?, rows))
 }
 
 fn booleans(arrays: &[Option<&BooleanArray>], picks: &[Pick]) -> ArrayRef {
@@ -204,17 +153,17 @@ fn booleans(arrays: &[Option<&BooleanArray>], picks: &[Pick]) -> ArrayRef {
 }
 
 fn texts(arrays: &[Option<&StringArray>], picks: &[Pick]) -> Result<ArrayRef, String> {
-    let nulls = nulls(arrays, picks);
     let value = |pick: &Pick| {
-        arrays[pick.batch as usize].map_or("", |array| match array.is_valid(pick.row as usize) {
-            true => array.value(pick.row as usize),
-            false => "",
-        })
+        let array = arrays[pick.batch as usize].filter(|array| array.is_valid(pick.row as usize))?;
+        Some(array.value(pick.row as usize))
     };
-    let offsets = offsets(picks.iter().map(|pick| value(pick).len()))?;
+    let values: Vec<Option<&str>> = picks.iter().map(value).collect();
+    let offsets = offsets(values.iter().map(|value| value.map_or(0, str::len)))?;
     let mut bytes = Vec::with_capacity(offsets.last().map_or(0, |end| *end as usize));
-    picks.iter().for_each(|pick| bytes.extend_from_slice(value(pick).as_bytes()));
-    Ok(Arc::new(StringArray::try_new(offsets, Buffer::from(bytes), nulls).map_err(text_of)?))
+    values.iter().flatten().for_each(|value| bytes.extend_from_slice(value.as_bytes()));
+    let whole = values.iter().all(Option::is_some);
+    let valid = (!whole).then(|| values.iter().map(Option::is_some).collect());
+    Ok(Arc::new(StringArray::try_new(offsets, Buffer::from(bytes), valid).map_err(text_of)?))
 }
 
 /// Offsets of consecutive items of these lengths.
@@ -229,139 +178,127 @@ fn offsets(lengths: impl Iterator<Item = usize>) -> Result<OffsetBuffer<i32>, St
     Ok(OffsetBuffer::new(ScalarBuffer::from(offsets)))
 }
 
-fn dictionary<'a>(name: &str, arrays: &[Option<&'a ArrayRef>]) -> Result<Source<'a>, String> {
+fn dictionary<'a>(name: &str, arrays: &[Option<&'a ArrayRef>], rows: &[usize]) -> Result<Source<'a>, String> {
     let merged = Merged::of(name, arrays.iter().copied())?;
     let dictionaries = typed(name, arrays, |array| array.as_dictionary_opt::<Int32Type>())?;
-    let keys = dictionaries.into_iter().map(|dictionary| dictionary.map(DictionaryArray::keys)).collect();
-    Ok(Source::Dictionary(Primitives::new(keys), merged))
-}
-
-fn merged_keys(
-    keys: &Primitives<'_, Int32Type>,
-    merged: &Merged,
-    picks: &[Pick],
-) -> Result<ArrayRef, String> {
-    let key = |pick: &Pick| {
-        let key = keys.values[pick.batch as usize].get(pick.row as usize).copied().unwrap_or(-1);
+    let keys: Vec<_> =
+        dictionaries.into_iter().map(|dictionary| dictionary.map(DictionaryArray::keys)).collect();
+    let keys = Numbers::of(&keys, rows).map(|batch, key| {
         // The key of a null may be anything.
-        let of_batch = merged.keys_of(pick.batch as usize);
-        usize::try_from(key).ok().and_then(|key| of_batch.get(key)).copied().unwrap_or(0)
-    };
-    let values: Vec<i32> = picks.iter().map(key).collect();
-    let keys = PrimitiveArray::<Int32Type>::new(values.into(), nulls(&keys.arrays, picks));
-    let dictionary = Arc::clone(merged.values());
-    Ok(Arc::new(DictionaryArray::try_new(keys, dictionary).map_err(text_of)?))
+        usize::try_from(key).ok().and_then(|key| merged.keys_of(batch).get(key)).copied().unwrap_or(0)
+    });
+    Ok(Source::Dictionary(keys, Arc::clone(merged.values())))
 }
 
-fn ids<'a>(name: &str, width: i32, arrays: &[Option<&'a ArrayRef>]) -> Result<Source<'a>, String> {
-    let ids = typed(name, arrays, |array| {
-        array.as_fixed_size_binary_opt().filter(|array| array.value_length() == width)
-    })?;
-    Ok(Source::Id(width, ids))
+fn ids<'a>(
+    name: &str,
+    width: i32,
+    arrays: &[Option<&'a ArrayRef>],
+    rows: &[usize],
+) -> Result<Source<'a>, String> {
+    let of_width =
+        |array: &'a dyn Array| array.as_fixed_size_binary_opt().filter(|array| array.value_length() == width);
+    Ok(Source::Id(Ids::of(width.unsigned_abs() as usize, &typed(name, arrays, of_width)?, rows)))
 }
 
-fn binaries(width: i32, arrays: &[Option<&FixedSizeBinaryArray>], picks: &[Pick]) -> ArrayRef {
-    let valid = nulls(arrays, picks);
-    let mut ends = Vec::with_capacity(picks.len() + 1);
-    let mut bytes = Vec::with_capacity(picks.len() * width.unsigned_abs() as usize);
-    ends.push(0);
-    for (at, pick) in picks.iter().enumerate() {
-        if let Some(array) =
-            arrays[pick.batch as usize].filter(|_| valid.as_ref().is_none_or(|valid| valid.is_valid(at)))
-        {
-            bytes.extend_from_slice(array.value(pick.row as usize));
-        }
-        // At most 16 bytes for each of the rows of a chunk.
-        ends.push(bytes.len() as i32);
+/// Rows of different lengths.
+pub(super) struct Lists<'a, T>(Vec<Option<&'a T>>);
+
+/// A list or a map.
+pub(super) trait Entries: Array {
+    fn offsets(&self) -> &[i32];
+}
+
+impl Entries for ListArray {
+    fn offsets(&self) -> &[i32] {
+        self.value_offsets()
     }
-    Arc::new(BinaryArray::new(OffsetBuffer::new(ends.into()), Buffer::from(bytes), valid))
 }
 
-/// The picks of the entries of variable-length rows.
-fn entries<'a>(
-    picks: &[Pick],
-    valid: Option<&NullBuffer>,
-    offsets: impl Fn(usize) -> Option<&'a [i32]>,
-) -> Result<(OffsetBuffer<i32>, Vec<Pick>), String> {
-    let mut inner = Vec::new();
-    let mut lengths = Vec::with_capacity(picks.len());
-    for (at, pick) in picks.iter().enumerate() {
-        let before = inner.len();
-        let offsets = offsets(pick.batch as usize).filter(|_| valid.is_none_or(|valid| valid.is_valid(at)));
-        if let Some(offsets) = offsets {
-            let range = offsets[pick.row as usize]..offsets[pick.row as usize + 1];
+impl Entries for MapArray {
+    fn offsets(&self) -> &[i32] {
+        self.value_offsets()
+    }
+}
+
+impl<T: Entries> Lists<'_, T> {
+    /// Offsets of the picked rows, the picks of their entries, and which rows
+    /// are there.
+    fn pick(&self, picks: &[Pick]) -> Result<(OffsetBuffer<i32>, Vec<Pick>, Option<NullBuffer>), String> {
+        let mut inner = Vec::new();
+        let mut valid = Vec::with_capacity(picks.len());
+        let mut lengths = Vec::with_capacity(picks.len());
+        for pick in picks {
+            let row = pick.row as usize;
+            let array = self.0[pick.batch as usize].filter(|array| array.is_valid(row));
+            valid.push(array.is_some());
+            let range = array.map_or(0..0, |array| array.offsets()[row]..array.offsets()[row + 1]);
+            lengths.push(range.len());
             inner.extend(range.map(|row| Pick { batch: pick.batch, row: row.unsigned_abs() }));
         }
-        lengths.push(inner.len() - before);
+        let whole = valid.iter().all(|valid| *valid);
+        Ok((offsets(lengths.into_iter())?, inner, (!whole).then(|| valid.into())))
     }
-    Ok((self::offsets(lengths.into_iter())?, inner))
+}
+
+/// The arrays of entries and how many each batch has.
+fn inner<'a, T>(
+    arrays: &[Option<&'a T>],
+    of: impl Fn(&'a T) -> &'a ArrayRef,
+) -> (Vec<Option<&'a ArrayRef>>, Vec<usize>) {
+    arrays
+        .iter()
+        .map(|array| array.map(&of))
+        .map(|array| (array, array.map_or(0, |array| array.len())))
+        .unzip()
 }
 
 fn text_map<'a>(name: &str, arrays: &[Option<&'a ArrayRef>]) -> Result<Source<'a>, String> {
-    let maps = typed(name, arrays, |array| array.as_map_opt())?;
-    let keys = maps.iter().map(|map| map.map(|map| map.keys())).collect();
-    let values = maps.iter().map(|map| map.map(|map| map.values())).collect();
-    let keys = Source::of_type(name, &Type::Text, keys)?;
-    let values = Source::of_type(name, &Type::Text, values)?;
-    Ok(Source::TextMap(maps, Box::new([keys, values])))
+    let maps: Vec<Option<&'a MapArray>> = typed(name, arrays, |array| array.as_map_opt())?;
+    let (keys, rows) = inner(&maps, MapArray::keys);
+    let keys = Source::of_type(name, &Type::Text, keys, &rows)?;
+    let (values, rows) = inner(&maps, MapArray::values);
+    let values = Source::of_type(name, &Type::Text, values, &rows)?;
+    Ok(Source::TextMap(Lists(maps), Box::new([keys, values])))
 }
 
 fn map_rows(
-    maps: &[Option<&MapArray>],
-    sources: &[Source<'_>; 2],
+    maps: &Lists<'_, MapArray>,
+    entries: &[Source<'_>; 2],
     picks: &[Pick],
 ) -> Result<ArrayRef, String> {
-    let valid = nulls(maps, picks);
-    let (offsets, inner) = entries(picks, valid.as_ref(), |batch| maps[batch].map(MapArray::value_offsets))?;
+    let (offsets, inner, valid) = maps.pick(picks)?;
     let DataType::Struct(fields) = TEXT_MAP_ENTRIES.data_type() else {
         return Err("the entries of a map are a struct".to_owned());
     };
-    let columns = sources.iter().map(|source| source.pick(&inner)).collect::<Result<_, _>>()?;
+    let columns = entries.iter().map(|source| source.pick(&inner)).collect::<Result<_, _>>()?;
     let pairs = StructArray::try_new(fields.clone(), columns, None).map_err(text_of)?;
     let map = MapArray::try_new(Arc::clone(&TEXT_MAP_ENTRIES), offsets, pairs, valid, false);
     Ok(Arc::new(map.map_err(text_of)?))
 }
 
 fn list<'a>(name: &str, element: &Type, arrays: &[Option<&'a ArrayRef>]) -> Result<Source<'a>, String> {
-    let lists = typed(name, arrays, |array| array.as_list_opt::<i32>())?;
-    let elements = lists.iter().map(|list| list.map(|list| list.values())).collect();
-    let source = Source::of_type(name, element, elements)?;
+    let lists: Vec<Option<&'a ListArray>> = typed(name, arrays, |array| array.as_list_opt::<i32>())?;
+    let (elements, rows) = inner(&lists, ListArray::values);
+    let source = Source::of_type(name, element, elements, &rows)?;
     let field = Arc::new(Field::new("element", file_type(element), false));
-    Ok(Source::List(field, lists, Box::new(source)))
-}
-
-fn list_rows(
-    field: &Arc<Field>,
-    lists: &[Option<&ListArray>],
-    element: &Source<'_>,
-    picks: &[Pick],
-) -> Result<ArrayRef, String> {
-    let valid = nulls(lists, picks);
-    let (offsets, inner) =
-        entries(picks, valid.as_ref(), |batch| lists[batch].map(ListArray::value_offsets))?;
-    let values = element.pick(&inner)?;
-    Ok(Arc::new(ListArray::try_new(Arc::clone(field), offsets, values, valid).map_err(text_of)?))
+    Ok(Source::List(field, Lists(lists), Box::new(source)))
 }
 
 fn structs<'a>(
     name: &str,
-    columns: &[Column],
+    columns: &'static [Column],
     arrays: &[Option<&'a ArrayRef>],
+    rows: &[usize],
 ) -> Result<Source<'a>, String> {
     let structs: Vec<Option<&'a StructArray>> = typed(name, arrays, |array| array.as_struct_opt())?;
     let children = columns.iter().map(|column| {
-        let children =
-            structs.iter().map(|array| array.and_then(|array| array.column_by_name(column.name))).collect();
-        Source::of(column, children)
+        let children = structs.iter().map(|array| array.and_then(|array| array.column_by_name(column.name)));
+        Source::of(column, children.collect(), rows)
     });
     let children = children.collect::<Result<_, _>>()?;
-    let DataType::Struct(fields) = file_type_of(columns) else {
+    let DataType::Struct(fields) = file_type(&Type::Struct(columns)) else {
         return Err(format!("column {name} is no struct"));
     };
-    Ok(Source::Struct(fields, structs, children))
-}
-
-fn file_type_of(columns: &[Column]) -> DataType {
-    let field = |column: &Column| Field::new(column.name, file_type(&column.ty), column.nullable);
-    DataType::Struct(columns.iter().map(field).collect())
+    Ok(Source::Struct(fields, Starts::of(rows), Valid::of(&structs, rows), children))
 }

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::io::Read as _;
 use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use super::*;
+use arrow_array::RecordBatch;
 use crate::tables::{SeriesRun, SortedSamples};
 
 fn cpu_ns() -> u64 {
@@ -38,6 +39,7 @@ fn metrics() {
     let val = |s: usize, k: usize| f64::from_bits(i(8 + 16*n + 8*steps + 8*(s*n+k)) as u64);
     let mut order: Vec<usize> = (0..n).collect();
     order.sort_by_key(|k| (i(8+16*k), i(16+16*k)));
+    let off = std::env::var("ISI_OFF").map_or(1i64, |v| v.parse().unwrap());
     for flushes in [1usize, 4, 12] {
         let per = steps / flushes;
         let (mut out, mut cpu) = (Vec::new(), 0);
@@ -45,7 +47,7 @@ fn metrics() {
             let mut s = SortedSamples::default();
             for &k in &order {
                 s.runs.push(SeriesRun { metric_id: i(8+16*k), series_id: i(16+16*k), rows: per as u32 });
-                for t in fl*per..(fl+1)*per { s.time_ms.push(times[t] + (k as i64 * 37 % std::env::var("ISI_OFF").map_or(1i64, |v| v.parse().unwrap()))); s.value.push(val(t, k)); }
+                for t in fl*per..(fl+1)*per { s.time_ms.push(times[t] + (k as i64 * 37 % off)); s.value.push(val(t, k)); }
             }
             let before = cpu_ns();
             out.push(encode(Kind::Samples, SortedRows::Samples(s)).unwrap());
@@ -79,26 +81,6 @@ fn spans() { measure(Kind::Spans, "/tmp/files-data/spans.arrow"); }
 
 #[test] #[ignore]
 fn logs() { measure(Kind::Logs, "/tmp/files-data/logs.arrow"); }
-
-#[test] #[ignore]
-fn spans_parts() {
-    let batches = ipc("/tmp/files-data/spans.arrow");
-    let table = Table::of(Kind::Spans);
-    let t0 = cpu_ns();
-    let order = Order::of(table, &batches).unwrap();
-    let t1 = cpu_ns();
-    let gather = Gather::new(table, &batches).unwrap();
-    let t2 = cpu_ns();
-    let mut chunks = Vec::new();
-    for chunk in order.rows().chunks(CHUNK_ROWS) { chunks.push(gather.rows(chunk).unwrap()); }
-    let t3 = cpu_ns();
-    let mut w = layout::writer(Kind::Spans).unwrap();
-    for c in &chunks { w.write(c).unwrap(); }
-    w.into_inner().unwrap();
-    let t4 = cpu_ns();
-    let n = order.rows().len() as f64;
-    println!("order {:.0} merge {:.0} gather {:.0} write {:.0} ns/row", (t1-t0) as f64/n, (t2-t1) as f64/n, (t3-t2) as f64/n, (t4-t3) as f64/n);
-}
 
 #[tokio::test(flavor = "multi_thread")] #[ignore]
 async fn tables_for_python() {

@@ -2,14 +2,16 @@
 //!
 //! ```text
 //! samples ──▶ split: value or (value_int, value_scale) per run ─┐
-//! batches ──▶ order: permutation of (batch, row)                ├─▶ ArrowWriter ──▶ sink: 1 MiB
-//!             gather: a chunk of rows of each column ───────────┘   by layout       pieces + CRC-32C
+//! batches ──▶ order: permutation of (batch, row)                ├─▶ parquet-rs ──▶ sink: 1 MiB
+//!             columns: one after the other, gathered in order ──┘   by layout      pieces + CRC-32C
 //! ```
 //!
 //! Encoding is work for a blocking thread. The rows are not copied whole: what
-//! is alive beside them is one chunk of rows and the encoded file.
+//! is alive beside them is one column and the encoded file.
 
+mod columns;
 mod dictionary;
+mod flat;
 mod gather;
 mod layout;
 mod order;
@@ -17,15 +19,9 @@ mod samples;
 mod sink;
 mod split;
 
-use ::parquet::arrow::ArrowWriter;
-use arrow_array::RecordBatch;
 use isinglass_model::Kind;
-use isinglass_model::tables::Table;
 use object_store::PutPayload;
 
-use self::gather::Gather;
-use self::order::Order;
-use self::sink::Sink;
 use super::delta::Extent;
 use super::{FilesError, Result};
 use crate::tables::SortedRows;
@@ -45,24 +41,13 @@ pub(super) struct Encoded {
 
 /// Encodes rows of a kind, of which there must be one at least.
 pub(super) fn encode(kind: Kind, rows: SortedRows) -> Result<Encoded> {
-    let mut writer = layout::writer(kind)?;
-    let extent = match rows {
-        SortedRows::Samples(samples) if kind == Kind::Samples => samples::write(&mut writer, &samples)?,
-        SortedRows::Batches(batches) if kind != Kind::Samples => write_batches(kind, &mut writer, &batches)?,
+    let (sink, extent) = match rows {
+        SortedRows::Samples(samples) if kind == Kind::Samples => samples::write(&samples)?,
+        SortedRows::Batches(batches) if kind != Kind::Samples => columns::write(kind, &batches)?,
         _ => return Err(FilesError::Rows { kind, problem: "they are of another table".to_owned() }),
     };
-    let (pieces, size_bytes, crc32c) = writer.into_inner()?.finish();
+    let (pieces, size_bytes, crc32c) = sink.finish();
     Ok(Encoded { payload: PutPayload::from_iter(pieces), size_bytes, extent, crc32c })
-}
-
-fn write_batches(kind: Kind, writer: &mut ArrowWriter<Sink>, batches: &[RecordBatch]) -> Result<Extent> {
-    let table = Table::of(kind);
-    let order = Order::of(table, batches)?;
-    let gather = Gather::new(table, batches)?;
-    for chunk in order.rows().chunks(CHUNK_ROWS) {
-        writer.write(&gather.rows(chunk)?)?;
-    }
-    Ok(order.extent())
 }
 
 #[cfg(test)]

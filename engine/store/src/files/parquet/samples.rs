@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use ::parquet::arrow::ArrowWriter;
+use ::parquet::arrow::arrow_writer::ArrowWriterOptions;
 use arrow_array::types::{Float64Type, Int16Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{ArrayRef, PrimitiveArray, RecordBatch, new_null_array};
 use arrow_buffer::{BooleanBufferBuilder, NullBuffer};
@@ -10,16 +11,23 @@ use arrow_schema::{DataType, TimeUnit};
 use isinglass_model::Kind;
 use isinglass_model::tables::Table;
 
-use super::CHUNK_ROWS;
 use super::sink::Sink;
 use super::split::{self, Split, Stored};
+use super::{CHUNK_ROWS, layout};
 use crate::files::delta::Extent;
 use crate::files::{FilesError, Result};
 use crate::tables::{SeriesRun, SortedSamples};
 
 /// Writes all samples, in the order in which they are.
-pub(super) fn write(writer: &mut ArrowWriter<Sink>, samples: &SortedSamples) -> Result<Extent> {
+pub(super) fn write(samples: &SortedSamples) -> Result<(Sink, Extent)> {
     check(samples).map_err(|problem| FilesError::Rows { kind: Kind::Samples, problem })?;
+    let table = Table::of(Kind::Samples);
+    let options = ArrowWriterOptions::new()
+        .with_properties(layout::properties(table)?.as_ref().clone())
+        // The types in a file are those that Parquet itself has, for us as for others.
+        .with_skip_arrow_metadata(true);
+    let mut writer =
+        ArrowWriter::try_new_with_options(Sink::default(), Arc::clone(table.file_schema()), options)?;
     let rows = samples.value.len();
     let mut runs = Runs::of(samples);
     for from in (0..rows).step_by(CHUNK_ROWS) {
@@ -28,9 +36,9 @@ pub(super) fn write(writer: &mut ArrowWriter<Sink>, samples: &SortedSamples) -> 
         let time: ArrayRef = Arc::new(times(&samples.time_ms[from..to], None));
         let start_time = start_times(samples.start_ms.get(from..to), to - from);
         let columns = vec![metric_id, series_id, time, value, value_int, value_scale, start_time];
-        writer.write(&RecordBatch::try_new(Arc::clone(Table::of(Kind::Samples).file_schema()), columns)?)?;
+        writer.write(&RecordBatch::try_new(Arc::clone(table.file_schema()), columns)?)?;
     }
-    Ok(extent(samples))
+    Ok((writer.into_inner()?, extent(samples)))
 }
 
 /// The columns are of one length, and in the order that the file declares.
