@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use futures::TryStreamExt;
-use isinglass_model::batch::{STALE_NAN_BITS, SampleBatch};
+use isinglass_model::batch::{HistogramRow, STALE_NAN_BITS, SampleBatch};
 use isinglass_model::clock::SystemClock;
 use isinglass_model::labels::{LabelSet, METRIC_NAME, Temporality};
 use isinglass_model::series::{MetricMeta, SeriesResolver};
@@ -73,6 +73,7 @@ impl Fixture {
         for line in part(&items.metrics) {
             push_sample(&line, &mut append.samples, &mut resolver);
         }
+        push_histograms(&mut append, &mut resolver, from, to);
         self.store.append(append).await.unwrap();
     }
 
@@ -192,4 +193,45 @@ fn push_sample(line: &str, samples: &mut SampleBatch, resolver: &mut isinglass_s
     let mut millis = || numbers.next().map_or(0, |number| number.parse().unwrap());
     let (time_ms, start_ms) = (millis(), millis());
     samples.push(series, time_ms, value, start_ms);
+}
+
+/// Three native histograms, the last of them a stale marker, and an exemplar of the first.
+fn push_histograms(append: &mut Append, resolver: &mut isinglass_store::Resolver, from: usize, to: usize) {
+    let mut labels = [(METRIC_NAME, "rpc_duration_seconds"), ("job", "web")];
+    let set = LabelSet::new(&mut labels, Temporality::Unspecified).unwrap();
+    let series = resolver.intern_labels(set).unwrap().series;
+    let meta = MetricMeta { metric_type: "histogram".into(), ..MetricMeta::default() };
+    resolver.describe("rpc_duration_seconds", &meta);
+    for n in from..to.min(3) {
+        let stale = n == 2;
+        append.histograms.rows.push(HistogramRow {
+            series,
+            time_ms: 1_700_000_000_000 + 15_000 * n as i64,
+            start_ms: 0,
+            count: (!stale).then_some(3.0 + n as f64),
+            sum: (!stale).then_some(0.5),
+            schema: 3,
+            zero_threshold: 1e-9,
+            zero_count: 0.0,
+            positive_spans: if stale { vec![] } else { vec![(0, 2)] },
+            positive_buckets: if stale { vec![] } else { vec![1.0, 2.0 + n as f64] },
+            negative_spans: vec![],
+            negative_buckets: vec![],
+            custom_bounds: vec![],
+            reset_hint: "unknown",
+            float: false,
+            min: None,
+            max: None,
+        });
+    }
+    if from == 0 {
+        let exemplars = &mut append.exemplars;
+        exemplars.series.push(series);
+        exemplars.time_ms.push(1_700_000_000_000);
+        exemplars.value.push(0.25);
+        let trace_id = 0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c_u128;
+        exemplars.trace_id.push(Some(trace_id.to_be_bytes()));
+        exemplars.span_id.push(Some(0xa2_u64.to_be_bytes()));
+        exemplars.attributes.push(vec![("user".into(), "\"u1\"".into())]);
+    }
 }
