@@ -13,7 +13,7 @@
 //!
 //! | module | reads |
 //! |---|---|
-//! | [`mod@decompress`](decompress) | gzip, zstd, snappy, deflate, under a cap |
+//! | [`decompress()`] | gzip, zstd, snappy, deflate, under a cap |
 //! | `wire` | protobuf fields, without code generation and without objects |
 //! | `schema` | the messages by name: JSON to protobuf, protobuf to JSON, where a fault lies |
 //! | `columns` | the builders that batches grow in |

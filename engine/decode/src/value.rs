@@ -131,7 +131,28 @@ fn write_object(out: &mut Vec<u8>, mut pairs: Reader<'_>, depth: usize) -> Resul
 
 /// A `KeyValue`.
 #[inline]
-pub(crate) fn key_value(mut reader: Reader<'_>) -> Result<(&[u8], Any<'_>), WireError> {
+pub(crate) fn key_value(reader: Reader<'_>) -> Result<(&[u8], Any<'_>), WireError> {
+    match usual_key_value(reader.bytes()) {
+        Some(pair) => Ok(pair),
+        None => any_key_value(reader),
+    }
+}
+
+/// A key and a text as nearly every sender writes them: in this order, both
+/// shorter than 128 bytes, nothing else.
+#[inline]
+fn usual_key_value(bytes: &[u8]) -> Option<(&[u8], Any<'_>)> {
+    const KEY_TAG: u8 = 0x0a;
+    const VALUE_TAG: u8 = 0x12;
+    const TEXT_TAG: u8 = 0x0a;
+    let [KEY_TAG, key_len @ ..0x80, rest @ ..] = bytes else { return None };
+    let (key, rest) = rest.split_at_checked(usize::from(*key_len))?;
+    let [VALUE_TAG, value_len @ ..0x80, TEXT_TAG, text_len, text @ ..] = rest else { return None };
+    let whole = usize::from(*text_len) == text.len() && usize::from(*value_len) == text.len() + 2;
+    whole.then_some((key, Any::Text(text)))
+}
+
+fn any_key_value(mut reader: Reader<'_>) -> Result<(&[u8], Any<'_>), WireError> {
     let mut key: &[u8] = &[];
     let mut value = Any::Empty;
     while let Some(field) = reader.next()? {
@@ -206,6 +227,28 @@ mod tests {
             let mut out = Vec::new();
             any.write_label(&mut out).unwrap();
             assert_eq!(String::from_utf8(out).unwrap(), as_label);
+        }
+    }
+
+    #[test]
+    fn long_and_short_pairs_read_alike() {
+        for len in [0, 1, 121, 122, 125, 126, 127, 128, 300] {
+            let text = "x".repeat(len);
+            let mut pair = Writer::default();
+            pair.bytes_field(1, text.as_bytes());
+            let any = pair.open(2);
+            pair.bytes_field(1, text.as_bytes());
+            pair.close(any);
+            let (key, value) = key_value(Reader::new(pair.as_bytes())).unwrap();
+            assert!(key == text.as_bytes() && json(value) == format!("{text:?}"), "{len}");
+            // a second text in the value: the last one counts
+            let mut value = Writer::default();
+            value.bytes_field(1, text.as_bytes());
+            value.bytes_field(1, b"last");
+            let mut pair = Writer::default();
+            pair.bytes_field(1, b"k");
+            pair.bytes_field(2, value.as_bytes());
+            assert_eq!(json(key_value(Reader::new(pair.as_bytes())).unwrap().1), "\"last\"");
         }
     }
 

@@ -62,12 +62,13 @@ fn a_body_over_the_cap_is_too_large() {
 
 #[test]
 fn a_body_of_too_many_items_is_too_large() {
-    // 5 million log records of nothing
-    let records = [0x12, 0].repeat(5 << 20);
-    let body = proto::message().nested(1, proto::message().bytes(2, records)).build();
-    let error = read(Protocol::OtlpLogs, Format::Protobuf, &body, &mut Series::default()).unwrap_err();
+    let samples = [0x12, 0].repeat((4 << 20) + 1);
+    let label = proto::message().bytes(1, "__name__").bytes(2, "up");
+    let series = [proto::message().nested(1, label).build(), samples].concat();
+    let body = proto::message().bytes(1, series).build();
+    let error = read(Protocol::RemoteWrite1, Format::Protobuf, &body, &mut Series::default()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TooLarge);
-    assert_eq!(error.to_string(), "OTLP logs: more than 4194304 items in one request");
+    assert_eq!(error.to_string(), "remote write: more than 4194304 items in one request");
 }
 
 #[test]

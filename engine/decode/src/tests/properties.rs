@@ -113,7 +113,7 @@ fn span() -> impl Strategy<Value = (u8, String, i64)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
     fn any_bytes_are_read_or_refused(protocol in protocol(), body in prop::collection::vec(any::<u8>(), 0..300)) {
