@@ -92,6 +92,9 @@ impl Tenants {
 
     async fn load(&self, tenant: &Tenant) -> Result<Arc<TenantState>, StoreError> {
         let mut tables: [Option<TableState>; Kind::ALL.len()] = Default::default();
+        if !self.stored.contains(tenant) {
+            return Ok(Arc::new(self.state(tenant, tables)));
+        }
         for (kind, table) in Kind::ALL.into_iter().zip(&mut tables) {
             *table = self.files.load(tenant, kind).await?;
             self.floor.fetch_max(table.as_ref().map_or(0, |table| table.flushed), Ordering::AcqRel);

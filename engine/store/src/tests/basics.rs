@@ -297,6 +297,31 @@ async fn too_many_tenants_are_refused() {
     assert!(matches!(error, StoreError::TooManyTenants { limit: 2 }));
 }
 
+#[tokio::test]
+async fn looking_for_tenants_takes_no_place() {
+    let world = World::new(StoreConfig { tenants_max: 1, ..small() }).await;
+    for name in ["a", "b", "c"] {
+        assert!(world.logs(&tenant(name)).await.is_empty());
+    }
+    world.store.append(log_append(&tenant("d"), &bodies(&["x"]))).await.unwrap();
+    assert_eq!(world.store.tenants(), [tenant("d")]);
+}
+
+#[tokio::test]
+async fn a_flush_whose_caller_goes_away_is_finished() {
+    let acme = tenant("acme");
+    let world = World::new(small()).await;
+    for round in 1..5 {
+        world.store.append(log_append(&acme, &[round.to_string()])).await.unwrap();
+        // Polled once and dropped.
+        assert!(futures::poll!(Box::pin(world.store.flush())).is_pending());
+        world.store.flush().await.unwrap();
+        assert_eq!(world.tables.commits(), round);
+        assert_eq!(world.logs(&acme).await.len() as u64, round);
+    }
+    assert_eq!(world.store.stats().flush_failures, 0);
+}
+
 /// Notes what it is told.
 #[derive(Default)]
 struct Notes {
