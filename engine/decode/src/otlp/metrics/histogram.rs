@@ -52,7 +52,7 @@ pub(super) fn read(
     exemplar::read_all(sink, &point, |sink, value| {
         // The first bucket that the value is in; NaN is in the last.
         let bounds = if scratch.counts.is_empty() { &[] } else { scratch.bounds.as_slice() };
-        let at = bounds.partition_point(|bound| !(value <= *bound));
+        let at = bounds.partition_point(|bound| value > *bound || value.is_nan());
         let bound = bounds.get(at).copied().unwrap_or(f64::INFINITY);
         metric.series(sink, &point, Part::Bucket(bound))
     })
