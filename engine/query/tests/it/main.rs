@@ -3,5 +3,6 @@
 mod answers;
 mod bombs;
 mod fixture;
+mod once;
 mod plans;
 mod tenants;
