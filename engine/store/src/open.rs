@@ -88,7 +88,7 @@ impl Store {
             last: replayed.last,
             floor,
             recovered: replayed.segments.clone(),
-            #[expect(clippy::cast_possible_truncation, reason = "any 32 random bits")]
+            // Any 32 random bits.
             salt: random.1 as u32,
         };
         let wal = Wal::start(disk, Arc::clone(&clock), options, ToApplier { records })?;

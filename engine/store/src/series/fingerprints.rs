@@ -35,7 +35,6 @@ impl Hasher for Folded {
         self.0 ^= value.cast_unsigned();
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "both halves are used")]
     fn write_u128(&mut self, value: u128) {
         self.0 ^= value as u64 ^ (value >> 64) as u64;
     }
