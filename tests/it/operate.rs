@@ -122,8 +122,9 @@ async fn the_demo() {
     let output = run.unwrap();
     let (text, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{}\n{text}\n{errors}", output.status);
+    let (_, outcome) = text.split_once("What became of it").unwrap();
     for signal in ["traces", "logs", "metrics"] {
-        let line = text
+        let line = outcome
             .lines()
             .map(|line| line.trim_start_matches(['│', ' ']))
             .find(|line| line.starts_with(signal))

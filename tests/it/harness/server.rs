@@ -141,6 +141,12 @@ impl Server {
         std::fs::read_to_string(self.log_path()).unwrap_or_default()
     }
 
+    /// Panics of the server's own threads; what a plugin says of its own is not one.
+    pub(crate) fn panics(&self) -> Vec<String> {
+        let of_ours = |line: &&str| line.starts_with("thread '") && line.contains("panicked at");
+        self.log().lines().filter(of_ours).map(str::to_owned).collect()
+    }
+
     fn log_path(&self) -> PathBuf {
         self.folder.path().join("server.log")
     }
