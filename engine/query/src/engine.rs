@@ -18,7 +18,7 @@ use crate::config::{QueryConfig, SqlOptions};
 use crate::error::QueryError;
 use crate::interrupt::{Interrupt, interruptible};
 use crate::session::Sessions;
-use crate::stream::{Budget, ResultStream};
+use crate::stream::{Budget, Message, ResultStream};
 use crate::workers::Workers;
 use crate::{hints, statement};
 
@@ -153,11 +153,13 @@ struct Job {
     _turn: OwnedSemaphorePermit,
 }
 
-type Rows = mpsc::Sender<Result<arrow_array::RecordBatch, QueryError>>;
-
 impl Job {
-    async fn run(self, planned: oneshot::Sender<Result<SchemaRef, QueryError>>, rows: Rows) {
-        let mut stream = match self.start().await {
+    async fn run(
+        self,
+        planned: oneshot::Sender<Result<SchemaRef, QueryError>>,
+        reader: mpsc::Sender<Message>,
+    ) {
+        let stream = match self.start().await {
             Ok(stream) => stream,
             Err(error) => {
                 // Nobody waits for an answer that has timed out.
@@ -168,17 +170,24 @@ impl Job {
         if planned.send(Ok(stream.schema())).is_err() {
             return;
         }
+        // The stream is dropped, and with it whatever runs for it, before the turn.
+        tokio::select! {
+            biased;
+            () = reader.closed() => {}
+            () = tokio::time::sleep_until(self.budget.until) => {}
+            () = self.send(stream, &reader) => {}
+        }
+    }
+
+    async fn send(&self, mut stream: SendableRecordBatchStream, reader: &mpsc::Sender<Message>) {
         loop {
-            let batch = tokio::select! {
-                biased;
-                () = rows.closed() => return,
-                () = tokio::time::sleep_until(self.budget.until) => return,
-                batch = stream.next() => batch,
+            let message = match stream.next().await {
+                Some(Ok(batch)) => Message::Rows(batch),
+                Some(Err(error)) => Message::Failed(QueryError::of(&error, &self.text)),
+                None => Message::End,
             };
-            let Some(batch) = batch else { return };
-            let batch = batch.map_err(|error| QueryError::of(&error, &self.text));
-            let failed = batch.is_err();
-            if rows.send(batch).await.is_err() || failed {
+            let last = !matches!(message, Message::Rows(_));
+            if reader.send(message).await.is_err() || last {
                 return;
             }
         }

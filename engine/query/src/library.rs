@@ -59,8 +59,8 @@ const VIEWS: &[View] = files!(View, "views":
 const QUESTIONS: &[Question] = files!(Question, "questions":
     "slowest_operations_with_logs"
     "error_rate_spans_and_counter"
-    "p99_by_operation"
     "latest_trace_as_tree"
+    "p99_by_operation"
     "logs_of_a_trace"
     "top_rejected_reasons"
     "log_lines_by_service"

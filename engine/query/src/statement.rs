@@ -228,6 +228,8 @@ impl Visitor for Weights {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn check(text: &str, wanted: Option<(ErrorKind, &str)>) {
@@ -276,6 +278,93 @@ mod tests {
         let error = parse("SELECT 'abc", &Limits::default(), 64).unwrap_err();
         assert_eq!(error.position().map(|place| (place.line, place.column)), Some((1, 8)), "{error}");
     }
+
+    proptest! {
+        /// Whatever comes: an answer, and no panic.
+        #[test]
+        fn never_panics(words in proptest::collection::vec(proptest::sample::select(WORDS), 0..40)) {
+            let _ = parse(&words.join(" "), &Limits::default(), 64);
+        }
+
+        #[test]
+        fn never_panics_on_any_text(text in "\\PC{0,120}") {
+            let _ = parse(&text, &Limits::default(), 64);
+        }
+    }
+
+    const WORDS: &[&str] = &[
+        "SELECT",
+        "FROM",
+        "WHERE",
+        "(",
+        ")",
+        ",",
+        "*",
+        "a",
+        "logs",
+        "metrics.up",
+        "'x'",
+        "\"y\"",
+        "1",
+        "1.5e9",
+        "=",
+        "<",
+        "||",
+        "::",
+        "[",
+        "]",
+        "{",
+        "}",
+        "AND",
+        "OR",
+        "NOT",
+        "IN",
+        "BETWEEN",
+        "LIKE",
+        "CASE",
+        "WHEN",
+        "THEN",
+        "END",
+        "AS",
+        "JOIN",
+        "ON",
+        "LEFT",
+        "UNION",
+        "ALL",
+        "WITH",
+        "GROUP BY",
+        "ORDER BY",
+        "LIMIT",
+        "INTERVAL '1 day'",
+        "EXPLAIN",
+        "ANALYZE",
+        "SHOW",
+        "TABLES",
+        "SET",
+        "COPY",
+        "TO",
+        "CREATE",
+        "EXTERNAL",
+        "TABLE",
+        "INSERT",
+        "INTO",
+        "VALUES",
+        ";",
+        "--",
+        "/*",
+        "*/",
+        "$$",
+        "E'\\'",
+        "trace_tree",
+        ".",
+        "@",
+        "$1",
+        "LATERAL",
+        "OVER",
+        "FILTER",
+        "EXISTS",
+        "ARRAY",
+    ];
 
     #[test]
     fn named_queries_do_not_multiply() {
