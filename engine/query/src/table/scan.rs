@@ -163,3 +163,73 @@ pub(crate) fn raw_time(ty: &Type, raw: i64) -> Option<ScalarValue> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::types::Float64Type;
+    use arrow_array::{ArrayRef, Float64Array, Int64Array, TimestampMicrosecondArray};
+    use datafusion::execution::SessionStateBuilder;
+    use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+    use datafusion::parquet::arrow::ArrowWriter;
+    use datafusion::physical_plan::collect;
+    use isinglass_model::Kind;
+    use object_store::memory::InMemory;
+    use object_store::{ObjectStore, ObjectStoreExt};
+
+    use super::*;
+    use crate::objects::OnlyTables;
+    use crate::shown::ShownExec;
+
+    /// A file of `samples` from before there were `value_int`, `value_scale` and
+    /// `start_time`.
+    fn old_file() -> Vec<u8> {
+        let times = TimestampMicrosecondArray::from(vec![1_000, 2_000]).with_timezone("UTC");
+        let columns: [(&str, ArrayRef); 4] = [
+            ("metric_id", Arc::new(Int64Array::from(vec![1, 1]))),
+            ("series_id", Arc::new(Int64Array::from(vec![7, 8]))),
+            ("time", Arc::new(times)),
+            ("value", Arc::new(Float64Array::from(vec![1.5, 2.5]))),
+        ];
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
+        let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None).unwrap();
+        writer.write(&batch).unwrap();
+        writer.into_inner().unwrap()
+    }
+
+    #[tokio::test]
+    async fn columns_that_a_file_lacks_are_null() {
+        let objects = InMemory::new();
+        let bytes = old_file();
+        let size_bytes = bytes.len() as u64;
+        objects.put(&"default/samples/old.parquet".into(), bytes.into()).await.unwrap();
+        let objects: Arc<dyn ObjectStore> = Arc::new(objects);
+        let runtime = RuntimeEnvBuilder::new().with_object_store_registry(Arc::new(OnlyTables(objects)));
+        let session = SessionStateBuilder::new().with_runtime_env(runtime.build_arc().unwrap()).build();
+        let layout = Layout::of(Kind::Samples);
+        let shown: Vec<usize> = (0..layout.shown.fields().len()).collect();
+        let scan = Scan {
+            layout,
+            columns: layout.columns_of(&shown),
+            pruning: Vec::new(),
+            exactly: None,
+            metric_id: None,
+            series_ids: None,
+            limit: None,
+        };
+        let file = DataFile {
+            path: "default/samples/old.parquet".into(),
+            size_bytes,
+            rows: 2,
+            time: Some((1_000, 2_000)),
+            metric_id: Some((1, 1)),
+        };
+        let input = scan.files(&[&file], &session).unwrap();
+        let columns = shown.iter().map(|at| layout.column(*at, &input.schema()).unwrap()).collect();
+        let plan = ShownExec::try_new(input, columns, Arc::clone(&layout.shown)).unwrap();
+        let batches = collect(Arc::new(plan), session.task_ctx()).await.unwrap();
+        assert_eq!(batches.iter().map(RecordBatch::num_rows).sum::<usize>(), 2);
+        let value = batches[0].column_by_name("value").unwrap();
+        assert_eq!(value.as_primitive::<Float64Type>().values(), &[1.5, 2.5]);
+        assert_eq!(batches[0].column_by_name("start_time").unwrap().null_count(), 2);
+    }
+}
