@@ -75,7 +75,9 @@ impl Table {
         if let Some(table) = Self::open(objects, tenant, kind).await? {
             return Ok(table);
         }
-        let created = create(log_store(objects, tenant, kind)?, kind).await;
+        let columns =
+            schema::columns(tables::Table::of(kind)).map_err(|error| delta_error(tenant, kind, error))?;
+        let created = create(log_store(objects, tenant, kind)?, kind, columns).await;
         // Another writer may have been first, and an error may come after the
         // table is there: what the log says counts.
         match (Self::open(objects, tenant, kind).await?, created) {
@@ -160,14 +162,14 @@ fn data_file(kind: Kind, path: String, view: &LogicalFileView) -> Result<DataFil
     })
 }
 
-async fn create(log: LogStoreRef, kind: Kind) -> Result<(), DeltaTableError> {
+async fn create(log: LogStoreRef, kind: Kind, columns: Vec<StructField>) -> Result<(), DeltaTableError> {
     let properties = CommitProperties::default()
         .with_max_retries(0)
         .with_create_checkpoint(false)
         .with_cleanup_expired_logs(Some(false));
     CreateBuilder::new()
         .with_log_store(log)
-        .with_columns(schema::columns(tables::Table::of(kind))?)
+        .with_columns(columns)
         .with_configuration_property(
             TableProperty::DataSkippingStatsColumns,
             Some(stats::indexed_columns(kind)),
@@ -192,4 +194,68 @@ fn log_store(objects: &Arc<dyn ObjectStore>, tenant: &Tenant, kind: Kind) -> Res
 
 fn delta_error(tenant: &Tenant, kind: Kind, source: DeltaTableError) -> FilesError {
     FilesError::Delta { tenant: tenant.clone(), kind, source: Box::new(source) }
+}
+
+#[cfg(test)]
+mod tests {
+    use object_store::memory::InMemory;
+
+    use super::*;
+    use crate::files::delta::{Extent, NewFile};
+
+    const KIND: Kind = Kind::Samples;
+
+    /// A table as another release made it.
+    async fn table_with(columns: Vec<StructField>) -> (Arc<dyn ObjectStore>, Tenant) {
+        let (objects, tenant): (Arc<dyn ObjectStore>, _) = (Arc::new(InMemory::new()), Tenant::default());
+        create(log_store(&objects, &tenant, KIND).unwrap(), KIND, columns).await.unwrap();
+        (objects, tenant)
+    }
+
+    fn columns() -> Vec<StructField> {
+        schema::columns(tables::Table::of(KIND)).unwrap()
+    }
+
+    fn file(name: &str) -> NewFile {
+        let extent = Extent { rows: 1, time: Some((1, 2)), metric_id: Some((3, 4)), series_id: None };
+        NewFile { name: name.to_owned(), size_bytes: 5, extent, crc32c: vec![6] }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_table_of_an_older_release_gets_the_new_columns_with_its_next_commit() {
+        let (objects, tenant) = table_with(columns()[..4].to_vec()).await;
+        let mut table = Table::open(&objects, &tenant, KIND).await.unwrap().unwrap();
+        table.commit_flush(Some(&file("a.parquet")), 1, 0).await.unwrap();
+        table.commit_flush(Some(&file("b.parquet")), 2, 0).await.unwrap();
+        let table = Table::open(&objects, &tenant, KIND).await.unwrap().unwrap();
+        assert!(table.grows_to.is_none());
+        assert_eq!(schema::fit(&table.snapshot.schema(), &columns()), Fit::Same);
+        assert_eq!((table.state.version, table.state.flushed, table.state.files.len()), (2, 2, 2));
+        assert_eq!((table.state.files[0].time, table.state.files[0].metric_id), (Some((1, 2)), Some((3, 4))));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_table_with_other_columns_is_left_alone() {
+        let mut other = columns();
+        other.swap(0, 1);
+        let (objects, tenant) = table_with(other).await;
+        let error = Table::open(&objects, &tenant, KIND).await.unwrap_err();
+        assert!(matches!(error, FilesError::Schema { .. }), "{error}");
+    }
+
+    /// A commit goes on top of the snapshot that was looked at, or nowhere.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn of_two_snapshots_the_second_looks_again() {
+        let (objects, tenant) = table_with(columns()).await;
+        let mut one = Table::open(&objects, &tenant, KIND).await.unwrap().unwrap();
+        let mut other = Table::open(&objects, &tenant, KIND).await.unwrap().unwrap();
+        one.commit_flush(Some(&file("one.parquet")), 7, 0).await.unwrap();
+        other.commit_flush(Some(&file("same-rows.parquet")), 7, 0).await.unwrap();
+        assert!(!other.names(&file("same-rows.parquet")));
+        other.commit_flush(Some(&file("more.parquet")), 8, 0).await.unwrap();
+        one.reload().await.unwrap();
+        let names: Vec<_> = one.state.files.iter().filter_map(|file| file.path.filename()).collect();
+        assert_eq!(names, ["more.parquet", "one.parquet"]);
+        assert_eq!(one.state.flushed, 8);
+    }
 }
