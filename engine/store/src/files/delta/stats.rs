@@ -78,7 +78,10 @@ fn time_type(table: &Table) -> Option<Type> {
 fn time_to_json(table: &Table, raw: i64) -> Option<Value> {
     let text = match time_type(table)? {
         Type::Timestamp => {
-            as_datetime::<TimestampMicrosecondType>(raw)?.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+            // Whole milliseconds but for rows that others made; cut off, the
+            // greatest time would be less than a row's.
+            let format = if raw % 1_000 == 0 { "%Y-%m-%dT%H:%M:%S%.3fZ" } else { "%Y-%m-%dT%H:%M:%S%.6fZ" };
+            as_datetime::<TimestampMicrosecondType>(raw)?.format(format).to_string()
         }
         Type::Date => as_datetime::<Date32Type>(raw)?.format("%Y-%m-%d").to_string(),
         _ => return Some(json!(raw)),
