@@ -10,8 +10,9 @@ use std::fmt;
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use serde::Deserializer;
 use serde::de::{self, DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 
 use super::{Field, Message, Type};
 use crate::error::DecodeError;
@@ -167,7 +168,7 @@ impl<'de> DeserializeSeed<'de> for Content<'_> {
         if self.field.many {
             deserializer.deserialize_any(List { field: self.field, json: self.json })
         } else {
-            deserializer.deserialize_any(Single { field: self.field, json: self.json, element: false })
+            Single { field: self.field, json: self.json, element: false }.read(deserializer)
         }
     }
 }
@@ -215,7 +216,7 @@ impl<'de> DeserializeSeed<'de> for Element<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self.0)
+        self.0.read(deserializer)
     }
 }
 
@@ -228,6 +229,27 @@ struct Single<'j> {
 }
 
 impl Single<'_> {
+    fn read<'de, D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        match self.field.ty {
+            Type::Double => self.double(<&RawValue>::deserialize(deserializer)?.get()),
+            _ => deserializer.deserialize_any(self),
+        }
+    }
+
+    /// A double from its own text: serde_json's reader of numbers may be off by
+    /// the last bit, and a value must not depend on the format it came in.
+    fn double<E: de::Error>(self, text: &str) -> Result<(), E> {
+        match text.as_bytes() {
+            b"null" => self.visit_unit(),
+            [b'"', name @ .., b'"'] => self.visit_str(str::from_utf8(name).map_err(E::custom)?),
+            [b'-' | b'0'..=b'9', ..] => match text.parse() {
+                Ok(value) => self.visit_f64(value),
+                Err(_) => Err(self.wrong("other text")),
+            },
+            _ => Err(self.wrong("no number")),
+        }
+    }
+
     fn varint(self, value: u64) {
         let out = &mut self.json.out;
         match self.element {
@@ -512,6 +534,23 @@ mod tests {
         let deep =
             format!("{}{}", r#"{"resourceSpans":["#, r#"{"resource":{"attributes":[{"value":"#.repeat(60));
         assert!(error(&deep).contains("recursion limit") || error(&deep).contains("EOF"), "{}", error(&deep));
+    }
+
+    /// serde_json's own reader of numbers makes 1795222980.433066 of the first.
+    #[test]
+    fn doubles_are_exact() {
+        for text in ["1795222980.4330661", "123456789.12345679", "5e-324", "1.7976931348623157e308", "-0.1"] {
+            let json = r#"{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"gauge":{"dataPoints":[{"asDouble":X}]}}]}]}]}"#;
+            let bytes = transcode("test", &EXPORT_METRICS, json.replace('X', text).as_bytes()).unwrap();
+            let value: f64 = text.parse().unwrap();
+            let (tag, bits) = bytes[bytes.len() - 9..].split_at(1);
+            assert_eq!((tag, bits), (&[0x21][..], &value.to_le_bytes()[..]), "{text}");
+        }
+        for wrong in ["true", "[]", "{}", "\"x\""] {
+            let json = r#"{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"gauge":{"dataPoints":[{"asDouble":X}]}}]}]}]}"#;
+            let error = transcode("test", &EXPORT_METRICS, json.replace('X', wrong).as_bytes()).unwrap_err();
+            assert!(error.to_string().contains("a number is expected for"), "{wrong}: {error}");
+        }
     }
 
     #[test]
