@@ -3,10 +3,11 @@
 //! The table is data (`architecture.toml`); the facts come from `cargo metadata`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package, PackageId};
 use serde::Deserialize;
+
+use crate::harness::root;
 
 const PREFIX: &str = "isinglass-";
 
@@ -24,7 +25,7 @@ struct Rule {
 }
 
 fn metadata() -> Metadata {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+    let manifest = root().join("Cargo.toml");
     let options = ["--offline".to_owned(), "--locked".to_owned()];
     MetadataCommand::new().manifest_path(manifest).other_options(options).exec().unwrap()
 }
@@ -112,7 +113,7 @@ fn heavy_dependencies_are_there_once() {
 
 #[test]
 fn versions_and_features_stand_in_the_root_manifest() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = root();
     let mut faults = Vec::new();
     for package in metadata().workspace_packages() {
         let text = std::fs::read_to_string(&package.manifest_path).unwrap();
@@ -125,7 +126,7 @@ fn versions_and_features_stand_in_the_root_manifest() {
                 });
                 if !only_workspace {
                     let path = package.manifest_path.as_std_path();
-                    let path = path.strip_prefix(root).unwrap_or(path);
+                    let path = path.strip_prefix(&root).unwrap_or(path);
                     faults.push(format!("{}: {section}.{name}", path.display()));
                 }
             }
@@ -136,7 +137,7 @@ fn versions_and_features_stand_in_the_root_manifest() {
 
 #[test]
 fn unify_names_every_external_dependency() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = root();
     let read =
         |path: &str| -> toml::Table { std::fs::read_to_string(root.join(path)).unwrap().parse().unwrap() };
     let workspace = read("Cargo.toml");

@@ -5,14 +5,13 @@
 //! do; next to them the tenant `neighbour` sends all the time.
 
 use std::fmt::Write;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use isinglass_testkit::load;
 
-use crate::harness::{Client, Server, now_nanos};
+use crate::harness::{Client, Server, now_nanos, root};
 
 /// Told to all three.
 const ANY: &[&str] = &["trap", "spin", "grow", "recurse", "log_flood", "log_huge", "count_flood"];
@@ -68,8 +67,7 @@ const SPANS: u64 = 50;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn binding(world: &str, behaviours: &[&str], more: &str) -> String {
-    let file =
-        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("plugins/dist/test/hostile-{world}.wasm"));
+    let file = root().join(format!("plugins/dist/test/hostile-{world}.wasm"));
     let mut text = String::new();
     for (name, world) in [("validate", "validator"), ("rate-limit", "limiter"), ("span-metrics", "deriver")] {
         writeln!(

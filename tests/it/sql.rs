@@ -1,14 +1,13 @@
 //! SQL over HTTP and on the command line: formats, faults with positions, what
 //! is not allowed, and the questions that ship.
 
-use std::path::Path;
 use std::process::Command;
 
 use isinglass_testkit::load;
 use isinglass_testkit::loki::{self, Stream};
 use serde_json::{Value, json};
 
-use crate::harness::{Client, Server, now_millis, now_nanos};
+use crate::harness::{Client, Server, now_millis, now_nanos, root};
 
 async fn fill(client: &Client) {
     for service in 0..8 {
@@ -128,7 +127,7 @@ async fn the_questions_that_ship_run() {
     fill(&client).await;
     client.flush().await;
     let trace = client.cell("select min(trace_id) from spans").await;
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("sql");
+    let root = root().join("sql");
     let mut files = vec![root];
     let mut ran = 0;
     while let Some(path) = files.pop() {

@@ -11,7 +11,14 @@ pub(crate) mod server;
 pub(crate) use http::{Answer, Client};
 pub(crate) use server::Server;
 
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// The repository. Asked at run time: a target folder may outlive the clone that
+/// its binaries were built from.
+pub(crate) fn root() -> PathBuf {
+    std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from)
+}
 
 /// Nanoseconds since 1970.
 pub(crate) fn now_nanos() -> u64 {

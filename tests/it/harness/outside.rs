@@ -1,10 +1,12 @@
 //! Programs that are not ours: Prometheus, and Python with the OpenTelemetry
 //! SDK, the Delta reader and DuckDB. `tests/run` provides them.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::Value;
+
+use super::root;
 
 /// The Prometheus binary. Missing is a failure, not a reason to skip.
 pub(crate) fn prometheus() -> PathBuf {
@@ -13,7 +15,7 @@ pub(crate) fn prometheus() -> PathBuf {
 
 /// Runs `tests/outside/<script>`, which prints one JSON value.
 pub(crate) fn python(script: &str, arguments: &[&str]) -> Value {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/outside").join(script);
+    let path = root().join("tests/outside").join(script);
     let output = Command::new(named("ISINGLASS_TEST_PYTHON", "")).arg(path).args(arguments).output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{script} {arguments:?} ended with {}:\n{errors}", output.status);
