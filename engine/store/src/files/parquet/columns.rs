@@ -30,8 +30,12 @@ pub(super) fn write(kind: Kind, batches: &[RecordBatch]) -> Result<(Sink, Extent
         return Err(bad(format!("there is no column {name}")));
     }
     let order = Order::of(table, batches)?;
+    let has = |column: &Column| {
+        let mut arrays = batches.iter().filter_map(|batch| batch.column_by_name(column.name));
+        arrays.any(|array| array.null_count() < array.len())
+    };
     let mut file =
-        SerializedFileWriter::new(Sink::default(), layout::schema(table)?, layout::properties(table)?)?;
+        SerializedFileWriter::new(Sink::default(), layout::schema(table)?, layout::properties(table, has)?)?;
     let factory = ArrowRowGroupWriterFactory::new(&file, Arc::clone(table.file_schema()));
     let mut groups = order
         .rows()

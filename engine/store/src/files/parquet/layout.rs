@@ -10,6 +10,7 @@ use ::parquet::file::metadata::SortingColumn;
 use ::parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesPtr};
 use ::parquet::schema::types::{SchemaDescriptor, TypePtr};
 use isinglass_model::Kind;
+use isinglass_model::tables::promoted::{LOG, SPAN};
 use isinglass_model::tables::{Column, Table, Type};
 
 use crate::files::Result;
@@ -46,8 +47,8 @@ pub(super) fn schema(table: &Table) -> Result<TypePtr> {
     Ok(ArrowSchemaConverter::new().convert(table.file_schema())?.root_schema_ptr())
 }
 
-/// How a file of a table is written.
-pub(super) fn properties(table: &Table) -> Result<WriterPropertiesPtr> {
+/// How a file of a table is written. `has` says whether a column has values in it.
+pub(super) fn properties(table: &Table, has: impl Fn(&Column) -> bool) -> Result<WriterPropertiesPtr> {
     let schema = SchemaDescriptor::new(schema(table)?);
     let sizes = sizes(table.kind);
     let mut properties = WriterProperties::builder()
@@ -61,8 +62,9 @@ pub(super) fn properties(table: &Table) -> Result<WriterPropertiesPtr> {
         let top = path.parts().first().and_then(|name| table.position(name));
         let Some(column) = top.map(|position| &table.columns[position]) else { continue };
         let nested = path.parts().len() > 1;
-        properties =
-            properties.set_column_statistics_enabled(path.clone(), statistics(table, column, nested));
+        let statistics =
+            if nested { EnabledStatistics::None } else { statistics(table, column, has(column)) };
+        properties = properties.set_column_statistics_enabled(path.clone(), statistics);
         if let Some(encoding) = encoding(table.kind, column).filter(|_| !nested) {
             properties = properties
                 .set_column_dictionary_enabled(path.clone(), false)
@@ -79,18 +81,26 @@ fn sorting(table: &Table, schema: &SchemaDescriptor) -> Vec<SortingColumn> {
     leaves.map(sorting).collect()
 }
 
-/// How fine the statistics of a leaf are.
-fn statistics(table: &Table, column: &Column, nested: bool) -> EnabledStatistics {
+/// How fine the statistics of a column at the top are. There are none inside
+/// maps and lists, by which nobody prunes.
+fn statistics(table: &Table, column: &Column, has_values: bool) -> EnabledStatistics {
     match column.ty {
-        // Nobody prunes by a value inside a map or a list, or by a whole text.
-        _ if nested => EnabledStatistics::None,
         Type::Text => EnabledStatistics::None,
         _ if table.sorted_by.contains(&column.name) => EnabledStatistics::Page,
-        // Every page has about all values of an attribute that rows are not
-        // sorted by; a file or a row group may lack it.
+        // Any page may have any value of a column that rows are not sorted by,
+        // but a file or a row group may have none at all.
+        Type::Dictionary if !has_values => EnabledStatistics::Chunk,
+        // Values of one item say little of the next, and comparing all of them
+        // was a tenth of a flush.
+        Type::Dictionary if is_of_items(column) => EnabledStatistics::None,
         Type::Dictionary => EnabledStatistics::Chunk,
         _ => EnabledStatistics::Page,
     }
+}
+
+/// Whether it is promoted from the attributes of spans or log records.
+fn is_of_items(column: &Column) -> bool {
+    SPAN.iter().chain(LOG).any(|promoted| promoted.column == column.name)
 }
 
 /// The encoding of a column at the top; `None` is a dictionary, and plain once
