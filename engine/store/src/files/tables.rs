@@ -18,9 +18,10 @@ use super::{FilesError, Result, error, series};
 use crate::tables::{SeriesRow, SortedRows, TableFiles, TableState};
 use crate::{Seq, StoreError};
 
-/// Open tables held in memory, about 11 KiB each. Beyond it the ones not used
-/// for the longest time are closed; opening one again costs some milliseconds.
-const OPEN_TABLES_MAX: usize = 2_048;
+/// Open tables held in memory: 18 KiB each for `samples`, 120 for `spans` with
+/// its many columns, so at most 60 MiB. Beyond it the ones not used for the
+/// longest time are closed; opening one again costs some milliseconds.
+const OPEN_TABLES_MAX: usize = 512;
 
 /// Attempts to put a file.
 const PUT_ATTEMPTS_MAX: u32 = 3;
