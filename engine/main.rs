@@ -30,6 +30,9 @@ const BLOCKING_THREADS_MAX: usize = 64;
 const STACK_BYTES: usize = 8 << 20;
 
 fn main() -> ExitCode {
+    // Huge pages round every arena up to 2 MiB: measured 130 MiB of resident
+    // memory for no gain in speed. Where the kernel refuses, memory is larger.
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
     match execute(Args::parse()) {
         Ok(code) => code,
         Err(error) => {

@@ -15,7 +15,7 @@ use isinglass_model::tables::{Column, Table, Type};
 
 use crate::files::Result;
 
-/// zstd on flush. Level 3 made spans and logs no smaller worth its time.
+/// zstd on flush. On metrics level 3 saves 1 to 2 % and costs more than that in time.
 const ZSTD_LEVEL: i32 = 1;
 
 /// A dictionary larger than this is given up and the column goes on plain.
