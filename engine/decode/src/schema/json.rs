@@ -52,15 +52,18 @@ fn write_field(
             if known.many {
                 out.push(b'[');
             }
-        } else if known.many {
-            out.push(b',');
-        } else {
+        } else if !known.many {
             out.truncate(value_at);
         }
         count += 1;
         match field.value {
             Value::Bytes(packed) if known.many && known.ty.packs() => write_packed(out, known.ty, packed),
-            value => write_value(out, known.ty, value, depth),
+            value => {
+                if known.many {
+                    separate(out);
+                }
+                write_value(out, known.ty, value, depth);
+            }
         }
     }
     if count > 0 && known.many {
@@ -75,7 +78,6 @@ impl Type {
 }
 
 fn write_packed(out: &mut Vec<u8>, ty: Type, mut packed: Reader<'_>) {
-    let mut first = true;
     while !packed.is_empty() && out.len() <= ITEM_BYTES_MAX {
         let value = match ty {
             Type::Fixed64 | Type::Sfixed64 | Type::Double => packed.fixed64().map(Value::Fixed64),
@@ -83,11 +85,16 @@ fn write_packed(out: &mut Vec<u8>, ty: Type, mut packed: Reader<'_>) {
             _ => packed.varint().map(Value::Varint),
         };
         let Ok(value) = value else { return };
-        if !first {
-            out.push(b',');
-        }
-        first = false;
+        separate(out);
         write_value(out, ty, value, 0);
+    }
+}
+
+/// A comma before every element of a list but the first. Occurrences cannot be
+/// counted for this: a packed one may be empty.
+fn separate(out: &mut Vec<u8>) {
+    if out.last() != Some(&b'[') {
+        out.push(b',');
     }
 }
 
@@ -165,6 +172,16 @@ mod tests {
         point.close(positive);
         let text = to_json(&EXPONENTIAL_HISTOGRAM_DATA_POINT, Reader::new(point.as_bytes()));
         assert_eq!(text, r#"{"positive":{"bucketCounts":["1","2","3","4"]}}"#);
+
+        let mut point = Writer::default();
+        let positive = point.open(8);
+        point.bytes_field(2, &[]);
+        point.bytes_field(2, &[1, 2]);
+        point.bytes_field(2, &[]);
+        point.varint_field(2, 3);
+        point.close(positive);
+        let text = to_json(&EXPONENTIAL_HISTOGRAM_DATA_POINT, Reader::new(point.as_bytes()));
+        assert_eq!(text, r#"{"positive":{"bucketCounts":["1","2","3"]}}"#, "empty packed occurrences");
 
         let mut span = Writer::default();
         span.bytes_field(5, &vec![b'x'; 10 << 20]);
