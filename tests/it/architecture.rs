@@ -3,8 +3,9 @@
 //! The table is data (`architecture.toml`); the facts come from `cargo metadata`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::process::Command;
 
-use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package, PackageId};
 use serde::Deserialize;
 
 use crate::harness::root;
@@ -24,10 +25,69 @@ struct Rule {
     never_reaches: Vec<String>,
 }
 
+/// What `cargo metadata` prints, as far as the tests ask. Read here because the
+/// crate that reads all of it turns on a feature of `serde_json` that the binary
+/// does without: `cargo run` and the tests would each build half the
+/// dependencies for themselves.
+#[derive(Debug, Deserialize)]
+struct Metadata {
+    packages: Vec<Package>,
+    workspace_members: BTreeSet<String>,
+    resolve: Resolve,
+}
+
+#[derive(Debug, Deserialize)]
+struct Package {
+    id: String,
+    name: String,
+    version: String,
+    manifest_path: PathBuf,
+    dependencies: Vec<Named>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Named {
+    name: String,
+    kind: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Resolve {
+    nodes: Vec<Node>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Node {
+    id: String,
+    deps: Vec<Link>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Link {
+    pkg: String,
+    dep_kinds: Vec<LinkKind>,
+}
+
+/// `kind` is absent for what is linked, `dev` or `build` for the rest.
+#[derive(Debug, Deserialize)]
+struct LinkKind {
+    kind: Option<String>,
+}
+
+impl Metadata {
+    fn workspace_packages(&self) -> impl Iterator<Item = &Package> {
+        self.packages.iter().filter(|package| self.workspace_members.contains(&package.id))
+    }
+}
+
 fn metadata() -> Metadata {
-    let manifest = root().join("Cargo.toml");
-    let options = ["--offline".to_owned(), "--locked".to_owned()];
-    MetadataCommand::new().manifest_path(manifest).other_options(options).exec().unwrap()
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--offline", "--locked", "--manifest-path"])
+        .arg(root().join("Cargo.toml"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
 }
 
 fn architecture() -> Architecture {
@@ -41,29 +101,26 @@ fn matches(pattern: &str, name: &str) -> bool {
     }
 }
 
-/// Names of the packages that `from` links, itself not among them.
-fn reached<'a>(metadata: &'a Metadata, from: &'a PackageId) -> BTreeSet<&'a str> {
-    let nodes: BTreeMap<_, _> =
-        metadata.resolve.as_ref().unwrap().nodes.iter().map(|node| (&node.id, node)).collect();
+/// Names of the packages that the package `from` links, itself not among them.
+fn reached<'a>(metadata: &'a Metadata, from: &'a str) -> BTreeSet<&'a str> {
+    let nodes: BTreeMap<_, _> = metadata.resolve.nodes.iter().map(|node| (node.id.as_str(), node)).collect();
     let mut seen = BTreeSet::new();
     let mut todo = vec![from];
     while let Some(id) = todo.pop() {
         for dependency in &nodes[id].deps {
-            let linked = dependency.dep_kinds.iter().any(|kind| kind.kind == DependencyKind::Normal);
-            if linked && seen.insert(&dependency.pkg) {
+            let linked = dependency.dep_kinds.iter().any(|kind| kind.kind.is_none());
+            if linked && seen.insert(dependency.pkg.as_str()) {
                 todo.push(&dependency.pkg);
             }
         }
     }
-    seen.into_iter().map(|id| metadata[id].name.as_str()).collect()
+    let reached = metadata.packages.iter().filter(|package| seen.contains(package.id.as_str()));
+    reached.map(|package| package.name.as_str()).collect()
 }
 
 fn named(package: &Package) -> impl Iterator<Item = &str> {
-    package
-        .dependencies
-        .iter()
-        .filter(|dependency| dependency.kind == DependencyKind::Normal)
-        .map(|dependency| dependency.name.as_str())
+    let linked = package.dependencies.iter().filter(|dependency| dependency.kind.is_none());
+    linked.map(|dependency| dependency.name.as_str())
 }
 
 #[test]
@@ -72,7 +129,6 @@ fn crates_know_only_what_the_table_allows() {
     let mut faults = Vec::new();
     let members: BTreeMap<_, _> = metadata
         .workspace_packages()
-        .into_iter()
         .filter_map(|package| Some((package.name.strip_prefix(PREFIX)?.to_owned(), package)))
         .collect();
     let known: BTreeSet<_> = members.keys().collect();
@@ -106,7 +162,7 @@ fn heavy_dependencies_are_there_once() {
         ["arrow-array", "parquet", "datafusion", "object_store", "wasmtime", "tonic", "axum", "hyper"]
     {
         let versions: Vec<_> =
-            metadata.packages.iter().filter(|p| p.name == heavy).map(|p| p.version.to_string()).collect();
+            metadata.packages.iter().filter(|p| p.name == heavy).map(|p| p.version.as_str()).collect();
         assert_eq!(versions.len(), 1, "{heavy}: {versions:?}");
     }
 }
@@ -125,7 +181,7 @@ fn versions_and_features_stand_in_the_root_manifest() {
                     table.len() == 1 && table.get("workspace").and_then(toml::Value::as_bool) == Some(true)
                 });
                 if !only_workspace {
-                    let path = package.manifest_path.as_std_path();
+                    let path = &package.manifest_path;
                     let path = path.strip_prefix(&root).unwrap_or(path);
                     faults.push(format!("{}: {section}.{name}", path.display()));
                 }
