@@ -18,12 +18,14 @@
 //! |---|---|
 //! | [`local`] | an object store on a local folder whose writes survive a power cut |
 //! | [`parquet`] | how rows of each kind are laid out in a file |
+//! | [`merge`] | sorted files into fewer sorted files |
 //! | [`delta`] | schemas, statistics, commits, checkpoints of one table |
 //! | [`tables`] | all tables: which are open, one commit at a time for each |
 
 mod delta;
 mod error;
 mod local;
+mod merge;
 mod parquet;
 mod series;
 mod tables;

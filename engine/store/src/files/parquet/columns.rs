@@ -34,8 +34,8 @@ pub(super) fn write(kind: Kind, batches: &[RecordBatch]) -> Result<(Sink, Extent
         let mut arrays = batches.iter().filter_map(|batch| batch.column_by_name(column.name));
         arrays.any(|array| array.null_count() < array.len())
     };
-    let mut file =
-        SerializedFileWriter::new(Sink::default(), layout::schema(table)?, layout::properties(table, has)?)?;
+    let properties = layout::properties(table, layout::FLUSH_ZSTD_LEVEL, has)?;
+    let mut file = SerializedFileWriter::new(Sink::default(), layout::schema(table)?, properties)?;
     let factory = ArrowRowGroupWriterFactory::new(&file, Arc::clone(table.file_schema()));
     let mut groups = order
         .rows()

@@ -16,7 +16,7 @@ use isinglass_model::tables::{Column, Table, Type};
 use crate::files::Result;
 
 /// zstd on flush. On metrics level 3 saves 1 to 2 % and costs more than that in time.
-const ZSTD_LEVEL: i32 = 1;
+pub(in crate::files) const FLUSH_ZSTD_LEVEL: i32 = 1;
 
 /// A dictionary larger than this is given up and the column goes on plain.
 const DICTIONARY_BYTES_MAX: usize = 1 << 20;
@@ -48,11 +48,15 @@ pub(super) fn schema(table: &Table) -> Result<TypePtr> {
 }
 
 /// How a file of a table is written. `has` says whether a column has values in it.
-pub(super) fn properties(table: &Table, has: impl Fn(&Column) -> bool) -> Result<WriterPropertiesPtr> {
+pub(in crate::files) fn properties(
+    table: &Table,
+    zstd_level: i32,
+    has: impl Fn(&Column) -> bool,
+) -> Result<WriterPropertiesPtr> {
     let schema = SchemaDescriptor::new(schema(table)?);
     let sizes = sizes(table.kind);
     let mut properties = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(zstd_level)?))
         .set_max_row_group_row_count(Some(sizes.row_group))
         .set_data_page_row_count_limit(sizes.page)
         .set_dictionary_page_size_limit(DICTIONARY_BYTES_MAX)

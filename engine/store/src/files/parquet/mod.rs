@@ -26,8 +26,13 @@ use super::delta::Extent;
 use super::{FilesError, Result};
 use crate::tables::SortedRows;
 
+pub(super) use layout::{FLUSH_ZSTD_LEVEL, properties};
+pub(super) use samples::ids_and_values;
+pub(super) use sink::Sink;
+pub(super) use split::unscaled;
+
 /// Rows that are handed to the writer at a time.
-const CHUNK_ROWS: usize = 16_384;
+pub(super) const CHUNK_ROWS: usize = 16_384;
 
 /// A Parquet file in memory.
 #[derive(Debug)]
@@ -51,4 +56,4 @@ pub(super) fn encode(kind: Kind, rows: SortedRows) -> Result<Encoded> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

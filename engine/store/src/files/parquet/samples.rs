@@ -23,13 +23,13 @@ pub(super) fn write(samples: &SortedSamples) -> Result<(Sink, Extent)> {
     check(samples).map_err(|problem| FilesError::Rows { kind: Kind::Samples, problem })?;
     let table = Table::of(Kind::Samples);
     let options = ArrowWriterOptions::new()
-        .with_properties(layout::properties(table, |_| true)?.as_ref().clone())
+        .with_properties(layout::properties(table, layout::FLUSH_ZSTD_LEVEL, |_| true)?.as_ref().clone())
         // The types in a file are those that Parquet itself has, for us as for others.
         .with_skip_arrow_metadata(true);
     let mut writer =
         ArrowWriter::try_new_with_options(Sink::default(), Arc::clone(table.file_schema()), options)?;
     let rows = samples.value.len();
-    let mut runs = Runs::of(samples);
+    let mut runs = Runs::of(&samples.runs, &samples.value);
     for from in (0..rows).step_by(CHUNK_ROWS) {
         let to = rows.min(from + CHUNK_ROWS);
         let [metric_id, series_id, value, value_int, value_scale] = runs.columns(&samples.value[from..to]);
@@ -99,6 +99,12 @@ fn start_times(millis: Option<&[i64]>, rows: usize) -> ArrayRef {
     }
 }
 
+/// The columns `metric_id`, `series_id`, `value`, `value_int` and `value_scale`
+/// of whole runs, which make up all values.
+pub(in crate::files) fn ids_and_values(runs: &[SeriesRun], values: &[f64]) -> [ArrayRef; 5] {
+    Runs::of(runs, values).columns(values)
+}
+
 /// The runs of rows of one series, how each is stored, and how far they are used.
 struct Runs<'a> {
     runs: std::vec::IntoIter<(&'a SeriesRun, Split)>,
@@ -108,10 +114,10 @@ struct Runs<'a> {
 }
 
 impl<'a> Runs<'a> {
-    fn of(samples: &'a SortedSamples) -> Self {
+    fn of(runs: &'a [SeriesRun], values: &[f64]) -> Self {
         let mut at = 0;
-        let splits = samples.runs.iter().map(|run| {
-            let values = &samples.value[at..at + run.rows as usize];
+        let splits = runs.iter().map(|run| {
+            let values = &values[at..at + run.rows as usize];
             at += values.len();
             (run, split::of_run(values))
         });

@@ -10,24 +10,30 @@ const PIECE_BYTES: usize = 1 << 20;
 /// Collects a file in pieces of 1 MiB, each with its CRC-32C. Parquet pages
 /// have no checksums of their own as parquet-rs writes them.
 #[derive(Debug, Default)]
-pub(super) struct Sink {
+pub(in crate::files) struct Sink {
     done: Vec<Bytes>,
     crc32c: Vec<u32>,
+    size: u64,
     piece: BytesMut,
 }
 
 impl Sink {
-    /// The pieces, the size in bytes and the checksums.
-    pub(super) fn finish(mut self) -> (Vec<Bytes>, u64, Vec<u32>) {
+    /// The pieces that are complete, to be sent on while others follow.
+    pub(in crate::files) fn take_done(&mut self) -> Vec<Bytes> {
+        std::mem::take(&mut self.done)
+    }
+
+    /// The pieces that were not taken, the size in bytes and the checksums of all.
+    pub(in crate::files) fn finish(mut self) -> (Vec<Bytes>, u64, Vec<u32>) {
         self.close_piece();
-        let size = self.done.iter().map(|piece| piece.len() as u64).sum();
-        (self.done, size, self.crc32c)
+        (self.done, self.size, self.crc32c)
     }
 
     fn close_piece(&mut self) {
         if !self.piece.is_empty() {
             let piece = self.piece.split().freeze();
             self.crc32c.push(crc32c::crc32c(&piece));
+            self.size += piece.len() as u64;
             self.done.push(piece);
         }
     }
@@ -36,7 +42,7 @@ impl Sink {
 impl Write for Sink {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.piece.capacity() == 0 {
-            self.piece.reserve(PIECE_BYTES.min(self.done.len().max(1) * (PIECE_BYTES / 16)));
+            self.piece.reserve(PIECE_BYTES.min(self.crc32c.len().max(1) * (PIECE_BYTES / 16)));
         }
         let taken = bytes.len().min(PIECE_BYTES - self.piece.len());
         self.piece.extend_from_slice(&bytes[..taken]);
@@ -61,7 +67,9 @@ mod tests {
         for part in bytes.chunks(300_007) {
             sink.write_all(part).unwrap();
         }
-        let (pieces, size, crcs) = sink.finish();
+        let mut pieces = sink.take_done();
+        let (rest, size, crcs) = sink.finish();
+        pieces.extend(rest);
         assert_eq!(size, len as u64);
         assert_eq!(pieces.concat(), bytes);
         assert_eq!(crcs, bytes.chunks(PIECE_BYTES).map(crc32c::crc32c).collect::<Vec<_>>());

@@ -94,6 +94,14 @@ fn grown(value: f64, scale: usize) -> Option<usize> {
     (scale + 1..=SCALE_MAX).find(|&scale| scaled(value, scale).is_some())
 }
 
+/// What `value_int` and `value_scale` stand for, as any reader computes it:
+/// also at scales that others may have written.
+#[inline]
+pub(in crate::files) fn unscaled(int: i64, scale: i16) -> f64 {
+    let power = usize::try_from(scale).ok().and_then(|scale| POW10.get(scale).copied());
+    int as f64 / power.unwrap_or_else(|| 10_f64.powf(f64::from(scale)))
+}
+
 /// Stores one value of a run.
 #[inline]
 pub(super) fn store(value: f64, split: Split) -> Stored {
@@ -116,7 +124,11 @@ mod tests {
         match (stored, split) {
             (Stored::Nothing, _) => STALE_NAN_BITS,
             (Stored::Double(value), _) => value.to_bits(),
-            (Stored::Int(int), Split::Scaled(scale)) => (int as f64 / 10f64.powi(i32::from(scale))).to_bits(),
+            (Stored::Int(int), Split::Scaled(scale)) => {
+                let value = int as f64 / 10f64.powi(i32::from(scale));
+                assert_eq!(unscaled(int, i16::from(scale)).to_bits(), value.to_bits());
+                value.to_bits()
+            }
             (Stored::Int(_), Split::Double) => unreachable!("an integer in a run of doubles"),
         }
     }

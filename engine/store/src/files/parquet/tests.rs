@@ -23,7 +23,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::tables::{SeriesRun, SortedSamples};
 
-fn bytes_of(encoded: &Encoded) -> Bytes {
+pub(in crate::files) fn bytes_of(encoded: &Encoded) -> Bytes {
     Bytes::from(encoded.payload.iter().flat_map(|piece| piece.to_vec()).collect::<Vec<_>>())
 }
 
@@ -42,21 +42,21 @@ fn read(encoded: &Encoded, kind: Kind) -> RecordBatch {
 
 /// A few bytes of randomness drawn one after the other: shrinks well enough,
 /// and makes arrays of any type.
-struct Source(u64);
+pub(in crate::files) struct Source(pub(in crate::files) u64);
 
 impl Source {
-    fn next(&mut self) -> u64 {
+    pub(in crate::files) fn next(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 8
     }
 
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(in crate::files) fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
     }
 
-    fn chance(&mut self, one_in: u64) -> bool {
+    pub(in crate::files) fn chance(&mut self, one_in: u64) -> bool {
         self.below(one_in) == 0
     }
 
@@ -85,7 +85,7 @@ impl Source {
     }
 
     /// An array of a batch type.
-    fn array(&mut self, ty: &Type, rows: usize, nullable: bool) -> ArrayRef {
+    pub(in crate::files) fn array(&mut self, ty: &Type, rows: usize, nullable: bool) -> ArrayRef {
         let nulls = self.nulls(rows, nullable);
         let valid = |row: usize| nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row));
         match ty {
@@ -183,7 +183,7 @@ impl Source {
 }
 
 /// Each row as text, every column of the table in it.
-fn texts(table: &Table, batch: &RecordBatch) -> Vec<String> {
+pub(in crate::files) fn texts(table: &Table, batch: &RecordBatch) -> Vec<String> {
     let options = FormatOptions::default().with_null("null");
     let columns: Vec<Option<ArrayFormatter<'_>>> = table
         .columns
@@ -287,7 +287,7 @@ fn samples(mut series: Vec<Run>, starts: bool) -> SortedSamples {
 }
 
 /// The value as an outside reader computes it, or the marker.
-fn value_at(batch: &RecordBatch, row: usize) -> u64 {
+pub(in crate::files) fn value_at(batch: &RecordBatch, row: usize) -> u64 {
     let int = batch.column_by_name("value_int").unwrap().as_primitive::<Int64Type>();
     let scale = batch.column_by_name("value_scale").unwrap().as_primitive::<Int16Type>();
     let double = batch.column_by_name("value").unwrap().as_primitive::<Float64Type>();

@@ -1,0 +1,52 @@
+//! How the memory of a merge is divided.
+//!
+//! | share | for | at 512 MiB |
+//! |---|---|---|
+//! | 1/2 | inputs: windows of compressed pages, open pages, one batch each | 256 MiB |
+//! | 1/4 | decoded rows on their way from inputs to an output | 128 MiB |
+//! | 1/8 | the row group that is being written, compressed | 64 MiB |
+//! | 1/16 | fingerprints of rows with one key | 32 MiB |
+//! | the rest | parts of the output that are being uploaded | 24 MiB |
+//!
+//! A share is a bound, not a reservation. It can be exceeded by one row, if that
+//! is larger than the share, and by what two inputs need at the very least: a
+//! page of each of their columns.
+
+/// Shares of [`super::MergeOptions::memory_bytes`].
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Budget {
+    memory: usize,
+}
+
+impl Budget {
+    pub(super) fn of(memory_bytes: usize) -> Self {
+        Self { memory: memory_bytes }
+    }
+
+    /// All inputs of a pass together.
+    pub(super) fn inputs(self) -> usize {
+        self.memory / 2
+    }
+
+    /// Decoded rows that wait to be written.
+    pub(super) fn waiting(self) -> usize {
+        (self.memory / 4).max(64 << 10)
+    }
+
+    /// The row group that is being written.
+    pub(super) fn row_group(self) -> usize {
+        (self.memory / 8).clamp(256 << 10, 64 << 20)
+    }
+
+    /// Fingerprints, of which a set takes 16 bytes each and, while it grows,
+    /// three times that.
+    pub(super) fn fingerprints(self) -> usize {
+        (self.memory / 16 / 64).max(1 << 10)
+    }
+
+    /// A part of an upload; object stores want 5 MiB at least. Three are in
+    /// memory: two on their way and the one that fills.
+    pub(super) fn part(self) -> usize {
+        (self.memory / 32).clamp(5 << 20, 8 << 20)
+    }
+}

@@ -1,0 +1,286 @@
+//! Reading a file in windows.
+//!
+//! A window is a row group, or so many rows of one that their pages fit. Its
+//! pages are fetched together and decoded batch by batch; columns that hold
+//! nothing but nulls are not fetched at all.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use ::parquet::DecodeResult;
+use ::parquet::arrow::ProjectionMask;
+use ::parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, RowSelection, RowSelector};
+use ::parquet::arrow::async_reader::MetadataFetch;
+use ::parquet::arrow::push_decoder::{ParquetPushDecoder, ParquetPushDecoderBuilder};
+use ::parquet::errors::ParquetError;
+use ::parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
+use arrow_array::RecordBatch;
+use bytes::Bytes;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use isinglass_model::tables::{Column, Table};
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt as _, coalesce_ranges};
+
+use super::batch::{Batch, Prefix};
+use super::ha::REPLICA_COLUMN;
+use crate::files::{FilesError, Result};
+
+/// Read at the end of a file at first; mostly the whole footer.
+const FOOTER_HINT_BYTES: usize = 64 << 10;
+
+/// An open page of a column, decompressed, and its dictionary.
+const PAGE_BYTES: usize = 1 << 20;
+
+/// What zstd needs to decompress a column.
+const CONTEXT_BYTES: usize = 160 << 10;
+
+/// Rows of a batch, and its size in memory.
+const BATCH_ROWS_MAX: usize = 8_192;
+const BATCH_BYTES_MAX: usize = 2 << 20;
+const BATCH_BYTES_MIN: usize = 64 << 10;
+
+/// A window has this many rows at least, if its row group does.
+const WINDOW_ROWS_MIN: usize = 1_024;
+
+/// Gaps of fewer bytes are read rather than asked for around.
+const GAP_BYTES_MAX: u64 = 16 << 10;
+
+/// A file to be merged.
+#[derive(Debug, Clone)]
+pub(super) struct Source {
+    pub(super) path: Path,
+    pub(super) size_bytes: u64,
+    /// Whether the caller named it; else it is one made on the way.
+    pub(super) original: bool,
+}
+
+/// A file whose footer is read.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) source: Source,
+    table: &'static Table,
+    metadata: ArrowReaderMetadata,
+    /// Columns that hold a value, for each row group.
+    live: Vec<Vec<usize>>,
+    /// What it needs in memory at the very least.
+    floor: usize,
+}
+
+impl Opened {
+    pub(super) async fn open(
+        objects: &Arc<dyn ObjectStore>,
+        source: Source,
+        table: &'static Table,
+    ) -> Result<Self> {
+        let footer = Footer { objects, path: &source.path };
+        let reader = ParquetMetaDataReader::new()
+            .with_prefetch_hint(Some(FOOTER_HINT_BYTES))
+            .with_offset_index_policy(PageIndexPolicy::Optional);
+        let metadata = reader.load_and_finish(footer, source.size_bytes).await;
+        let metadata = Arc::new(metadata.map_err(|error| damaged_or(&source.path, error))?);
+        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        let arrow = ArrowReaderMetadata::try_new(Arc::clone(&metadata), options);
+        let arrow = arrow.map_err(|error| damaged_or(&source.path, error))?;
+        let live: Vec<Vec<usize>> = metadata.row_groups().iter().map(live_columns).collect();
+        let floor = metadata.row_groups().iter().zip(&live).map(|(group, live)| floor_of(group, live));
+        let floor = floor.max().unwrap_or(0) + metadata.memory_size() + BATCH_BYTES_MIN;
+        Ok(Self { source, table, metadata: arrow, live, floor })
+    }
+
+    pub(super) fn floor(&self) -> usize {
+        self.floor
+    }
+
+    /// Whether any row has a value in this column, as far as the footer tells.
+    pub(super) fn has(&self, column: &Column) -> bool {
+        let roots = self.metadata.parquet_schema().root_schema().get_fields();
+        let root = roots.iter().position(|field| field.name() == column.name);
+        root.is_some_and(|root| self.live.iter().any(|live| live.contains(&root)))
+    }
+
+    /// Whether rows tell which replica wrote them.
+    pub(super) fn has_replicas(&self) -> bool {
+        self.metadata.schema().field_with_name(REPLICA_COLUMN).is_ok()
+    }
+
+    /// Reads it, with so much memory at a time.
+    pub(super) fn read(self, objects: &Arc<dyn ObjectStore>, share: usize) -> Input {
+        Input {
+            objects: Arc::clone(objects),
+            opened: self,
+            share,
+            row_group: 0,
+            row: 0,
+            decoder: None,
+            row_bytes: None,
+            last: None,
+        }
+    }
+
+    fn parquet(&self) -> &ParquetMetaData {
+        self.metadata.metadata()
+    }
+}
+
+/// What is not the store's fault is the file's.
+fn damaged_or(path: &Path, error: ParquetError) -> FilesError {
+    match error {
+        ParquetError::External(_) => FilesError::Parquet(error),
+        error => FilesError::Damaged { path: path.to_string(), problem: error.to_string() },
+    }
+}
+
+struct Footer<'a> {
+    objects: &'a Arc<dyn ObjectStore>,
+    path: &'a Path,
+}
+
+impl MetadataFetch for Footer<'_> {
+    fn fetch(&mut self, range: Range<u64>) -> BoxFuture<'_, Result<Bytes, ParquetError>> {
+        let read = async move { Ok(self.objects.get_range(self.path, range).await?) };
+        read.boxed()
+    }
+}
+
+async fn fetch(objects: &Arc<dyn ObjectStore>, path: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+    let fetch = |range: Range<u64>| objects.get_range(path, range);
+    Ok(coalesce_ranges(ranges, fetch, GAP_BYTES_MAX).await?)
+}
+
+/// Columns at the top that are not null throughout.
+fn live_columns(group: &RowGroupMetaData) -> Vec<usize> {
+    let schema = group.schema_descr();
+    let mut live: Vec<usize> = Vec::new();
+    for (leaf, chunk) in group.columns().iter().enumerate() {
+        let nulls = chunk.statistics().and_then(|statistics| statistics.null_count_opt());
+        let flat = schema.column(leaf).path().parts().len() == 1;
+        let empty = flat && nulls == Some(group.num_rows().unsigned_abs());
+        let root = schema.get_column_root_idx(leaf);
+        if !empty && live.last() != Some(&root) {
+            live.push(root);
+        }
+    }
+    live
+}
+
+/// Bytes of the columns that are read: compressed, and of pages that are open at
+/// a time.
+fn sizes_of(group: &RowGroupMetaData, live: &[usize]) -> (usize, usize) {
+    let schema = group.schema_descr();
+    let leaves = group.columns().iter().enumerate();
+    let read = leaves.filter(|(leaf, _)| live.contains(&schema.get_column_root_idx(*leaf)));
+    read.fold((0, 0), |(compressed, open), (_, chunk)| {
+        let pages = if chunk.dictionary_page_offset().is_some() { 2 * PAGE_BYTES } else { PAGE_BYTES };
+        let size = |bytes: i64| usize::try_from(bytes).unwrap_or(0);
+        let uncompressed = size(chunk.uncompressed_size());
+        (compressed + size(chunk.compressed_size()), open + uncompressed.min(pages) + CONTEXT_BYTES)
+    })
+}
+
+fn floor_of(group: &RowGroupMetaData, live: &[usize]) -> usize {
+    let (compressed, open) = sizes_of(group, live);
+    open + compressed.min(open)
+}
+
+/// A file that is being read.
+pub(super) struct Input {
+    objects: Arc<dyn ObjectStore>,
+    opened: Opened,
+    share: usize,
+    row_group: usize,
+    /// The first row of the row group that no window has had.
+    row: usize,
+    /// Of the current window.
+    decoder: Option<Box<ParquetPushDecoder>>,
+    /// Bytes of a row in the last batch.
+    row_bytes: Option<usize>,
+    last: Option<(Prefix, i64)>,
+}
+
+impl Input {
+    pub(super) fn is_original(&self) -> bool {
+        self.opened.source.original
+    }
+
+    /// The next rows; `None` after the last. Decoding is work, so a blocking
+    /// thread does it.
+    pub(super) async fn next_batch(&mut self) -> Result<Option<Batch>> {
+        loop {
+            let decoder = match self.decoder.take() {
+                Some(decoder) => Some(decoder),
+                None => self.next_window()?,
+            };
+            let Some(mut decoder) = decoder else { return Ok(None) };
+            let (mut decoder, decoded) = tokio::task::spawn_blocking(move || {
+                let decoded = decoder.try_decode();
+                (decoder, decoded)
+            })
+            .await?;
+            match decoded.map_err(|error| self.damaged(error.to_string()))? {
+                DecodeResult::NeedsData(ranges) => {
+                    let data = fetch(&self.objects, &self.opened.source.path, &ranges).await?;
+                    decoder.push_ranges(ranges, data)?;
+                    self.decoder = Some(decoder);
+                }
+                DecodeResult::Data(rows) => {
+                    self.decoder = Some(decoder);
+                    if rows.num_rows() > 0 {
+                        return self.batch(&rows).map(Some);
+                    }
+                }
+                DecodeResult::Finished => {}
+            }
+        }
+    }
+
+    fn batch(&mut self, rows: &RecordBatch) -> Result<Batch> {
+        let batch = Batch::of(self.opened.table, rows, self.last.as_ref());
+        let batch = batch.map_err(|problem| self.damaged(problem))?;
+        self.last = batch.last_key();
+        self.row_bytes = Some(batch.bytes().div_ceil(batch.rows()));
+        Ok(batch)
+    }
+
+    fn damaged(&self, problem: String) -> FilesError {
+        FilesError::Damaged { path: self.opened.source.path.to_string(), problem }
+    }
+
+    fn next_window(&mut self) -> Result<Option<Box<ParquetPushDecoder>>> {
+        let Some(group) = self.opened.parquet().row_groups().get(self.row_group) else { return Ok(None) };
+        let live = &self.opened.live[self.row_group];
+        let rows = usize::try_from(group.num_rows()).unwrap_or(0);
+        let (from, to) = (self.row, rows.min(self.row + self.window_rows(group, live)));
+        let selection = vec![RowSelector::skip(from), RowSelector::select(to - from)];
+        let mut builder = ParquetPushDecoderBuilder::new_with_metadata(self.opened.metadata.clone())
+            .with_row_groups(vec![self.row_group])
+            .with_projection(ProjectionMask::roots(group.schema_descr(), live.iter().copied()))
+            .with_batch_size(self.batch_rows(group));
+        if to - from < rows {
+            builder = builder.with_row_selection(RowSelection::from(selection));
+        }
+        let decoder = builder.build().map_err(|error| self.damaged(error.to_string()))?;
+        (self.row_group, self.row) = if to == rows { (self.row_group + 1, 0) } else { (self.row_group, to) };
+        Ok(Some(Box::new(decoder)))
+    }
+
+    /// So many rows that their pages fit into what the share has left beside
+    /// the open ones.
+    fn window_rows(&self, group: &RowGroupMetaData, live: &[usize]) -> usize {
+        let rows = usize::try_from(group.num_rows()).unwrap_or(0).max(1);
+        let (compressed, open) = sizes_of(group, live);
+        let room = self.share.saturating_sub(open + self.batch_bytes()).max(1);
+        if compressed <= room { rows } else { (rows * room / compressed).max(WINDOW_ROWS_MIN) }
+    }
+
+    fn batch_bytes(&self) -> usize {
+        (self.share / 8).clamp(BATCH_BYTES_MIN, BATCH_BYTES_MAX)
+    }
+
+    fn batch_rows(&self, group: &RowGroupMetaData) -> usize {
+        // Before anything is known: dictionaries hide the length of texts.
+        let guess = || 4 * group.total_byte_size().max(0) / group.num_rows().max(1);
+        let row_bytes = self.row_bytes.unwrap_or_else(|| usize::try_from(guess()).unwrap_or(0));
+        (self.batch_bytes() / row_bytes.max(1)).clamp(1, BATCH_ROWS_MAX)
+    }
+}

@@ -1,0 +1,180 @@
+//! As many inputs at a time as fit into memory, in as many passes as it takes.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use isinglass_model::tables::Table;
+use isinglass_model::{Kind, Tenant};
+use object_store::ObjectStore;
+
+use super::batch::Prefix;
+use super::budget::Budget;
+use super::ha::{Elections, schema_with_replicas, spill};
+use super::input::{Opened, Source};
+use super::kway::{Kway, Slice};
+use super::output::{Folder, Layout, Output};
+use super::{MergeOptions, Merged, rows, samples};
+use crate::files::delta::NewFile;
+use crate::files::{Result, parquet};
+use crate::tables::DataFile;
+
+/// One merge.
+pub(super) struct Merge<'a> {
+    folder: Folder<'a>,
+    options: &'a MergeOptions,
+    budget: Budget,
+    table: &'static Table,
+    counts: Merged,
+    /// Files that are there only until the merge ends.
+    made: Vec<String>,
+}
+
+impl<'a> Merge<'a> {
+    pub(super) fn new(
+        objects: &'a Arc<dyn ObjectStore>,
+        tenant: &'a Tenant,
+        kind: Kind,
+        options: &'a MergeOptions,
+        names: &'a mut (dyn FnMut() -> String + Send),
+    ) -> Self {
+        Self {
+            folder: Folder { objects, tenant, kind, names },
+            options,
+            budget: Budget::of(options.memory_bytes),
+            table: Table::of(kind),
+            counts: Merged::default(),
+            made: Vec::new(),
+        }
+    }
+
+    pub(super) async fn run(mut self, inputs: &[DataFile]) -> Result<Merged> {
+        let sources = inputs
+            .iter()
+            .map(|file| Source { path: file.path.clone(), size_bytes: file.size_bytes, original: true })
+            .collect();
+        let files = self.all(sources).await;
+        let made = std::mem::take(&mut self.made);
+        self.folder.delete(made.iter().map(String::as_str)).await;
+        let files = files?;
+        let rows_out = files.iter().map(|file| file.extent.rows).sum();
+        Ok(Merged { files, rows_out, ..self.counts })
+    }
+
+    async fn all(&mut self, mut sources: Vec<Source>) -> Result<Vec<NewFile>> {
+        let mut elections = None;
+        if let Some(ha) = self.options.ha.as_ref().filter(|_| self.table.kind == Kind::Samples) {
+            let (spilled, presence) =
+                spill(&mut self.folder, &sources, ha, self.budget, &mut self.made).await?;
+            elections = Some(Elections::hold(ha, &presence));
+            sources.extend(spilled);
+        }
+        let mut level: VecDeque<Source> = sources.into();
+        while !level.is_empty() {
+            let mut next = VecDeque::new();
+            while !level.is_empty() {
+                let opened = self.open_some(&mut level).await?;
+                if level.is_empty() && next.is_empty() {
+                    return self.pass(opened, elections.as_ref(), true).await;
+                }
+                if opened.len() == 1 {
+                    next.extend(opened.into_iter().map(|opened| opened.source));
+                    continue;
+                }
+                for NewFile { name, size_bytes, .. } in self.pass(opened, None, false).await? {
+                    next.push_back(Source { path: self.folder.path(&name)?, size_bytes, original: false });
+                    self.made.push(name);
+                }
+            }
+            level = next;
+        }
+        Ok(Vec::new())
+    }
+
+    /// Opens as many files as fit, two at least.
+    async fn open_some(&mut self, sources: &mut VecDeque<Source>) -> Result<Vec<Opened>> {
+        let mut opened = Vec::new();
+        let mut floor = 0;
+        while let Some(source) = sources.pop_front() {
+            let file = Opened::open(self.folder.objects, source, self.table).await?;
+            floor += file.floor();
+            if floor > self.budget.inputs() && opened.len() >= 2 {
+                sources.push_front(file.source);
+                break;
+            }
+            opened.push(file);
+        }
+        Ok(opened)
+    }
+
+    /// Merges some files: into those of the result, or into one on the way.
+    async fn pass(
+        &mut self,
+        opened: Vec<Opened>,
+        elections: Option<&Elections>,
+        last: bool,
+    ) -> Result<Vec<NewFile>> {
+        let level = if last { self.options.zstd_level } else { parquet::FLUSH_ZSTD_LEVEL };
+        let has = |column: &_| opened.iter().any(|file| file.has(column));
+        let properties = parquet::properties(self.table, level, has)?.as_ref().clone();
+        let with_replicas = !last && opened.iter().any(Opened::has_replicas);
+        let schema =
+            if with_replicas { schema_with_replicas() } else { Arc::clone(self.table.file_schema()) };
+        let layout = Layout {
+            schema,
+            properties: properties
+                .into_builder()
+                .set_max_row_group_bytes(Some(self.budget.row_group()))
+                .build(),
+            file_bytes: if last { self.options.file_bytes.max(1) } else { u64::MAX },
+            part_bytes: self.budget.part(),
+        };
+        let share = self.budget.inputs() / opened.len().max(1);
+        let (objects, options, table, counts) =
+            (self.folder.objects, self.options, self.table, &mut self.counts);
+        let inputs = opened.into_iter().map(|file| file.read(objects, share)).collect();
+        let mut output = Output::new(&mut self.folder, layout);
+        let merged = async {
+            let kway = Kway::start(inputs).await?;
+            match table.kind {
+                Kind::Samples => samples::merge(kway, &mut output, options, elections, counts).await?,
+                _ => rows::merge(table, kway, &mut output, options, counts).await?,
+            }
+            output.finish().await
+        }
+        .await;
+        if merged.is_err() {
+            output.abandon().await;
+        }
+        merged
+    }
+}
+
+/// From which time on rows are kept.
+pub(super) struct Kept<'o> {
+    table: &'static Table,
+    options: &'o MergeOptions,
+    /// Of the last prefix that was asked about.
+    known: Option<(Prefix, i64)>,
+}
+
+impl<'o> Kept<'o> {
+    pub(super) fn new(table: &'static Table, options: &'o MergeOptions) -> Self {
+        Self { table, options, known: None }
+    }
+
+    /// The first row of the slice that is kept.
+    pub(super) fn first(&mut self, slice: &Slice) -> usize {
+        let from = match &self.known {
+            Some((prefix, from)) if *prefix == slice.prefix => *from,
+            _ => {
+                let rule = self.options.drop_rows.as_ref();
+                let own = rule.and_then(|rule| rule.keep_from(slice.prefix.as_group(self.table)));
+                let from = self.options.keep_from.max(own).unwrap_or(i64::MIN);
+                self.known = Some((slice.prefix.clone(), from));
+                from
+            }
+        };
+        let times = &slice.batch.times()[slice.from..slice.to];
+        slice.from + times.partition_point(|time| *time < from)
+    }
+}

@@ -1,0 +1,8 @@
+//! Merging, against a model that sorts all rows in memory.
+
+mod every_kind;
+mod files;
+mod memory;
+mod model;
+mod replicas;
+mod stores;
