@@ -9,8 +9,11 @@ pub const TENANT_BYTES_MAX: usize = 150;
 /// The tenant of a request without an `X-Scope-OrgID`.
 pub const DEFAULT_TENANT: &str = "default";
 
+/// What names of the engine's own folders begin with, next to those of tenants.
+pub const RESERVED: &str = "_isinglass";
+
 /// A checked tenant name: 1 to 150 of `A-Z a-z 0-9 ! - _ . * ' ( )`, and
-/// neither `.` nor `..`, so that it can be a folder and an object prefix.
+/// neither `.` nor `..` nor beginning with [`RESERVED`], so that it can be a folder and an object prefix.
 ///
 /// Cheap to clone. The rule is the one of Grafana's `X-Scope-OrgID`.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -41,6 +44,9 @@ pub enum TenantError {
     /// `.` or `..`, which would leave the folder of tenants.
     #[error("tenant id must not be {0:?}")]
     Path(String),
+    /// A name that the engine keeps for itself.
+    #[error("tenant id must not begin with {RESERVED:?}")]
+    Reserved,
 }
 
 impl Tenant {
@@ -57,6 +63,9 @@ impl Tenant {
         }
         if name == "." || name == ".." {
             return Err(TenantError::Path(name.to_owned()));
+        }
+        if name.starts_with(RESERVED) {
+            return Err(TenantError::Reserved);
         }
         Ok(Self(name.into()))
     }
@@ -106,6 +115,8 @@ mod tests {
         check("", Some("tenant id is empty"));
         check(".", Some("tenant id must not be \".\""));
         check("..", Some("tenant id must not be \"..\""));
+        check("_isinglass", Some("tenant id must not begin with \"_isinglass\""));
+        check("_isinglas", None);
         check(
             "a/b",
             Some("tenant id has the character '/' at byte 1; allowed are letters, digits and !-_.*'()"),

@@ -84,7 +84,17 @@ pub trait Observer: Send + Sync {
     /// A record was synced and is visible.
     fn applied(&self, tenant: &Tenant, seq: Seq, note: Option<Note>);
 
-    /// A record was read at open; every one that the WAL still holds, flushed or not.
+    /// A tick that the log holds, told before any record is replayed.
+    fn ticked(&self, _tenant: &Tenant, _tick: Tick) {}
+
+    /// Whether [`Observer::replayed`] is to be shown the rows of this record.
+    fn wants(&self, _tenant: &Tenant, _seq: Seq) -> bool {
+        true
+    }
+
+    /// A record was read from the log: at start every one that it still holds, flushed or
+    /// not; later one that was acknowledged while the head was full. Each record comes
+    /// either here or to [`Observer::applied`].
     fn replayed(
         &self,
         tenant: &Tenant,
@@ -112,6 +122,9 @@ impl Observer for NoObserver {
         _: Option<&RecordBatch>,
         _: Option<Tick>,
     ) {
+    }
+    fn wants(&self, _: &Tenant, _: Seq) -> bool {
+        false
     }
     fn holds(&self) -> Option<Seq> {
         None

@@ -1,16 +1,18 @@
 //! The one thread that makes records visible, in WAL order.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
 
 use isinglass_model::{Clock, Kind};
 use tokio::sync::Notify;
 
 use crate::append::{Appended, Observer};
+use crate::fence::Fenced;
 use crate::head::Run;
 use crate::pending::Pending;
 use crate::series::SeriesTable;
+use crate::tail::Tail;
 use crate::tenant::Usage;
 use crate::wal::{Job, Sink};
 use crate::{Seq, StoreError};
@@ -44,6 +46,12 @@ pub(crate) struct Applier {
     pub(crate) usage: Arc<Usage>,
     /// The last record that is visible and that the observer knows of.
     pub(crate) applied: Arc<AtomicU64>,
+    pub(crate) tail: Arc<Tail>,
+    /// Whether flushes fail, so that a full head will not be empty soon.
+    pub(crate) stalled: Arc<AtomicBool>,
+    pub(crate) head_bytes: u64,
+    /// With a newer writer on the tables nothing is acknowledged any more.
+    pub(crate) fenced: Fenced,
     /// Woken when so many bytes are unflushed.
     pub(crate) flush: Arc<Notify>,
     pub(crate) flush_at_bytes: u64,
@@ -65,10 +73,20 @@ impl Applier {
 
     fn apply(&self, seq: Seq, pending: Pending) {
         let Pending { tenant, runs, pairs, ticket, counts, note, done } = pending;
-        let series = series_run(&tenant.series, pairs);
-        tenant.apply(seq, series.into_iter().chain(runs).collect(), self.clock.monotonic());
-        self.observer.applied(&tenant.name, seq, note);
-        self.applied.store(seq, Ordering::Release);
+        let no_room = || self.stalled.load(Ordering::Relaxed) && self.usage.total_bytes() >= self.head_bytes;
+        if self.tail.admit(seq, no_room) {
+            let series = series_run(&tenant.series, pairs);
+            tenant.apply(seq, series.into_iter().chain(runs).collect(), self.clock.monotonic());
+            self.observer.applied(&tenant.name, seq, note);
+            self.applied.store(seq, Ordering::Release);
+        } else {
+            // Durable, and seen when the reader of the log has come to it.
+            tenant.expect(seq);
+        }
+        if let Some(fenced) = self.fenced.reason() {
+            let _ = done.send(Err(fenced));
+            return;
+        }
         if let Some(ticket) = ticket {
             ticket.complete(counts);
         }

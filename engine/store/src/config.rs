@@ -63,7 +63,8 @@ pub struct StoreConfig {
     /// When an append is answered.
     pub durability: Durability,
     /// Bytes of unflushed rows in memory. At the bound the largest tables are
-    /// flushed first and appends wait for [`Self::append_wait_ms`], then get 503.
+    /// flushed first and appends wait for [`Self::append_wait_ms`], then get 503. While
+    /// flushes fail, appends go on into the WAL alone.
     pub head_bytes: u64,
     /// A table with so many unflushed bytes is flushed.
     pub flush_bytes: u64,
@@ -78,11 +79,18 @@ pub struct StoreConfig {
     /// Size of a WAL segment; a larger record gets a segment of its own.
     pub wal_segment_bytes: u64,
     /// Bytes of WAL on disk. At the bound the tables that hold the oldest segment
-    /// are flushed; at twice the bound appends get 503. Up to a quarter of it is kept for
-    /// the batch keys of the last [`Self::batch_key_ms`].
+    /// are flushed; at twice the bound appends get 503, which is how far intake goes while
+    /// tables cannot be written. Not counted: one spare file, and the heads files for the
+    /// batch keys of the last [`Self::batch_key_ms`].
     pub wal_bytes_max: u64,
     /// Bytes of records that wait to be written. At the bound appends wait.
     pub wal_queue_bytes: u64,
+    /// Free bytes on the volume of the WAL below which writes get 503 until there is more;
+    /// reads and flushes go on. 0 = the larger of 1 GiB and 5 % of the volume, but at most
+    /// 10 % of it.
+    pub disk_free_min_bytes: u64,
+    /// Whether to refuse to start where bytes of the WAL would be set aside.
+    pub strict: bool,
     /// How long an append waits for room before it gets 503.
     pub append_wait_ms: u64,
     /// Active series of one tenant. At the bound new series are rejected.
@@ -109,6 +117,8 @@ impl Default for StoreConfig {
             wal_segment_bytes: 32 << 20,
             wal_bytes_max: 256 << 20,
             wal_queue_bytes: 32 << 20,
+            disk_free_min_bytes: 0,
+            strict: false,
             append_wait_ms: 5_000,
             series_max: 1_000_000,
             tenants_max: 10_000,

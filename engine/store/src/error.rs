@@ -10,10 +10,18 @@ use isinglass_model::{ErrorKind, Kind, Tenant};
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
     /// Another process has the folder.
-    #[error("data folder {path:?} is in use by another process")]
+    #[error("data folder {path:?}{} is in use by another process", held_by(holder.as_deref()))]
     Locked {
         /// The lock file.
         path: PathBuf,
+        /// The id of the process that has it, as it wrote it down.
+        holder: Option<String>,
+    },
+    /// A newer writer has taken over the tables. This one may never write again.
+    #[error("fenced, writes are refused for good: {reason}")]
+    Fenced {
+        /// Who has them, and how it came out.
+        reason: String,
     },
     /// The folder was written by a newer release, or is none of ours.
     #[error("cannot read {what}: {reason}")]
@@ -93,9 +101,10 @@ impl StoreError {
     /// What it means to the one who asked.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Locked { .. } | Self::Unavailable { .. } | Self::TooManyTenants { .. } => {
-                ErrorKind::Unavailable
-            }
+            Self::Locked { .. }
+            | Self::Fenced { .. }
+            | Self::Unavailable { .. }
+            | Self::TooManyTenants { .. } => ErrorKind::Unavailable,
             Self::TooLarge { .. } => ErrorKind::TooLarge,
             Self::Incompatible { .. }
             | Self::Table { .. }
@@ -107,8 +116,24 @@ impl StoreError {
 
     /// When trying again may help.
     pub fn retry_after(&self) -> Option<Duration> {
-        self.kind().retry_after()
+        match self {
+            Self::Fenced { .. } => None,
+            other => other.kind().retry_after(),
+        }
     }
+
+    /// What the sender of a write is told when the tenant's tables cannot be read: the same
+    /// batch can be taken later.
+    pub(crate) fn for_writer(self) -> Self {
+        match self {
+            Self::Io { .. } | Self::Table { .. } => Self::unavailable(self.to_string()),
+            other => other,
+        }
+    }
+}
+
+fn held_by(holder: Option<&str>) -> String {
+    holder.map(|holder| format!(" (held by process {holder})")).unwrap_or_default()
 }
 
 impl From<arrow_schema::ArrowError> for StoreError {

@@ -6,7 +6,7 @@
 //! the very same rows, because the commit may have landed.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -14,6 +14,7 @@ use isinglass_model::{Clock, Kind};
 use tokio::sync::Notify;
 
 use crate::config::StoreConfig;
+use crate::fence::Fenced;
 use crate::head::{Generation, sorted_rows};
 use crate::lock::Lock;
 use crate::tables::TableFiles;
@@ -40,6 +41,9 @@ pub(crate) struct Flusher {
     /// Woken when memory has become free.
     pub(crate) freed: Arc<Notify>,
     pub(crate) stats: FlushStats,
+    /// Whether the last flush failed.
+    pub(crate) stalled: Arc<AtomicBool>,
+    pub(crate) fenced: Fenced,
     /// The folder stays ours until the last flush has ended.
     pub(crate) _lock: Option<Lock>,
 }
@@ -72,6 +76,9 @@ impl Flusher {
     }
 
     async fn flush_tasks(self: &Arc<Self>, tasks: Vec<Task>) {
+        if self.fenced.reason().is_some() {
+            return;
+        }
         futures::stream::iter(tasks)
             .for_each_concurrent(self.config.flush_concurrency.max(1), async |(tenant, backlog)| {
                 // Counted and reported where it happened; tried again later.
@@ -171,6 +178,7 @@ impl Flusher {
         match self.try_commit(tenant, kind, &rows).await {
             Ok(()) => {
                 let took = self.clock.monotonic().saturating_sub(start);
+                self.stalled.store(false, Ordering::Relaxed);
                 self.stats.flushes.fetch_add(1, Ordering::Relaxed);
                 self.stats.rows.fetch_add(rows.rows as u64, Ordering::Relaxed);
                 self.stats
@@ -181,6 +189,10 @@ impl Flusher {
                 Ok(())
             }
             Err(error) => {
+                self.stalled.store(true, Ordering::Relaxed);
+                self.fenced.note(&error);
+                // Nothing is free, but who waits for it shall know that it may take long.
+                self.freed.notify_waiters();
                 self.stats.failures.fetch_add(1, Ordering::Relaxed);
                 let pause = tenant.failed(kind, self.clock.monotonic());
                 tracing::warn!(tenant = %tenant.name, %kind, %error, again_in = ?pause, "flush failed");

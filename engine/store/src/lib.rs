@@ -22,7 +22,10 @@
 //! | what is appended, who is told | [`append`](Append), [`Observer`] |
 //! | double sends | `dedup` |
 //! | record and section bytes, segments, group commit | `wal`, and the page `docs/formats/wal.md` |
-//! | what happens at start | `open`, `recovery` |
+//! | what happens at start | `open`, `wal::scan`, then `recovery` |
+//! | who makes a record visible | `tail` |
+//! | who may write to the tables | `lock`, `files::epoch`, `fence` |
+//! | when the disk is full | `room` |
 //! | what an append becomes: encoding, then visibility | `pending`, `apply` |
 //! | label sets, ids, verdicts, metric metadata | `series` |
 //! | unflushed rows in memory | `head` |
@@ -37,6 +40,7 @@ mod apply;
 mod config;
 mod dedup;
 mod error;
+mod fence;
 mod files;
 mod flush;
 mod head;
@@ -44,10 +48,13 @@ mod lock;
 mod open;
 mod pending;
 mod recovery;
+mod report;
+mod room;
 mod series;
 mod stats;
 mod store;
 mod tables;
+mod tail;
 mod tenant;
 mod tenants;
 mod view;
@@ -57,6 +64,8 @@ pub use append::{Append, Appended, BatchKey, NoObserver, Note, Observer, Seq, Ti
 pub use config::{Durability, StoreConfig};
 pub use dedup::{Begin, Ticket};
 pub use error::StoreError;
+pub use lock::Lock;
+pub use report::LostRange;
 pub use series::{Metric, Resolver, Series, SeriesIndex};
 pub use stats::StoreStats;
 pub use store::Store;

@@ -1,7 +1,7 @@
 //! One process per folder.
 
 use std::fs::{File, OpenOptions};
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 
 use rustix::fs::{FlockOperation, flock};
@@ -10,13 +10,14 @@ use rustix::io::Errno;
 use crate::StoreError;
 
 /// Holds the folder until it is dropped or the process dies.
-pub(crate) struct Lock {
+#[derive(Debug)]
+pub struct Lock {
     _file: File,
 }
 
 impl Lock {
     /// Takes the lock of a folder, which is made if it is not there. Does not wait.
-    pub(crate) fn take(folder: &Path) -> Result<Self, StoreError> {
+    pub fn take(folder: &Path) -> Result<Self, StoreError> {
         let io = |error: &std::io::Error| StoreError::io(format!("data folder {}", folder.display()), error);
         std::fs::create_dir_all(folder).map_err(|error| io(&error))?;
         let path = folder.join("LOCK");
@@ -24,13 +25,21 @@ impl Lock {
         let mut file = open.map_err(|error| io(&error))?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
-            Err(Errno::WOULDBLOCK) => return Err(StoreError::Locked { path }),
+            Err(Errno::WOULDBLOCK) => return Err(StoreError::Locked { holder: holder(&mut file), path }),
             Err(error) => return Err(io(&error.into())),
         }
         // For a person who wonders who has it; on a full disk it is missing.
         let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
         Ok(Self { _file: file })
     }
+}
+
+/// What the one who has the lock wrote into it.
+fn holder(file: &mut File) -> Option<String> {
+    let mut text = String::new();
+    file.take(64).read_to_string(&mut text).ok()?;
+    let pid = text.trim();
+    (!pid.is_empty() && pid.bytes().all(|byte| byte.is_ascii_digit())).then(|| pid.to_owned())
 }
 
 #[cfg(test)]
@@ -41,7 +50,11 @@ mod tests {
     fn the_second_is_refused_until_the_first_is_gone() {
         let folder = tempfile::tempdir().unwrap();
         let first = Lock::take(folder.path()).unwrap();
-        assert!(matches!(Lock::take(folder.path()), Err(StoreError::Locked { .. })));
+        let error = Lock::take(folder.path()).unwrap_err();
+        let path = folder.path().join("LOCK");
+        let pid = std::process::id();
+        let text = format!("data folder {path:?} (held by process {pid}) is in use by another process");
+        assert_eq!(error.to_string(), text);
         drop(first);
         Lock::take(folder.path()).unwrap();
     }

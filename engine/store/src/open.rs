@@ -1,45 +1,69 @@
 //! Opening a store.
+//!
+//! A start reads the heads of the log ([`crate::wal::scan`]) and takes writes; the rows of
+//! the log come into the head while it already works ([`crate::recovery`]).
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use isinglass_model::Clock;
+use isinglass_model::{Clock, Tenant};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore};
 
+use crate::Seq;
 use crate::append::Observer;
 use crate::apply::{Applier, ToApplier};
 use crate::config::StoreConfig;
 use crate::dedup::Dedup;
 use crate::error::StoreError;
+use crate::fence::Fenced;
 use crate::files::Tables;
 use crate::flush::{FlushStats, Flusher};
 use crate::lock::Lock;
-use crate::recovery::{Recovery, Replayed};
-use crate::store::{Core, ROOM_BYTES, Store, maintenance};
+use crate::recovery::follow;
+use crate::report::Report;
+use crate::room::Room;
+use crate::store::{Core, ROOM_BYTES, Store, maintenance, watch_disk};
 use crate::tables::TableFiles;
+use crate::tail::Tail;
 use crate::tenant::Usage;
 use crate::tenants::Tenants;
+use crate::wal::scan::{Scanned, Seen, scan, verify};
 use crate::wal::{Disk, Folder, Keep, Wal, WalOptions};
 
 impl Store {
-    /// Opens a folder: takes its lock, replays the WAL into the head and tells
-    /// `observer` of every record in it.
+    /// Opens a folder: takes its lock and answers when all rows of its log can be seen.
     pub async fn open(
         config: StoreConfig,
         clock: Arc<dyn Clock>,
         observer: Arc<dyn Observer>,
     ) -> Result<Self, StoreError> {
         let lock = Lock::take(&config.data_dir)?;
+        let store = Self::open_early(lock, config, clock, observer).await?;
+        store.caught_up().await?;
+        Ok(store)
+    }
+
+    /// Opens a folder and answers as soon as writes and queries can be taken, however large
+    /// its log is. Until the log is read, views say that they are `replaying`.
+    pub async fn open_early(
+        lock: Lock,
+        config: StoreConfig,
+        clock: Arc<dyn Clock>,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Self, StoreError> {
         let folder = Folder::new(config.data_dir.join("wal"), config.data_dir.join("quarantine"));
         let disk = folder.map_err(|error| StoreError::io("making the wal folder", &error))?;
         let tables = Tables::open(&config.data_dir.join("tables"), Arc::clone(&clock))?;
-        Self::open_on(config, clock, observer, Arc::new(disk), Arc::new(tables), Some(lock)).await
+        tables.claim_epoch().await?;
+        Self::begin_on(config, clock, observer, Arc::new(disk), Arc::new(tables), Some(lock)).await
     }
 
-    /// Opens a store on a given disk and given tables.
+    /// Opens a store on a given disk and given tables, log read.
+    #[cfg(test)]
     pub(crate) async fn open_on(
         config: StoreConfig,
         clock: Arc<dyn Clock>,
@@ -48,27 +72,34 @@ impl Store {
         files: Arc<dyn TableFiles>,
         lock: Option<Lock>,
     ) -> Result<Self, StoreError> {
-        let start = clock.monotonic();
+        let store = Self::begin_on(config, clock, observer, disk, files, lock).await?;
+        store.caught_up().await?;
+        Ok(store)
+    }
+
+    /// Opens a store on a given disk and given tables.
+    pub(crate) async fn begin_on(
+        config: StoreConfig,
+        clock: Arc<dyn Clock>,
+        observer: Arc<dyn Observer>,
+        disk: Arc<dyn Disk>,
+        files: Arc<dyn TableFiles>,
+        lock: Option<Lock>,
+    ) -> Result<Self, StoreError> {
+        let opened = clock.monotonic();
         let random = uuid::Uuid::new_v4().as_u64_pair();
         let config = Arc::new(config);
         let floor = Arc::new(AtomicU64::new(0));
         let flusher = Arc::new(flusher(&config, &clock, files, random.0, &floor, lock)?);
         let remember = Duration::from_millis(config.batch_key_ms);
         let dedup = Dedup::new(Arc::clone(&clock), remember, config.batch_keys_max);
-        let recovery = Recovery {
-            disk: &disk,
-            flusher: &flusher,
-            dedup: &dedup,
-            clock: &*clock,
-            observer: &*observer,
-            floor: &floor,
-        };
-        let replayed = recovery.run().await?;
-        let replay_time = clock.monotonic().saturating_sub(start);
-        log(&replayed, replay_time);
+        let scanned = look(&config, &disk, &*clock, &dedup, &observer, &flusher.tenants).await?;
+        let (last, segments) = (scanned.last, scanned.segments.len());
+        floor.fetch_max(scanned.highest, Ordering::AcqRel);
 
-        floor.fetch_max(replayed.highest, Ordering::AcqRel);
-        let applied = Arc::new(AtomicU64::new(replayed.last));
+        let applied = Arc::new(AtomicU64::new(0));
+        let logged = (segments > 0).then_some(last);
+        let tail = Arc::new(Tail::new(logged, Arc::clone(&flusher.usage.behind)));
         let wake = Arc::new(Notify::new());
         let (records, received) = mpsc::channel();
         let applier = Applier {
@@ -76,6 +107,10 @@ impl Store {
             observer: Arc::clone(&observer),
             usage: Arc::clone(&flusher.usage),
             applied: Arc::clone(&applied),
+            tail: Arc::clone(&tail),
+            stalled: Arc::clone(&flusher.stalled),
+            head_bytes: config.head_bytes,
+            fenced: flusher.fenced.clone(),
             flush: Arc::clone(&wake),
             flush_at_bytes: config.flush_bytes.min(config.head_bytes / 2),
         };
@@ -85,34 +120,83 @@ impl Store {
             durability: config.durability,
             segment_bytes: config.wal_segment_bytes,
             keep: Keep { age: remember, bytes: config.wal_bytes_max / 4 },
-            last: replayed.last,
+            last,
             floor,
-            recovered: replayed.segments.clone(),
+            recovered: scanned.segments,
+            loose: scanned.loose,
             // Any 32 random bits.
             salt: random.1 as u32,
         };
-        let wal = Wal::start(disk, Arc::clone(&clock), options, ToApplier { records })?;
+        let wal = Wal::start(Arc::clone(&disk), Arc::clone(&clock), options, ToApplier { records })?;
         let room_units =
             u32::try_from(config.wal_queue_bytes as usize / ROOM_BYTES).unwrap_or(u32::MAX).max(1);
         let core = Arc::new(Core {
+            disk_room: Room::new(config.disk_free_min_bytes),
             config,
             clock,
             observer,
             flusher,
             dedup,
             wal,
+            disk,
             applier: Mutex::new(Some(applier)),
             applied,
+            tail: Arc::clone(&tail),
             wake: Arc::clone(&wake),
             room: Arc::new(Semaphore::new(room_units as usize)),
             room_units,
             closing: AtomicBool::new(false),
-            replayed,
-            replay_time,
+            report: Report::default(),
+            opened,
         });
+        core.look_at_disk();
+        let took = core.clock.monotonic().saturating_sub(opened);
+        tracing::info!(segments, last, ?took, "store opened, reading its log");
+        if logged.is_none() {
+            core.went_live();
+        }
         tokio::spawn(maintenance(Arc::downgrade(&core), wake));
+        tokio::spawn(watch_disk(Arc::downgrade(&core)));
+        tokio::spawn(follow(Arc::downgrade(&core), tail));
         Ok(Self { core })
     }
+}
+
+/// Reads the heads of the log: the keys of batches that were stored before, whose records
+/// are still to come, and up to where derived metrics are written.
+async fn look(
+    config: &StoreConfig,
+    disk: &Arc<dyn Disk>,
+    clock: &dyn Clock,
+    dedup: &Dedup,
+    observer: &Arc<dyn Observer>,
+    tenants: &Tenants,
+) -> Result<Scanned, StoreError> {
+    let (disk, dedup, observer) = (Arc::clone(disk), dedup.clone(), Arc::clone(observer));
+    let (now, strict) = (clock.now_unix_millis(), config.strict);
+    let work = move || {
+        if strict {
+            verify(&*disk)?;
+        }
+        let mut logged: HashMap<Tenant, Seq, ahash::RandomState> = HashMap::default();
+        let scanned = scan(&*disk, now, &mut |seen: Seen| {
+            let Seen { seq, head, age, replayed } = seen;
+            if let Some(key) = head.key {
+                dedup.restore(&head.tenant, key, head.counts, age);
+            }
+            if let Some(tick) = head.tick {
+                observer.ticked(&head.tenant, tick);
+            }
+            if replayed {
+                logged.insert(head.tenant, seq);
+            }
+        })?;
+        Ok::<_, StoreError>((scanned, logged))
+    };
+    let found = tokio::task::spawn_blocking(work).await;
+    let (scanned, logged) = found.map_err(|error| StoreError::Internal(error.to_string()))??;
+    tenants.expect(logged);
+    Ok(scanned)
 }
 
 fn flusher(
@@ -134,16 +218,8 @@ fn flusher(
         usage,
         freed: Arc::new(Notify::new()),
         stats: FlushStats::default(),
+        stalled: Arc::default(),
+        fenced: Fenced::default(),
         _lock: lock,
     })
-}
-
-fn log(replayed: &Replayed, took: Duration) {
-    tracing::info!(
-        records = replayed.records,
-        last = replayed.last,
-        quarantined = replayed.quarantined_records,
-        ?took,
-        "store opened"
-    );
 }

@@ -29,13 +29,14 @@ pub(crate) struct Pending {
     pub(crate) done: oneshot::Sender<Result<Appended, StoreError>>,
 }
 
-/// Encodes an append: the body of its record, and what becomes visible after.
+/// Encodes an append: the body of its record, how much of that stands before the sections,
+/// and what becomes visible after.
 pub(crate) fn prepare(
     append: Append,
     tenant: Arc<TenantState>,
     time_unix_ms: i64,
     done: oneshot::Sender<Result<Appended, StoreError>>,
-) -> Result<(Vec<u8>, Pending), StoreError> {
+) -> Result<(Vec<u8>, usize, Pending), StoreError> {
     let Append {
         ticket,
         counts,
@@ -51,6 +52,7 @@ pub(crate) fn prepare(
     } = append;
     let head = Head { tenant: name, time_unix_ms, key: ticket.as_ref().map(Ticket::key), tick, counts };
     let mut body = record::begin(&head);
+    let head_bytes = body.len();
     let table = &tenant.series;
 
     let pairs = unrecorded(table, &samples, &histograms, &exemplars);
@@ -83,7 +85,7 @@ pub(crate) fn prepare(
         }
     }
     let pending = Pending { tenant, runs, pairs, ticket, counts: head.counts, note, done };
-    Ok((body, pending))
+    Ok((body, head_bytes, pending))
 }
 
 /// (series, UTC day) pairs of these rows that no earlier record holds, each once.

@@ -1,172 +1,332 @@
-//! What happens with the WAL at start.
+//! Reading the log into the head: at start, and whenever the applier has left records to it
+//! (see [`crate::tail`]).
 //!
 //! Segments are read one after the other, so that memory does not grow with the WAL. Rows
 //! that a table's transaction says it has are left out, the rest goes into the head; when
 //! the head is full, tables are flushed in between. The observer is told of every record.
+//! Appends go on meanwhile, into segments that are read when their turn comes.
 
+use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use isinglass_model::{Clock, Kind};
+use futures::{StreamExt as _, TryStreamExt as _};
+use isinglass_model::{Kind, Tenant};
 
-use crate::append::Observer;
 use crate::apply::series_run;
-use crate::dedup::Dedup;
-use crate::flush::Flusher;
 use crate::head::{Rows, Run};
+use crate::report::LostRange;
 use crate::series::SeriesTable;
+use crate::store::Core;
+use crate::tail::Tail;
 use crate::tenant::TenantState;
 use crate::wal::record::{self, Record};
+use crate::wal::scan::{headers_of, void_from};
 use crate::wal::section::{SeriesEntry, read_samples, read_series, read_table};
-use crate::wal::{DATA, Disk, Found, Header, Parsed, parse, segments_of};
+use crate::wal::{Damage, Disk, Found, Header, Parsed, parse};
 use crate::{Seq, StoreError};
 
-/// What the replay found.
-#[derive(Debug, Default)]
-pub(crate) struct Replayed {
-    /// Every segment with its last record.
-    pub(crate) segments: Vec<(Found, Seq)>,
-    /// The last record that counts.
-    pub(crate) last: Seq,
-    /// The highest number that any segment or table knows, also of records that do not
-    /// count: new ones are above, so that no two segments ever have one name.
-    pub(crate) highest: Seq,
-    pub(crate) records: u64,
-    pub(crate) quarantined_records: u64,
-    pub(crate) quarantined_bytes: u64,
-}
+/// Bytes of records that are taken in at once at most, off the async threads.
+const CHUNK_BYTES: usize = 1 << 20;
+/// With so little left to read the applier waits for the reader.
+const HANDOVER_BYTES: usize = 4 << 20;
+/// As it does after so many rounds in which more came than that.
+const ROUNDS_MAX: u32 = 10;
+/// Tenants whose tables are opened at the same time.
+const OPENED_AT_ONCE: usize = 16;
+/// Waits after a failure double from the first to the second.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 
-/// Reads the WAL into the head.
-pub(crate) struct Recovery<'a> {
-    pub(crate) disk: &'a Arc<dyn Disk>,
-    pub(crate) flusher: &'a Arc<Flusher>,
-    pub(crate) dedup: &'a Dedup,
-    pub(crate) clock: &'a dyn Clock,
-    pub(crate) observer: &'a dyn Observer,
-    pub(crate) floor: &'a AtomicU64,
-}
+type Tenants = HashMap<Tenant, Arc<TenantState>, ahash::RandomState>;
 
-impl Recovery<'_> {
-    /// Replays every segment.
-    pub(crate) async fn run(&self) -> Result<Replayed, StoreError> {
-        let io = |error: std::io::Error| StoreError::io("reading the wal folder", &error);
-        let mut replayed = Replayed::default();
-        let mut segments = Vec::new();
-        for found in segments_of(&**self.disk).map_err(io)? {
-            let start = self.disk.read(&found.name, DATA).map_err(io)?;
-            segments.push((Header::decode(&start)?, found));
+/// Reads the log whenever that is wanted, until the store is closed or gone. Holds the
+/// store only while it reads: who drops it must not wait for a replay.
+pub(crate) async fn follow(core: Weak<Core>, tail: Arc<Tail>) {
+    while tail.wanted().await {
+        if catch_up(&core, &tail).await.is_none() {
+            return;
         }
-        for at in 0..segments.len() {
-            let void_from =
-                segments[at + 1..].iter().filter_map(|(header, _)| header.as_ref()).map(|h| h.void_from);
-            let void_from = void_from.min();
-            let (header, found) = &segments[at];
-            match header {
-                Some(header) => self.segment(found, header, void_from, &mut replayed).await?,
-                None => self.headless(found, &mut replayed)?,
-            }
-            replayed.segments.push((found.clone(), replayed.last.max(found.first.saturating_sub(1))));
-        }
-        let named = segments.iter().map(|(_, found)| found.first).max().unwrap_or(0);
-        replayed.highest = replayed.last.max(named).max(self.floor.load(Ordering::Acquire));
-        Ok(replayed)
     }
+}
 
-    async fn segment(
-        &self,
-        found: &Found,
-        header: &Header,
-        void_from: Option<Seq>,
-        replayed: &mut Replayed,
-    ) -> Result<(), StoreError> {
-        let (disk, name, header) = (Arc::clone(self.disk), found.name.clone(), *header);
-        let read = tokio::task::spawn_blocking(move || {
-            disk.read(&name, usize::MAX).map(|bytes| {
-                let parsed = parse(&bytes, &header, void_from);
-                (bytes, parsed)
-            })
-        });
-        let read = read.await.map_err(|error| StoreError::Internal(error.to_string()))?;
-        let (bytes, Parsed { records, damage }) =
-            read.map_err(|error| StoreError::io(&found.name, &error))?;
-        for damage in damage {
-            self.set_aside(
-                found,
-                &bytes,
-                &damage.bytes,
-                &format!("after record {}", damage.after),
-                replayed,
-            )?;
-        }
-        for (seq, body) in records {
-            match self.record(seq, &bytes[body.clone()]).await? {
-                None => replayed.records += 1,
-                Some(fault) => {
-                    self.set_aside(found, &bytes, &body, &format!("record {seq}: {fault}"), replayed)?;
+/// Reads until the applier takes over. `None`: the store is closed or gone.
+async fn catch_up(core: &Weak<Core>, tail: &Tail) -> Option<()> {
+    let (mut rounds, mut pause) = (0, PAUSES.0);
+    loop {
+        let up_to = tail.logged();
+        match read(core, tail, up_to).await {
+            Ok(bytes) => {
+                let core = core.upgrade().filter(|_| !tail.is_closed())?;
+                core.applied.fetch_max(up_to, Ordering::AcqRel);
+                if tail.go_live(up_to) {
+                    core.went_live();
+                    return Some(());
                 }
+                rounds += 1;
+                if bytes <= HANDOVER_BYTES || rounds > ROUNDS_MAX {
+                    tail.hold();
+                }
+                pause = PAUSES.0;
             }
-            replayed.last = seq;
-            if self.flusher.usage.total_bytes() > self.flusher.config.head_bytes {
-                self.flusher.relieve().await;
+            Err(Stopped::Failed(error)) => {
+                tail.release();
+                tracing::warn!(%error, again_in = ?pause, "reading the log failed");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(PAUSES.1);
             }
+            Err(Stopped::Closed) => return None,
         }
-        Ok(())
+    }
+}
+
+enum Stopped {
+    /// To be tried again.
+    Failed(StoreError),
+    Closed,
+}
+
+impl From<StoreError> for Stopped {
+    fn from(error: StoreError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+fn alive(core: &Weak<Core>, tail: &Tail) -> Result<Arc<Core>, Stopped> {
+    core.upgrade().filter(|_| !tail.is_closed()).ok_or(Stopped::Closed)
+}
+
+/// Reads what is not applied yet, up to a record; the answer is how many bytes that were.
+async fn read(core: &Weak<Core>, tail: &Tail, up_to: Seq) -> Result<usize, Stopped> {
+    let (disk, after) = {
+        let core = alive(core, tail)?;
+        (Arc::clone(&core.disk), core.applied.load(Ordering::Acquire))
+    };
+    let listing = Arc::clone(&disk);
+    let segments = blocking(move || headers_of(&*listing)).await??;
+    let mut total = 0;
+    for at in 0..segments.len() {
+        let (found, header) = &segments[at];
+        if segments.get(at + 1).is_some_and(|(next, _)| next.first <= after + 1) {
+            continue;
+        }
+        let end = void_from(&segments, at).map_or(up_to + 1, |void| void.min(up_to + 1));
+        let next = segments.get(at + 1).map_or(end, |(next, _)| next.first.max(end));
+        let segment = Segment::read(&disk, found, *header, end, next).await?;
+        total += segment.take(core, tail, after).await?;
+    }
+    Ok(total)
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, StoreError> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| StoreError::Internal(error.to_string()))
+}
+
+/// A segment in memory.
+struct Segment {
+    name: String,
+    bytes: Arc<Vec<u8>>,
+    parsed: Parsed,
+    /// No record in it has this number or a higher one.
+    end: Seq,
+}
+
+impl Segment {
+    async fn read(
+        disk: &Arc<dyn Disk>,
+        found: &Found,
+        header: Option<Header>,
+        void_from: Seq,
+        end: Seq,
+    ) -> Result<Self, StoreError> {
+        let (disk, name, first) = (Arc::clone(disk), found.name.clone(), found.first);
+        blocking(move || {
+            let bytes = disk.read(&name, usize::MAX).map_err(|error| StoreError::io(&name, &error))?;
+            let parsed = match header {
+                Some(header) => parse(&bytes, &header, Some(void_from)),
+                // Neither copy of the header can be read: all of it is set aside.
+                None => Parsed {
+                    records: Vec::new(),
+                    damage: vec![Damage { bytes: 0..bytes.len(), after: first.saturating_sub(1) }],
+                },
+            };
+            Ok(Self { name, bytes: Arc::new(bytes), parsed, end })
+        })
+        .await?
     }
 
-    /// A segment of which neither copy of the header can be read: all of it is set aside.
-    fn headless(&self, found: &Found, replayed: &mut Replayed) -> Result<(), StoreError> {
-        let bytes = self.disk.read(&found.name, usize::MAX);
-        let bytes = bytes.map_err(|error| StoreError::io(&found.name, &error))?;
-        self.set_aside(found, &bytes, &(0..bytes.len()), "no readable header", replayed)
+    /// Takes in the records after a number; the answer is how many bytes they have.
+    async fn take(self, core: &Weak<Core>, tail: &Tail, after: Seq) -> Result<usize, Stopped> {
+        for damage in &self.parsed.damage {
+            let range = self.around(damage);
+            self.set_aside(&*alive(core, tail)?, &damage.bytes, range, "bytes that are no record")?;
+        }
+        let records: Vec<(Seq, Range<usize>)> =
+            self.parsed.records.iter().filter(|(seq, _)| *seq > after).cloned().collect();
+        let tenants = Arc::new(self.tenants(&*alive(core, tail)?, &records).await?);
+        let mut total = 0;
+        let mut rest = records.as_slice();
+        while !rest.is_empty() {
+            let mut bytes = 0;
+            let chunk_bytes = make_room(core, tail).await?;
+            let count = rest.iter().take_while(|(_, body)| {
+                let fits = bytes < chunk_bytes;
+                bytes += body.len();
+                fits
+            });
+            let (chunk, later) = rest.split_at(count.count());
+            rest = later;
+            let size: usize = chunk.iter().map(|(_, body)| body.len()).sum();
+            let work = {
+                let (core, bytes, tenants) =
+                    (alive(core, tail)?, Arc::clone(&self.bytes), Arc::clone(&tenants));
+                let chunk = chunk.to_vec();
+                move || core.take_in(&chunk, &bytes, &tenants)
+            };
+            let (faults, result) = blocking(work).await?;
+            for (seq, body, fault) in faults {
+                let time = record::read_head(&self.bytes[body.clone()]).ok().map(|head| head.time_unix_ms);
+                let range = ((seq, seq), (time, time));
+                self.set_aside(&*alive(core, tail)?, &body, range, &fault.to_string())?;
+            }
+            result?;
+            alive(core, tail)?.report.add(chunk.len() as u64, size as u64);
+            total += size;
+            tail.moved();
+        }
+        Ok(total)
+    }
+
+    /// Everybody who has a record here, loaded several at a time.
+    async fn tenants(&self, core: &Core, records: &[(Seq, Range<usize>)]) -> Result<Tenants, StoreError> {
+        let heads = records.iter().filter_map(|(_, body)| record::read_head(&self.bytes[body.clone()]).ok());
+        let names: std::collections::HashSet<Tenant, ahash::RandomState> =
+            heads.map(|head| head.tenant).collect();
+        let tenants = &core.flusher.tenants;
+        futures::stream::iter(names)
+            .map(|name| async move { tenants.get_known(&name).await.map(|state| (name, state)) })
+            .buffer_unordered(OPENED_AT_ONCE)
+            .try_collect()
+            .await
+    }
+
+    /// Which records the damage can have held, and when they were written.
+    fn around(&self, damage: &Damage) -> ((Seq, Seq), (Option<i64>, Option<i64>)) {
+        let records = &self.parsed.records;
+        let time = |found: Option<&(Seq, Range<usize>)>| {
+            record::read_head(&self.bytes[found?.1.clone()]).ok().map(|head| head.time_unix_ms)
+        };
+        let at = records.partition_point(|(_, body)| body.start < damage.bytes.start);
+        let next = records.get(at);
+        let last = next.map_or(self.end, |(seq, _)| *seq).saturating_sub(1).max(damage.after + 1);
+        ((damage.after + 1, last), (time(at.checked_sub(1).and_then(|at| records.get(at))), time(next)))
     }
 
     fn set_aside(
         &self,
-        found: &Found,
-        bytes: &[u8],
+        core: &Core,
         range: &Range<usize>,
+        (records, time_unix_ms): ((Seq, Seq), (Option<i64>, Option<i64>)),
         what: &str,
-        replayed: &mut Replayed,
     ) -> Result<(), StoreError> {
-        let damaged = bytes.get(range.clone()).unwrap_or_default();
+        let damaged = self.bytes.get(range.clone()).unwrap_or_default();
         let length = damaged.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-        let name = format!("{}-{}.damaged", found.name, range.start);
+        let name = format!("{}-{}.damaged", self.name, range.start);
+        let lost = LostRange {
+            segment: self.name.clone(),
+            offset: range.start as u64,
+            bytes: length as u64,
+            records,
+            time_unix_ms,
+        };
+        if !core.report.lost(&lost) {
+            return Ok(());
+        }
         tracing::error!(
-            segment = found.name,
-            offset = range.start,
-            bytes = length,
+            segment = lost.segment,
+            offset = lost.offset,
+            bytes = lost.bytes,
+            first_record = records.0,
+            last_record = records.1,
+            written_after_unix_ms = time_unix_ms.0,
+            written_before_unix_ms = time_unix_ms.1,
             what,
             kept_as = name,
             "damaged bytes in the wal were set aside"
         );
-        replayed.quarantined_records += 1;
-        replayed.quarantined_bytes += length as u64;
-        let kept = self.disk.set_aside(&name, &damaged[..length]);
+        let kept = core.disk.set_aside(&name, &damaged[..length]);
         kept.map_err(|error| StoreError::io(format!("setting aside {name}"), &error))
     }
+}
 
-    /// Takes a record in. The answer is what is wrong with it, if its bytes are as they
-    /// were written and yet cannot be read.
-    async fn record(&self, seq: Seq, body: &[u8]) -> Result<Option<StoreError>, StoreError> {
+/// Flushes until the head has room; says for how many bytes of records at once.
+async fn make_room(core: &Weak<Core>, tail: &Tail) -> Result<usize, Stopped> {
+    let mut pause = PAUSES.0;
+    loop {
+        let core = alive(core, tail)?;
+        let (used, bound) = (core.flusher.usage.total_bytes(), core.config.head_bytes);
+        if used >= core.config.flush_bytes.min(bound / 2) {
+            core.wake.notify_one();
+        }
+        if used < bound {
+            return Ok(usize::try_from(bound / 16).unwrap_or(usize::MAX).clamp(1, CHUNK_BYTES));
+        }
+        core.flusher.relieve().await;
+        if core.flusher.usage.total_bytes() >= bound {
+            // The tables cannot be written now; appends need not wait for that.
+            tail.release();
+            drop(core);
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(PAUSES.1);
+        }
+    }
+}
+
+/// A record that cannot be read although its bytes are as they were written.
+type Unreadable = (Seq, Range<usize>, StoreError);
+
+impl Core {
+    /// Takes records in. The answer is what cannot be read.
+    fn take_in(
+        &self,
+        records: &[(Seq, Range<usize>)],
+        bytes: &[u8],
+        tenants: &Tenants,
+    ) -> (Vec<Unreadable>, Result<(), StoreError>) {
+        let mut faults = Vec::new();
+        for (seq, body) in records {
+            match self.take_in_one(*seq, &bytes[body.clone()], tenants) {
+                Ok(None) => {}
+                Ok(Some(fault)) => faults.push((*seq, body.clone(), fault)),
+                Err(error) => return (faults, Err(error)),
+            }
+            self.applied.fetch_max(*seq, Ordering::AcqRel);
+        }
+        (faults, Ok(()))
+    }
+
+    fn take_in_one(
+        &self,
+        seq: Seq,
+        body: &[u8],
+        tenants: &Tenants,
+    ) -> Result<Option<StoreError>, StoreError> {
         let Record { head, sections } = match damage(record::read(body))? {
             Ok(record) => record,
             Err(fault) => return Ok(Some(fault)),
         };
-        let tenant = self.flusher.tenants.get(&head.tenant).await?;
-        let rows = match damage(Sections::read(&tenant, seq, sections))? {
+        let tenant = tenants.get(&head.tenant);
+        let tenant = tenant.ok_or_else(|| StoreError::Internal(format!("{} was not loaded", head.tenant)))?;
+        let watched = self.observer.wants(&head.tenant, seq);
+        let rows = match damage(Sections::read(tenant, seq, sections, watched))? {
             Ok(rows) => rows,
             Err(fault) => return Ok(Some(fault)),
         };
         let unflushed = rows.runs.iter().filter(|(kind, _)| tenant.flushed(*kind) < seq).cloned().collect();
         tenant.apply(seq, unflushed, self.clock.monotonic());
-        if let Some(key) = head.key {
-            let age_ms = self.clock.now_unix_millis().saturating_sub(head.time_unix_ms).max(0);
-            self.dedup.restore(&head.tenant, key, head.counts, Duration::from_millis(age_ms.unsigned_abs()));
-        }
-        let (spans, logs) = (rows.batch(Kind::Spans), rows.batch(Kind::Logs));
-        self.observer.replayed(&head.tenant, seq, spans, logs, head.tick);
+        let batch = |kind| rows.batch(kind).filter(|_| watched);
+        self.observer.replayed(&head.tenant, seq, batch(Kind::Spans), batch(Kind::Logs), head.tick);
         Ok(None)
     }
 }
@@ -187,10 +347,16 @@ struct Sections {
 impl Sections {
     /// Reads every section that is not flushed, and those that the observer wants to see.
     /// A fault is found before anything of the record is visible.
-    fn read(tenant: &TenantState, seq: Seq, sections: Vec<(Kind, &[u8])>) -> Result<Self, StoreError> {
+    fn read(
+        tenant: &TenantState,
+        seq: Seq,
+        sections: Vec<(Kind, &[u8])>,
+        watched: bool,
+    ) -> Result<Self, StoreError> {
         let mut runs = Vec::with_capacity(sections.len());
         for (kind, bytes) in sections {
-            if tenant.flushed(kind) >= seq && !matches!(kind, Kind::Spans | Kind::Logs) {
+            let shown = watched && matches!(kind, Kind::Spans | Kind::Logs);
+            if tenant.flushed(kind) >= seq && !shown {
                 continue;
             }
             match kind {

@@ -5,11 +5,18 @@ use std::time::Duration;
 
 use isinglass_model::Kind;
 
+use crate::Seq;
+use crate::report::LostRange;
+
 /// What the store has done since it was opened, and what it holds now.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct StoreStats {
     /// Bytes of WAL segments on disk.
     pub wal_bytes: u64,
+    /// Bytes of the heads files beside them.
+    pub wal_heads_bytes: u64,
+    /// Bytes of the file that waits to become a segment.
+    pub wal_spare_bytes: u64,
     /// WAL segments on disk.
     pub wal_segments: u64,
     /// Records written.
@@ -24,6 +31,14 @@ pub struct StoreStats {
     pub wal_failures: u64,
     /// Whether writes are refused until a restart.
     pub read_only: bool,
+    /// Whether a newer writer has the tables.
+    pub fenced: bool,
+    /// Which writer of these tables this one is, counted from 1; 0 = not counted.
+    pub epoch: u64,
+    /// Free bytes on the volume of the WAL, and the floor for writes; `None` = not known.
+    pub disk_free: Option<(u64, u64)>,
+    /// Whether writes are refused because of that floor.
+    pub disk_low: bool,
     /// Unflushed bytes by kind.
     pub head_bytes: BTreeMap<Kind, u64>,
     /// Unflushed rows by kind.
@@ -36,13 +51,25 @@ pub struct StoreStats {
     pub flush_failures: u64,
     /// Time spent in flushes.
     pub flush_time: Duration,
-    /// Records that could not be read at open and were set aside.
+    /// Ranges of the WAL that could not be read and were set aside.
     pub quarantined_records: u64,
     /// Bytes set aside.
     pub quarantined_bytes: u64,
-    /// Records read at open.
+    /// First and last number that a lost record can have.
+    pub quarantined_seqs: Option<(Seq, Seq)>,
+    /// Wall clock before and after what was lost, in milliseconds since 1970.
+    pub quarantined_time_unix_ms: (Option<i64>, Option<i64>),
+    /// The lost ranges one by one, as many as are listed.
+    pub lost: Vec<LostRange>,
+    /// Whether acknowledged records wait in the WAL, so that answers may lack them.
+    pub replaying: bool,
+    /// How many numbers that is.
+    pub replay_behind: Seq,
+    /// Records read from the WAL.
     pub replayed_records: u64,
-    /// Time the replay took.
+    /// Their bytes.
+    pub replayed_bytes: u64,
+    /// Time the replay at open took, so far or in all.
     pub replay_time: Duration,
     /// Tenants in memory.
     pub tenants: u64,

@@ -14,12 +14,14 @@ use crate::dedup::{Begin, Dedup};
 use crate::error::StoreError;
 use crate::flush::Flusher;
 use crate::pending::{Pending, prepare};
-use crate::recovery::Replayed;
+use crate::report::Report;
+use crate::room::Room;
 use crate::series::Resolver;
 use crate::stats::StoreStats;
+use crate::tail::Tail;
 use crate::tenant::TenantState;
 use crate::view::View;
-use crate::wal::{Job, Wal};
+use crate::wal::{Disk, Job, Wal};
 
 /// The store. Cheap to clone; all clones are one store.
 #[derive(Clone)]
@@ -35,17 +37,22 @@ pub(crate) struct Core {
     pub(crate) flusher: Arc<Flusher>,
     pub(crate) dedup: Dedup,
     pub(crate) wal: Wal<Pending>,
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) disk_room: Room,
     pub(crate) applier: Mutex<Option<std::thread::JoinHandle<()>>>,
     /// The last record that is visible and that the observer knows of.
     pub(crate) applied: Arc<AtomicU64>,
+    /// Who makes records visible.
+    pub(crate) tail: Arc<Tail>,
     /// Wakes the maintenance task.
     pub(crate) wake: Arc<Notify>,
     /// Room in the WAL's queue, in units of [`ROOM_BYTES`].
     pub(crate) room: Arc<Semaphore>,
     pub(crate) room_units: u32,
     pub(crate) closing: AtomicBool,
-    pub(crate) replayed: Replayed,
-    pub(crate) replay_time: Duration,
+    pub(crate) report: Report,
+    /// When it was opened, on the monotonic clock.
+    pub(crate) opened: Duration,
 }
 
 /// The unit in which room in the queue is counted.
@@ -53,6 +60,8 @@ pub(crate) const ROOM_BYTES: usize = 1 << 10;
 
 /// How often the flush policy is asked if nobody wakes it.
 const MAINTENANCE_EVERY: Duration = Duration::from_secs(1);
+/// How often the disk is asked for its room.
+const DISK_EVERY: Duration = Duration::from_millis(500);
 /// How often at most.
 const MAINTENANCE_PAUSE: Duration = Duration::from_millis(50);
 
@@ -65,7 +74,7 @@ impl Store {
     /// The series of a tenant, for one request. A tenant that was not used since the start
     /// is loaded from its tables.
     pub async fn resolver(&self, tenant: &Tenant) -> Result<Resolver, StoreError> {
-        let tenant = self.core.flusher.tenants.get(tenant).await?;
+        let tenant = self.core.flusher.tenants.get(tenant).await.map_err(StoreError::for_writer)?;
         Ok(Resolver::new(Arc::clone(&tenant.series)))
     }
 
@@ -75,14 +84,17 @@ impl Store {
     }
 
     /// Stores a request. Resolves after its record is as durable as configured and its
-    /// rows are visible. If the caller goes away, the request may be stored all the same.
+    /// rows are visible; while the log is still being read, or the head is full because
+    /// tables cannot be written, its rows are seen later, and views of the tenant say so.
+    /// If the caller goes away, the request may be stored all the same.
     pub async fn append(&self, append: Append) -> Result<Appended, StoreError> {
         let core = &*self.core;
-        let tenant = core.flusher.tenants.get(&append.tenant).await?;
+        core.takes_writes()?;
+        let tenant = core.flusher.tenants.get(&append.tenant).await.map_err(StoreError::for_writer)?;
         core.wait_for_space().await?;
         let (done, answer) = oneshot::channel();
-        let (body, pending) = prepare(append, tenant, core.clock.now_unix_millis(), done)?;
-        core.push(body, pending).await?;
+        let (body, head, pending) = prepare(append, tenant, core.clock.now_unix_millis(), done)?;
+        core.push(body, head, pending).await?;
         answer.await.unwrap_or_else(|_| Err(StoreError::unavailable("the store is closing")))
     }
 
@@ -101,14 +113,52 @@ impl Store {
         self.core.flusher.tenants.names()
     }
 
+    /// Waits until everything of a tenant that was acknowledged before the call can be seen.
+    pub async fn settled(&self, tenant: &Tenant) -> Result<(), StoreError> {
+        let tail = &self.core.tail;
+        if !tail.is_behind() {
+            return Ok(());
+        }
+        let Some(state) = self.core.flusher.tenants.find(tenant).await? else {
+            return Ok(());
+        };
+        let (_, expected) = state.progress();
+        let there = || !tail.is_behind() || state.progress().0 >= expected;
+        if tail.until(there).await { Ok(()) } else { Err(closing()) }
+    }
+
+    /// Waits until everything that was acknowledged before the call can be seen.
+    pub async fn caught_up(&self) -> Result<(), StoreError> {
+        let (tail, applied) = (&self.core.tail, &self.core.applied);
+        let logged = tail.logged();
+        let there = || !tail.is_behind() || (logged > 0 && applied.load(Ordering::Acquire) >= logged);
+        if tail.until(there).await { Ok(()) } else { Err(closing()) }
+    }
+
+    /// Whether acknowledged records wait in the log, so that answers may lack them.
+    pub fn is_replaying(&self) -> bool {
+        self.core.tail.is_behind()
+    }
+
+    /// Whether writes can be taken at this moment.
+    pub fn takes_writes(&self) -> Result<(), StoreError> {
+        self.core.takes_writes()
+    }
+
+    /// Whether this process can ever take writes again.
+    pub fn is_healthy(&self) -> Result<(), StoreError> {
+        self.core.flusher.fenced.reason().map_or(Ok(()), Err)
+    }
+
     /// Flushes everything that was acknowledged before the call into committed tables.
     pub async fn flush(&self) -> Result<(), StoreError> {
+        self.core.catch_up_flushing().await?;
         self.core.flusher.flush_all(self.core.applied.load(Ordering::Acquire)).await?;
         self.core.truncate().await
     }
 
-    /// Takes no more appends, flushes, and ends the threads. The folder is free when the
-    /// last clone is gone.
+    /// Takes no more appends, flushes, and ends the threads. What is still in the log alone
+    /// stays there for the next start. The folder is free when the last clone is gone.
     pub async fn close(self) -> Result<(), StoreError> {
         let core = self.core;
         core.closing.store(true, Ordering::Release);
@@ -131,9 +181,64 @@ impl std::fmt::Debug for Store {
     }
 }
 
+fn closing() -> StoreError {
+    StoreError::unavailable("the store is closing")
+}
+
 impl Core {
+    fn takes_writes(&self) -> Result<(), StoreError> {
+        if self.closing.load(Ordering::Acquire) {
+            return Err(closing());
+        }
+        let refusal = self.flusher.fenced.reason().or_else(|| self.disk_room.refusal());
+        refusal.map_or(Ok(()), Err)
+    }
+
+    /// The applier has taken over from the reader of the log.
+    pub(crate) fn went_live(&self) {
+        self.flusher.tenants.replayed();
+        let took = self.clock.monotonic().saturating_sub(self.opened);
+        if self.report.replayed_in(took) {
+            let (records, bytes) = (&self.report.records, &self.report.bytes);
+            tracing::info!(
+                records = records.load(Ordering::Relaxed),
+                bytes = bytes.load(Ordering::Relaxed),
+                quarantined = self.report.losses().count,
+                ?took,
+                "the log is read"
+            );
+        } else {
+            tracing::info!("all acknowledged records are in memory again");
+        }
+    }
+
+    /// Waits for the reader of the log, which stands still while tables cannot be written:
+    /// then the error of a flush is the answer.
+    async fn catch_up_flushing(&self) -> Result<(), StoreError> {
+        let logged = self.tail.logged();
+        let there =
+            || !self.tail.is_behind() || (logged > 0 && self.applied.load(Ordering::Acquire) >= logged);
+        loop {
+            match tokio::time::timeout(MAINTENANCE_EVERY, self.tail.until(there)).await {
+                Ok(true) => return Ok(()),
+                Ok(false) => return Err(closing()),
+                Err(_) if self.flusher.stalled.load(Ordering::Relaxed) => {
+                    self.flusher.flush_all(self.applied.load(Ordering::Acquire)).await?;
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Asks the volume of the log for its room.
+    pub(crate) fn look_at_disk(&self) {
+        if let Err(error) = self.disk_room.look(&*self.disk) {
+            tracing::warn!(%error, "the volume of the wal does not say how much room it has");
+        }
+    }
+
     /// Waits for room in the queue and hands the record to the log.
-    async fn push(&self, body: Vec<u8>, pending: Pending) -> Result<(), StoreError> {
+    async fn push(&self, body: Vec<u8>, head: usize, pending: Pending) -> Result<(), StoreError> {
         let limit = crate::wal::BODY_BYTES_MAX;
         if body.len() > limit {
             return Err(StoreError::TooLarge { got: body.len(), limit });
@@ -142,8 +247,8 @@ impl Core {
         let acquire = Arc::clone(&self.room).acquire_many_owned(units);
         let permit = tokio::time::timeout(self.append_wait(), acquire).await;
         let permit = permit.map_err(|_| StoreError::unavailable("the log is too slow, its queue is full"))?;
-        let permit = permit.map_err(|_| StoreError::unavailable("the store is closing"))?;
-        self.wal.push(Job { body, item: pending, permit }).map_err(|(_, error)| error)
+        let permit = permit.map_err(|_| closing())?;
+        self.wal.push(Job { body, head, item: pending, permit }).map_err(|(_, error)| error)
     }
 
     fn append_wait(&self) -> Duration {
@@ -152,9 +257,6 @@ impl Core {
 
     /// Waits until the head and the WAL are below their bounds.
     async fn wait_for_space(&self) -> Result<(), StoreError> {
-        if self.closing.load(Ordering::Acquire) {
-            return Err(StoreError::unavailable("the store is closing"));
-        }
         if self.full().is_none() {
             return Ok(());
         }
@@ -174,7 +276,9 @@ impl Core {
     }
 
     fn full(&self) -> Option<&'static str> {
-        if self.flusher.usage.total_bytes() >= self.config.head_bytes {
+        // While tables cannot be written, records go into the log alone.
+        let log_alone = || self.flusher.stalled.load(Ordering::Relaxed) || self.tail.is_behind();
+        if self.flusher.usage.total_bytes() >= self.config.head_bytes && !log_alone() {
             return Some("the head");
         }
         let wal = self.wal.stats().disk_bytes.load(Ordering::Relaxed);
@@ -191,14 +295,21 @@ impl Core {
 
     /// Removes the segments whose rows are all in tables and whose deltas are all in ticks.
     async fn truncate(&self) -> Result<(), StoreError> {
-        if self.wal.oldest_last().is_none() {
+        if !self.wal.has_old() {
             return Ok(());
         }
+        let saved = self.save_heads().await;
         let keep_from = self.keep_from();
         // A rename and a sync of the folder: short enough for a worker.
         self.wal.truncate(keep_from)?;
         self.flusher.freed.notify_waiters();
-        Ok(())
+        saved
+    }
+
+    async fn save_heads(&self) -> Result<(), StoreError> {
+        let saver = self.wal.saver();
+        let saved = tokio::task::spawn_blocking(move || saver.save_heads()).await;
+        saved.map_err(|error| StoreError::Internal(error.to_string()))?
     }
 
     /// The first record that is still needed. What is applied is read first: a record that
@@ -214,6 +325,7 @@ impl Core {
     }
 
     fn stop_threads(&self) {
+        self.tail.close();
         self.wal.close();
         if let Some(applier) = self.applier.lock().take()
             && applier.join().is_err()
@@ -227,8 +339,13 @@ impl Core {
         let (wal, flush) = (self.wal.stats(), &self.flusher.stats);
         let tenants = self.flusher.tenants.all();
         let usage = |kind| self.flusher.usage.of(kind);
+        let lost = self.report.losses();
+        let replaying = self.tail.is_behind();
+        let waiting = self.tail.logged().saturating_sub(of(&self.applied));
         StoreStats {
             wal_bytes: of(&wal.disk_bytes),
+            wal_heads_bytes: of(&wal.heads_bytes),
+            wal_spare_bytes: of(&wal.spare_bytes),
             wal_segments: of(&wal.segments),
             wal_records: of(&wal.records),
             wal_written_bytes: of(&wal.bytes),
@@ -236,16 +353,29 @@ impl Core {
             wal_sync_time: Duration::from_nanos(of(&wal.sync_nanos)),
             wal_failures: of(&wal.failures),
             read_only: self.wal.read_only(),
+            fenced: self.flusher.fenced.reason().is_some(),
+            epoch: self.flusher.files.epoch(),
+            disk_free: self.disk_room.figures(),
+            disk_low: self.disk_room.is_low(),
             head_bytes: Kind::ALL.into_iter().map(|kind| (kind, usage(kind).0)).collect(),
             head_rows: Kind::ALL.into_iter().map(|kind| (kind, usage(kind).1)).collect(),
             flushes: of(&flush.flushes),
             flushed_rows: of(&flush.rows),
             flush_failures: of(&flush.failures),
             flush_time: Duration::from_nanos(of(&flush.nanos)),
-            quarantined_records: self.replayed.quarantined_records,
-            quarantined_bytes: self.replayed.quarantined_bytes,
-            replayed_records: self.replayed.records,
-            replay_time: self.replay_time,
+            quarantined_records: lost.count,
+            quarantined_bytes: lost.bytes,
+            quarantined_seqs: lost.records,
+            quarantined_time_unix_ms: lost.time_unix_ms,
+            lost: lost.listed,
+            replaying,
+            replay_behind: if replaying { waiting } else { 0 },
+            replayed_records: of(&self.report.records),
+            replayed_bytes: of(&self.report.bytes),
+            replay_time: self
+                .report
+                .replay_time()
+                .unwrap_or_else(|| self.clock.monotonic().saturating_sub(self.opened)),
             tenants: tenants.len() as u64,
             series: tenants.iter().map(|tenant| tenant.series.len() as u64).sum(),
             duplicates: self.dedup.duplicates(),
@@ -273,5 +403,16 @@ pub(crate) async fn maintenance(core: Weak<Core>, wake: Arc<Notify>) {
         }
         drop(core);
         tokio::time::sleep(MAINTENANCE_PAUSE).await;
+    }
+}
+
+/// Asks the disk for its room until the store is closed or gone.
+pub(crate) async fn watch_disk(core: Weak<Core>) {
+    loop {
+        tokio::time::sleep(DISK_EVERY).await;
+        let Some(core) = core.upgrade().filter(|core| !core.closing.load(Ordering::Acquire)) else {
+            return;
+        };
+        core.look_at_disk();
     }
 }

@@ -129,6 +129,11 @@ pub(crate) trait TableFiles: Send + Sync {
         each: &mut (dyn for<'r> FnMut(SeriesRow<'r>) + Send),
     ) -> Result<(), StoreError>;
 
+    /// Which writer of these tables this process is, counted from 1; 0 = not counted.
+    fn epoch(&self) -> u64 {
+        0
+    }
+
     /// Tenants that have a folder.
     fn tenants(&self) -> Result<Vec<Tenant>, StoreError>;
 

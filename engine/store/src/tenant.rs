@@ -1,7 +1,7 @@
 //! One tenant in memory: its series, its unflushed rows, its tables.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use isinglass_model::{Kind, Tenant};
@@ -19,6 +19,8 @@ const KINDS: usize = Kind::ALL.len();
 /// Unflushed bytes and rows of all tenants, by kind.
 #[derive(Debug, Default)]
 pub(crate) struct Usage {
+    /// Whether acknowledged records wait in the log, so that views may lack them.
+    pub(crate) behind: Arc<AtomicBool>,
     bytes: [AtomicU64; KINDS],
     rows: [AtomicU64; KINDS],
 }
@@ -60,6 +62,8 @@ pub(crate) struct TenantState {
 struct State {
     /// The last record applied.
     watermark: Seq,
+    /// The last record that is known to be in the log, applied or not.
+    expected: Seq,
     kinds: [KindState; KINDS],
     /// The view of this state, if one was asked for since it changed.
     view: Option<Arc<View>>,
@@ -95,7 +99,7 @@ impl TenantState {
         objects: Arc<dyn ObjectStore>,
     ) -> Self {
         let kinds = tables.map(|table| KindState { table, ..KindState::default() });
-        let state = Mutex::new(State { watermark: 0, kinds, view: None });
+        let state = Mutex::new(State { watermark: 0, expected: 0, kinds, view: None });
         Self { name, series, flushing: Default::default(), usage, objects, state }
     }
 
@@ -117,16 +121,29 @@ impl TenantState {
         state.view = None;
     }
 
+    /// A record is in the log that somebody will apply later.
+    pub(crate) fn expect(&self, seq: Seq) {
+        let mut state = self.state.lock();
+        state.expected = state.expected.max(seq);
+    }
+
+    /// The last record that is applied, and the last that is known to be in the log.
+    pub(crate) fn progress(&self) -> (Seq, Seq) {
+        let state = self.state.lock();
+        (state.watermark, state.expected)
+    }
+
     /// What can be seen now.
     pub(crate) fn view(&self) -> Arc<View> {
         let mut state = self.state.lock();
-        if let Some(view) = &state.view {
+        let replaying = state.watermark < state.expected && self.usage.behind.load(Ordering::Acquire);
+        if let Some(view) = state.view.as_ref().filter(|view| view.replaying == replaying) {
             return Arc::clone(view);
         }
         let view = Arc::new(View {
             tenant: self.name.clone(),
             watermark: state.watermark,
-            replaying: false,
+            replaying,
             tables: Kind::ALL.map(|kind| state.kinds[at(kind)].view(kind, &self.series)).into(),
             series: SeriesIndex { table: Arc::clone(&self.series) },
             objects: Arc::clone(&self.objects),

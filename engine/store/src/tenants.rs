@@ -9,10 +9,10 @@ use isinglass_model::{Kind, Tenant};
 use parking_lot::RwLock;
 use tokio::sync::OnceCell;
 
-use crate::StoreError;
 use crate::series::{SeriesTable, restore_row};
 use crate::tables::{TableFiles, TableState};
 use crate::tenant::{TenantState, Usage};
+use crate::{Seq, StoreError};
 
 type Slot = Arc<OnceCell<Arc<TenantState>>>;
 
@@ -27,6 +27,8 @@ pub(crate) struct Tenants {
     floor: Arc<AtomicU64>,
     /// Tenants that had a folder at start. Nobody else makes folders.
     stored: HashSet<Tenant, ahash::RandomState>,
+    /// Tenants that the log knows at start, with their last record, until it is replayed.
+    logged: RwLock<HashMap<Tenant, Seq, ahash::RandomState>>,
     slots: RwLock<HashMap<Tenant, Slot, ahash::RandomState>>,
 }
 
@@ -39,7 +41,33 @@ impl Tenants {
         floor: Arc<AtomicU64>,
     ) -> Result<Self, StoreError> {
         let stored = files.tenants()?.into_iter().collect();
-        Ok(Self { files, usage, salt, series_max, tenants_max, floor, stored, slots: RwLock::default() })
+        Ok(Self {
+            files,
+            usage,
+            salt,
+            series_max,
+            tenants_max,
+            floor,
+            stored,
+            logged: RwLock::default(),
+            slots: RwLock::default(),
+        })
+    }
+
+    /// Tenants that the log has records of, with the last one of each.
+    pub(crate) fn expect(&self, logged: HashMap<Tenant, Seq, ahash::RandomState>) {
+        *self.logged.write() = logged;
+    }
+
+    /// The log is replayed: what it held is applied.
+    pub(crate) fn replayed(&self) {
+        *self.logged.write() = HashMap::default();
+    }
+
+    /// A tenant that the log has records of: there is always room for it.
+    pub(crate) async fn get_known(&self, tenant: &Tenant) -> Result<Arc<TenantState>, StoreError> {
+        let slot = Arc::clone(self.slots.write().entry(tenant.clone()).or_default());
+        slot.get_or_try_init(|| self.load(tenant)).await.cloned()
     }
 
     /// The tenant, loaded if need be; refused if there are too many.
@@ -53,10 +81,13 @@ impl Tenants {
 
     /// The tenant, if it has anything in memory or on disk. Others are not remembered.
     pub(crate) async fn find(&self, tenant: &Tenant) -> Result<Option<Arc<TenantState>>, StoreError> {
-        if self.slot(tenant).is_none() && !self.stored.contains(tenant) {
-            return Ok(None);
+        if self.slot(tenant).is_some() || self.stored.contains(tenant) {
+            return self.get(tenant).await.map(Some);
         }
-        self.get(tenant).await.map(Some)
+        if self.logged.read().contains_key(tenant) {
+            return self.get_known(tenant).await.map(Some);
+        }
+        Ok(None)
     }
 
     /// A tenant without any rows.
@@ -68,6 +99,7 @@ impl Tenants {
     pub(crate) fn names(&self) -> Vec<Tenant> {
         let mut names: Vec<Tenant> = self.all().iter().map(|tenant| tenant.name.clone()).collect();
         names.extend(self.stored.iter().cloned());
+        names.extend(self.logged.read().keys().cloned());
         names.sort();
         names.dedup();
         names
@@ -95,8 +127,9 @@ impl Tenants {
         if !self.stored.contains(tenant) {
             return Ok(Arc::new(self.state(tenant, tables)));
         }
-        for (kind, table) in Kind::ALL.into_iter().zip(&mut tables) {
-            *table = self.files.load(tenant, kind).await?;
+        let loaded = Kind::ALL.map(|kind| self.files.load(tenant, kind));
+        for (loaded, table) in futures::future::try_join_all(loaded).await?.into_iter().zip(&mut tables) {
+            *table = loaded;
             self.floor.fetch_max(table.as_ref().map_or(0, |table| table.flushed), Ordering::AcqRel);
         }
         let has_series = tables[Kind::Series as usize - 1].is_some();
@@ -127,6 +160,9 @@ impl Tenants {
 
     fn state(&self, tenant: &Tenant, tables: [Option<TableState>; Kind::ALL.len()]) -> TenantState {
         let series = Arc::new(SeriesTable::new(self.salt, self.series_max));
-        TenantState::new(tenant.clone(), series, tables, Arc::clone(&self.usage), self.files.objects())
+        let objects = self.files.objects();
+        let state = TenantState::new(tenant.clone(), series, tables, Arc::clone(&self.usage), objects);
+        state.expect(self.logged.read().get(tenant).copied().unwrap_or(0));
+        state
     }
 }

@@ -21,7 +21,7 @@ pub struct View {
     pub tenant: Tenant,
     /// Every record up to this one is in it.
     pub watermark: Seq,
-    /// Whether records of the WAL are still missing from it.
+    /// Whether acknowledged records of the WAL are still missing from it.
     pub replaying: bool,
     pub(crate) tables: Vec<TableView>,
     pub(crate) series: SeriesIndex,

@@ -72,6 +72,12 @@ pub(crate) enum FilesError {
     /// An Arrow kernel failed.
     #[error("arrow")]
     Arrow(#[from] arrow_schema::ArrowError),
+    /// Another writer has taken over the tables.
+    #[error("{reason}")]
+    Fenced {
+        /// Who, and how it came out.
+        reason: String,
+    },
     /// A worker thread panicked or the runtime stops.
     #[error("worker")]
     Worker(#[from] tokio::task::JoinError),
@@ -106,6 +112,7 @@ impl From<FilesError> for StoreError {
         match error {
             FilesError::Folder { path, source } => Self::io(format!("folder {}", path.display()), &source),
             FilesError::Unsafe { .. } => Self::unavailable(reason),
+            FilesError::Fenced { reason } => Self::Fenced { reason },
             FilesError::Delta { tenant, kind, .. } => Self::Table { tenant, kind, reason },
             FilesError::Schema { tenant, kind, difference } => {
                 Self::Incompatible { what: format!("table {tenant}/{kind}"), reason: difference }

@@ -20,9 +20,11 @@
 //! | [`parquet`] | how rows of each kind are laid out in a file |
 //! | [`merge`] | sorted files into fewer sorted files |
 //! | [`delta`] | schemas, statistics, commits, checkpoints of one table |
+//! | [`epoch`] | which writer may commit: the one that started last |
 //! | [`tables`] | all tables: which are open, one commit at a time for each |
 
 mod delta;
+mod epoch;
 mod error;
 mod local;
 mod merge;

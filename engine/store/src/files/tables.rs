@@ -1,8 +1,8 @@
 //! All tables of the store.
 
 use std::path::Path as FilePath;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use hashbrown::HashMap;
@@ -12,6 +12,7 @@ use object_store::{ObjectStore, ObjectStoreExt as _};
 use parking_lot::Mutex;
 
 use super::delta::{self, Table};
+use super::epoch::{Epoch, OWN_FOLDER};
 use super::local::LocalFolder;
 use super::parquet::{self, Encoded};
 use super::{FilesError, Result, error, series};
@@ -35,6 +36,8 @@ pub(crate) struct Tables {
 struct Shared {
     objects: Arc<dyn ObjectStore>,
     clock: Arc<dyn Clock>,
+    /// Which writer this is, once that is claimed.
+    epoch: OnceLock<Arc<Epoch>>,
     slots: Mutex<HashMap<(Tenant, Kind), Arc<Slot>, ahash::RandomState>>,
     uses: AtomicU64,
 }
@@ -54,8 +57,22 @@ impl Tables {
 
     /// Tables on any object store that refuses a second create.
     pub(crate) fn on(objects: Arc<dyn ObjectStore>, clock: Arc<dyn Clock>) -> Self {
-        let shared = Shared { objects, clock, slots: Mutex::default(), uses: AtomicU64::new(0) };
+        let (epoch, slots, uses) = (OnceLock::new(), Mutex::default(), AtomicU64::new(0));
+        let shared = Shared { objects, clock, epoch, slots, uses };
         Self { shared: Arc::new(shared) }
+    }
+
+    /// Takes the tables over: from now on no process that came before can commit.
+    pub(crate) async fn claim_epoch(&self) -> Result<()> {
+        let who = format!(
+            "process {} at {} ms since 1970",
+            std::process::id(),
+            self.shared.clock.now_unix_millis()
+        );
+        let epoch = Epoch::claim(&self.shared.objects, &who).await?;
+        tracing::info!(epoch = epoch.number(), "claimed the tables");
+        let _ = self.shared.epoch.set(Arc::new(epoch));
+        Ok(())
     }
 
     /// The newest version of a table; `None` if it was never created.
@@ -63,7 +80,8 @@ impl Tables {
         let slot = self.slot(tenant, kind);
         let mut table = slot.table.lock().await;
         if table.is_none() {
-            *table = Table::open(&self.shared.objects, tenant, kind).await?;
+            let opened = Table::open(&self.shared.objects, tenant, kind).await?;
+            *table = opened.map(|table| table.written_by(self.shared.epoch.get().cloned()));
         }
         Ok(table.as_ref().map(|table| table.state().clone()))
     }
@@ -85,7 +103,10 @@ impl Tables {
         // Taken out, so that after an error the next one reads the log anew.
         let mut table = match place.take() {
             Some(table) => table,
-            None => Table::open_or_create(&self.shared.objects, tenant, kind).await?,
+            None => {
+                let epoch = self.shared.epoch.get().cloned();
+                Table::open_or_create(&self.shared.objects, tenant, kind).await?.written_by(epoch)
+            }
         };
         if !table.is_flushed(up_to) {
             self.flush(&mut table, tenant, kind, rows, up_to).await?;
@@ -206,12 +227,19 @@ impl TableFiles for Tables {
         let folders = listed.map_err(FilesError::from)?.common_prefixes;
         let mut tenants = Vec::with_capacity(folders.len());
         for folder in folders {
+            if folder.as_ref() == OWN_FOLDER {
+                continue;
+            }
             match Tenant::new(folder.as_ref()) {
                 Ok(tenant) => tenants.push(tenant),
                 Err(error) => tracing::warn!(%folder, %error, "a folder among the tables is no tenant"),
             }
         }
         Ok(tenants)
+    }
+
+    fn epoch(&self) -> u64 {
+        self.shared.epoch.get().map_or(0, |epoch| epoch.number())
     }
 
     fn objects(&self) -> Arc<dyn ObjectStore> {

@@ -222,7 +222,6 @@ async fn a_full_disk_refuses_and_recovers() {
 #[tokio::test]
 async fn segments_go_when_their_rows_are_committed_and_are_used_again() {
     let acme = tenant("acme");
-    // Room for the keys of four segments.
     let world = World::new(StoreConfig { wal_bytes_max: 256 << 10, ..small() }).await;
     let line = "x".repeat(1_000);
     for _ in 0..100 {
@@ -230,10 +229,14 @@ async fn segments_go_when_their_rows_are_committed_and_are_used_again() {
     }
     assert!(world.store.stats().wal_segments > 5);
     world.store.flush().await.unwrap();
-    assert_eq!(world.store.stats().wal_segments, 4);
+    // Of the others only the heads are left, and one file to be used again.
+    let stats = world.store.stats();
+    assert_eq!((stats.wal_segments, stats.wal_spare_bytes), (1, 16 << 10));
+    assert!(stats.wal_heads_bytes > 5_000 && stats.wal_heads_bytes < 20_000, "{}", stats.wal_heads_bytes);
     world.clock.advance(Duration::from_secs(601));
     world.store.flush().await.unwrap();
-    assert_eq!(world.store.stats().wal_segments, 1);
+    let stats = world.store.stats();
+    assert_eq!((stats.wal_segments, stats.wal_spare_bytes, stats.wal_heads_bytes), (1, 0, 0));
     for _ in 0..100 {
         world.store.append(log_append(&acme, std::slice::from_ref(&line))).await.unwrap();
     }
@@ -243,23 +246,40 @@ async fn segments_go_when_their_rows_are_committed_and_are_used_again() {
 }
 
 #[tokio::test]
-async fn at_the_head_bound_appends_wait_for_flushes_or_are_refused() {
+async fn at_the_head_bound_appends_wait_for_flushes_and_go_into_the_log_alone_where_those_fail() {
     let acme = tenant("acme");
-    let world = World::new(StoreConfig { head_bytes: 64 << 10, wal_segment_bytes: 1 << 20, ..small() }).await;
+    let config = StoreConfig { head_bytes: 64 << 10, wal_segment_bytes: 64 << 10, ..small() };
+    let world = World::new(StoreConfig { wal_bytes_max: 256 << 10, ..config }).await;
     let lines = vec!["x".repeat(1_000); 10];
     for _ in 0..50 {
         world.store.append(log_append(&acme, &lines)).await.unwrap();
     }
     assert!(world.tables.commits() > 2);
     assert_eq!(world.logs(&acme).await.len(), 500);
-    for _ in 0..100 {
+    for _ in 0..10_000 {
         world.tables.fail_next(Fault::Before);
     }
-    let mut refused = None;
-    for _ in 0..20 {
-        refused = world.store.append(log_append(&acme, &lines)).await.err().or(refused);
+    let (mut taken, mut refused) = (500, None);
+    while refused.is_none() {
+        refused = world.store.append(log_append(&acme, &lines)).await.err();
+        taken += if refused.is_none() { 10 } else { 0 };
     }
-    assert_eq!(refused.unwrap().to_string(), "cannot take writes: the head is full, flushes do not keep up");
+    // Up to twice `wal_bytes_max`, and never more in memory than it may have.
+    assert!((800..1_100).contains(&taken), "{taken}");
+    assert_eq!(refused.unwrap().to_string(), "cannot take writes: the wal is full, flushes do not keep up");
+    let head: u64 = world.store.stats().head_bytes.values().sum();
+    assert!(head < 90 << 10, "{head}");
+    let view = world.store.view(&acme).await.unwrap();
+    assert!(view.replaying && rows_in(&view, &world.tables)[&Kind::Logs].len() < taken);
+
+    world.tables.forget_faults();
+    world.store.settled(&acme).await.unwrap();
+    assert_eq!(world.logs(&acme).await.len(), taken);
+    assert!(!world.store.view(&acme).await.unwrap().replaying);
+    world.store.append(log_append(&acme, &lines)).await.unwrap();
+    assert_eq!(world.logs(&acme).await.len(), taken + 10);
+    let world = world.kill().await;
+    assert_eq!(world.logs(&acme).await.len(), taken + 10);
 }
 
 #[tokio::test]

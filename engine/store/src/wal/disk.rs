@@ -23,6 +23,19 @@ pub(crate) trait Disk: Send + Sync {
     fn sync_folder(&self) -> io::Result<()>;
     /// Keeps a copy of damaged bytes for a person to look at.
     fn set_aside(&self, name: &str, bytes: &[u8]) -> io::Result<()>;
+    /// How much room the volume has; `None` where that cannot be said.
+    fn space(&self) -> io::Result<Option<Space>> {
+        Ok(None)
+    }
+}
+
+/// Room on a volume, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Space {
+    /// What this process may still use.
+    pub(crate) free: u64,
+    /// The whole volume.
+    pub(crate) total: u64,
 }
 
 /// One open segment.
@@ -125,6 +138,12 @@ impl Disk for Folder {
         std::fs::write(&path, bytes)?;
         File::open(&path)?.sync_all()?;
         sync_dir(&self.quarantine)
+    }
+
+    fn space(&self) -> io::Result<Option<Space>> {
+        let volume = rustix::fs::statvfs(&self.path)?;
+        let bytes = |blocks: u64| blocks.saturating_mul(volume.f_frsize);
+        Ok(Some(Space { free: bytes(volume.f_bavail), total: bytes(volume.f_blocks) }))
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! record: encode ─▶ queue (bounded) ─▶ writer thread: frames ─▶ segment ─▶ sync ─▶ sink
-//! open:   segments ─▶ parse ─▶ records, damage
+//!                                                                        └▶ heads file
+//! open:   segments, heads files ─▶ parse ─▶ records, damage
 //! ```
 //!
 //! The bytes are described in `docs/formats/wal.md`; a change there is a change here.
@@ -13,6 +14,7 @@ mod header;
 mod parse;
 mod queue;
 pub(crate) mod record;
+pub(crate) mod scan;
 pub(crate) mod section;
 mod segments;
 mod wire;
@@ -23,10 +25,12 @@ pub(crate) mod sim;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use disk::{Disk, Folder};
+pub(crate) use disk::{Disk, Folder, Space};
 pub(crate) use frame::BODY_BYTES_MAX;
-pub(crate) use header::{DATA, Header};
-pub(crate) use parse::{Parsed, parse};
+pub(crate) use header::Header;
+pub(crate) use parse::{Damage, Parsed, parse};
 pub(crate) use queue::Job;
-pub(crate) use segments::{Found, Keep, segments_of};
+#[cfg(test)]
+pub(crate) use segments::segments_of;
+pub(crate) use segments::{Found, Keep};
 pub(crate) use writer::{Sink, Wal, WalOptions};

@@ -10,6 +10,8 @@ use tokio::sync::OwnedSemaphorePermit;
 pub(crate) struct Job<T> {
     /// Its encoded body.
     pub(crate) body: Vec<u8>,
+    /// Bytes of the body before its sections.
+    pub(crate) head: usize,
     /// Handed on with its number.
     pub(crate) item: T,
     /// Its share of the queue's bound, given back when the item is handed on.

@@ -69,9 +69,27 @@ pub(crate) struct Record<'a> {
     pub(crate) sections: Vec<(Kind, &'a [u8])>,
 }
 
+/// Reads what stands before the sections.
+pub(crate) fn read_head(body: &[u8]) -> Result<Head, StoreError> {
+    head(&mut Reader::new(body))
+}
+
 /// Reads a body.
 pub(crate) fn read(body: &[u8]) -> Result<Record<'_>, StoreError> {
     let mut reader = Reader::new(body);
+    let head = head(&mut reader)?;
+    let mut sections = Vec::new();
+    while reader.rest() > 0 {
+        let tag = reader.u8()?;
+        let kind = Kind::from_tag(tag)
+            .ok_or_else(|| StoreError::damaged("record", format!("unknown section {tag}")))?;
+        let length = reader.len32()?;
+        sections.push((kind, reader.take(length)?));
+    }
+    Ok(Record { head, sections })
+}
+
+fn head(reader: &mut Reader<'_>) -> Result<Head, StoreError> {
     let time_unix_ms = reader.i64()?;
     let flags = reader.u8()?;
     if flags & !(HAS_KEY | HAS_TICK) != 0 {
@@ -81,16 +99,8 @@ pub(crate) fn read(body: &[u8]) -> Result<Record<'_>, StoreError> {
     let tenant = Tenant::new(name).map_err(|error| StoreError::damaged("record", error.to_string()))?;
     let key = if flags & HAS_KEY != 0 { Some(BatchKey(reader.u128()?)) } else { None };
     let tick = if flags & HAS_TICK != 0 { Some(Tick { covers: Seq::from(reader.u64()?) }) } else { None };
-    let counts = read_counts(&mut reader)?;
-    let mut sections = Vec::new();
-    while reader.rest() > 0 {
-        let tag = reader.u8()?;
-        let kind = Kind::from_tag(tag)
-            .ok_or_else(|| StoreError::damaged("record", format!("unknown section {tag}")))?;
-        let length = reader.len32()?;
-        sections.push((kind, reader.take(length)?));
-    }
-    Ok(Record { head: Head { tenant, time_unix_ms, key, tick, counts }, sections })
+    let counts = read_counts(reader)?;
+    Ok(Head { tenant, time_unix_ms, key, tick, counts })
 }
 
 fn read_counts(reader: &mut Reader<'_>) -> Result<Counts, StoreError> {

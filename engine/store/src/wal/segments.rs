@@ -2,16 +2,21 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::disk::{Disk, LogFile};
+use super::frame::put_frame;
 use super::header::{DATA, Header};
 use crate::Seq;
 
 /// The file that waits to become a segment.
 const SPARE: &str = "spare";
 
-/// A segment that a folder holds.
+/// A heads file until it is whole.
+const UNDER_WAY: &str = "heads.tmp";
+
+/// A segment, or the heads of one, that a folder holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Found {
     /// File name.
@@ -24,7 +29,16 @@ pub(crate) struct Found {
 
 /// The segments of a folder in WAL order.
 pub(crate) fn segments_of(disk: &dyn Disk) -> io::Result<Vec<Found>> {
-    let first = |name: &str| name.strip_suffix(".wal").filter(|digits| digits.len() == 20)?.parse().ok();
+    numbered(disk, ".wal")
+}
+
+/// The heads files of a folder in WAL order.
+pub(crate) fn head_files_of(disk: &dyn Disk) -> io::Result<Vec<Found>> {
+    numbered(disk, ".heads")
+}
+
+fn numbered(disk: &dyn Disk, suffix: &str) -> io::Result<Vec<Found>> {
+    let first = |name: &str| name.strip_suffix(suffix).filter(|digits| digits.len() == 20)?.parse().ok();
     let files = disk.list()?.into_iter();
     let mut found: Vec<Found> =
         files.filter_map(|(name, bytes)| Some(Found { first: first(&name)?, name, bytes })).collect();
@@ -36,23 +50,69 @@ fn name_of(first: Seq) -> String {
     format!("{first:020}.wal")
 }
 
+fn heads_name_of(first: Seq) -> String {
+    format!("{first:020}.heads")
+}
+
+/// The bytes of a heads file: a segment whose records have no sections.
+pub(crate) fn heads_of<'a>(header: &Header, records: impl Iterator<Item = (Seq, &'a [u8])>) -> Vec<u8> {
+    let mut heads = header.encode().to_vec();
+    records.for_each(|(seq, head)| put_frame(&mut heads, header.salt, seq, head));
+    heads
+}
+
+/// The heads of a closed segment's records: tenants, batch keys and ticks. They are what
+/// the next start needs at once, and what is needed of a segment whose rows are in tables.
+#[derive(Debug, Clone)]
+pub(crate) enum Heads {
+    /// Not on disk yet; what its file will hold.
+    Unsaved(Arc<Vec<u8>>),
+    /// In a file of so many bytes; zero = there are none and there is no file.
+    Saved(u64),
+    /// Not known: the segment cannot be read.
+    Unknown,
+}
+
+/// A segment that recovery found.
+#[derive(Debug, Clone)]
+pub(crate) struct Recovered {
+    pub(crate) found: Found,
+    /// No record in it has a higher number.
+    pub(crate) last: Seq,
+    pub(crate) heads: Heads,
+    /// Age of its last record.
+    pub(crate) age: Duration,
+}
+
 /// A segment that is not written any more.
 #[derive(Debug, Clone)]
 pub(super) struct Closed {
     name: String,
+    first: Seq,
     /// Its last record.
     pub(super) last: Seq,
     bytes: u64,
-    /// When it was closed, on the monotonic clock of this process.
-    at: Duration,
+    /// Its batch keys are remembered until then, on the monotonic clock of this process.
+    until: Duration,
+    heads: Heads,
+}
+
+/// Heads whose segment is gone.
+#[derive(Debug, Clone)]
+struct HeadFile {
+    name: String,
+    bytes: u64,
+    until: Duration,
 }
 
 /// What is kept though all its rows are in tables: the batch keys of the last minutes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Keep {
-    /// For so long after a segment was closed.
+    /// For so long after a segment was closed; a spare file that nobody took is let go
+    /// after the same time.
     pub(crate) age: Duration,
-    /// While all segments together are no larger.
+    /// Where the heads of a segment cannot be saved it is kept itself, while all
+    /// segments together are no larger.
     pub(crate) bytes: u64,
 }
 
@@ -60,16 +120,22 @@ pub(crate) struct Keep {
 pub(super) struct Active {
     file: Box<dyn LogFile>,
     name: String,
-    pub(super) salt: u32,
+    header: Header,
     /// Where the next record goes.
-    pub(super) at: u64,
-    pub(super) bytes: u64,
+    at: u64,
+    bytes: u64,
     pub(super) last: Seq,
+    heads: Vec<u8>,
 }
 
 impl Active {
     pub(super) fn room(&self) -> usize {
         usize::try_from(self.bytes - self.at).unwrap_or(usize::MAX)
+    }
+
+    /// Mixed into the checksums of its records.
+    pub(super) fn salt(&self) -> u32 {
+        self.header.salt
     }
 
     /// Writes frames, and an end mark after them if there is room: in a recycled file
@@ -85,6 +151,11 @@ impl Active {
         Ok(())
     }
 
+    /// Notes the head of a record that is written.
+    pub(super) fn note(&mut self, seq: Seq, head: &[u8]) {
+        put_frame(&mut self.heads, self.header.salt, seq, head);
+    }
+
     pub(super) fn sync(&mut self) -> io::Result<()> {
         self.file.sync()
     }
@@ -94,15 +165,37 @@ impl Active {
 #[derive(Default)]
 pub(super) struct Segments {
     closed: VecDeque<Closed>,
+    /// Of segments that are gone, oldest first.
+    heads: VecDeque<HeadFile>,
     active_bytes: Option<u64>,
+    /// Size of the spare file, and since when it waits.
+    spare: Option<(u64, Duration)>,
 }
 
 impl Segments {
-    /// Takes over what recovery found, each with its last record.
-    pub(super) fn recovered(found: Vec<(Found, Seq)>, at: Duration) -> Self {
-        let closed =
-            found.into_iter().map(|(found, last)| Closed { name: found.name, last, bytes: found.bytes, at });
-        Self { closed: closed.collect(), active_bytes: None }
+    /// Takes over what recovery found: segments, and heads files without one, each with
+    /// the age of its last record.
+    pub(super) fn recovered(
+        segments: Vec<Recovered>,
+        loose: Vec<(Found, Duration)>,
+        keep: Keep,
+        now: Duration,
+    ) -> Self {
+        let until = |age: Duration| now + keep.age.saturating_sub(age);
+        let closed = segments.into_iter().map(|segment| Closed {
+            name: segment.found.name,
+            first: segment.found.first,
+            last: segment.last,
+            bytes: segment.found.bytes,
+            until: until(segment.age),
+            heads: segment.heads,
+        });
+        let heads = loose.into_iter().map(|(found, age)| HeadFile {
+            name: found.name,
+            bytes: found.bytes,
+            until: until(age),
+        });
+        Self { closed: closed.collect(), heads: heads.collect(), active_bytes: None, spare: None }
     }
 
     /// Bytes on disk and number of segments.
@@ -112,9 +205,24 @@ impl Segments {
         (closed + self.active_bytes.unwrap_or(0), self.closed.len() as u64 + active)
     }
 
+    /// Bytes of heads files and of the spare file.
+    pub(super) fn beside(&self) -> (u64, u64) {
+        let saved = self.closed.iter().filter_map(|segment| match segment.heads {
+            Heads::Saved(bytes) => Some(bytes),
+            Heads::Unsaved(_) | Heads::Unknown => None,
+        });
+        let heads = saved.sum::<u64>() + self.heads.iter().map(|file| file.bytes).sum::<u64>();
+        (heads, self.spare.map_or(0, |(bytes, _)| bytes))
+    }
+
     /// The last record of the oldest closed segment: with it flushed, space comes back.
     pub(super) fn oldest_last(&self) -> Option<Seq> {
         self.closed.front().map(|segment| segment.last)
+    }
+
+    /// Whether anything is here that time alone lets go.
+    pub(super) fn ages(&self) -> bool {
+        !self.heads.is_empty() || self.spare.is_some()
     }
 
     /// Begins a segment, in the spare file if there is one of the right size.
@@ -128,23 +236,42 @@ impl Segments {
         file.sync()?;
         disk.rename(SPARE, &name)?;
         disk.sync_folder()?;
+        self.spare = None;
         // Recovery may have left an empty one of the same name: this one has replaced it.
         self.closed.retain(|closed| closed.name != name);
         self.active_bytes = Some(bytes);
-        Ok(Active {
-            file,
-            name,
-            salt: header.salt,
-            at: DATA as u64,
-            bytes,
-            last: header.first.saturating_sub(1),
+        let last = header.first.saturating_sub(1);
+        let heads = header.encode().to_vec();
+        Ok(Active { file, name, header: *header, at: DATA as u64, bytes, last, heads })
+    }
+
+    /// Ends a segment, whose batch keys are remembered `until` then.
+    pub(super) fn close(&mut self, active: Active, until: Duration) {
+        self.active_bytes = None;
+        let heads =
+            if active.heads.len() > DATA { Heads::Unsaved(Arc::new(active.heads)) } else { Heads::Saved(0) };
+        let (first, last) = (active.header.first, active.last);
+        self.closed.push_back(Closed { name: active.name, first, last, bytes: active.bytes, until, heads });
+    }
+
+    /// The oldest segment whose heads are not on disk: its number and the heads.
+    pub(super) fn unsaved(&self) -> Option<(Seq, Arc<Vec<u8>>)> {
+        self.closed.iter().find_map(|segment| match &segment.heads {
+            Heads::Unsaved(heads) => Some((segment.first, Arc::clone(heads))),
+            Heads::Saved(_) | Heads::Unknown => None,
         })
     }
 
-    /// Ends a segment.
-    pub(super) fn close(&mut self, active: Active, at: Duration) {
-        self.active_bytes = None;
-        self.closed.push_back(Closed { name: active.name, last: active.last, bytes: active.bytes, at });
+    /// The heads of this segment are on disk.
+    pub(super) fn saved(&mut self, first: Seq, bytes: u64) {
+        match self.closed.iter_mut().find(|segment| segment.first == first) {
+            Some(segment) => segment.heads = Heads::Saved(bytes),
+            // It went meanwhile, too old for its keys to matter.
+            None => {
+                let name = heads_name_of(first);
+                self.heads.push_front(HeadFile { name, bytes, until: Duration::ZERO });
+            }
+        }
     }
 
     /// Removes the segments whose records all lie below `keep_from`, except what `keep`
@@ -156,25 +283,64 @@ impl Segments {
         keep: Keep,
         (now, segment_bytes): (Duration, u64),
     ) -> io::Result<()> {
-        let mut spare = disk.list()?.iter().any(|(name, _)| name == SPARE);
+        let spare = disk.list()?.into_iter().find(|(name, _)| name == SPARE);
+        self.spare = spare.map(|(_, bytes)| (bytes, self.spare.map_or(now, |(_, since)| since)));
         let mut removed = false;
         while let Some(oldest) = self.removable(keep_from, keep, now) {
-            if !spare && oldest.bytes == segment_bytes {
+            if self.spare.is_none() && oldest.bytes == segment_bytes {
                 disk.rename(&oldest.name, SPARE)?;
-                spare = true;
+                self.spare = Some((segment_bytes, now));
             } else {
                 disk.remove(&oldest.name)?;
             }
-            self.closed.pop_front();
+            if let Some(gone) = self.closed.pop_front()
+                && let Heads::Saved(bytes @ 1..) = gone.heads
+            {
+                self.heads.push_back(HeadFile { name: heads_name_of(gone.first), bytes, until: gone.until });
+            }
             removed = true;
         }
+        removed |= self.forget(disk, keep, now)?;
         if removed { disk.sync_folder() } else { Ok(()) }
     }
 
     fn removable(&self, keep_from: Seq, keep: Keep, now: Duration) -> Option<&Closed> {
         let newest = usize::from(self.active_bytes.is_none());
         let oldest = self.closed.front().filter(|oldest| oldest.last < keep_from)?;
-        let young = now.saturating_sub(oldest.at) < keep.age && self.size().0 <= keep.bytes;
-        (self.closed.len() > newest && !young).then_some(oldest)
+        let saved = matches!(oldest.heads, Heads::Saved(_));
+        let needed = !saved && now < oldest.until && self.size().0 <= keep.bytes;
+        (self.closed.len() > newest && !needed).then_some(oldest)
     }
+
+    /// Removes heads that are too old to matter, and a spare file that nobody wants.
+    fn forget(&mut self, disk: &dyn Disk, keep: Keep, now: Duration) -> io::Result<bool> {
+        let mut removed = false;
+        while let Some(oldest) = self.heads.front().filter(|oldest| oldest.until <= now) {
+            remove_if_there(disk, &oldest.name)?;
+            self.heads.pop_front();
+            removed = true;
+        }
+        if self.spare.is_some_and(|(_, since)| now.saturating_sub(since) >= keep.age) {
+            remove_if_there(disk, SPARE)?;
+            self.spare = None;
+            removed = true;
+        }
+        Ok(removed)
+    }
+}
+
+fn remove_if_there(disk: &dyn Disk, name: &str) -> io::Result<()> {
+    match disk.remove(name) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+/// Writes a heads file; it is there whole or not at all.
+pub(super) fn save_heads(disk: &dyn Disk, first: Seq, heads: &[u8]) -> io::Result<()> {
+    let mut file = disk.create(UNDER_WAY, heads.len() as u64)?;
+    file.write_at(0, heads)?;
+    file.sync()?;
+    disk.rename(UNDER_WAY, &heads_name_of(first))?;
+    disk.sync_folder()
 }

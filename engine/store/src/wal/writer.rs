@@ -14,7 +14,7 @@ use super::disk::Disk;
 use super::frame::{framed_bytes, put_frame};
 use super::header::{DATA, Header};
 use super::queue::{Job, Queue};
-use super::segments::{Active, Found, Keep, Segments};
+use super::segments::{Active, Found, Keep, Recovered, Segments, save_heads};
 use crate::config::Durability;
 use crate::{Seq, StoreError};
 
@@ -44,8 +44,10 @@ pub(crate) struct WalOptions {
     pub(crate) last: Seq,
     /// Numbers given out are above it; others raise it.
     pub(crate) floor: Arc<AtomicU64>,
-    /// Segments that recovery found, with their last records.
-    pub(crate) recovered: Vec<(Found, Seq)>,
+    /// Segments that recovery found.
+    pub(crate) recovered: Vec<Recovered>,
+    /// Heads files whose segment is gone, with the age of their last record.
+    pub(crate) loose: Vec<(Found, Duration)>,
     /// Drawn at start; each segment mixes its own number into it.
     pub(crate) salt: u32,
 }
@@ -59,6 +61,8 @@ pub(crate) struct WalStats {
     pub(crate) sync_nanos: AtomicU64,
     pub(crate) failures: AtomicU64,
     pub(crate) disk_bytes: AtomicU64,
+    pub(crate) heads_bytes: AtomicU64,
+    pub(crate) spare_bytes: AtomicU64,
     pub(crate) segments: AtomicU64,
 }
 
@@ -72,6 +76,8 @@ struct Shared<T> {
     queue: Queue<T>,
     disk: Arc<dyn Disk>,
     segments: Mutex<Segments>,
+    /// Held while heads are written down.
+    saving: Mutex<()>,
     segment_bytes: u64,
     keep: Keep,
     clock: Arc<dyn Clock>,
@@ -83,17 +89,19 @@ struct Shared<T> {
 
 impl<T> Shared<T> {
     fn close_segment(&self, active: Active) {
-        let now = self.clock.monotonic();
-        self.segments(|segments| segments.close(active, now));
+        let until = self.clock.monotonic() + self.keep.age;
+        self.segments(|segments| segments.close(active, until));
     }
 
     /// Changes the list of segments; the figures follow.
     fn segments<R>(&self, change: impl FnOnce(&mut Segments) -> R) -> R {
         let mut segments = self.segments.lock();
         let result = change(&mut segments);
-        let (bytes, count) = segments.size();
+        let ((bytes, count), (heads, spare)) = (segments.size(), segments.beside());
         self.stats.disk_bytes.store(bytes, Ordering::Relaxed);
         self.stats.segments.store(count, Ordering::Relaxed);
+        self.stats.heads_bytes.store(heads, Ordering::Relaxed);
+        self.stats.spare_bytes.store(spare, Ordering::Relaxed);
         result
     }
 }
@@ -106,10 +114,12 @@ impl<T: Send + 'static> Wal<T> {
         options: WalOptions,
         sink: impl Sink<T>,
     ) -> Result<Self, StoreError> {
+        let segments = Segments::recovered(options.recovered, options.loose, options.keep, clock.monotonic());
         let shared = Arc::new(Shared {
             queue: Queue::new(),
             disk,
-            segments: Mutex::new(Segments::recovered(options.recovered, clock.monotonic())),
+            segments: Mutex::new(segments),
+            saving: Mutex::new(()),
             segment_bytes: options.segment_bytes.max(DATA as u64 + 4_096),
             keep: options.keep,
             clock: Arc::clone(&clock),
@@ -150,6 +160,17 @@ impl<T: Send + 'static> Wal<T> {
         self.shared.read_only.load(Ordering::Acquire)
     }
 
+    /// Writes the heads of closed segments down.
+    pub(crate) fn saver(&self) -> Saver<T> {
+        Saver { shared: Arc::clone(&self.shared) }
+    }
+
+    /// Whether something could be let go: a closed segment, or what stands beside them.
+    pub(crate) fn has_old(&self) -> bool {
+        let segments = self.shared.segments.lock();
+        segments.oldest_last().is_some() || segments.ages()
+    }
+
     /// Removes segments whose records all lie below `keep_from`.
     pub(crate) fn truncate(&self, keep_from: Seq) -> Result<(), StoreError> {
         let shared = &self.shared;
@@ -185,6 +206,29 @@ impl<T> Drop for Wal<T> {
         if let Some(thread) = self.thread.get_mut().take() {
             // A panic was reported by the thread itself.
             let _ = thread.join();
+        }
+    }
+}
+
+/// Writes the heads of closed segments down, so that those are let go earlier and the next
+/// start has less to read.
+pub(crate) struct Saver<T> {
+    shared: Arc<Shared<T>>,
+}
+
+impl<T> Saver<T> {
+    /// Writes all that are not on disk. Blocking.
+    pub(crate) fn save_heads(&self) -> Result<(), StoreError> {
+        let shared = &self.shared;
+        let _one_at_a_time = shared.saving.lock();
+        loop {
+            let unsaved = shared.segments.lock().unsaved();
+            let Some((first, heads)) = unsaved else {
+                return Ok(());
+            };
+            save_heads(&*shared.disk, first, &heads)
+                .map_err(|error| StoreError::io("writing the heads of a wal segment", &error))?;
+            shared.segments(|segments| segments.saved(first, heads.len() as u64));
         }
     }
 }
@@ -254,6 +298,10 @@ impl<T: Send + 'static, S: Sink<T>> Writer<T, S> {
                 let stats = &self.shared.stats;
                 stats.records.fetch_add(jobs.len() as u64, Ordering::Relaxed);
                 stats.bytes.fetch_add(self.frames.len() as u64, Ordering::Relaxed);
+                if let Some(active) = &mut self.active {
+                    let heads = jobs.iter().map(|job| job.body.get(..job.head).unwrap_or_default());
+                    numbers.clone().zip(heads).for_each(|(seq, head)| active.note(seq, head));
+                }
                 self.sink.written(numbers.zip(jobs).collect());
             }
             Err(error) => {
@@ -273,7 +321,7 @@ impl<T: Send + 'static, S: Sink<T>> Writer<T, S> {
             self.rotate()?;
         }
         let salt = match &self.active {
-            Some(active) => active.salt,
+            Some(active) => active.salt(),
             None => self.begin(first, needed)?,
         };
         self.frames.clear();

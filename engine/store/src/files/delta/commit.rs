@@ -51,13 +51,14 @@ impl Table {
         up_to: Seq,
         now_unix_millis: i64,
     ) -> Result<()> {
-        let mut wait = BACKOFF;
+        let (mut wait, before) = (BACKOFF, self.state().flushed);
         for attempt in 1..=ATTEMPTS_MAX {
             if self.is_flushed(up_to) {
                 return Ok(());
             }
             let error = match self.try_commit(file, up_to, now_unix_millis).await {
                 Ok(()) => return Ok(()),
+                Err(error @ FilesError::Fenced { .. }) => return Err(error),
                 Err(error) => error,
             };
             tracing::warn!(
@@ -67,6 +68,7 @@ impl Table {
             // It may have landed. If the log cannot be read now, the snapshot
             // stays, and a commit on top of it is refused if it did land.
             let reloaded = self.reload().await;
+            self.refuse_if_overtaken(before, up_to)?;
             if attempt == ATTEMPTS_MAX {
                 return if reloaded.is_ok() && self.is_flushed(up_to) { Ok(()) } else { Err(error) };
             }
@@ -76,6 +78,23 @@ impl Table {
             }
         }
         Ok(())
+    }
+
+    /// A commit of ours ends at `up_to` or is not there. One that ends in between is that
+    /// of a process before this one, which landed after it died: some of our rows are in
+    /// it, and only a new start can tell which.
+    fn refuse_if_overtaken(&self, before: Seq, up_to: Seq) -> Result<()> {
+        let flushed = self.state().flushed;
+        if flushed == before || flushed >= up_to {
+            return Ok(());
+        }
+        let table = format!("{}/{}", self.tenant, self.kind);
+        Err(FilesError::Fenced {
+            reason: format!(
+                "another writer has flushed {table} from record {before} to {flushed} since this one opened it; \
+                 start this process again"
+            ),
+        })
     }
 
     async fn try_commit(&mut self, file: Option<&NewFile>, up_to: Seq, now_unix_millis: i64) -> Result<()> {
@@ -92,6 +111,7 @@ impl Table {
                 version,
                 Some(now_unix_millis),
             ));
+        let properties = self.admit(properties).await?;
         let operation = DeltaOperation::StreamingUpdate {
             output_mode: OutputMode::Append,
             query_id: FLUSH_APP_ID.to_owned(),

@@ -19,6 +19,7 @@ use super::objects::KernelObjects;
 use super::schema::{self, Fit};
 use super::{FLUSH_APP_ID, stats};
 use crate::Seq;
+use crate::files::epoch::{EPOCH_APP_ID, Epoch};
 use crate::files::{FilesError, Result};
 use crate::tables::{DataFile, TableState};
 
@@ -34,6 +35,10 @@ pub(in crate::files) struct Table {
     pub(super) snapshot: DeltaTableState,
     /// The columns of this release, if the table still lacks some of them.
     pub(super) grows_to: Option<Vec<StructField>>,
+    /// Who commits; `None` = whoever likes.
+    writer: Option<Arc<Epoch>>,
+    /// The writer that the snapshot says committed last.
+    epoch: u64,
     state: TableState,
 }
 
@@ -60,8 +65,17 @@ impl Table {
             }
         };
         let nothing = TableState { version: -1, flushed: 0, files: Arc::new([]) };
-        let mut table = Self { tenant: tenant.clone(), kind, log, snapshot, grows_to, state: nothing };
-        table.state.flushed = table.flushed_in_log().await?;
+        let mut table = Self {
+            tenant: tenant.clone(),
+            kind,
+            log,
+            snapshot,
+            grows_to,
+            writer: None,
+            epoch: 0,
+            state: nothing,
+        };
+        table.read_transactions().await?;
         table.read_files()?;
         Ok(Some(table))
     }
@@ -90,6 +104,22 @@ impl Table {
         }
     }
 
+    /// The same table, whose commits are those of a writer.
+    pub(in crate::files) fn written_by(mut self, writer: Option<Arc<Epoch>>) -> Self {
+        self.writer = writer;
+        self
+    }
+
+    /// What every commit begins with: fails if a later writer has started, else marks the
+    /// commit as this writer's.
+    pub(super) async fn admit(&self, commit: CommitProperties) -> Result<CommitProperties> {
+        let Some(writer) = &self.writer else {
+            return Ok(commit);
+        };
+        writer.check(self.epoch).await?;
+        Ok(commit.with_application_transaction(writer.transaction()))
+    }
+
     /// The newest known version.
     pub(in crate::files) fn state(&self) -> &TableState {
         &self.state
@@ -99,6 +129,7 @@ impl Table {
     pub(super) fn adopt(&mut self, snapshot: DeltaTableState, flushed: Seq) -> Result<()> {
         self.snapshot = snapshot;
         self.state.flushed = flushed;
+        self.epoch = self.writer.as_ref().map_or(self.epoch, |writer| writer.number());
         self.grows_to = None;
         self.read_files()
     }
@@ -107,15 +138,21 @@ impl Table {
     pub(in crate::files) async fn reload(&mut self) -> Result<()> {
         let snapshot = DeltaTableState::try_new(&self.log, None).await.map_err(|error| self.error(error))?;
         self.snapshot = snapshot;
-        self.state.flushed = self.flushed_in_log().await?;
+        self.read_transactions().await?;
         self.read_files()
     }
 
-    /// The position that the snapshot's own log says is flushed.
-    async fn flushed_in_log(&self) -> Result<Seq> {
-        let version = self.snapshot.snapshot().transaction_version(&self.log, FLUSH_APP_ID).await;
+    /// The position that the snapshot's own log says is flushed, and its last writer.
+    async fn read_transactions(&mut self) -> Result<()> {
+        self.state.flushed = self.transaction(FLUSH_APP_ID).await?;
+        self.epoch = self.transaction(EPOCH_APP_ID).await?;
+        Ok(())
+    }
+
+    async fn transaction(&self, app_id: &str) -> Result<u64> {
+        let version = self.snapshot.snapshot().transaction_version(&self.log, app_id).await;
         let version = version.map_err(|error| self.error(error))?;
-        Ok(version.and_then(|version| Seq::try_from(version).ok()).unwrap_or(0))
+        Ok(version.and_then(|version| u64::try_from(version).ok()).unwrap_or(0))
     }
 
     /// Lists the files of the snapshot. Those known from before are not read

@@ -1,0 +1,240 @@
+//! What the log says before it is replayed: enough to take writes.
+//!
+//! Of most segments only the heads file is read, of the others, such as the one that was
+//! being written, all records. So a start takes as long with a large log as with a small
+//! one.
+
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use isinglass_model::Kind;
+
+use super::disk::Disk;
+use super::header::{DATA, Header};
+use super::parse::{Parsed, parse};
+use super::record::{self, Head};
+use super::section::{read_series, read_table};
+use super::segments::{Found, Heads, Recovered, head_files_of, heads_of, segments_of};
+use crate::{Seq, StoreError};
+
+/// What was found.
+#[derive(Debug, Default)]
+pub(crate) struct Scanned {
+    /// Every segment.
+    pub(crate) segments: Vec<Recovered>,
+    /// Heads files whose segment is gone, with the age of their last record.
+    pub(crate) loose: Vec<(Found, Duration)>,
+    /// The last record that counts.
+    pub(crate) last: Seq,
+    /// The highest number that any segment knows, also of records that do not count: new
+    /// ones are above, so that no two segments ever have one name.
+    pub(crate) highest: Seq,
+}
+
+/// The head of a record, as a scan comes by it.
+pub(crate) struct Seen {
+    pub(crate) seq: Seq,
+    pub(crate) head: Head,
+    /// How long ago it was written, by the wall clock.
+    pub(crate) age: Duration,
+    /// Whether its segment is still there.
+    pub(crate) replayed: bool,
+}
+
+/// Segments with their headers; `None` where neither copy can be read.
+pub(crate) type Headed = Vec<(Found, Option<Header>)>;
+
+/// The segments of a folder and their headers, in WAL order.
+pub(crate) fn headers_of(disk: &dyn Disk) -> Result<Headed, StoreError> {
+    let mut segments = Vec::new();
+    for found in segments_of(disk).map_err(listing)? {
+        let start = disk.read(&found.name, DATA).map_err(|error| reading(&found.name, &error))?;
+        segments.push((found, Header::decode(&start)?));
+    }
+    Ok(segments)
+}
+
+/// From which record on the segment at `at` does not count, by what later ones say.
+pub(crate) fn void_from(segments: &[(Found, Option<Header>)], at: usize) -> Option<Seq> {
+    segments[at + 1..].iter().filter_map(|(_, header)| header.as_ref()).map(|header| header.void_from).min()
+}
+
+fn listing(error: io::Error) -> StoreError {
+    StoreError::io("reading the wal folder", &error)
+}
+
+fn reading(name: &str, error: &io::Error) -> StoreError {
+    StoreError::io(format!("reading {name}"), error)
+}
+
+/// Reads the heads of all records, oldest first.
+pub(crate) fn scan(
+    disk: &dyn Disk,
+    now_unix_ms: i64,
+    see: &mut dyn FnMut(Seen),
+) -> Result<Scanned, StoreError> {
+    let segments = headers_of(disk)?;
+    let files = head_files_of(disk).map_err(listing)?;
+    let mut scan = Scan { disk, now_unix_ms, see, scanned: Scanned::default() };
+    for file in &files {
+        if segments.iter().all(|(segment, _)| segment.first != file.first) {
+            scan.loose(file);
+        }
+    }
+    for at in 0..segments.len() {
+        let file = files.iter().find(|file| file.first == segments[at].0.first);
+        scan.segment(&segments, at, file)?;
+    }
+    let named = segments.iter().map(|(found, _)| found.first).max().unwrap_or(0);
+    scan.scanned.highest = scan.scanned.last.max(named);
+    Ok(scan.scanned)
+}
+
+struct Scan<'a> {
+    disk: &'a dyn Disk,
+    now_unix_ms: i64,
+    see: &'a mut dyn FnMut(Seen),
+    scanned: Scanned,
+}
+
+impl Scan<'_> {
+    /// Heads without their segment: only the keys matter. One that cannot be read costs
+    /// the memory of batches that were sent just before, nothing else.
+    fn loose(&mut self, file: &Found) {
+        match whole_heads(self.disk, file, None) {
+            Some((bytes, records)) => {
+                let age = self.heads(&bytes, &records, false);
+                self.scanned.loose.push((file.clone(), age));
+            }
+            None => {
+                tracing::warn!(file = file.name, "a heads file of the wal cannot be read, its keys are lost");
+                self.scanned.loose.push((file.clone(), Duration::MAX));
+            }
+        }
+    }
+
+    fn segment(&mut self, all: &Headed, at: usize, file: Option<&Found>) -> Result<(), StoreError> {
+        let (found, header) = &all[at];
+        let below = all.get(at + 1).map(|(next, _)| next.first.saturating_sub(1));
+        let mut recovered = Recovered {
+            found: found.clone(),
+            last: below.unwrap_or(found.first.saturating_sub(1)),
+            heads: Heads::Unknown,
+            age: Duration::ZERO,
+        };
+        let Some(header) = header else {
+            self.scanned.segments.push(recovered);
+            return Ok(());
+        };
+        // The last one was being written, or was closed by a stop: it is read itself.
+        let saved = file.filter(|_| below.is_some());
+        let saved = saved.and_then(|file| Some((file, whole_heads(self.disk, file, Some(header))?)));
+        if let Some((file, (bytes, records))) = saved {
+            recovered.age = self.heads(&bytes, &records, true);
+            recovered.heads = Heads::Saved(file.bytes);
+        } else {
+            let bytes = self.disk.read(&found.name, usize::MAX);
+            let bytes = bytes.map_err(|error| reading(&found.name, &error))?;
+            let records = parse(&bytes, header, void_from(all, at)).records;
+            recovered.age = self.heads(&bytes, &records, true);
+            recovered.heads = heads_in(header, &bytes, &records);
+        }
+        if below.is_none() {
+            recovered.last = self.scanned.last.max(recovered.last);
+        }
+        self.scanned.segments.push(recovered);
+        Ok(())
+    }
+
+    /// Shows records; the answer is the age of the last one.
+    fn heads(&mut self, bytes: &[u8], records: &[(Seq, Range<usize>)], replayed: bool) -> Duration {
+        let mut youngest = Duration::MAX;
+        for (seq, body) in records {
+            if replayed {
+                self.scanned.last = self.scanned.last.max(*seq);
+            }
+            // What cannot be read is set aside by the replay.
+            if let Ok(head) = record::read_head(&bytes[body.clone()]) {
+                let age_ms = self.now_unix_ms.saturating_sub(head.time_unix_ms).max(0);
+                let age = Duration::from_millis(age_ms.unsigned_abs());
+                youngest = age;
+                (self.see)(Seen { seq: *seq, head, age, replayed });
+            }
+        }
+        if records.is_empty() { Duration::ZERO } else { youngest }
+    }
+}
+
+/// The heads of a segment that was read.
+fn heads_in(header: &Header, bytes: &[u8], records: &[(Seq, Range<usize>)]) -> Heads {
+    let heads = records.iter().filter_map(|(seq, body)| {
+        let body = &bytes[body.clone()];
+        let head = record::read_head(body).ok()?;
+        Some((*seq, &body[..record::begin(&head).len()]))
+    });
+    let heads = heads_of(header, heads);
+    if heads.len() > DATA { Heads::Unsaved(Arc::new(heads)) } else { Heads::Saved(0) }
+}
+
+/// A heads file, if every byte of it is as it was written and it belongs to a segment with
+/// this header.
+fn whole_heads(
+    disk: &dyn Disk,
+    file: &Found,
+    of: Option<&Header>,
+) -> Option<(Vec<u8>, Vec<(Seq, Range<usize>)>)> {
+    let bytes = disk.read(&file.name, usize::MAX).ok()?;
+    let header = Header::decode(&bytes).ok()??;
+    if of.is_some_and(|of| *of != header) {
+        return None;
+    }
+    // As if a segment followed, so that bytes which are no record count as damage.
+    let Parsed { records, damage } = parse(&bytes, &header, Some(Seq::MAX));
+    (damage.is_empty() && !records.is_empty()).then_some((bytes, records))
+}
+
+/// Refuses a log of which anything would be set aside. Reads all of it, one segment in
+/// memory at a time.
+pub(crate) fn verify(disk: &dyn Disk) -> Result<(), StoreError> {
+    let segments = headers_of(disk)?;
+    for (at, (found, header)) in segments.iter().enumerate() {
+        let bytes = disk.read(&found.name, usize::MAX).map_err(|error| reading(&found.name, &error))?;
+        let Some(header) = header else {
+            return Err(refused(found, &(0..bytes.len()), "no readable header"));
+        };
+        let Parsed { records, damage } = parse(&bytes, header, void_from(&segments, at));
+        if let Some(damage) = damage.first() {
+            let next = records.iter().find(|(_, body)| body.start >= damage.bytes.end);
+            let until = next.map_or_else(|| "the end".to_owned(), |(seq, _)| format!("record {seq}"));
+            let what = format!("no readable record after record {} until {until}", damage.after);
+            return Err(refused(found, &damage.bytes, &what));
+        }
+        for (seq, body) in records {
+            if let Err(error) = check(&bytes[body.clone()]) {
+                return Err(refused(found, &body, &format!("record {seq}: {error}")));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Reads a record as the replay will, as far as that goes without its tenant's series.
+fn check(body: &[u8]) -> Result<(), StoreError> {
+    for (kind, section) in record::read(body)?.sections {
+        match kind {
+            Kind::Series => drop(read_series(section)?),
+            Kind::Samples => {}
+            _ => drop(read_table(section, kind)?),
+        }
+    }
+    Ok(())
+}
+
+fn refused(found: &Found, range: &Range<usize>, what: &str) -> StoreError {
+    StoreError::damaged(
+        format!("wal segment {} at bytes {} to {}", found.name, range.start, range.end),
+        format!("{what}; `strict` refuses to start, without it these bytes are set aside in quarantine/"),
+    )
+}
