@@ -47,6 +47,9 @@ pub(crate) struct ServeArgs {
     /// TOML file; keys can also be set as ISINGLASS_SECTION__KEY
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Refuse to start where a part of the log cannot be read, instead of setting it aside
+    #[arg(long)]
+    pub strict: bool,
     /// error, warn, info, debug, trace, or directives as in RUST_LOG, which wins
     #[arg(long, value_name = "LEVEL")]
     pub log_level: Option<String>,

@@ -88,6 +88,8 @@ fn flags(figment: Figment, args: &ServeArgs) -> Figment {
     let figment = text(figment, "server.otlp_grpc", &args.otlp_grpc);
     let figment = text(figment, "server.otlp_http", &args.otlp_http);
     let figment = text(figment, "log.level", &args.log_level);
+    let figment =
+        if args.strict { figment.merge(Serialized::default("store.strict", true)) } else { figment };
     match &args.data_dir {
         Some(dir) => figment.merge(Serialized::default("store.data_dir", dir)),
         None => figment,
@@ -172,6 +174,7 @@ mod tests {
             config: Some(file.path().to_owned()),
             listen: Some("0.0.0.0:9".to_owned()),
             data_dir: Some("elsewhere".into()),
+            strict: true,
             ..ServeArgs::default()
         };
         let config = Config::load(&args).unwrap();
@@ -180,6 +183,7 @@ mod tests {
         assert_eq!(config.server.otlp_grpc, ServeConfig::default().otlp_grpc);
         assert_eq!(config.store.data_dir, Path::new("elsewhere"));
         assert_eq!(config.store.durability, Durability::Interval(50));
+        assert!(config.store.strict && !Config::default().store.strict);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use isinglass_model::Clock;
 use isinglass_model::clock::SystemClock;
 use isinglass_query::QueryEngine;
 use isinglass_serve::{Addresses, Listeners, Server, VERSION};
+use isinglass_store::Lock;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -65,14 +66,15 @@ pub(crate) async fn demo(
 
 async fn start(config: &Config) -> anyhow::Result<Running> {
     let data_dir = &config.store.data_dir;
-    fs::create_dir_all(data_dir)
-        .with_context(|| format!("cannot make the data folder {}", data_dir.display()))?;
+    // First of all: who has the folder is told at once.
+    let lock = Lock::take(data_dir)?;
     let addresses_file = data_dir.join(ADDRESSES_FILE);
     forget_dead(&addresses_file);
     let listeners = Listeners::bind(&config.server).await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let chain = load_chain(config, &clock).await?;
-    let ingest = Ingest::start(config.store.clone(), chain, config.ingest.clone(), Arc::clone(&clock))
+    let (store, ingest) = (config.store.clone(), config.ingest.clone());
+    let ingest = Ingest::start_early(lock, store, chain, ingest, Arc::clone(&clock))
         .await
         .with_context(|| format!("cannot open {}", data_dir.display()))?;
     let query = QueryEngine::new(ingest.store().clone(), config.query.clone())?;

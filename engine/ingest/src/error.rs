@@ -66,6 +66,7 @@ impl IngestError {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::RateLimited { retry_after, .. } => Some(*retry_after),
+            Self::Store(error) => error.retry_after(),
             other => other.kind().retry_after(),
         }
     }

@@ -13,7 +13,7 @@ use isinglass_model::limits::HardCaps;
 use isinglass_model::reason::code;
 use isinglass_model::verdict::{Decision, Verdicts};
 use isinglass_model::{Clock, Counts, Tenant};
-use isinglass_store::{Append, BatchKey, Begin, Resolver, Store, StoreConfig, Tick as TickMark};
+use isinglass_store::{Append, BatchKey, Begin, Lock, Resolver, Store, StoreConfig, Tick as TickMark};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use xxhash_rust::xxh3::Xxh3;
@@ -47,9 +47,25 @@ struct Inner {
 }
 
 impl Ingest {
-    /// Opens the store, counts what a crash left uncounted and starts the tick.
+    /// Opens the store and answers when all that it has acknowledged can be seen.
     /// Needs a tokio runtime.
     pub async fn start(
+        store: StoreConfig,
+        chain: Arc<Chain>,
+        config: IngestConfig,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, IngestError> {
+        let lock = Lock::take(&store.data_dir)?;
+        let ingest = Self::start_early(lock, store, chain, config, clock).await?;
+        ingest.store().caught_up().await?;
+        Ok(ingest)
+    }
+
+    /// Opens the store and answers when requests can be taken. What a crash left
+    /// uncounted is counted while the store reads its log, in the log's order and
+    /// before anything that comes later.
+    pub async fn start_early(
+        lock: Lock,
         store: StoreConfig,
         chain: Arc<Chain>,
         config: IngestConfig,
@@ -62,8 +78,7 @@ impl Ingest {
             config.derived_series_max,
             stale_after,
         ));
-        let store = Store::open(store, Arc::clone(&clock), Arc::<Board>::clone(&board)).await?;
-        board.finish_replay();
+        let store = Store::open_early(lock, store, Arc::clone(&clock), Arc::<Board>::clone(&board)).await?;
         let slots = match config.compute_slots {
             0 => 2 * std::thread::available_parallelism().map_or(2, usize::from),
             slots => slots,
@@ -118,6 +133,8 @@ impl Ingest {
         if self.0.stopping.load(Ordering::Acquire) {
             return Err(IngestError::Stopping);
         }
+        // Before any work is done for what cannot be stored.
+        self.0.store.takes_writes()?;
         let ticket = match self.0.store.begin(&request.tenant, batch_key(&request)).await {
             Begin::Duplicate(counts) => return Ok(self.outcome(counts, Vec::new(), true)),
             Begin::First(ticket) => ticket,
@@ -303,6 +320,11 @@ impl Ingest {
     /// Answers when everything received, derived metrics included, is in
     /// committed tables.
     pub async fn flush(&self) -> Result<(), IngestError> {
+        // What waits in the log is not counted yet; a flush of the store waits for it too,
+        // and says why if it cannot come.
+        if self.0.store.is_replaying() {
+            self.0.store.flush().await?;
+        }
         self.tick().await?;
         Ok(self.0.store.flush().await?)
     }

@@ -94,4 +94,6 @@ pub struct SqlOptions {
     pub deadline: Option<Duration>,
     /// Fewer rows.
     pub rows_max: Option<u64>,
+    /// Whether to wait until everything that was acknowledged before can be seen.
+    pub strong: bool,
 }

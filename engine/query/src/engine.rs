@@ -10,7 +10,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::execute_stream;
 use futures::StreamExt;
 use isinglass_model::{ErrorKind, Tenant};
-use isinglass_store::{Store, View};
+use isinglass_store::{Store, StoreError, View};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -72,12 +72,14 @@ impl QueryEngine {
         isinglass_lang::gate::check(text, &inner.config.gate()).map_err(|fault| {
             QueryError::from(fault).at(Some(isinglass_lang::Position::of(text, fault.offset())))
         })?;
+        let of_store = |error: StoreError| QueryError::new(error.kind(), error.to_string());
+        if options.strong {
+            // Before the turn: who waits for the log must not keep others from asking.
+            let settled = tokio::time::timeout_at(until, inner.store.settled(tenant)).await;
+            settled.map_err(|_| QueryError::timeout(deadline))?.map_err(of_store)?;
+        }
         let turn = inner.turn(until, deadline).await?;
-        let view = inner
-            .store
-            .view(tenant)
-            .await
-            .map_err(|error| QueryError::new(error.kind(), error.to_string()))?;
+        let view = inner.store.view(tenant).await.map_err(of_store)?;
         let warnings = if view.replaying { vec!["partial: replay".to_owned()] } else { Vec::new() };
         let budget = Budget {
             rows: options

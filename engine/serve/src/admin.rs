@@ -9,17 +9,27 @@ use crate::VERSION;
 use crate::app::App;
 use crate::problem::Problem;
 
-/// `GET /-/ready`: whether this server takes and answers requests.
+/// `GET /-/ready`: whether this server takes writes and answers queries. While it reads its
+/// log it does both, and says so in a second line.
 pub(crate) async fn ready(State(app): State<App>) -> Response {
     if app.stopping.is_cancelled() {
         return Problem::unavailable("stopping").into_text();
     }
-    "ready\n".into_response()
+    let store = app.ingest.store();
+    match store.takes_writes() {
+        Err(error) => Problem::from(isinglass_ingest::IngestError::from(error)).into_text(),
+        Ok(()) if store.is_replaying() => "ready\nreplaying\n".into_response(),
+        Ok(()) => "ready\n".into_response(),
+    }
 }
 
-/// `GET /-/healthy`: whether the process is alive.
-pub(crate) async fn healthy() -> &'static str {
-    "healthy\n"
+/// `GET /-/healthy`: whether this process can do its work, now or later. One that a newer
+/// writer has fenced never can.
+pub(crate) async fn healthy(State(app): State<App>) -> Response {
+    match app.ingest.store().is_healthy() {
+        Ok(()) => "healthy\n".into_response(),
+        Err(error) => Problem::from(isinglass_ingest::IngestError::from(error)).into_text(),
+    }
 }
 
 /// `POST /api/admin/flush`: answers when everything received before is in
@@ -47,14 +57,32 @@ pub(crate) async fn flush(State(app): State<App>) -> Response {
 /// `GET /api/status`
 pub(crate) async fn status(State(app): State<App>) -> Json<serde_json::Value> {
     let addresses = app.addresses;
+    let stats = app.ingest.store().stats();
+    let lost: Vec<_> = stats.lost.iter().map(lost_range).collect();
     Json(json!({
         "version": VERSION,
         "durability": app.ingest.store().config().durability.to_string(),
+        "epoch": stats.epoch,
+        "replaying": stats.replaying,
+        "lost": lost,
         "uptime_seconds": app.clock.monotonic().saturating_sub(app.started).as_secs(),
         "addresses": {
             "http": addresses.listen, "otlp_grpc": addresses.otlp_grpc, "otlp_http": addresses.otlp_http,
         },
     }))
+}
+
+/// Records of the log that were set aside because they could not be read.
+fn lost_range(range: &isinglass_store::LostRange) -> serde_json::Value {
+    json!({
+        "segment": range.segment,
+        "offset": range.offset,
+        "bytes": range.bytes,
+        "first_record": range.records.0,
+        "last_record": range.records.1,
+        "written_after_unix_ms": range.time_unix_ms.0,
+        "written_before_unix_ms": range.time_unix_ms.1,
+    })
 }
 
 /// `GET /`

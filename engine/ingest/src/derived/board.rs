@@ -1,7 +1,6 @@
 //! The counters of all tenants, fed by the store in the order of the WAL.
 
 use std::any::Any;
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use isinglass_model::batch::SpanBatch;
 use isinglass_model::deltas::{Deltas, DerivedMetric};
 use isinglass_model::{Clock, Tenant};
 use isinglass_store::{Observer, Seq, Tick as TickMark};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 use super::counters::{Counters, Exemplar, Now};
 use super::ledger::{Ledger, min_option};
@@ -36,8 +35,8 @@ pub(crate) struct TenantBoard {
     pub(crate) last_tick_ms: i64,
 }
 
-/// Batches read back at start, until the tick that covers them is met.
-type Replay = HashMap<Tenant, VecDeque<(Seq, Vec<Deltas>)>, ahash::RandomState>;
+/// Up to which record the counters of each tenant are in ticks that the log holds.
+type Ticked = HashMap<Tenant, Seq, ahash::RandomState>;
 
 /// All tenants.
 pub(crate) struct Board {
@@ -46,7 +45,7 @@ pub(crate) struct Board {
     series_max: usize,
     stale_after: Duration,
     tenants: Mutex<HashMap<Tenant, Arc<Mutex<TenantBoard>>, ahash::RandomState>>,
-    replay: Mutex<Replay>,
+    ticked: RwLock<Ticked>,
 }
 
 impl Board {
@@ -56,7 +55,7 @@ impl Board {
         series_max: usize,
         stale_after: Duration,
     ) -> Self {
-        Self { chain, clock, series_max, stale_after, tenants: Mutex::default(), replay: Mutex::default() }
+        Self { chain, clock, series_max, stale_after, tenants: Mutex::default(), ticked: RwLock::default() }
     }
 
     /// Tenants that ever had a derived series, with their boards.
@@ -72,17 +71,6 @@ impl Board {
     /// Series that got nothing since then are stale.
     pub(crate) fn stale_before(&self) -> Duration {
         self.clock.monotonic().saturating_sub(self.stale_after)
-    }
-
-    /// Counts what was read back and no tick covers. Called once, after the
-    /// store is open.
-    pub(crate) fn finish_replay(&self) {
-        let replay = std::mem::take(&mut *self.replay.lock());
-        for (tenant, batches) in replay {
-            for (seq, deltas) in batches {
-                self.count(&tenant, seq, &Note { deltas, spans: None });
-            }
-        }
     }
 
     fn board(&self, tenant: &Tenant) -> Arc<Mutex<TenantBoard>> {
@@ -117,32 +105,38 @@ impl Observer for Board {
         }
     }
 
+    fn ticked(&self, tenant: &Tenant, tick: TickMark) {
+        let mut ticked = self.ticked.write();
+        let covered = ticked.entry(tenant.clone()).or_default();
+        *covered = tick.covers.max(*covered);
+    }
+
+    fn wants(&self, tenant: &Tenant, seq: Seq) -> bool {
+        self.ticked.read().get(tenant).is_none_or(|covered| seq > *covered)
+    }
+
     fn replayed(
         &self,
         tenant: &Tenant,
         seq: Seq,
         spans: Option<&RecordBatch>,
         _logs: Option<&RecordBatch>,
-        tick: Option<TickMark>,
+        _tick: Option<TickMark>,
     ) {
-        if let Some(tick) = tick
-            && let Some(batches) = self.replay.lock().get_mut(tenant)
-        {
-            batches.retain(|(seq, _)| *seq > tick.covers);
+        if !self.wants(tenant, seq) {
+            return;
         }
         let Some(spans) = spans.filter(|spans| spans.num_rows() > 0) else { return };
         let batch = SpanBatch { table: spans.clone(), attributes: None };
         let deltas = self.chain.derive(tenant, &batch, self.clock.now_unix_nanos());
         if !deltas.is_empty() {
-            self.replay.lock().entry(tenant.clone()).or_default().push_back((seq, deltas));
+            self.count(tenant, seq, &Note { deltas, spans: Some(spans.clone()) });
         }
     }
 
     fn holds(&self) -> Option<Seq> {
-        let replay =
-            self.replay.lock().values().filter_map(|batches| batches.front()).map(|(seq, _)| *seq).min();
         let boards = self.tenants();
-        boards.iter().fold(replay, |lowest, (_, board)| min_option(lowest, board.lock().ledger.holds()))
+        boards.iter().fold(None, |lowest, (_, board)| min_option(lowest, board.lock().ledger.holds()))
     }
 }
 

@@ -10,7 +10,7 @@ use isinglass_store::Durability;
 use crate::problem::one_line;
 use crate::rpc::{ExportResponse, PartialSuccess};
 
-/// What "stored" means: `sync`, `interval` or `os`.
+/// What "stored" means: `sync`, `interval:<ms>` or `os`.
 const DURABILITY: &str = "x-isinglass-durability";
 /// There, with `true`, when this batch was stored before and is not stored again.
 const DUPLICATE: &str = "x-isinglass-duplicate";
@@ -20,11 +20,13 @@ const TEXT_BYTES_MAX: usize = 1_000;
 /// Headers that every answer to a write has.
 pub(super) fn headers(outcome: &Outcome, headers: &mut HeaderMap) {
     let durability = match outcome.durability {
-        Durability::Sync => "sync",
-        Durability::Interval(_) => "interval",
-        Durability::Os => "os",
+        Durability::Sync => HeaderValue::from_static("sync"),
+        Durability::Os => HeaderValue::from_static("os"),
+        // Digits and a colon: always a header value.
+        interval => HeaderValue::from_str(&interval.to_string())
+            .unwrap_or_else(|_| HeaderValue::from_static("interval")),
     };
-    headers.insert(DURABILITY, HeaderValue::from_static(durability));
+    headers.insert(DURABILITY, durability);
     if outcome.duplicate {
         headers.insert(DUPLICATE, HeaderValue::from_static("true"));
     }
@@ -115,6 +117,16 @@ mod tests {
         assert_eq!(response.status(), 204);
         assert_eq!(response.headers()[DURABILITY], "sync");
         assert_eq!(export(&outcome(&[])), ExportResponse::default());
+    }
+
+    #[test]
+    fn the_level_of_durability_is_told() {
+        for (durability, text) in
+            [(Durability::Sync, "sync"), (Durability::Interval(250), "interval:250"), (Durability::Os, "os")]
+        {
+            let response = plain(&Outcome { durability, ..outcome(&[]) });
+            assert_eq!(response.headers()[DURABILITY], text);
+        }
     }
 
     #[test]

@@ -51,6 +51,7 @@ async fn answer(app: &App, headers: &HeaderMap, ask: Result<Ask, Problem>) -> Re
     let tenant = sender::tenant(headers)?;
     let ask = ask?;
     let turn = app.queries.enter().await?;
-    let result = app.query.sql(&tenant, &ask.query, SqlOptions::default()).await?;
+    let options = SqlOptions { strong: ask.strong, ..SqlOptions::default() };
+    let result = app.query.sql(&tenant, &ask.query, options).await?;
     stream::respond(result, ask.format, turn).await
 }

@@ -13,13 +13,19 @@ use crate::problem::Problem;
 pub(super) struct Ask {
     pub query: String,
     pub format: RowFormat,
+    /// Whether the answer must have everything that was acknowledged before.
+    pub strong: bool,
 }
+
+/// The header that says so where there is no parameter.
+const CONSISTENCY: &str = "x-isinglass-consistency";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct JsonAsk {
     query: String,
     format: Option<String>,
+    consistency: Option<String>,
 }
 
 impl Ask {
@@ -28,7 +34,8 @@ impl Ask {
         let value =
             |name| form_urlencoded::parse(parameters).find(|(key, _)| key == name).map(|(_, value)| value);
         let query = value("query").ok_or_else(|| Problem::malformed("the parameter `query` is missing"))?;
-        Self::new(query.into_owned(), value("format").as_deref(), headers)
+        let (format, consistency) = (value("format"), value("consistency"));
+        Self::new(query.into_owned(), format.as_deref(), consistency.as_deref(), headers)
     }
 
     /// From a body: JSON, a form, or the bare text.
@@ -38,10 +45,10 @@ impl Ask {
             Some("application/json") => {
                 let ask: JsonAsk = serde_json::from_slice(body)
                     .map_err(|error| Problem::malformed(format!("the JSON body: {error}")))?;
-                Self::new(ask.query, ask.format.as_deref(), headers)
+                Self::new(ask.query, ask.format.as_deref(), ask.consistency.as_deref(), headers)
             }
             Some("application/x-www-form-urlencoded") => Self::from_form(body, headers),
-            Some("text/plain" | "application/sql") => Self::new(text(body)?.to_owned(), None, headers),
+            Some("text/plain" | "application/sql") => Self::new(text(body)?.to_owned(), None, None, headers),
             other => Err(Problem::unsupported(format!(
                 "content type {:?} is not taken here; send application/json, application/sql or text/plain",
                 other.unwrap_or("none")
@@ -55,15 +62,37 @@ impl Ask {
         if form {
             Self::from_parameters(body, headers)
         } else {
-            Self::new(text(body)?.to_owned(), None, headers)
+            Self::new(text(body)?.to_owned(), None, None, headers)
         }
     }
 
-    fn new(query: String, format: Option<&str>, headers: &HeaderMap) -> Result<Self, Problem> {
+    fn new(
+        query: String,
+        format: Option<&str>,
+        consistency: Option<&str>,
+        headers: &HeaderMap,
+    ) -> Result<Self, Problem> {
         if query.trim().is_empty() {
             return Err(Problem::malformed("the query is empty"));
         }
-        Ok(Self { query, format: RowFormat::choose(format, headers)? })
+        let strong = match consistency {
+            Some(named) => is_strong(named)?,
+            None => match headers.get(CONSISTENCY) {
+                Some(named) => is_strong(&String::from_utf8_lossy(named.as_bytes()))?,
+                None => false,
+            },
+        };
+        Ok(Self { query, format: RowFormat::choose(format, headers)?, strong })
+    }
+}
+
+fn is_strong(consistency: &str) -> Result<bool, Problem> {
+    match consistency {
+        "strong" => Ok(true),
+        "available" => Ok(false),
+        other => {
+            Err(Problem::malformed(format!("unknown consistency {other:?}; there are available and strong")))
+        }
     }
 }
 
@@ -107,6 +136,15 @@ mod tests {
     fn parameters() {
         let ask = |text: &str| Ask::from_parameters(text.as_bytes(), &HeaderMap::new());
         assert_eq!(ask("query=a%20%2B%20b&nocache=1").unwrap().query, "a + b");
+        assert!(!ask("query=1").unwrap().strong && !ask("query=1&consistency=available").unwrap().strong);
+        assert!(ask("query=1&consistency=strong").unwrap().strong);
+        let error = ask("query=1&consistency=weak").unwrap_err().message;
+        assert_eq!(error, "unknown consistency \"weak\"; there are available and strong");
+        let headers = HeaderMap::from_iter([(CONSISTENCY.parse().unwrap(), "strong".parse().unwrap())]);
+        assert!(Ask::from_parameters(b"query=1", &headers).unwrap().strong);
+        let body = br#"{"query": "1", "consistency": "strong"}"#;
+        let json = HeaderMap::from_iter([(CONTENT_TYPE, "application/json".parse().unwrap())]);
+        assert!(Ask::from_body(body, &json).unwrap().strong);
         assert!(ask("q=1").unwrap_err().message.contains("`query` is missing"));
         assert!(ask("query=1&format=xml").unwrap_err().message.contains("unknown format \"xml\""));
     }

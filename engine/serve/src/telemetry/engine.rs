@@ -39,6 +39,8 @@ impl Collector for Engine {
         let encoder = &mut encoder;
         items(encoder, &self.names.fold(self.ingest.stats().tenants))?;
         plugins(encoder, &self.ingest.chain().stats())?;
+        let durability = vec![("level", self.ingest.store().config().durability.to_string())];
+        gauge(encoder, "isinglass_durability", "When a write is acknowledged", [(durability, 1.0)])?;
         tables(encoder, &self.ingest.store().stats())?;
         let turns =
             self.gates.iter().map(|gate| (vec![("kind", gate.what().to_owned())], gate.taken() as f64));

@@ -34,8 +34,25 @@ fn log(encoder: &mut DescriptorEncoder<'_>, stats: &StoreStats) -> fmt::Result {
     one(encoder, "isinglass_wal_syncs", "Syncs of the log; many records share one", stats.wal_syncs)?;
     one(encoder, "isinglass_wal_sync_seconds", "Time spent in syncs", stats.wal_sync_time.as_secs_f64())?;
     one(encoder, "isinglass_wal_errors", "Failed writes and syncs of the log", stats.wal_failures)?;
+    gauge(encoder, "isinglass_wal_heads_bytes", "Heads files beside the log", single(stats.wal_heads_bytes))?;
+    let spare = "Size of the file that waits to become a log segment";
+    gauge(encoder, "isinglass_wal_spare_bytes", spare, single(stats.wal_spare_bytes))?;
     let read_only = single(u64::from(stats.read_only));
     gauge(encoder, "isinglass_read_only", "1 while writes are refused until a restart", read_only)?;
+    let fenced = "1 when a newer writer has the tables and writes are refused for good";
+    gauge(encoder, "isinglass_fenced", fenced, single(u64::from(stats.fenced)))?;
+    gauge(encoder, "isinglass_epoch", "Which writer of its tables this one is", single(stats.epoch))?;
+    let low = single(u64::from(stats.disk_low));
+    gauge(encoder, "isinglass_disk_low", "1 while writes are refused for want of disk space", low)?;
+    if let Some((free, floor)) = stats.disk_free {
+        gauge(encoder, "isinglass_disk_free_bytes", "Free on the volume of the log", single(free))?;
+        gauge(encoder, "isinglass_disk_free_min_bytes", "Writes are refused below", single(floor))?;
+    }
+    let replaying = single(u64::from(stats.replaying));
+    gauge(encoder, "isinglass_replaying", "1 while answers may lack what is in the log", replaying)?;
+    let behind = "Log records that are acknowledged and cannot be seen yet";
+    gauge(encoder, "isinglass_replay_behind_records", behind, single(stats.replay_behind))?;
+    gauge(encoder, "isinglass_replayed_bytes", "Bytes read from the log", single(stats.replayed_bytes))?;
     let replay = [(Labels::new(), stats.replay_time.as_secs_f64())];
     gauge(encoder, "isinglass_replay_seconds", "Time the replay at start took", replay)?;
     gauge(encoder, "isinglass_replayed_records", "Records read at start", single(stats.replayed_records))?;
@@ -46,7 +63,28 @@ fn log(encoder: &mut DescriptorEncoder<'_>, stats: &StoreStats) -> fmt::Result {
         "isinglass_quarantined_bytes",
         "Log bytes set aside at start",
         single(stats.quarantined_bytes),
-    )
+    )?;
+    quarantined(encoder, stats)
+}
+
+/// Where the lost records lie, in the log and in time; nothing if none is lost.
+fn quarantined(encoder: &mut DescriptorEncoder<'_>, stats: &StoreStats) -> fmt::Result {
+    if let Some((first, last)) = stats.quarantined_seqs {
+        let help = "First log record that may be lost";
+        gauge(encoder, "isinglass_quarantined_first_record", help, single(first))?;
+        let help = "Last log record that may be lost";
+        gauge(encoder, "isinglass_quarantined_last_record", help, single(last))?;
+    }
+    let seconds = |ms: i64| [(Labels::new(), ms as f64 / 1_000.0)];
+    if let Some(ms) = stats.quarantined_time_unix_ms.0 {
+        let help = "What is lost was written after this time";
+        gauge(encoder, "isinglass_quarantined_after_timestamp_seconds", help, seconds(ms))?;
+    }
+    if let Some(ms) = stats.quarantined_time_unix_ms.1 {
+        let help = "What is lost was written before this time";
+        gauge(encoder, "isinglass_quarantined_before_timestamp_seconds", help, seconds(ms))?;
+    }
+    Ok(())
 }
 
 fn by_kind(values: &BTreeMap<Kind, u64>) -> impl Iterator<Item = (Labels, f64)> {

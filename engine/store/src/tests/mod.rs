@@ -26,8 +26,10 @@ mod basics;
 mod damage;
 mod interleavings;
 mod real;
+mod restart;
 mod tables;
 mod trickle;
+mod zombie;
 
 use tables::{Fault, MemoryTables};
 

@@ -25,6 +25,8 @@ pub(crate) mod sim;
 #[cfg(test)]
 mod tests;
 
+#[cfg(test)]
+pub(crate) use disk::LogFile;
 pub(crate) use disk::{Disk, Folder, Space};
 pub(crate) use frame::BODY_BYTES_MAX;
 pub(crate) use header::Header;
