@@ -12,6 +12,7 @@
 //! | [`repeats`] | is a batch that is sent again stored once? |
 //! | [`hostile`] | plugins that trap, loop, grow |
 //! | [`crash`] | kill -9 while data comes in |
+//! | [`restart`] | what is told while the log is read, and of what cannot be read |
 //! | [`trickle`] | a thousand tenants, few commits |
 //! | [`tenants`] | does one see the other's? |
 //! | [`tables`] | do the Delta reader and DuckDB agree with SQL? |
@@ -34,6 +35,7 @@ mod operate;
 mod prometheus;
 mod rate;
 mod repeats;
+mod restart;
 mod senders;
 mod sql;
 mod tables;

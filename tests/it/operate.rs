@@ -53,10 +53,13 @@ fn one_process_per_folder() {
             break status;
         }
         assert!(start.elapsed() < Duration::from_secs(60), "the second process lives on");
-        std::thread::sleep(Duration::from_millis(50));
+        std::thread::sleep(Duration::from_millis(20));
     };
+    // A second, and something for a machine that does a lot besides.
+    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
     assert!(!status.success());
-    assert!(server.log().to_lowercase().contains("lock"), "{}", server.log());
+    let told = format!("(held by process {}) is in use by another process", server.process_id());
+    assert!(server.log().contains(&told), "{told}\n{}", server.log());
     assert!(server.is_running());
 }
 

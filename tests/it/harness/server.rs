@@ -113,6 +113,11 @@ impl Server {
         self.child.as_mut().is_some_and(|child| child.try_wait().unwrap().is_none())
     }
 
+    /// The id of its process.
+    pub(crate) fn process_id(&self) -> u32 {
+        self.child.as_ref().map_or(0, Child::id)
+    }
+
     /// A client of the tenant `default`.
     pub(crate) fn client(&self) -> Client {
         Client::new(&self.addresses)
