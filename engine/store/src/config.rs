@@ -4,6 +4,10 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::files::ObjectsConfig;
+
+use crate::upkeep::{CompactionConfig, RetentionConfig};
+
 /// When an append is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -60,6 +64,9 @@ impl std::fmt::Display for Durability {
 pub struct StoreConfig {
     /// Where everything lies: `LOCK`, `wal/`, `tables/`, `quarantine/`.
     pub data_dir: PathBuf,
+    /// Where the tables lie instead: a path, `file://`, `s3://`, `gs://`, `az://`, `abfss://`
+    /// or `memory://`; empty = `tables/` in [`Self::data_dir`].
+    pub url: String,
     /// When an append is answered.
     pub durability: Durability,
     /// Bytes of unflushed rows in memory. At the bound the largest tables are
@@ -101,12 +108,19 @@ pub struct StoreConfig {
     pub batch_key_ms: u64,
     /// How many batch keys are remembered; at the bound the oldest is forgotten.
     pub batch_keys_max: usize,
+    /// How the object store of [`Self::url`] is reached.
+    pub objects: ObjectsConfig,
+    /// How files are merged.
+    pub compaction: CompactionConfig,
+    /// How long rows are kept.
+    pub retention: RetentionConfig,
 }
 
 impl Default for StoreConfig {
     fn default() -> Self {
         Self {
             data_dir: PathBuf::from("data"),
+            url: String::new(),
             durability: Durability::Sync,
             head_bytes: 64 << 20,
             flush_bytes: 32 << 20,
@@ -124,6 +138,9 @@ impl Default for StoreConfig {
             tenants_max: 10_000,
             batch_key_ms: 10 * 60_000,
             batch_keys_max: 65_536,
+            objects: ObjectsConfig::default(),
+            compaction: CompactionConfig::default(),
+            retention: RetentionConfig::default(),
         }
     }
 }

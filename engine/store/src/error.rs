@@ -31,6 +31,12 @@ pub enum StoreError {
         /// What was found.
         reason: String,
     },
+    /// A setting with which the store cannot be opened.
+    #[error("{reason}")]
+    Setting {
+        /// Which, its value, and what is wrong with it.
+        reason: String,
+    },
     /// The WAL cannot take it: disk full, failed sync, too slow, stopping.
     #[error("cannot take writes: {reason}")]
     Unavailable {
@@ -106,7 +112,8 @@ impl StoreError {
             | Self::Unavailable { .. }
             | Self::TooManyTenants { .. } => ErrorKind::Unavailable,
             Self::TooLarge { .. } => ErrorKind::TooLarge,
-            Self::Incompatible { .. }
+            Self::Setting { .. }
+            | Self::Incompatible { .. }
             | Self::Table { .. }
             | Self::Io { .. }
             | Self::Damaged { .. }

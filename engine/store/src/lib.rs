@@ -30,8 +30,10 @@
 //! | label sets, ids, verdicts, metric metadata | `series` |
 //! | unflushed rows in memory | `head` |
 //! | when to flush, in which order, truncation | `flush` |
+//! | merging files, retention, deleting files | `upkeep` |
 //! | what queries see | `view` |
 //! | Parquet layout, Delta commits, synced put | `files` (behind the trait in `tables`) |
+//! | S3 and the like, checksums on reads | `files::objects` |
 //!
 //! It knows nothing of DataFusion, protocols, HTTP or wasmtime.
 
@@ -57,6 +59,7 @@ mod tables;
 mod tail;
 mod tenant;
 mod tenants;
+mod upkeep;
 mod view;
 mod wal;
 
@@ -64,12 +67,14 @@ pub use append::{Append, Appended, BatchKey, NoObserver, Note, Observer, Seq, Ti
 pub use config::{Durability, StoreConfig};
 pub use dedup::{Begin, Ticket};
 pub use error::StoreError;
+pub use files::{ObjectStats, ObjectsConfig};
 pub use lock::Lock;
 pub use report::LostRange;
 pub use series::{Metric, Resolver, Series, SeriesIndex};
 pub use stats::StoreStats;
 pub use store::Store;
 pub use tables::DataFile;
+pub use upkeep::{CompactionConfig, Keep, KeepByKind, RetentionConfig};
 pub use view::{HeadFilter, TableView, View};
 
 #[cfg(test)]

@@ -31,6 +31,7 @@ use crate::tables::TableFiles;
 use crate::tail::Tail;
 use crate::tenant::Usage;
 use crate::tenants::Tenants;
+use crate::upkeep::{Upkeep, UpkeepStats};
 use crate::wal::scan::{Scanned, Seen, scan, verify};
 use crate::wal::{Disk, Folder, Keep, Wal, WalOptions};
 
@@ -57,7 +58,8 @@ impl Store {
     ) -> Result<Self, StoreError> {
         let folder = Folder::new(config.data_dir.join("wal"), config.data_dir.join("quarantine"));
         let disk = folder.map_err(|error| StoreError::io("making the wal folder", &error))?;
-        let tables = Tables::open(&config.data_dir.join("tables"), Arc::clone(&clock))?;
+        let folder = config.data_dir.join("tables");
+        let tables = Tables::open(&config.url, &config.objects, &folder, Arc::clone(&clock)).await?;
         tables.claim_epoch().await?;
         Self::begin_on(config, clock, observer, Arc::new(disk), Arc::new(tables), Some(lock)).await
     }
@@ -90,7 +92,7 @@ impl Store {
         let random = uuid::Uuid::new_v4().as_u64_pair();
         let config = Arc::new(config);
         let floor = Arc::new(AtomicU64::new(0));
-        let flusher = Arc::new(flusher(&config, &clock, files, random.0, &floor, lock)?);
+        let flusher = Arc::new(flusher(&config, &clock, files, random.0, &floor, lock).await?);
         let remember = Duration::from_millis(config.batch_key_ms);
         let dedup = Dedup::new(Arc::clone(&clock), remember, config.batch_keys_max);
         let scanned = look(&config, &disk, &*clock, &dedup, &observer, &flusher.tenants).await?;
@@ -130,6 +132,7 @@ impl Store {
         let wal = Wal::start(Arc::clone(&disk), Arc::clone(&clock), options, ToApplier { records })?;
         let room_units =
             u32::try_from(config.wal_queue_bytes as usize / ROOM_BYTES).unwrap_or(u32::MAX).max(1);
+        let upkeep = Arc::new(upkeep(&config, &clock, &flusher));
         let core = Arc::new(Core {
             disk_room: Room::new(config.disk_free_min_bytes),
             config,
@@ -147,6 +150,8 @@ impl Store {
             room_units,
             closing: AtomicBool::new(false),
             report: Report::default(),
+            upkeep,
+            upkeep_task: Mutex::new(None),
             opened,
         });
         core.look_at_disk();
@@ -157,8 +162,23 @@ impl Store {
         }
         tokio::spawn(maintenance(Arc::downgrade(&core), wake));
         tokio::spawn(watch_disk(Arc::downgrade(&core)));
+        if core.config.compaction.enabled {
+            *core.upkeep_task.lock() = Some(tokio::spawn(Arc::clone(&core.upkeep).run()));
+        }
         tokio::spawn(follow(Arc::downgrade(&core), tail));
         Ok(Self { core })
+    }
+}
+
+fn upkeep(config: &Arc<StoreConfig>, clock: &Arc<dyn Clock>, flusher: &Flusher) -> Upkeep {
+    Upkeep {
+        config: Arc::clone(config),
+        clock: Arc::clone(clock),
+        files: Arc::clone(&flusher.files),
+        tenants: Arc::clone(&flusher.tenants),
+        fenced: flusher.fenced.clone(),
+        stats: UpkeepStats::default(),
+        state: tokio::sync::Mutex::default(),
     }
 }
 
@@ -199,7 +219,7 @@ async fn look(
     Ok(scanned)
 }
 
-fn flusher(
+async fn flusher(
     config: &Arc<StoreConfig>,
     clock: &Arc<dyn Clock>,
     files: Arc<dyn TableFiles>,
@@ -209,7 +229,7 @@ fn flusher(
 ) -> Result<Flusher, StoreError> {
     let usage = Arc::new(Usage::default());
     let bounds = (config.series_max, config.tenants_max);
-    let tenants = Tenants::new(Arc::clone(&files), Arc::clone(&usage), salt, bounds, Arc::clone(floor))?;
+    let tenants = Tenants::new(Arc::clone(&files), Arc::clone(&usage), salt, bounds, Arc::clone(floor)).await?;
     Ok(Flusher {
         config: Arc::clone(config),
         clock: Arc::clone(clock),

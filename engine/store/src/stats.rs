@@ -6,6 +6,7 @@ use std::time::Duration;
 use isinglass_model::Kind;
 
 use crate::Seq;
+use crate::files::ObjectStats;
 use crate::report::LostRange;
 
 /// What the store has done since it was opened, and what it holds now.
@@ -51,6 +52,24 @@ pub struct StoreStats {
     pub flush_failures: u64,
     /// Time spent in flushes.
     pub flush_time: Duration,
+    /// Rewrites of files that committed.
+    pub merges: u64,
+    /// Rewrites, or deletions after them, that failed and are tried again.
+    pub upkeep_failures: u64,
+    /// Bytes of the files that were rewritten.
+    pub merged_bytes_in: u64,
+    /// Bytes of the files that replaced them.
+    pub merged_bytes_out: u64,
+    /// Rows dropped in merges: there twice.
+    pub merged_duplicates: u64,
+    /// Samples dropped in merges: another of the same series and time was accepted before.
+    pub merged_conflicts: u64,
+    /// Rows removed: past their retention.
+    pub expired_rows: u64,
+    /// Files deleted that nobody needs.
+    pub deleted_files: u64,
+    /// Time spent in rewrites.
+    pub merge_time: Duration,
     /// Ranges of the WAL that could not be read and were set aside.
     pub quarantined_records: u64,
     /// Bytes set aside.
@@ -71,6 +90,12 @@ pub struct StoreStats {
     pub replayed_bytes: u64,
     /// Time the replay at open took, so far or in all.
     pub replay_time: Duration,
+    /// Calls to the object store by operation.
+    pub objects: BTreeMap<&'static str, ObjectStats>,
+    /// Bytes of files that were compared with their checksums.
+    pub checked_bytes: u64,
+    /// Reads that failed because the object is damaged.
+    pub damaged_reads: u64,
     /// Tenants in memory.
     pub tenants: u64,
     /// Series in memory, of all tenants.

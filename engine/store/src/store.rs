@@ -20,6 +20,7 @@ use crate::series::Resolver;
 use crate::stats::StoreStats;
 use crate::tail::Tail;
 use crate::tenant::TenantState;
+use crate::upkeep::Upkeep;
 use crate::view::View;
 use crate::wal::{Disk, Job, Wal};
 
@@ -51,6 +52,8 @@ pub(crate) struct Core {
     pub(crate) room_units: u32,
     pub(crate) closing: AtomicBool,
     pub(crate) report: Report,
+    pub(crate) upkeep: Arc<Upkeep>,
+    pub(crate) upkeep_task: Mutex<Option<tokio::task::JoinHandle<()>>>,
     /// When it was opened, on the monotonic clock.
     pub(crate) opened: Duration,
 }
@@ -157,6 +160,12 @@ impl Store {
         self.core.truncate().await
     }
 
+    /// Flushes, and merges all files of each table as if all its days were over.
+    pub async fn compact(&self) -> Result<(), StoreError> {
+        self.flush().await?;
+        self.core.upkeep.compact().await
+    }
+
     /// Takes no more appends, flushes, and ends the threads. What is still in the log alone
     /// stays there for the next start. The folder is free when the last clone is gone.
     pub async fn close(self) -> Result<(), StoreError> {
@@ -165,6 +174,7 @@ impl Store {
         let blocking = Arc::clone(&core);
         let stopped = tokio::task::spawn_blocking(move || blocking.stop_threads()).await;
         stopped.map_err(|error| StoreError::Internal(error.to_string()))?;
+        core.stop_upkeep().await;
         core.flusher.flush_all(Seq::MAX).await?;
         core.truncate().await
     }
@@ -324,6 +334,15 @@ impl Core {
         (applied + 1).min(held).min(unflushed)
     }
 
+    /// Ends the upkeep wherever it is: what it has not committed is an orphan.
+    async fn stop_upkeep(&self) {
+        let task = self.upkeep_task.lock().take();
+        if let Some(task) = task {
+            task.abort();
+            let _ = task.await;
+        }
+    }
+
     fn stop_threads(&self) {
         self.tail.close();
         self.wal.close();
@@ -337,6 +356,7 @@ impl Core {
     fn stats(&self) -> StoreStats {
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let (wal, flush) = (self.wal.stats(), &self.flusher.stats);
+        let upkeep = &self.upkeep.stats;
         let tenants = self.flusher.tenants.all();
         let usage = |kind| self.flusher.usage.of(kind);
         let lost = self.report.losses();
@@ -355,6 +375,9 @@ impl Core {
             read_only: self.wal.read_only(),
             fenced: self.flusher.fenced.reason().is_some(),
             epoch: self.flusher.files.epoch(),
+            objects: self.flusher.files.object_stats(),
+            checked_bytes: self.flusher.files.checker().figures().0,
+            damaged_reads: self.flusher.files.checker().figures().1,
             disk_free: self.disk_room.figures(),
             disk_low: self.disk_room.is_low(),
             head_bytes: Kind::ALL.into_iter().map(|kind| (kind, usage(kind).0)).collect(),
@@ -363,6 +386,15 @@ impl Core {
             flushed_rows: of(&flush.rows),
             flush_failures: of(&flush.failures),
             flush_time: Duration::from_nanos(of(&flush.nanos)),
+            merges: of(&upkeep.merges),
+            upkeep_failures: of(&upkeep.failures),
+            merged_bytes_in: of(&upkeep.bytes_in),
+            merged_bytes_out: of(&upkeep.bytes_out),
+            merged_duplicates: of(&upkeep.duplicates),
+            merged_conflicts: of(&upkeep.conflicts),
+            expired_rows: of(&upkeep.expired),
+            deleted_files: of(&upkeep.deleted),
+            merge_time: Duration::from_nanos(of(&upkeep.nanos)),
             quarantined_records: lost.count,
             quarantined_bytes: lost.bytes,
             quarantined_seqs: lost.records,
@@ -386,6 +418,9 @@ impl Core {
 impl Drop for Core {
     fn drop(&mut self) {
         // Before the folder is given back: nothing may be written after.
+        if let Some(task) = self.upkeep_task.lock().take() {
+            task.abort();
+        }
         self.stop_threads();
     }
 }

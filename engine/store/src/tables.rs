@@ -4,6 +4,7 @@
 //! and flush, below it Parquet and Delta. Tests put a table in memory, which can
 //! be told to fail, in its place.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
@@ -13,6 +14,7 @@ use isinglass_model::{Kind, Tenant};
 use object_store::ObjectStore;
 use object_store::path::Path;
 
+use crate::files::{Checker, ObjectStats};
 use crate::{Seq, StoreError};
 
 /// A committed data file.
@@ -29,6 +31,13 @@ pub struct DataFile {
     pub time: Option<(i64, i64)>,
     /// Smallest and largest `metric_id`; `None` = unknown or no such column.
     pub metric_id: Option<(i64, i64)>,
+    /// How often its rows were merged: 0 = as flushed, 1 = with those of a few hours,
+    /// 2 = with those of a day.
+    pub level: u8,
+    /// WAL position of the oldest flush whose rows are in it.
+    pub accepted: Seq,
+    /// CRC-32C of every MiB; `None` if its commit does not say.
+    pub crc32c: Option<Arc<[u32]>>,
 }
 
 /// A version of a table.
@@ -38,7 +47,7 @@ pub(crate) struct TableState {
     pub version: i64,
     /// Every row of a record up to this sequence number is in the files.
     pub flushed: Seq,
-    /// The live files.
+    /// The live files, in the order of their paths.
     pub files: Arc<[DataFile]>,
 }
 
@@ -104,6 +113,49 @@ pub(crate) struct SeriesRow<'a> {
     pub(crate) help: &'a str,
 }
 
+/// Files of a table to be replaced by others with the same rows, or by nothing.
+#[derive(Debug, Clone)]
+pub(crate) struct Rewrite {
+    /// Live files of one table.
+    pub inputs: Vec<DataFile>,
+    /// Level of what replaces them.
+    pub level: u8,
+    /// All rows go, nothing is read.
+    pub drop_all: bool,
+    /// Rows before this time go, in the unit of the table's time column.
+    pub keep_from: Option<i64>,
+    /// Compression of the new files.
+    pub zstd_level: i32,
+    /// About how large a new file may become.
+    pub file_bytes: u64,
+    /// What the merge may hold in memory.
+    pub memory_bytes: usize,
+}
+
+/// What became of a [`Rewrite`].
+#[derive(Debug, Clone)]
+pub(crate) struct Rewritten {
+    /// The table after it.
+    pub table: TableState,
+    pub bytes_in: u64,
+    pub bytes_out: u64,
+    pub rows_in: u64,
+    pub rows_out: u64,
+    /// Dropped: there twice.
+    pub duplicates: u64,
+    /// Dropped: another sample of the same series and time was accepted before.
+    pub conflicts: u64,
+    /// Dropped: past their retention.
+    pub expired: u64,
+}
+
+/// An object in the folder of a table.
+#[derive(Debug, Clone)]
+pub(crate) struct FoundFile {
+    pub path: Path,
+    pub modified_unix_ms: i64,
+}
+
 /// The tables of all tenants.
 #[async_trait]
 pub(crate) trait TableFiles: Send + Sync {
@@ -122,6 +174,24 @@ pub(crate) trait TableFiles: Send + Sync {
         up_to: Seq,
     ) -> Result<TableState, StoreError>;
 
+    /// Rewrites files of a table. `None`: another rewrite was first, and nothing is done.
+    /// `publish` is called with the outcome while `gate` is held, so that nothing else
+    /// becomes known of the table between the commit and that call.
+    async fn rewrite(
+        &self,
+        tenant: &Tenant,
+        kind: Kind,
+        rewrite: &Rewrite,
+        gate: &tokio::sync::Mutex<()>,
+        publish: &(dyn for<'r> Fn(&'r Rewritten) + Send + Sync),
+    ) -> Result<Option<Rewritten>, StoreError>;
+
+    /// Data files in the folder of a table, whether a version names them or not.
+    async fn list(&self, tenant: &Tenant, kind: Kind) -> Result<Vec<FoundFile>, StoreError>;
+
+    /// Deletes files; how many are gone.
+    async fn delete(&self, files: Vec<Path>) -> Result<u64, StoreError>;
+
     /// All rows of the table `series`, one after the other.
     async fn read_series(
         &self,
@@ -135,8 +205,18 @@ pub(crate) trait TableFiles: Send + Sync {
     }
 
     /// Tenants that have a folder.
-    fn tenants(&self) -> Result<Vec<Tenant>, StoreError>;
+    async fn tenants(&self) -> Result<Vec<Tenant>, StoreError>;
 
     /// The object store that [`DataFile::path`] is relative to.
     fn objects(&self) -> Arc<dyn ObjectStore>;
+
+    /// Reads of files that are compared with their checksums.
+    fn checker(&self) -> Arc<Checker> {
+        Arc::new(Checker::new(self.objects()))
+    }
+
+    /// What was asked of the object store, by operation.
+    fn object_stats(&self) -> BTreeMap<&'static str, ObjectStats> {
+        BTreeMap::new()
+    }
 }

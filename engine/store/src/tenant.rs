@@ -1,17 +1,19 @@
 //! One tenant in memory: its series, its unflushed rows, its tables.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Weak};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use isinglass_model::{Kind, Tenant};
-use object_store::ObjectStore;
+use object_store::path::Path;
 use parking_lot::Mutex;
 
 use crate::Seq;
+use crate::files::Checker;
 use crate::head::{Generation, Run};
 use crate::series::{SeriesIndex, SeriesTable};
-use crate::tables::TableState;
+use crate::tables::{DataFile, TableState};
 use crate::view::{TableView, View};
 
 const KINDS: usize = Kind::ALL.len();
@@ -55,7 +57,7 @@ pub(crate) struct TenantState {
     /// Held during the flush of a kind, so that there is one at a time.
     pub(crate) flushing: [tokio::sync::Mutex<()>; KINDS],
     usage: Arc<Usage>,
-    objects: Arc<dyn ObjectStore>,
+    checker: Arc<Checker>,
     state: Mutex<State>,
 }
 
@@ -67,6 +69,8 @@ struct State {
     kinds: [KindState; KINDS],
     /// The view of this state, if one was asked for since it changed.
     view: Option<Arc<View>>,
+    /// Every view that a query may still hold.
+    views: Vec<Weak<View>>,
 }
 
 #[derive(Default)]
@@ -96,11 +100,11 @@ impl TenantState {
         series: Arc<SeriesTable>,
         tables: [Option<TableState>; KINDS],
         usage: Arc<Usage>,
-        objects: Arc<dyn ObjectStore>,
+        checker: Arc<Checker>,
     ) -> Self {
         let kinds = tables.map(|table| KindState { table, ..KindState::default() });
-        let state = Mutex::new(State { watermark: 0, expected: 0, kinds, view: None });
-        Self { name, series, flushing: Default::default(), usage, objects, state }
+        let state = Mutex::new(State { watermark: 0, expected: 0, kinds, view: None, views: Vec::new() });
+        Self { name, series, flushing: Default::default(), usage, checker, state }
     }
 
     /// The record up to which a table is flushed.
@@ -146,10 +150,34 @@ impl TenantState {
             replaying,
             tables: Kind::ALL.map(|kind| state.kinds[at(kind)].view(kind, &self.series)).into(),
             series: SeriesIndex { table: Arc::clone(&self.series) },
-            objects: Arc::clone(&self.objects),
+            checker: Arc::clone(&self.checker),
         });
         state.view = Some(Arc::clone(&view));
+        state.views.retain(|view| view.strong_count() > 0);
+        state.views.push(Arc::downgrade(&view));
         view
+    }
+
+    /// The live files of a table.
+    pub(crate) fn files(&self, kind: Kind) -> Arc<[DataFile]> {
+        let state = self.state.lock();
+        state.kinds[at(kind)].table.as_ref().map_or_else(|| Arc::from([]), |table| Arc::clone(&table.files))
+    }
+
+    /// Every file of a table that it names now or that a view still names.
+    pub(crate) fn files_in_use(&self, kind: Kind) -> HashSet<Path> {
+        let views: Vec<Arc<View>> = self.state.lock().views.iter().filter_map(Weak::upgrade).collect();
+        let seen = views.iter().flat_map(|view| view.table(kind).files.iter().map(|file| file.path.clone()));
+        let mut in_use: HashSet<Path> = seen.collect();
+        in_use.extend(self.files(kind).iter().map(|file| file.path.clone()));
+        in_use
+    }
+
+    /// Files of a table were replaced. The caller holds the lock of its flushes.
+    pub(crate) fn rewritten(&self, kind: Kind, table: TableState) {
+        let mut state = self.state.lock();
+        state.kinds[at(kind)].table = Some(table);
+        state.view = None;
     }
 
     /// The rows to flush next if any belongs to a record up to `up_to`: those of a flush

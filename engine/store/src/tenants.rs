@@ -33,14 +33,14 @@ pub(crate) struct Tenants {
 }
 
 impl Tenants {
-    pub(crate) fn new(
+    pub(crate) async fn new(
         files: Arc<dyn TableFiles>,
         usage: Arc<Usage>,
         salt: u64,
         (series_max, tenants_max): (usize, usize),
         floor: Arc<AtomicU64>,
     ) -> Result<Self, StoreError> {
-        let stored = files.tenants()?.into_iter().collect();
+        let stored = files.tenants().await?.into_iter().collect();
         Ok(Self {
             files,
             usage,
@@ -160,8 +160,8 @@ impl Tenants {
 
     fn state(&self, tenant: &Tenant, tables: [Option<TableState>; Kind::ALL.len()]) -> TenantState {
         let series = Arc::new(SeriesTable::new(self.salt, self.series_max));
-        let objects = self.files.objects();
-        let state = TenantState::new(tenant.clone(), series, tables, Arc::clone(&self.usage), objects);
+        let checker = self.files.checker();
+        let state = TenantState::new(tenant.clone(), series, tables, Arc::clone(&self.usage), checker);
         state.expect(self.logged.read().get(tenant).copied().unwrap_or(0));
         state
     }

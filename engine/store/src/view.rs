@@ -8,6 +8,7 @@ use arrow_array::RecordBatch;
 use isinglass_model::{Kind, Tenant};
 use object_store::ObjectStore;
 
+use crate::files::Checker;
 use crate::head::Run;
 use crate::series::{SeriesIndex, SeriesTable};
 use crate::tables::{DataFile, TableState};
@@ -25,7 +26,7 @@ pub struct View {
     pub replaying: bool,
     pub(crate) tables: Vec<TableView>,
     pub(crate) series: SeriesIndex,
-    pub(crate) objects: Arc<dyn ObjectStore>,
+    pub(crate) checker: Arc<Checker>,
 }
 
 impl View {
@@ -39,9 +40,10 @@ impl View {
         &self.series
     }
 
-    /// Where the files lie.
+    /// Where the files lie. What is read of a file is compared with its checksums: if it
+    /// differs, the read fails and names the object.
     pub fn objects(&self) -> Arc<dyn ObjectStore> {
-        Arc::clone(&self.objects)
+        self.checker.reading(self.tables.iter().map(|table| Arc::clone(&table.files)).collect())
     }
 }
 

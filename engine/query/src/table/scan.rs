@@ -222,6 +222,9 @@ mod tests {
             rows: 2,
             time: Some((1_000, 2_000)),
             metric_id: Some((1, 1)),
+            level: 0,
+            accepted: 0,
+            crc32c: None,
         };
         let input = scan.files(&[&file], &session).unwrap();
         let columns = shown.iter().map(|at| layout.column(*at, &input.schema()).unwrap()).collect();

@@ -19,12 +19,26 @@ pub(crate) enum FilesError {
         #[source]
         source: io::Error,
     },
-    /// A second creation of one file succeeded: two writers could both commit
+    /// A second creation of one object succeeded: two writers could both commit
     /// the same version, and rows would be lost.
-    #[error("folder {path} does not refuse to create a file twice, so commits to it are not safe")]
+    #[error(
+        "store.url = {store:?}: it does not refuse to create an object twice (If-None-Match: * is ignored), \
+         so commits to it are not safe; AWS, Google, Azure, MinIO, Ceph and R2 do, and local file systems with \
+         hard links"
+    )]
     Unsafe {
-        /// The folder.
-        path: PathBuf,
+        /// What the user calls it.
+        store: String,
+    },
+    /// A setting of the object store that cannot be.
+    #[error("{key} = {value:?}: {problem}")]
+    Setting {
+        /// Its key.
+        key: &'static str,
+        /// What it says.
+        value: String,
+        /// What is wrong with it.
+        problem: String,
     },
     /// The object store failed.
     #[error("object store")]
@@ -111,7 +125,7 @@ impl From<FilesError> for StoreError {
         let reason = error.chain();
         match error {
             FilesError::Folder { path, source } => Self::io(format!("folder {}", path.display()), &source),
-            FilesError::Unsafe { .. } => Self::unavailable(reason),
+            FilesError::Unsafe { .. } | FilesError::Setting { .. } => Self::Setting { reason },
             FilesError::Fenced { reason } => Self::Fenced { reason },
             FilesError::Delta { tenant, kind, .. } => Self::Table { tenant, kind, reason },
             FilesError::Schema { tenant, kind, difference } => {

@@ -17,8 +17,10 @@
 //! | module | holds |
 //! |---|---|
 //! | [`local`] | an object store on a local folder whose writes survive a power cut |
+//! | [`objects`] | the object store by its URL: counted, probed, read with checksums compared |
 //! | [`parquet`] | how rows of each kind are laid out in a file |
 //! | [`merge`] | sorted files into fewer sorted files |
+//! | [`rewrite`] | files replaced by merged ones, in one commit |
 //! | [`delta`] | schemas, statistics, commits, checkpoints of one table |
 //! | [`epoch`] | which writer may commit: the one that started last |
 //! | [`tables`] | all tables: which are open, one commit at a time for each |
@@ -28,11 +30,15 @@ mod epoch;
 mod error;
 mod local;
 mod merge;
+mod objects;
 mod parquet;
+mod rewrite;
 mod series;
 mod tables;
 
 pub(crate) use error::FilesError;
+pub(crate) use objects::Checker;
+pub use objects::{ObjectStats, ObjectsConfig};
 pub(crate) use tables::Tables;
 
 pub(crate) type Result<T, E = FilesError> = std::result::Result<T, E>;

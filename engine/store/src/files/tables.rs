@@ -1,10 +1,12 @@
 //! All tables of the store.
 
+use std::collections::BTreeMap;
 use std::path::Path as FilePath;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
+use futures::StreamExt as _;
 use hashbrown::HashMap;
 use isinglass_model::{Clock, Kind, Tenant};
 use object_store::path::Path;
@@ -13,10 +15,10 @@ use parking_lot::Mutex;
 
 use super::delta::{self, Table};
 use super::epoch::{Epoch, OWN_FOLDER};
-use super::local::LocalFolder;
+use super::objects::{self, Checker, Counters, ObjectStats, ObjectsConfig};
 use super::parquet::{self, Encoded};
-use super::{FilesError, Result, error, series};
-use crate::tables::{SeriesRow, SortedRows, TableFiles, TableState};
+use super::{FilesError, Result, error, rewrite, series};
+use crate::tables::{FoundFile, Rewrite, Rewritten, SeriesRow, SortedRows, TableFiles, TableState};
 use crate::{Seq, StoreError};
 
 /// Open tables held in memory: 18 KiB each for `samples`, 120 for `spans` with
@@ -35,6 +37,8 @@ pub(crate) struct Tables {
 
 struct Shared {
     objects: Arc<dyn ObjectStore>,
+    counters: Arc<Counters>,
+    checker: Arc<Checker>,
     clock: Arc<dyn Clock>,
     /// Which writer this is, once that is claimed.
     epoch: OnceLock<Arc<Epoch>>,
@@ -50,15 +54,23 @@ struct Slot {
 }
 
 impl Tables {
-    /// Opens the folder of tables, and makes it where it is missing.
-    pub(crate) fn open(root: &FilePath, clock: Arc<dyn Clock>) -> Result<Self> {
-        Ok(Self::on(Arc::new(LocalFolder::open(root)?), clock))
+    /// Opens the tables at a URL, nothing meaning the folder `folder`, and makes the folder
+    /// where it is missing.
+    pub(crate) async fn open(
+        url: &str,
+        options: &ObjectsConfig,
+        folder: &FilePath,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self> {
+        Ok(Self::on(objects::open(url, options, folder).await?, clock))
     }
 
     /// Tables on any object store that refuses a second create.
     pub(crate) fn on(objects: Arc<dyn ObjectStore>, clock: Arc<dyn Clock>) -> Self {
         let (epoch, slots, uses) = (OnceLock::new(), Mutex::default(), AtomicU64::new(0));
-        let shared = Shared { objects, clock, epoch, slots, uses };
+        let (objects, counters) = objects::metered(objects, Arc::clone(&clock));
+        let checker = Arc::new(Checker::new(Arc::clone(&objects)));
+        let shared = Shared { objects, counters, checker, clock, epoch, slots, uses };
         Self { shared: Arc::new(shared) }
     }
 
@@ -154,6 +166,42 @@ impl Tables {
         committed
     }
 
+    async fn rewrite_files(
+        &self,
+        tenant: &Tenant,
+        kind: Kind,
+        rewrite: &Rewrite,
+        gate: &tokio::sync::Mutex<()>,
+        publish: &(dyn for<'r> Fn(&'r Rewritten) + Send + Sync),
+    ) -> Result<Option<Rewritten>> {
+        let objects = &self.shared.objects;
+        let mut name = || format!("{}.parquet", self.new_id());
+        let merged = rewrite::merge(objects, tenant, kind, rewrite, &mut name).await?;
+        let slot = self.slot(tenant, kind);
+        let committed = {
+            let _closed = gate.lock().await;
+            let mut place = slot.table.lock().await;
+            let mut table = match place.take() {
+                Some(table) => table,
+                None => {
+                    let epoch = self.shared.epoch.get().cloned();
+                    Table::open_or_create(objects, tenant, kind).await?.written_by(epoch)
+                }
+            };
+            // After an error the outputs may be in the table: they stay, and are
+            // collected as orphans if they are not.
+            let now = self.shared.clock.now_unix_millis();
+            let committed = rewrite::commit(&mut table, rewrite, &merged, now).await?;
+            *place = Some(table);
+            committed.iter().for_each(publish);
+            committed
+        };
+        if committed.is_none() {
+            rewrite::discard(objects, tenant, kind, &merged.files).await;
+        }
+        Ok(committed)
+    }
+
     /// The name is new, so a put may be repeated whatever became of it.
     async fn put(&self, path: &Path, encoded: &Encoded) -> Result<()> {
         for attempt in 1.. {
@@ -209,21 +257,56 @@ impl TableFiles for Tables {
         Ok(self.commit_rows(tenant, kind, rows, up_to).await?)
     }
 
+    async fn rewrite(
+        &self,
+        tenant: &Tenant,
+        kind: Kind,
+        rewrite: &Rewrite,
+        gate: &tokio::sync::Mutex<()>,
+        publish: &(dyn for<'r> Fn(&'r Rewritten) + Send + Sync),
+    ) -> Result<Option<Rewritten>, StoreError> {
+        Ok(self.rewrite_files(tenant, kind, rewrite, gate, publish).await?)
+    }
+
+    async fn list(&self, tenant: &Tenant, kind: Kind) -> Result<Vec<FoundFile>, StoreError> {
+        let folder = Path::from_iter([tenant.as_str(), kind.as_str()]);
+        let listed = self.shared.objects.list_with_delimiter(Some(&folder)).await.map_err(FilesError::from)?;
+        let data = listed.objects.into_iter().filter(|object| object.location.extension() == Some("parquet"));
+        let found = data.map(|object| FoundFile {
+            modified_unix_ms: object.last_modified.timestamp_millis(),
+            path: object.location,
+        });
+        Ok(found.collect())
+    }
+
+    async fn delete(&self, files: Vec<Path>) -> Result<u64, StoreError> {
+        let paths = futures::stream::iter(files.into_iter().map(Ok)).boxed();
+        let mut gone = 0;
+        let mut deleted = self.shared.objects.delete_stream(paths);
+        while let Some(deleted) = deleted.next().await {
+            match deleted {
+                Ok(_) | Err(object_store::Error::NotFound { .. }) => gone += 1,
+                Err(error) => return Err(FilesError::from(error).into()),
+            }
+        }
+        Ok(gone)
+    }
+
     async fn read_series(
         &self,
         tenant: &Tenant,
         each: &mut (dyn for<'r> FnMut(SeriesRow<'r>) + Send),
     ) -> Result<(), StoreError> {
         let Some(table) = self.load_table(tenant, Kind::Series).await? else { return Ok(()) };
+        let objects = self.shared.checker.reading(vec![Arc::clone(&table.files)]);
         for file in table.files.iter() {
-            series::read_file(&self.shared.objects, file, each).await?;
+            series::read_file(&objects, file, each).await?;
         }
         Ok(())
     }
 
-    fn tenants(&self) -> Result<Vec<Tenant>, StoreError> {
-        // Called at the start only, and a local folder answers at once.
-        let listed = futures::executor::block_on(self.shared.objects.list_with_delimiter(None));
+    async fn tenants(&self) -> Result<Vec<Tenant>, StoreError> {
+        let listed = self.shared.objects.list_with_delimiter(None).await;
         let folders = listed.map_err(FilesError::from)?.common_prefixes;
         let mut tenants = Vec::with_capacity(folders.len());
         for folder in folders {
@@ -244,6 +327,14 @@ impl TableFiles for Tables {
 
     fn objects(&self) -> Arc<dyn ObjectStore> {
         Arc::clone(&self.shared.objects)
+    }
+
+    fn checker(&self) -> Arc<Checker> {
+        Arc::clone(&self.shared.checker)
+    }
+
+    fn object_stats(&self) -> BTreeMap<&'static str, ObjectStats> {
+        self.shared.counters.stats()
     }
 }
 

@@ -16,6 +16,7 @@ use object_store::memory::InMemory;
 use object_store::{ObjectStore, ObjectStoreExt as _};
 
 use super::Tables;
+use super::local::LocalFolder;
 use crate::tables::{SeriesRun, SortedRows, SortedSamples, TableFiles, TableState};
 
 fn clock() -> Arc<ManualClock> {
@@ -72,10 +73,10 @@ async fn objects_in(tables: &Tables) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_table_is_created_at_its_first_flush() {
     let folder = tempfile::tempdir().unwrap();
-    let open = || Tables::open(&folder.path().join("tables"), clock()).unwrap();
+    let open = || on(Arc::new(LocalFolder::open(&folder.path().join("tables")).unwrap()));
     let tables = open();
     assert!(tables.load(&tenant(), Kind::Samples).await.unwrap().is_none());
-    assert!(tables.tenants().unwrap().is_empty());
+    assert!(tables.tenants().await.unwrap().is_empty());
 
     let state = tables.commit(&tenant(), Kind::Samples, samples(0..10), 5).await.unwrap();
     assert_eq!((state.version, state.flushed, state.files.len()), (1, 5, 1));
@@ -88,7 +89,7 @@ async fn a_table_is_created_at_its_first_flush() {
     let read = again.load(&tenant(), Kind::Samples).await.unwrap().unwrap();
     assert_eq!((read.version, read.flushed, &read.files), (2, 9, &state.files));
     assert_eq!(times(&again, &read).await, (0..15).collect::<Vec<_>>());
-    assert_eq!(again.tenants().unwrap(), [tenant()]);
+    assert_eq!(again.tenants().await.unwrap(), [tenant()]);
     assert!(again.load(&tenant(), Kind::Spans).await.unwrap().is_none());
 }
 

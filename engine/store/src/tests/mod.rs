@@ -27,6 +27,7 @@ mod damage;
 mod interleavings;
 mod real;
 mod restart;
+mod rewrites;
 mod tables;
 mod trickle;
 mod zombie;

@@ -341,6 +341,25 @@ impl crate::tables::TableFiles for SlowTables {
         self.inner.commit(tenant, kind, rows, up_to).await
     }
 
+    async fn rewrite(
+        &self,
+        tenant: &Tenant,
+        kind: Kind,
+        rewrite: &crate::tables::Rewrite,
+        gate: &tokio::sync::Mutex<()>,
+        publish: &(dyn for<'r> Fn(&'r crate::tables::Rewritten) + Send + Sync),
+    ) -> Result<Option<crate::tables::Rewritten>, StoreError> {
+        self.inner.rewrite(tenant, kind, rewrite, gate, publish).await
+    }
+
+    async fn list(&self, tenant: &Tenant, kind: Kind) -> Result<Vec<crate::tables::FoundFile>, StoreError> {
+        self.inner.list(tenant, kind).await
+    }
+
+    async fn delete(&self, files: Vec<object_store::path::Path>) -> Result<u64, StoreError> {
+        self.inner.delete(files).await
+    }
+
     async fn read_series(
         &self,
         tenant: &Tenant,
@@ -349,7 +368,7 @@ impl crate::tables::TableFiles for SlowTables {
         self.inner.read_series(tenant, each).await
     }
 
-    fn tenants(&self) -> Result<Vec<Tenant>, StoreError> {
+    async fn tenants(&self) -> Result<Vec<Tenant>, StoreError> {
         Ok((0..500).map(|n| tenant(&format!("t{n}"))).collect())
     }
 

@@ -15,7 +15,7 @@ use object_store::path::Path;
 use parking_lot::Mutex;
 
 use super::rows_of;
-use crate::tables::{DataFile, SeriesRow, SortedRows, TableFiles, TableState};
+use crate::tables::{FoundFile, Rewrite, Rewritten, DataFile, SeriesRow, SortedRows, TableFiles, TableState};
 use crate::{Seq, StoreError};
 
 /// How the next commits fail.
@@ -111,6 +111,9 @@ impl TableFiles for MemoryTables {
                 rows: rows.rows() as u64,
                 time: None,
                 metric_id: None,
+                level: 0,
+                accepted: up_to,
+                crc32c: None,
             };
             if let (Kind::Series, SortedRows::Batches(batches)) = (kind, &rows) {
                 state.series.entry(tenant.clone()).or_default().extend(batches.iter().cloned());
@@ -124,6 +127,25 @@ impl TableFiles for MemoryTables {
         if planned == Some(Fault::After) { Err(fault(tenant, kind)) } else { Ok(table) }
     }
 
+    async fn rewrite(
+        &self,
+        _: &Tenant,
+        _: Kind,
+        _: &Rewrite,
+        _: &tokio::sync::Mutex<()>,
+        _: &(dyn for<'r> Fn(&'r Rewritten) + Send + Sync),
+    ) -> Result<Option<Rewritten>, StoreError> {
+        Err(StoreError::Internal("rewrites are tested on real tables".into()))
+    }
+
+    async fn list(&self, _: &Tenant, _: Kind) -> Result<Vec<FoundFile>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn delete(&self, _: Vec<Path>) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+
     async fn read_series(
         &self,
         tenant: &Tenant,
@@ -134,7 +156,7 @@ impl TableFiles for MemoryTables {
         Ok(())
     }
 
-    fn tenants(&self) -> Result<Vec<Tenant>, StoreError> {
+    async fn tenants(&self) -> Result<Vec<Tenant>, StoreError> {
         let mut tenants: Vec<Tenant> =
             self.state.lock().tables.keys().map(|(tenant, _)| tenant.clone()).collect();
         tenants.dedup();

@@ -117,7 +117,7 @@ impl Table {
             query_id: FLUSH_APP_ID.to_owned(),
             epoch_id: version,
         };
-        let actions = self.actions(file, now_unix_millis).map_err(|error| self.error(error))?;
+        let actions = self.actions(file, up_to, now_unix_millis).map_err(|error| self.error(error))?;
         let commit = CommitBuilder::from(properties)
             .with_actions(actions)
             .build(Some(&self.snapshot), self.log.clone(), operation)
@@ -126,7 +126,12 @@ impl Table {
         self.adopt(commit.snapshot(), up_to)
     }
 
-    fn actions(&self, file: Option<&NewFile>, now_unix_millis: i64) -> Result<Vec<Action>, DeltaTableError> {
+    fn actions(
+        &self,
+        file: Option<&NewFile>,
+        up_to: Seq,
+        now_unix_millis: i64,
+    ) -> Result<Vec<Action>, DeltaTableError> {
         let mut actions = Vec::with_capacity(2);
         if let Some(columns) = &self.grows_to {
             let schema = StructType::try_new(columns.iter().cloned())?;
@@ -140,7 +145,7 @@ impl Table {
                 modification_time: now_unix_millis,
                 data_change: true,
                 stats: Some(stats::to_json(self.kind, &file.extent)),
-                tags: Some(stats::to_tags(&file.crc32c)),
+                tags: Some(stats::to_tags(&file.crc32c, 0, up_to)),
                 deletion_vector: None,
                 base_row_id: None,
                 default_row_commit_version: None,

@@ -13,14 +13,20 @@
 mod commit;
 mod maintenance;
 mod objects;
+mod rewrite;
 mod schema;
 mod stats;
 mod table;
 
 pub(super) use commit::NewFile;
+pub(super) use rewrite::Replacement;
 pub(super) use stats::Extent;
 pub(super) use table::Table;
 
 /// The application transaction of flushes: its version is the WAL position up
 /// to which the table is flushed.
 const FLUSH_APP_ID: &str = "isinglass/flush";
+
+/// The application transaction of every commit that removes files: its version counts
+/// them, so that any two of them conflict.
+const REWRITE_APP_ID: &str = "isinglass/rewrite";

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::str::FromStr as _;
+use std::sync::Arc;
 
 use arrow_array::temporal_conversions::as_datetime;
 use arrow_array::timezone::Tz;
@@ -13,6 +14,9 @@ use arrow_cast::parse::{Parser as _, string_to_datetime};
 use isinglass_model::Kind;
 use isinglass_model::tables::{Table, Type};
 use serde_json::{Map, Value, json};
+
+use crate::Seq;
+use crate::files::objects::PIECE_BYTES;
 
 /// What rows a file holds, in raw file units: microseconds of a `timestamp`,
 /// nanoseconds of a `bigint` time, days of a `date`.
@@ -103,10 +107,44 @@ fn time_from_json(table: &Table, value: &Value) -> Option<i64> {
 /// The tag that holds the checksums.
 const CRC32C_TAG: &str = "isinglass.crc32c";
 
-/// Checksums as eight hex digits each.
-pub(super) fn to_tags(crc32c: &[u32]) -> HashMap<String, Option<String>> {
+/// The tag that holds how often the rows were merged: 0 = as flushed.
+const LEVEL_TAG: &str = "isinglass.level";
+
+/// The tag that holds the WAL position of the oldest flush whose rows are in the file.
+const ACCEPTED_TAG: &str = "isinglass.accepted";
+
+/// Checksums as eight hex digits each, level, and order of acceptance.
+pub(super) fn to_tags(crc32c: &[u32], level: u8, accepted: Seq) -> HashMap<String, Option<String>> {
     let text = crc32c.iter().map(|crc| format!("{crc:08x}")).collect();
-    HashMap::from([(CRC32C_TAG.to_owned(), Some(text))])
+    HashMap::from([
+        (CRC32C_TAG.to_owned(), Some(text)),
+        (LEVEL_TAG.to_owned(), Some(level.to_string())),
+        (ACCEPTED_TAG.to_owned(), Some(accepted.to_string())),
+    ])
+}
+
+/// Level and order of acceptance; files without these tags were flushed first of all.
+pub(super) fn from_tags(tags: &HashMap<String, Option<String>>) -> (u8, Seq) {
+    let text = |tag: &str| tags.get(tag).and_then(Option::as_deref);
+    let level = text(LEVEL_TAG).and_then(|text| text.parse().ok()).unwrap_or(0);
+    (level, text(ACCEPTED_TAG).and_then(|text| text.parse().ok()).unwrap_or(0))
+}
+
+/// The checksums of a file of this size, one a MiB; `None` if there are none.
+pub(super) fn checksums(
+    tags: &HashMap<String, Option<String>>,
+    size_bytes: u64,
+) -> Result<Option<Arc<[u32]>>, String> {
+    let Some(text) = tags.get(CRC32C_TAG).and_then(Option::as_deref) else { return Ok(None) };
+    let sum = |digits: &[u8]| u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok();
+    let sums: Option<Arc<[u32]>> = text.as_bytes().chunks(8).map(sum).collect();
+    let sums = sums.ok_or_else(|| format!("tag {CRC32C_TAG} = {text:?} is not hexadecimal"))?;
+    let wanted = size_bytes.div_ceil(PIECE_BYTES);
+    if sums.len() as u64 != wanted || !text.len().is_multiple_of(8) {
+        let got = sums.len();
+        return Err(format!("tag {CRC32C_TAG} has {got} checksums, a file of {size_bytes} bytes {wanted}"));
+    }
+    Ok(Some(sums))
 }
 
 #[cfg(test)]
@@ -172,7 +210,15 @@ mod tests {
 
     #[test]
     fn checksums_in_tags() {
-        let tags = to_tags(&[0, 1, u32::MAX]);
+        let tags = to_tags(&[0, 1, u32::MAX], 2, 77);
         assert_eq!(tags[CRC32C_TAG].as_deref(), Some("0000000000000001ffffffff"));
+        assert_eq!(from_tags(&tags), (2, 77));
+        assert_eq!(from_tags(&HashMap::new()), (0, 0));
+        assert_eq!(checksums(&tags, 3 << 20), Ok(Some(Arc::from([0, 1, u32::MAX]))));
+        assert_eq!(checksums(&HashMap::new(), 3 << 20), Ok(None));
+        let error = checksums(&tags, (3 << 20) + 1).unwrap_err();
+        assert!(error.ends_with("has 3 checksums, a file of 3145729 bytes 4"), "{error}");
+        let tags = HashMap::from([(CRC32C_TAG.to_owned(), Some("0000000g".to_owned()))]);
+        assert!(checksums(&tags, 1).unwrap_err().contains("0000000g"));
     }
 }

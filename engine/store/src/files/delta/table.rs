@@ -149,7 +149,7 @@ impl Table {
         Ok(())
     }
 
-    async fn transaction(&self, app_id: &str) -> Result<u64> {
+    pub(super) async fn transaction(&self, app_id: &str) -> Result<u64> {
         let version = self.snapshot.snapshot().transaction_version(&self.log, app_id).await;
         let version = version.map_err(|error| self.error(error))?;
         Ok(version.and_then(|version| u64::try_from(version).ok()).unwrap_or(0))
@@ -190,12 +190,19 @@ fn data_file(kind: Kind, path: String, view: &LogicalFileView) -> Result<DataFil
     let extent = view.stats().and_then(|text| stats::from_json(kind, &text));
     let extent = extent.ok_or_else(|| damaged("the commit does not say how many rows the file has"))?;
     let size_bytes = u64::try_from(view.size()).map_err(|_| damaged("the file has a negative size"))?;
+    #[expect(deprecated, reason = "tags are to be had in no other way; it is called once for each file")]
+    let tags = view.add_action().tags.unwrap_or_default();
+    let (level, accepted) = stats::from_tags(&tags);
+    let crc32c = stats::checksums(&tags, size_bytes).map_err(|problem| damaged(&problem))?;
     Ok(DataFile {
         path: location,
         size_bytes,
         rows: extent.rows,
         time: extent.time,
         metric_id: extent.metric_id,
+        level,
+        accepted,
+        crc32c,
     })
 }
 

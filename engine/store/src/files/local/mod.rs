@@ -55,7 +55,7 @@ impl LocalFolder {
         let folders = Arc::new(Folders::below(root));
         folders.make(root).map_err(failed)?;
         if !refuses_second_create(root).map_err(failed)? {
-            return Err(FilesError::Unsafe { path: root.to_owned() });
+            return Err(FilesError::Unsafe { store: root.display().to_string() });
         }
         let reads = LocalFileSystem::new_with_prefix(root)?;
         Ok(Self { root: root.to_owned(), reads, folders })

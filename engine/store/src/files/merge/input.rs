@@ -145,7 +145,10 @@ impl MetadataFetch for Footer<'_> {
 
 async fn fetch(objects: &Arc<dyn ObjectStore>, path: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
     let fetch = |range: Range<u64>| objects.get_range(path, range);
-    Ok(coalesce_ranges(ranges, fetch, GAP_BYTES_MAX).await?)
+    let fetched = coalesce_ranges(ranges, fetch, GAP_BYTES_MAX).await?;
+    // Copies: a slice keeps all alive that it was read with, and to compare
+    // checksums that is a MiB at least.
+    Ok(fetched.iter().map(|bytes| Bytes::copy_from_slice(bytes)).collect())
 }
 
 /// Columns at the top that are not null throughout.

@@ -1,0 +1,74 @@
+//! The object store that all tables lie in, whichever it is.
+//!
+//! ```text
+//! queries, merges, series          Delta log, epochs, new files
+//!          │                                    │
+//!    checked: CRC-32C of a MiB                  │
+//!          └────────────────┬───────────────────┘
+//!                        metered: calls, errors, bytes, time
+//!                           │
+//!              local folder · S3 · Google · Azure · memory
+//!                           └ tries again, with pauses and bounds
+//! ```
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`location`] | what `store.url` says |
+//! | [`options`] | `[store.objects]` |
+//! | [`build`] | the store of a location |
+//! | [`probe`] | does it refuse a second create? |
+//! | [`metered`], [`counters`] | what is counted |
+//! | [`checked`], [`pieces`] | reads that are compared with their checksums |
+
+mod build;
+mod checked;
+mod counters;
+mod location;
+mod metered;
+mod options;
+mod pieces;
+mod probe;
+
+use std::path::Path as FilePath;
+use std::sync::Arc;
+
+use isinglass_model::Clock;
+use object_store::ObjectStore;
+
+use self::location::Location;
+use self::metered::Metered;
+use super::Result;
+
+pub(crate) use checked::{Checker, PIECE_BYTES};
+pub(crate) use counters::Counters;
+pub use counters::ObjectStats;
+pub use options::ObjectsConfig;
+
+/// Opens what `store.url` names; nothing means the folder `folder`. Fails if it does not
+/// refuse to create an object twice.
+pub(super) async fn open(
+    url: &str,
+    options: &ObjectsConfig,
+    folder: &FilePath,
+) -> Result<Arc<dyn ObjectStore>> {
+    let location = Location::parse(url, folder)?;
+    location.check(options)?;
+    let objects = build::build(&location, options)?;
+    // A folder is probed where it is opened.
+    if !matches!(location, Location::Folder(_)) {
+        probe::check(&objects, url).await?;
+    }
+    Ok(objects)
+}
+
+/// The same object store with everything counted.
+pub(super) fn metered(
+    objects: Arc<dyn ObjectStore>,
+    clock: Arc<dyn Clock>,
+) -> (Arc<dyn ObjectStore>, Arc<Counters>) {
+    let counters = Arc::new(Counters::new(clock));
+    (Arc::new(Metered::new(objects, Arc::clone(&counters))), counters)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,253 @@
+//! What keeps tables small and fast after rows are in them: merging files, removing rows
+//! past their retention, deleting files that nobody needs.
+//!
+//! ```text
+//! every interval, table by table:
+//!   retention: files whose rows are all too old ──▶ one commit that removes them
+//!   plan: files of a window or a day that is over ──▶ merge ──▶ one commit that swaps them
+//!   vacuum: files that neither the table nor a view names, after a grace ──▶ delete
+//! ```
+//!
+//! One merge runs at a time, within its memory. Queries never notice: they hold a view,
+//! and the files of a view stay.
+//!
+//! | file | holds |
+//! |---|---|
+//! | [`plan`] | which files to merge next |
+//! | [`steady`] | the wall clock, if it was not set lately |
+//! | [`vacuum`] | which files may be deleted |
+//! | [`config`] | what can be configured |
+
+mod config;
+mod plan;
+mod steady;
+mod vacuum;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use isinglass_model::{Clock, Kind};
+
+pub use config::{CompactionConfig, Keep, KeepByKind, RetentionConfig};
+use plan::{Job, Times, in_unit};
+use steady::Steady;
+use vacuum::Vacuum;
+
+use crate::StoreError;
+use crate::config::StoreConfig;
+use crate::fence::Fenced;
+use crate::tables::{DataFile, Rewrite, Rewritten, TableFiles};
+use crate::tenant::TenantState;
+use crate::tenants::Tenants;
+
+/// Merges of one table in one round, so that every table has its turn.
+const MERGES_A_ROUND: usize = 4;
+
+/// Figures of the upkeep.
+#[derive(Debug, Default)]
+pub(crate) struct UpkeepStats {
+    pub(crate) merges: AtomicU64,
+    pub(crate) failures: AtomicU64,
+    pub(crate) bytes_in: AtomicU64,
+    pub(crate) bytes_out: AtomicU64,
+    pub(crate) duplicates: AtomicU64,
+    pub(crate) conflicts: AtomicU64,
+    pub(crate) expired: AtomicU64,
+    pub(crate) deleted: AtomicU64,
+    pub(crate) nanos: AtomicU64,
+}
+
+/// The upkeep of all tables.
+pub(crate) struct Upkeep {
+    pub(crate) config: Arc<StoreConfig>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) files: Arc<dyn TableFiles>,
+    pub(crate) tenants: Arc<Tenants>,
+    pub(crate) fenced: Fenced,
+    pub(crate) stats: UpkeepStats,
+    /// One round at a time.
+    pub(crate) state: tokio::sync::Mutex<State>,
+}
+
+/// What one round leaves to the next.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    steady: Steady,
+    vacuum: Vacuum,
+}
+
+impl Upkeep {
+    /// Looks at all tables again and again.
+    pub(crate) async fn run(self: Arc<Self>) {
+        let pause = Duration::from_millis(self.config.compaction.interval_ms.max(1));
+        while self.fenced.reason().is_none() {
+            tokio::time::sleep(pause).await;
+            self.round().await;
+        }
+    }
+
+    /// One look at all tables. What fails is counted, reported, and tried in the next one.
+    pub(crate) async fn round(&self) {
+        let mut state = self.state.lock().await;
+        let trusted = state.steady.look(&*self.clock);
+        for tenant in self.tenants_to_look_at().await {
+            for kind in Kind::ALL {
+                let result = self.table(&tenant, kind, trusted, &mut state).await;
+                self.count_failure(&tenant, kind, result);
+            }
+        }
+    }
+
+    /// Merges all files as if all days were over.
+    pub(crate) async fn compact(&self) -> Result<(), StoreError> {
+        let mut state = self.state.lock().await;
+        for tenant in self.tenants_to_look_at().await {
+            for kind in Kind::ALL {
+                while self.merge_next(&tenant, kind, i64::MAX, &mut state).await? {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Tenants in memory; all where rows of idle ones may be too old.
+    async fn tenants_to_look_at(&self) -> Vec<Arc<TenantState>> {
+        if !self.config.retention.is_set() {
+            return self.tenants.all();
+        }
+        let mut found = Vec::new();
+        for name in self.tenants.names() {
+            match self.tenants.find(&name).await {
+                Ok(tenant) => found.extend(tenant),
+                Err(error) => tracing::warn!(tenant = %name, %error, "no upkeep for a tenant"),
+            }
+        }
+        found
+    }
+
+    async fn table(
+        &self,
+        tenant: &TenantState,
+        kind: Kind,
+        trusted: Option<i64>,
+        state: &mut State,
+    ) -> Result<(), StoreError> {
+        if tenant.files(kind).is_empty() {
+            return Ok(());
+        }
+        if let Some(now_unix_ms) = trusted {
+            self.expire(tenant, kind, now_unix_ms, state).await?;
+        }
+        let now_unix_ms = self.clock.now_unix_millis();
+        for _ in 0..MERGES_A_ROUND {
+            if !self.merge_next(tenant, kind, now_unix_ms, state).await? {
+                break;
+            }
+        }
+        let deleted = state.vacuum.run(self, tenant, kind, trusted).await?;
+        self.stats.deleted.fetch_add(deleted, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Removes the files whose rows are all past their retention.
+    async fn expire(
+        &self,
+        tenant: &TenantState,
+        kind: Kind,
+        now_unix_ms: i64,
+        state: &mut State,
+    ) -> Result<(), StoreError> {
+        let Some(keep_from) = self.keep_from(tenant, kind, now_unix_ms) else { return Ok(()) };
+        let too_old = |file: &&DataFile| file.time.is_some_and(|(_, last)| last < keep_from);
+        let inputs: Vec<DataFile> = tenant.files(kind).iter().filter(too_old).cloned().collect();
+        if inputs.is_empty() {
+            return Ok(());
+        }
+        let rewrite = Rewrite { drop_all: true, ..self.rewrite(Job { inputs, level: 0 }, None) };
+        self.apply(tenant, kind, &rewrite, state).await
+    }
+
+    /// Merges what is to be merged next, if anything is.
+    async fn merge_next(
+        &self,
+        tenant: &TenantState,
+        kind: Kind,
+        now_unix_ms: i64,
+        state: &mut State,
+    ) -> Result<bool, StoreError> {
+        let config = &self.config.compaction;
+        let times = Times::new(kind, now_unix_ms, config.late_ms);
+        let Some(job) = plan::next(&tenant.files(kind), times, config) else { return Ok(false) };
+        let trusted = state.steady.look(&*self.clock);
+        let keep_from = trusted.and_then(|now_unix_ms| self.keep_from(tenant, kind, now_unix_ms));
+        self.apply(tenant, kind, &self.rewrite(job, keep_from), state).await?;
+        Ok(true)
+    }
+
+    fn keep_from(&self, tenant: &TenantState, kind: Kind, now_unix_ms: i64) -> Option<i64> {
+        let keep = self.config.retention.of(&tenant.name, kind)?;
+        let keep_ms = i64::try_from(keep.as_millis()).unwrap_or(i64::MAX);
+        Some(in_unit(kind, now_unix_ms.saturating_sub(keep_ms)))
+    }
+
+    fn rewrite(&self, job: Job, keep_from: Option<i64>) -> Rewrite {
+        let config = &self.config.compaction;
+        Rewrite {
+            zstd_level: if job.level >= 2 { config.zstd_level_last } else { config.zstd_level },
+            inputs: job.inputs,
+            level: job.level,
+            drop_all: false,
+            keep_from,
+            file_bytes: config.file_bytes,
+            memory_bytes: config.memory_bytes,
+        }
+    }
+
+    async fn apply(
+        &self,
+        tenant: &TenantState,
+        kind: Kind,
+        rewrite: &Rewrite,
+        state: &mut State,
+    ) -> Result<(), StoreError> {
+        let start = self.clock.monotonic();
+        let gate = &tenant.flushing[kind as usize - 1];
+        let publish = |done: &Rewritten| tenant.rewritten(kind, done.table.clone());
+        let done = self.files.rewrite(&tenant.name, kind, rewrite, gate, &publish).await?;
+        let took = self.clock.monotonic().saturating_sub(start);
+        let Some(done) = done else {
+            tracing::info!(tenant = %tenant.name, %kind, "another rewrite was first, ours is discarded");
+            return Ok(());
+        };
+        state.vacuum.replaced(&tenant.name, kind, &rewrite.inputs, self.clock.monotonic());
+        self.stats.count(&done, took);
+        tracing::info!(
+            tenant = %tenant.name, %kind, level = rewrite.level, files = rewrite.inputs.len(),
+            bytes_in = done.bytes_in, bytes_out = done.bytes_out, rows_in = done.rows_in,
+            rows_out = done.rows_out, duplicates = done.duplicates, expired = done.expired, ?took,
+            "files rewritten"
+        );
+        Ok(())
+    }
+
+    fn count_failure(&self, tenant: &TenantState, kind: Kind, result: Result<(), StoreError>) {
+        if let Err(error) = result {
+            self.fenced.note(&error);
+            self.stats.failures.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!(tenant = %tenant.name, %kind, %error, "upkeep failed, tried again later");
+        }
+    }
+}
+
+impl UpkeepStats {
+    fn count(&self, done: &Rewritten, took: Duration) {
+        let add = |counter: &AtomicU64, by: u64| counter.fetch_add(by, Ordering::Relaxed);
+        add(&self.merges, 1);
+        add(&self.bytes_in, done.bytes_in);
+        add(&self.bytes_out, done.bytes_out);
+        add(&self.duplicates, done.duplicates);
+        add(&self.conflicts, done.conflicts);
+        add(&self.expired, done.expired);
+        add(&self.nanos, u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
+    }
+}

@@ -1,0 +1,121 @@
+//! Deleting files that nobody needs.
+//!
+//! A file that a rewrite replaced goes when no view names it any more and a grace has
+//! passed, which is longer than any query. A file that no version of its table names, the
+//! remains of a write that died between put and commit, or of a process that ended within
+//! the grace, goes when it is a day old by a clock that can be trusted. Nothing but data
+//! files in the folder of a table is ever looked at: not its log, not `_index/`.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use isinglass_model::{Kind, Tenant};
+use object_store::path::Path;
+
+use super::Upkeep;
+use crate::StoreError;
+use crate::tables::DataFile;
+use crate::tenant::TenantState;
+
+/// Files deleted at a time.
+const DELETES_MAX: usize = 1_000;
+
+/// How often the folder of a table is listed, looking for files that nobody named.
+const LIST_EVERY: Duration = Duration::from_secs(6 * 3_600);
+
+/// What is to be deleted, and when.
+#[derive(Debug, Default)]
+pub(super) struct Vacuum {
+    tables: HashMap<(Tenant, Kind), Waiting>,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    /// Replaced files and when they were.
+    replaced: Vec<(Duration, Path)>,
+    listed: Option<Duration>,
+}
+
+impl Vacuum {
+    /// Files of a table were replaced.
+    pub(super) fn replaced(&mut self, tenant: &Tenant, kind: Kind, files: &[DataFile], now: Duration) {
+        let waiting = self.tables.entry((tenant.clone(), kind)).or_default();
+        waiting.replaced.extend(files.iter().map(|file| (now, file.path.clone())));
+    }
+
+    /// Deletes what may go from a table; how many files.
+    pub(super) async fn run(
+        &mut self,
+        upkeep: &Upkeep,
+        tenant: &TenantState,
+        kind: Kind,
+        trusted_unix_ms: Option<i64>,
+    ) -> Result<u64, StoreError> {
+        let now = upkeep.clock.monotonic();
+        let waiting = self.tables.entry((tenant.name.clone(), kind)).or_default();
+        let in_use = tenant.files_in_use(kind);
+        let deleted = waiting.delete_replaced(upkeep, &in_use, now).await?;
+        let Some(now_unix_ms) = trusted_unix_ms else { return Ok(deleted) };
+        if waiting.listed.is_some_and(|listed| now.saturating_sub(listed) < LIST_EVERY) {
+            return Ok(deleted);
+        }
+        let orphans = waiting.delete_orphans(upkeep, tenant, kind, now_unix_ms).await?;
+        waiting.listed = Some(now);
+        Ok(deleted + orphans)
+    }
+}
+
+impl Waiting {
+    async fn delete_replaced(
+        &mut self,
+        upkeep: &Upkeep,
+        in_use: &HashSet<Path>,
+        now: Duration,
+    ) -> Result<u64, StoreError> {
+        let grace = Duration::from_millis(upkeep.config.compaction.grace_ms);
+        let may_go = |since: Duration, path: &Path| {
+            now.saturating_sub(since) >= grace && !in_use.contains(path)
+        };
+        let due: Vec<Path> = self
+            .replaced
+            .iter()
+            .filter(|(since, path)| may_go(*since, path))
+            .map(|(_, path)| path.clone())
+            .take(DELETES_MAX)
+            .collect();
+        if due.is_empty() {
+            return Ok(0);
+        }
+        let gone: HashSet<Path> = due.iter().cloned().collect();
+        let deleted = upkeep.files.delete(due).await?;
+        self.replaced.retain(|(_, path)| !gone.contains(path));
+        Ok(deleted)
+    }
+
+    /// What the folder has is listed first: a file that is committed meanwhile is then
+    /// among those that the table names.
+    async fn delete_orphans(
+        &self,
+        upkeep: &Upkeep,
+        tenant: &TenantState,
+        kind: Kind,
+        now_unix_ms: i64,
+    ) -> Result<u64, StoreError> {
+        let found = upkeep.files.list(&tenant.name, kind).await?;
+        let in_use = tenant.files_in_use(kind);
+        let waiting: HashSet<&Path> = self.replaced.iter().map(|(_, path)| path).collect();
+        let oldest = i64::try_from(upkeep.config.compaction.orphan_ms).unwrap_or(i64::MAX);
+        let orphans: Vec<Path> = found
+            .into_iter()
+            .filter(|file| now_unix_ms.saturating_sub(file.modified_unix_ms) >= oldest)
+            .filter(|file| !in_use.contains(&file.path) && !waiting.contains(&file.path))
+            .map(|file| file.path)
+            .take(DELETES_MAX)
+            .collect();
+        if orphans.is_empty() {
+            return Ok(0);
+        }
+        tracing::info!(tenant = %tenant.name, %kind, files = orphans.len(), "deleting files that no table names");
+        upkeep.files.delete(orphans).await
+    }
+}
