@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use isinglass_model::Kind;
-use isinglass_store::StoreStats;
+use isinglass_store::{ObjectStats, StoreStats};
 use prometheus_client::encoding::{DescriptorEncoder, EncodeCounterValue};
 
 use super::engine::{Labels, counter, gauge};
@@ -17,6 +17,8 @@ pub(super) fn tables(encoder: &mut DescriptorEncoder<'_>, stats: &StoreStats) ->
     one(encoder, "isinglass_flushed_rows", "Rows in committed flushes", stats.flushed_rows)?;
     one(encoder, "isinglass_flush_errors", "Flushes that failed and are tried again", stats.flush_failures)?;
     one(encoder, "isinglass_flush_seconds", "Time spent in flushes", stats.flush_time.as_secs_f64())?;
+    objects(encoder, stats)?;
+    upkeep(encoder, stats)?;
     gauge(encoder, "isinglass_tenants", "Tenants in memory", single(stats.tenants))?;
     gauge(encoder, "isinglass_series", "Series in memory", single(stats.series))
 }
@@ -65,6 +67,45 @@ fn log(encoder: &mut DescriptorEncoder<'_>, stats: &StoreStats) -> fmt::Result {
         single(stats.quarantined_bytes),
     )?;
     quarantined(encoder, stats)
+}
+
+fn upkeep(encoder: &mut DescriptorEncoder<'_>, stats: &StoreStats) -> fmt::Result {
+    one(encoder, "isinglass_rewrites", "Commits that replaced or removed files", stats.merges)?;
+    let help = "Rewrites and deletions that failed and are tried again";
+    one(encoder, "isinglass_upkeep_errors", help, stats.upkeep_failures)?;
+    one(encoder, "isinglass_rewritten_bytes", "Bytes of files that were replaced", stats.merged_bytes_in)?;
+    let help = "Bytes of files that replaced others";
+    one(encoder, "isinglass_rewrite_bytes", help, stats.merged_bytes_out)?;
+    one(encoder, "isinglass_rewrite_seconds", "Time spent in rewrites", stats.merge_time.as_secs_f64())?;
+    let help = "Rows dropped in rewrites, by reason";
+    let dropped = [
+        ("duplicate", stats.merged_duplicates),
+        ("conflict", stats.merged_conflicts),
+        ("expired", stats.expired_rows),
+    ];
+    let rows = dropped.map(|(reason, rows)| (vec![("reason", reason.to_owned())], rows as f64));
+    counter(encoder, "isinglass_dropped_rows", help, rows)?;
+    one(encoder, "isinglass_deleted_files", "Files deleted that nobody needs", stats.deleted_files)
+}
+
+fn objects(encoder: &mut DescriptorEncoder<'_>, stats: &StoreStats) -> fmt::Result {
+    let by_operation = |value: fn(&ObjectStats) -> f64| {
+        let row = move |(name, stats): (&&'static str, &ObjectStats)| {
+            (vec![("operation", (*name).to_owned())], value(stats))
+        };
+        stats.objects.iter().map(row)
+    };
+    let help = "Calls to the object store of the tables; one may be several requests";
+    counter(encoder, "isinglass_object_calls", help, by_operation(|stats| stats.calls as f64))?;
+    let help = "Calls to the object store that failed after all tries";
+    counter(encoder, "isinglass_object_errors", help, by_operation(|stats| stats.errors as f64))?;
+    let help = "Content sent to and read from the object store";
+    counter(encoder, "isinglass_object_bytes", help, by_operation(|stats| stats.bytes as f64))?;
+    let help = "Time of calls to the object store";
+    counter(encoder, "isinglass_object_seconds", help, by_operation(|stats| stats.time.as_secs_f64()))?;
+    let help = "Bytes of files that were compared with their checksums";
+    one(encoder, "isinglass_checked_bytes", help, stats.checked_bytes)?;
+    one(encoder, "isinglass_damaged_reads", "Reads that met a damaged object", stats.damaged_reads)
 }
 
 /// Where the lost records lie, in the log and in time; nothing if none is lost.

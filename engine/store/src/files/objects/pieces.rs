@@ -109,7 +109,8 @@ mod tests {
         assert!(pieces.get(&path, 16).is_some());
         assert_eq!(pieces.held.lock().bytes, 16 << 20);
         pieces.forget(&path);
-        assert_eq!((pieces.held.lock().bytes, pieces.held.lock().count), (0, 0));
+        let held = pieces.held.lock();
+        assert_eq!((held.bytes, held.count), (0, 0));
     }
 
     #[test]
