@@ -54,6 +54,31 @@ pub(crate) async fn flush(State(app): State<App>) -> Response {
     }
 }
 
+/// `POST /api/admin/compact`: flushes, and merges the files of every table as if all its
+/// days were over.
+pub(crate) async fn compact(State(app): State<App>) -> Response {
+    let ingest = app.ingest.clone();
+    let begun = app.clock.monotonic();
+    let work = tokio::spawn(async move {
+        ingest.flush().await?;
+        ingest.store().compact().await.map_err(isinglass_ingest::IngestError::from)
+    });
+    match work.await {
+        Ok(Ok(())) => {
+            let seconds = app.clock.monotonic().saturating_sub(begun).as_secs_f64();
+            Json(json!({ "compacted": true, "seconds": seconds })).into_response()
+        }
+        Ok(Err(error)) => {
+            tracing::error!(%error, "compaction failed");
+            Problem::from(error).into_json()
+        }
+        Err(error) => {
+            tracing::error!(%error, "compaction did not come to its end");
+            Problem::internal("a fault of the server stopped the compaction").into_json()
+        }
+    }
+}
+
 /// `GET /api/status`
 pub(crate) async fn status(State(app): State<App>) -> Json<serde_json::Value> {
     let addresses = app.addresses;

@@ -100,6 +100,7 @@ fn main_routes(app: &App) -> Router {
         .route("/api/v1/write", post(prometheus::write))
         .route("/loki/api/v1/push", post(loki::write))
         .route("/api/admin/flush", post(admin::flush))
+        .route("/api/admin/compact", post(admin::compact))
         .route("/api/status", get(admin::status))
         .route("/-/ready", get(admin::ready))
         .route("/-/healthy", get(admin::healthy))
