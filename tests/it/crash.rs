@@ -148,11 +148,17 @@ async fn audit(client: &Client, book: &Book) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kill_9_loses_nothing_and_doubles_nothing() {
+    let acknowledged = kill_again_and_again(&mut Server::start(), ROUNDS).await;
+    assert!(acknowledged > ROUNDS * ITEMS as usize, "the senders got through: {acknowledged}");
+}
+
+/// Kills a server while all signals come in, and audits it at the end; how many items it
+/// acknowledged.
+pub(crate) async fn kill_again_and_again(server: &mut Server, rounds: usize) -> usize {
     // Small enough that flushes and commits are hit too.
-    let mut server = Server::start();
     let mut random = StdRng::seed_from_u64(2026);
     let book = Arc::new(Book::default());
-    for round in 0..ROUNDS {
+    for round in 0..rounds {
         let client = server.client();
         book.send_open_again(&client).await;
         let mut senders = JoinSet::new();
@@ -177,6 +183,5 @@ async fn kill_9_loses_nothing_and_doubles_nothing() {
     client.flush().await;
     audit(&client, &book).await;
     derived::check_all(&client).await;
-    let acknowledged: usize = book.ledgers.lock().await.values().map(Ledger::acknowledged_total).sum();
-    assert!(acknowledged > ROUNDS * ITEMS as usize, "the senders got through: {acknowledged}");
+    book.ledgers.lock().await.values().map(Ledger::acknowledged_total).sum()
 }

@@ -15,6 +15,7 @@
 //! | [`restart`] | what is told while the log is read, and of what cannot be read |
 //! | [`trickle`] | a thousand tenants, few commits |
 //! | [`tenants`] | does one see the other's? |
+//! | [`buckets`] | tables in S3, and objects that are damaged |
 //! | [`tables`] | do the Delta reader and DuckDB agree with SQL? |
 //! | [`bad_input`] | what is malformed is named and not stored |
 //! | [`sql`] | formats, the gate, the questions that ship |
@@ -26,6 +27,7 @@ mod harness;
 
 mod architecture;
 mod bad_input;
+mod buckets;
 mod crash;
 mod derived;
 mod hostile;

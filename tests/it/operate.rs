@@ -64,7 +64,7 @@ fn one_process_per_folder() {
 }
 
 /// Runs `isinglass serve` with a configuration that must be refused.
-fn refused(config: &str, variables: &[(&str, &str)]) -> String {
+pub(crate) fn refused(config: &str, variables: &[(&str, &str)]) -> String {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("isinglass.toml");
     std::fs::write(&path, config).unwrap();

@@ -1,8 +1,9 @@
 //! Programs that are not ours: Prometheus, and Python with the OpenTelemetry
 //! SDK, the Delta reader and DuckDB. `tests/run` provides them.
 
+use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
@@ -21,6 +22,44 @@ pub(crate) fn python(script: &str, arguments: &[&str]) -> Value {
     assert!(output.status.success(), "{script} {arguments:?} ended with {}:\n{errors}", output.status);
     serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|error| panic!("{script}: {error}: {}", String::from_utf8_lossy(&output.stdout)))
+}
+
+/// An S3 of its own with the bucket `telemetry`; ends when it is dropped.
+pub(crate) struct Bucket {
+    process: Child,
+    endpoint: String,
+}
+
+impl Bucket {
+    /// Variables that open it.
+    pub(crate) const CREDENTIALS: [(&str, &str); 2] =
+        [("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test")];
+
+    pub(crate) fn start() -> Self {
+        let mut command = Command::new(named("ISINGLASS_TEST_PYTHON", ""));
+        command.arg(root().join("tests/outside/s3.py")).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = command.spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let said: Value =
+            serde_json::from_str(&line).unwrap_or_else(|error| panic!("s3.py: {error}: {line}"));
+        Self { process, endpoint: said["endpoint"].as_str().unwrap().to_owned() }
+    }
+
+    /// The four lines of configuration that put the tables into it.
+    pub(crate) fn config(&self, prefix: &str) -> String {
+        let endpoint = &self.endpoint;
+        format!(
+            "[store]\nurl = \"s3://telemetry/{prefix}\"\n[store.objects]\nendpoint = \"{endpoint}\"\nallow_http = true\n"
+        )
+    }
+}
+
+impl Drop for Bucket {
+    fn drop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
 }
 
 fn named(variable: &str, command: &str) -> PathBuf {

@@ -27,6 +27,7 @@ pub(crate) struct Addresses {
 pub(crate) struct Server {
     folder: TempDir,
     config: Option<PathBuf>,
+    environment: Vec<(String, String)>,
     child: Option<Child>,
     addresses: Addresses,
 }
@@ -39,6 +40,11 @@ impl Server {
 
     /// With a configuration file of this text.
     pub(crate) fn start_with(config: &str) -> Self {
+        Self::start_in(config, &[])
+    }
+
+    /// With a configuration file of this text and these variables in its environment.
+    pub(crate) fn start_in(config: &str, environment: &[(&str, &str)]) -> Self {
         let folder = tempfile::Builder::new().prefix("isinglass-it-").tempdir().unwrap();
         let config = (!config.is_empty()).then(|| {
             let path = folder.path().join("isinglass.toml");
@@ -46,7 +52,8 @@ impl Server {
             path
         });
         let addresses = Addresses { http: String::new(), otlp_grpc: String::new(), otlp_http: String::new() };
-        let mut server = Self { folder, config, child: None, addresses };
+        let environment = environment.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        let mut server = Self { folder, config, environment, child: None, addresses };
         server.start_again();
         server
     }
@@ -82,6 +89,7 @@ impl Server {
         if let Some(config) = &self.config {
             command.arg("--config").arg(config);
         }
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         command
     }

@@ -157,13 +157,7 @@ impl Checked {
     }
 
     /// Keeps new pieces of which only a part was asked for: the rest may be next.
-    fn keep(
-        &self,
-        file: &DataFile,
-        ranges: &[Range<u64>],
-        missing: &[u64],
-        held: &BTreeMap<u64, Bytes>,
-    ) {
+    fn keep(&self, file: &DataFile, ranges: &[Range<u64>], missing: &[u64], held: &BTreeMap<u64, Bytes>) {
         for number in missing {
             let place = piece_range(*number, file.size_bytes);
             let whole = ranges.iter().any(|range| range.start <= place.start && place.end <= range.end);

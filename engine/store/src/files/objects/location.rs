@@ -48,7 +48,9 @@ impl Location {
         let cloud = match url.scheme() {
             "file" => {
                 let folder = url.to_file_path();
-                return folder.map(Self::Folder).map_err(|()| refused("it must be file:///<path>".to_owned()));
+                return folder
+                    .map(Self::Folder)
+                    .map_err(|()| refused("it must be file:///<path>".to_owned()));
             }
             "memory" => return Ok(Self::Memory),
             "s3" | "s3a" => Cloud::S3,

@@ -65,7 +65,8 @@ async fn answer(
     body: Body,
 ) -> Response {
     shared.requests.fetch_add(1, Ordering::SeqCst);
-    let failing = shared.failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+    let failing =
+        shared.failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
     if failing.is_ok() {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     }
@@ -93,8 +94,7 @@ async fn answer(
         Method::POST => {
             let text = String::from_utf8_lossy(&body).into_owned();
             let keys = text.split("<Key>").skip(1).filter_map(|rest| rest.split("</Key>").next());
-            let deleted: String =
-                keys.map(|key| format!("<Deleted><Key>{key}</Key></Deleted>")).collect();
+            let deleted: String = keys.map(|key| format!("<Deleted><Key>{key}</Key></Deleted>")).collect();
             format!("<DeleteResult>{deleted}</DeleteResult>").into_response()
         }
         _ => StatusCode::METHOD_NOT_ALLOWED.into_response(),

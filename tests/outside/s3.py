@@ -1,0 +1,24 @@
+"""An S3 with one empty bucket, `telemetry`, until standard input ends.
+
+Prints one line of JSON: the address.
+"""
+
+import json
+import logging
+import os
+import sys
+
+os.environ.update(AWS_ACCESS_KEY_ID="test", AWS_SECRET_ACCESS_KEY="test", AWS_DEFAULT_REGION="us-east-1")
+
+import boto3
+from moto.server import ThreadedMotoServer
+
+logging.getLogger("werkzeug").setLevel(logging.ERROR)
+server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+server.start()
+host, port = server.get_host_and_port()
+endpoint = f"http://{host}:{port}"
+boto3.client("s3", endpoint_url=endpoint).create_bucket(Bucket="telemetry")
+print(json.dumps({"endpoint": endpoint}), flush=True)
+sys.stdin.read()
+server.stop()
