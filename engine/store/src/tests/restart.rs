@@ -493,12 +493,12 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         8 => (0..3_usize, 1..12_usize).prop_map(|(tenant, rows)| Step::Append { tenant, rows }),
         1 => Just(Step::Resend),
         1 => Just(Step::Flush),
-        1 => (1..6_usize).prop_map(|count| Step::FailFlushes { count }),
+        1 => (1..3_usize).prop_map(|count| Step::FailFlushes { count }),
         1 => Just(Step::Settle),
         2 => Just(Step::Kill),
         1 => any::<u64>().prop_map(|seed| Step::CutPower { seed }),
     ];
-    vec(step, 1..60)
+    vec(step, 1..40)
 }
 
 /// Starts never wait for their log here, and the head is so small that it is often full.
@@ -569,7 +569,7 @@ fn in_order(seen: &[Seq]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn nothing_is_lost_or_doubled_while_the_log_is_read(steps in steps()) {

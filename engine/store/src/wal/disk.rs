@@ -23,6 +23,10 @@ pub(crate) trait Disk: Send + Sync {
     fn sync_folder(&self) -> io::Result<()>;
     /// Keeps a copy of damaged bytes for a person to look at.
     fn set_aside(&self, name: &str, bytes: &[u8]) -> io::Result<()>;
+    /// Cuts a file off where that can be done; whether it was.
+    fn shorten(&self, _name: &str, _bytes: u64) -> io::Result<bool> {
+        Ok(false)
+    }
     /// How much room the volume has; `None` where that cannot be said.
     fn space(&self) -> io::Result<Option<Space>> {
         Ok(None)
@@ -138,6 +142,11 @@ impl Disk for Folder {
         std::fs::write(&path, bytes)?;
         File::open(&path)?.sync_all()?;
         sync_dir(&self.quarantine)
+    }
+
+    fn shorten(&self, name: &str, bytes: u64) -> io::Result<bool> {
+        OpenOptions::new().write(true).open(self.path.join(name))?.set_len(bytes)?;
+        Ok(true)
     }
 
     fn space(&self) -> io::Result<Option<Space>> {

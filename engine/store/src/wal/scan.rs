@@ -129,6 +129,7 @@ impl Scan<'_> {
             return Ok(());
         };
         // The last one was being written, or was closed by a stop: it is read itself.
+        let mut used = DATA;
         let saved = file.filter(|_| below.is_some());
         let saved = saved.and_then(|file| Some((file, whole_heads(self.disk, file, Some(header))?)));
         if let Some((file, (bytes, records))) = saved {
@@ -140,12 +141,25 @@ impl Scan<'_> {
             let records = parse(&bytes, header, void_from(all, at)).records;
             recovered.age = self.heads(&bytes, &records, true);
             recovered.heads = heads_in(header, &bytes, &records);
+            used = records.last().map_or(DATA, |(_, body)| body.end.next_multiple_of(8));
         }
         if below.is_none() {
             recovered.last = self.scanned.last.max(recovered.last);
+            self.cut(&mut recovered, used);
         }
         self.scanned.segments.push(recovered);
         Ok(())
+    }
+
+    /// Gives back what the last segment has not used: its next bytes are torn or nothing, and
+    /// a process that dies again and again must not fill the log with empty files.
+    fn cut(&self, recovered: &mut Recovered, used: usize) {
+        let used = used as u64;
+        match self.disk.shorten(&recovered.found.name, used.min(recovered.found.bytes)) {
+            Ok(true) => recovered.found.bytes = used.min(recovered.found.bytes),
+            Ok(false) => {}
+            Err(error) => tracing::warn!(segment = recovered.found.name, %error, "it keeps its length"),
+        }
     }
 
     /// Shows records; the answer is the age of the last one.
