@@ -1,10 +1,13 @@
 //! A run of rows of any kind but samples: a record batch with its time range.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Date32Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
+use arrow_buffer::Buffer;
+use arrow_data::ArrayData;
 use arrow_schema::{DataType, FieldRef, Schema, TimeUnit};
 use isinglass_model::Kind;
 use isinglass_model::tables::Table;
@@ -43,7 +46,7 @@ impl Rows {
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
         let batch = RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), arrays, &options)?;
         let time = batch.column_by_name(table.time).and_then(time_range).unwrap_or((i64::MIN, i64::MAX));
-        let bytes = batch.get_array_memory_size();
+        let bytes = memory_of(&batch);
         Ok(Self { batch, time, bytes })
     }
 
@@ -74,6 +77,21 @@ fn align(batch: &RecordBatch, schema: &Arc<Schema>) -> Result<RecordBatch, Store
     Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)?)
 }
 
+/// Memory that a batch takes. All columns of one that was read from the log share a buffer,
+/// which counts once.
+fn memory_of(batch: &RecordBatch) -> usize {
+    let mut seen = HashSet::new();
+    let mut add = |buffer: &Buffer| if seen.insert(buffer.data_ptr()) { buffer.capacity() } else { 0 };
+    let mut rest: Vec<ArrayData> = batch.columns().iter().map(Array::to_data).collect();
+    let mut bytes = 0;
+    while let Some(data) = rest.pop() {
+        bytes += size_of::<ArrayData>() + data.buffers().iter().map(&mut add).sum::<usize>();
+        bytes += data.nulls().map_or(0, |nulls| add(nulls.buffer()));
+        rest.extend(data.child_data().iter().cloned());
+    }
+    bytes
+}
+
 /// Smallest and largest value of a time column.
 fn time_range(column: &ArrayRef) -> Option<(i64, i64)> {
     let range = |values: &[i64]| Some((*values.iter().min()?, *values.iter().max()?));
@@ -87,5 +105,23 @@ fn time_range(column: &ArrayRef) -> Option<(i64, i64)> {
             Some((i64::from(*days.iter().min()?), i64::from(*days.iter().max()?)))
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::Int64Array;
+
+    use super::*;
+
+    #[test]
+    fn a_buffer_that_columns_share_counts_once() {
+        let shared = Buffer::from(vec![7_u8; 80_000]);
+        let column = |at: usize| -> ArrayRef {
+            let part = shared.slice_with_length(at * 40_000, 40_000);
+            Arc::new(Int64Array::new(part.into(), None))
+        };
+        let batch = RecordBatch::try_from_iter([("a", column(0)), ("b", column(1))]).unwrap();
+        assert!((80_000..82_000).contains(&memory_of(&batch)), "{}", memory_of(&batch));
     }
 }
