@@ -40,8 +40,9 @@ const BATCH_ROWS_MAX: usize = 8_192;
 const BATCH_BYTES_MAX: usize = 2 << 20;
 const BATCH_BYTES_MIN: usize = 64 << 10;
 
-/// A window has this many rows at least, if its row group does.
-const WINDOW_ROWS_MIN: usize = 1_024;
+/// Windows of a row group: where one ends in the middle of a page, the next
+/// decodes the page again.
+const WINDOWS_MAX: usize = 8;
 
 /// Gaps of fewer bytes are read rather than asked for around.
 const GAP_BYTES_MAX: u64 = 16 << 10;
@@ -183,7 +184,7 @@ fn sizes_of(group: &RowGroupMetaData, live: &[usize]) -> (usize, usize) {
 
 fn floor_of(group: &RowGroupMetaData, live: &[usize]) -> usize {
     let (compressed, open) = sizes_of(group, live);
-    open + compressed.min(open)
+    open + compressed / WINDOWS_MAX
 }
 
 /// A file that is being read.
@@ -258,7 +259,7 @@ impl Input {
         let mut builder = ParquetPushDecoderBuilder::new_with_metadata(self.opened.metadata.clone())
             .with_row_groups(vec![self.row_group])
             .with_projection(ProjectionMask::roots(group.schema_descr(), live.iter().copied()))
-            .with_batch_size(self.batch_rows(group));
+            .with_batch_size(self.batch_rows(group, live.len()));
         if to - from < rows {
             builder = builder.with_row_selection(RowSelection::from(selection));
         }
@@ -272,18 +273,19 @@ impl Input {
     fn window_rows(&self, group: &RowGroupMetaData, live: &[usize]) -> usize {
         let rows = usize::try_from(group.num_rows()).unwrap_or(0).max(1);
         let (compressed, open) = sizes_of(group, live);
-        let room = self.share.saturating_sub(open + self.batch_bytes()).max(1);
-        if compressed <= room { rows } else { (rows * room / compressed).max(WINDOW_ROWS_MIN) }
+        let room = self.share.saturating_sub(open + self.batch_bytes());
+        if compressed <= room { rows } else { (rows * room / compressed).max(rows.div_ceil(WINDOWS_MAX)) }
     }
 
     fn batch_bytes(&self) -> usize {
         (self.share / 8).clamp(BATCH_BYTES_MIN, BATCH_BYTES_MAX)
     }
 
-    fn batch_rows(&self, group: &RowGroupMetaData) -> usize {
+    fn batch_rows(&self, group: &RowGroupMetaData, columns: usize) -> usize {
         // Before anything is known: dictionaries hide the length of texts.
-        let guess = || 4 * group.total_byte_size().max(0) / group.num_rows().max(1);
-        let row_bytes = self.row_bytes.unwrap_or_else(|| usize::try_from(guess()).unwrap_or(0));
+        let encoded = group.total_byte_size().max(0) / group.num_rows().max(1);
+        let guess = 4 * usize::try_from(encoded).unwrap_or(0) + 16 * columns;
+        let row_bytes = self.row_bytes.unwrap_or(guess);
         (self.batch_bytes() / row_bytes.max(1)).clamp(1, BATCH_ROWS_MAX)
     }
 }

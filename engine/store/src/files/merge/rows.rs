@@ -175,7 +175,7 @@ struct Chunk {
     batches: Vec<Arc<Batch>>,
     picks: Vec<Pick>,
     extent: Extent,
-    /// Of the batches.
+    /// Of the batches that inputs are done with; the others are theirs.
     bytes: usize,
 }
 
@@ -204,7 +204,8 @@ impl Chunk {
         self.extent = union(self.extent, self.extent_of(slice, from, to));
         let known = self.batches.iter().rposition(|batch| Arc::ptr_eq(batch, &slice.batch));
         let batch = known.unwrap_or_else(|| {
-            self.bytes += slice.batch.bytes();
+            let done = self.batches.iter().filter(|batch| Arc::strong_count(batch) == 1);
+            self.bytes = done.map(|batch| batch.bytes()).sum();
             self.batches.push(Arc::clone(&slice.batch));
             self.batches.len() - 1
         });
