@@ -11,8 +11,8 @@
 //!
 //! A share is a bound, not a reservation. Three things do not shrink with it:
 //! a row that is larger than a share; what two inputs need at the very least, a
-//! page of each of their columns; and the encoders, 3 MiB a column at zstd level
-//! 1 and 20 at level 15, of which spans with many attributes have 40.
+//! page of each of their columns; and the encoders, by estimate 3 MiB a column at
+//! zstd level 1 and 20 at level 15, of which spans with many attributes have 40.
 
 /// Shares of [`super::MergeOptions::memory_bytes`].
 #[derive(Debug, Clone, Copy)]
