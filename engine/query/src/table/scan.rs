@@ -21,6 +21,7 @@ use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::union::UnionExec;
 use isinglass_model::tables::Type;
 use isinglass_store::{DataFile, HeadFilter, TableView, View};
+use object_store::ObjectMeta;
 
 use super::layout::Layout;
 use super::prune;
@@ -102,7 +103,14 @@ impl Scan<'_> {
     }
 
     fn file(&self, file: &DataFile) -> PartitionedFile {
-        let part = PartitionedFile::new(file.path.as_ref(), file.size_bytes);
+        // Not by its name: that would be encoded once more.
+        let part = PartitionedFile::new_from_meta(ObjectMeta {
+            location: file.path.clone(),
+            last_modified: Default::default(),
+            size: file.size_bytes,
+            e_tag: None,
+            version: None,
+        });
         part.with_statistics(Arc::new(prune::statistics(file, self.layout)))
     }
 

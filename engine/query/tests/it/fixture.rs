@@ -28,7 +28,7 @@ pub(crate) enum Rows {
 pub(crate) struct Fixture {
     pub(crate) store: Store,
     pub(crate) engine: QueryEngine,
-    _folder: tempfile::TempDir,
+    pub(crate) folder: tempfile::TempDir,
 }
 
 impl Fixture {
@@ -39,7 +39,7 @@ impl Fixture {
         let store =
             Store::open(store_config, Arc::new(SystemClock::new()), Arc::new(NoObserver)).await.unwrap();
         let engine = QueryEngine::new(store.clone(), config).unwrap();
-        Self { store, engine, _folder: folder }
+        Self { store, engine, folder }
     }
 
     /// One with the rows of `tests/data` in the tenant `default`.

@@ -2,6 +2,7 @@
 
 mod answers;
 mod bombs;
+mod damage;
 mod fixture;
 mod once;
 mod plans;

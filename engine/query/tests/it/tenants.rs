@@ -42,6 +42,19 @@ async fn tenants_are_apart() {
     assert_eq!(fixture_text(&fixture, &nobody, "SELECT count(*) FROM logs").await.unwrap(), "0");
 }
 
+/// Every character that a tenant may have, in memory and in files.
+#[tokio::test]
+async fn odd_names_are_names() {
+    let fixture = Fixture::empty(QueryConfig::default()).await;
+    let tenant = Tenant::new("a!-_.*'()1").unwrap();
+    let line = r#"{"time":1700000000000000000,"service":"s","stream":"{}","body":"here"}"#.to_owned();
+    fixture.append_rows(&tenant, Kind::Logs, &[line]).await;
+    for _ in 0..2 {
+        assert_eq!(fixture_text(&fixture, &tenant, "SELECT body FROM logs").await.unwrap(), "here");
+        fixture.store.flush().await.unwrap();
+    }
+}
+
 async fn fixture_text(
     fixture: &Fixture,
     tenant: &Tenant,
