@@ -117,6 +117,6 @@ mod tests {
         let problem = gate.enter().await.unwrap_err();
         assert_eq!((problem.kind, problem.retry_after.is_some()), (ErrorKind::Unavailable, true));
         drop(turn);
-        gate.enter().await.unwrap();
+        let _turn = gate.enter().await.unwrap();
     }
 }

@@ -229,7 +229,8 @@ async fn flusher(
 ) -> Result<Flusher, StoreError> {
     let usage = Arc::new(Usage::default());
     let bounds = (config.series_max, config.tenants_max);
-    let tenants = Tenants::new(Arc::clone(&files), Arc::clone(&usage), salt, bounds, Arc::clone(floor)).await?;
+    let tenants =
+        Tenants::new(Arc::clone(&files), Arc::clone(&usage), salt, bounds, Arc::clone(floor)).await?;
     Ok(Flusher {
         config: Arc::clone(config),
         clock: Arc::clone(clock),

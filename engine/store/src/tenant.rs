@@ -1,8 +1,8 @@
 //! One tenant in memory: its series, its unflushed rows, its tables.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Weak};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use isinglass_model::{Kind, Tenant};

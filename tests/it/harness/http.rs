@@ -150,7 +150,8 @@ impl Client {
     /// A statement, whatever comes of it. It sees all that was acknowledged before, also
     /// while a server that was just started reads its log.
     pub(crate) async fn ask(&self, query: &str) -> Answer {
-        let body = json!({ "query": query, "format": "json", "consistency": "strong" }).to_string().into_bytes();
+        let body =
+            json!({ "query": query, "format": "json", "consistency": "strong" }).to_string().into_bytes();
         self.post("api/sql", &[(CONTENT_TYPE.as_str(), "application/json")], body).await
     }
 

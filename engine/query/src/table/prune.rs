@@ -154,7 +154,16 @@ mod tests {
     use super::*;
 
     fn file(name: &str, time: Option<(i64, i64)>, metric_id: Option<(i64, i64)>) -> DataFile {
-        DataFile { path: name.into(), size_bytes: 10, rows: 1, time, metric_id, level: 0, accepted: 0, crc32c: None }
+        DataFile {
+            path: name.into(),
+            size_bytes: 10,
+            rows: 1,
+            time,
+            metric_id,
+            level: 0,
+            accepted: 0,
+            crc32c: None,
+        }
     }
 
     fn compare(layout: &Layout, name: &str, op: Operator, constant: ScalarValue) -> Arc<dyn PhysicalExpr> {

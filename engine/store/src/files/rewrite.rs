@@ -72,12 +72,7 @@ pub(super) async fn commit(
 }
 
 /// Removes files that no version of the table names.
-pub(super) async fn discard(
-    objects: &Arc<dyn ObjectStore>,
-    tenant: &Tenant,
-    kind: Kind,
-    files: &[NewFile],
-) {
+pub(super) async fn discard(objects: &Arc<dyn ObjectStore>, tenant: &Tenant, kind: Kind, files: &[NewFile]) {
     let paths: Vec<_> =
         files.iter().map(|file| Ok(Path::from_iter([tenant.as_str(), kind.as_str(), &file.name]))).collect();
     let removed = objects.delete_stream(futures::stream::iter(paths).boxed());

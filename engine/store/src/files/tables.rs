@@ -270,7 +270,8 @@ impl TableFiles for Tables {
 
     async fn list(&self, tenant: &Tenant, kind: Kind) -> Result<Vec<FoundFile>, StoreError> {
         let folder = Path::from_iter([tenant.as_str(), kind.as_str()]);
-        let listed = self.shared.objects.list_with_delimiter(Some(&folder)).await.map_err(FilesError::from)?;
+        let listed =
+            self.shared.objects.list_with_delimiter(Some(&folder)).await.map_err(FilesError::from)?;
         let data = listed.objects.into_iter().filter(|object| object.location.extension() == Some("parquet"));
         let found = data.map(|object| FoundFile {
             modified_unix_ms: object.last_modified.timestamp_millis(),

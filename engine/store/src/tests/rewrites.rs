@@ -4,11 +4,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use arrow_array::types::Int16Type;
 use isinglass_testkit::faulty::{Call, FaultyStore, Moment};
-use object_store::memory::InMemory;
 use object_store::ObjectStoreExt as _;
-use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use object_store::memory::InMemory;
 use proptest::collection::vec;
 use proptest::prelude::*;
 

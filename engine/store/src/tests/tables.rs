@@ -15,7 +15,7 @@ use object_store::path::Path;
 use parking_lot::Mutex;
 
 use super::rows_of;
-use crate::tables::{FoundFile, Rewrite, Rewritten, DataFile, SeriesRow, SortedRows, TableFiles, TableState};
+use crate::tables::{DataFile, FoundFile, Rewrite, Rewritten, SeriesRow, SortedRows, TableFiles, TableState};
 use crate::{Seq, StoreError};
 
 /// How the next commits fail.

@@ -180,12 +180,22 @@ mod tests {
     fn file(name: &str, level: u8, hours: (i64, i64), size_bytes: u64) -> DataFile {
         let time = Some((NOON + hours.0 * HOUR, NOON + hours.1 * HOUR - 1));
         let accepted = name.bytes().map(u64::from).sum();
-        DataFile { path: name.into(), size_bytes, rows: 1, time, metric_id: None, level, accepted, crc32c: None }
+        DataFile {
+            path: name.into(),
+            size_bytes,
+            rows: 1,
+            time,
+            metric_id: None,
+            level,
+            accepted,
+            crc32c: None,
+        }
     }
 
     /// Names of the inputs and the level of the next merge at noon.
     fn check(files: &[DataFile], want: Option<(&str, u8)>) {
-        let config = CompactionConfig { file_bytes: 1_000, job_bytes_max: 5_000, ..CompactionConfig::default() };
+        let config =
+            CompactionConfig { file_bytes: 1_000, job_bytes_max: 5_000, ..CompactionConfig::default() };
         let job = next(files, Times::new(Kind::Samples, NOON_MS, config.late_ms), &config);
         let names = |job: &Job| {
             let mut names: Vec<_> = job.inputs.iter().map(|file| file.path.to_string()).collect();

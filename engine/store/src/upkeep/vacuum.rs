@@ -73,9 +73,8 @@ impl Waiting {
         now: Duration,
     ) -> Result<u64, StoreError> {
         let grace = Duration::from_millis(upkeep.config.compaction.grace_ms);
-        let may_go = |since: Duration, path: &Path| {
-            now.saturating_sub(since) >= grace && !in_use.contains(path)
-        };
+        let may_go =
+            |since: Duration, path: &Path| now.saturating_sub(since) >= grace && !in_use.contains(path);
         let due: Vec<Path> = self
             .replaced
             .iter()

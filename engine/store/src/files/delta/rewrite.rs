@@ -96,8 +96,7 @@ impl Table {
             true => DeltaOperation::Delete { predicate: Some(format!("{} past retention", self.kind)) },
             false => DeltaOperation::Optimize { predicate: None, target_size: 0 },
         };
-        let actions =
-            self.replacing(replacement, now_unix_millis).map_err(|error| self.error(error))?;
+        let actions = self.replacing(replacement, now_unix_millis).map_err(|error| self.error(error))?;
         let commit = CommitBuilder::from(properties)
             .with_actions(actions)
             .build(Some(&self.snapshot), self.log.clone(), operation)
@@ -113,8 +112,7 @@ impl Table {
         now_unix_millis: i64,
     ) -> Result<Vec<Action>, DeltaTableError> {
         let accepted = replacement.inputs.iter().map(|file| file.accepted).min().unwrap_or(0);
-        let gone: HashSet<_> =
-            replacement.inputs.iter().filter_map(|file| file.path.filename()).collect();
+        let gone: HashSet<_> = replacement.inputs.iter().filter_map(|file| file.path.filename()).collect();
         let log_data = self.snapshot.snapshot().try_log_data()?;
         let removed = log_data.iter().filter(|view| gone.contains(view.path().as_ref())).map(|view| {
             let mut remove = view.remove_action(replacement.loses_rows);

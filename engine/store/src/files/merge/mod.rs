@@ -50,7 +50,9 @@ use super::delta::NewFile;
 use super::objects::Checker;
 use crate::tables::DataFile;
 
-pub(in crate::files) use ha::{HaDedup, Replica};
+pub(in crate::files) use ha::HaDedup;
+#[cfg(test)]
+pub(in crate::files) use ha::Replica;
 
 /// How to merge.
 #[derive(Debug, Clone)]
