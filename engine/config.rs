@@ -11,7 +11,7 @@ use figment::error::Kind;
 use figment::providers::{Env, Format, Serialized, Toml};
 use figment::{Error, Figment};
 use isinglass_chain::ChainConfig;
-use isinglass_ingest::IngestConfig;
+use isinglass_ingest::{IngestConfig, LogsConfig};
 use isinglass_query::QueryConfig;
 use isinglass_serve::ServeConfig;
 use isinglass_store::StoreConfig;
@@ -37,6 +37,8 @@ pub(crate) struct Config {
     pub store: StoreConfig,
     /// The write path.
     pub ingest: IngestConfig,
+    /// What becomes of log lines.
+    pub logs: LogsConfig,
     /// The plugin chain and each plugin's limits.
     pub plugins: ChainConfig,
     /// Queries.
@@ -51,6 +53,7 @@ impl Default for Config {
             server: ServeConfig::default(),
             store: StoreConfig { data_dir: "isinglass-data".into(), ..StoreConfig::default() },
             ingest: IngestConfig::default(),
+            logs: LogsConfig::default(),
             plugins: ChainConfig::default(),
             query: QueryConfig::default(),
             log: LogConfig::default(),

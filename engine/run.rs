@@ -73,8 +73,8 @@ async fn start(config: &Config) -> anyhow::Result<Running> {
     let listeners = Listeners::bind(&config.server).await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let chain = load_chain(config, &clock).await?;
-    let (store, ingest) = (config.store.clone(), config.ingest.clone());
-    let ingest = Ingest::start_early(lock, store, chain, ingest, Arc::clone(&clock))
+    let (store, ingest, logs) = (config.store.clone(), config.ingest.clone(), config.logs.clone());
+    let ingest = Ingest::start_early(lock, store, chain, ingest, logs, Arc::clone(&clock))
         .await
         .with_context(|| format!("cannot open {}", data_dir.display()))?;
     let query = QueryEngine::new(ingest.store().clone(), config.query.clone())?;

@@ -68,3 +68,23 @@ async fn the_service_is_found_as_loki_finds_it() {
         assert_eq!(found, json!(service), "{labels}");
     }
 }
+
+#[tokio::test]
+async fn json_lines_become_columns_where_so_configured() {
+    let server = Server::start_with("[logs]\nparse_json = true\n");
+    let client = server.client();
+    let line =
+        r#"{"level":"error","msg":"payment declined","user_id":"u7","status":402,"http":{"route":"/pay"}}"#;
+    let streams = [Stream::new(r#"{app="shop"}"#).line(now_nanos(), line).line(now_nanos(), "plain")];
+    client.loki(&request(&streams)).await.ok();
+    let query =
+        "select body, severity, user_id, http_route, attributes['status'] from logs where severity = 'error'";
+    let before = client.sql(query).await;
+    assert_eq!(before.len(), 1, "{before:?}");
+    assert_eq!(client.cell("select body from logs where user_id = 'u7'").await, json!("payment declined"));
+    assert_eq!(client.cell("select http_route from logs where user_id = 'u7'").await, json!("/pay"));
+    assert_eq!(client.cell("select attributes['status'] from logs where user_id = 'u7'").await, json!("402"));
+    assert_eq!(client.count("logs where body = 'plain'").await, 1);
+    client.flush().await;
+    assert_eq!(client.sql(query).await, before);
+}

@@ -20,6 +20,7 @@
 //! | `otlp` | OpenTelemetry traces, logs and metrics |
 //! | `remote_write` | Prometheus remote write 1.0 |
 //! | `loki` | Loki's push API |
+//! | `json_line` | log lines that are JSON objects, if so configured |
 //!
 //! A fault in the framing refuses the request: [`DecodeError`]. A fault in an
 //! item refuses the item: it is counted in [`Decoded::rejections`], and
@@ -35,9 +36,11 @@ use crate::wire::{Fault, ITEMS_MAX, Reader};
 
 mod columns;
 mod compression;
+mod config;
 mod error;
 mod ids;
 mod item;
+mod json_line;
 mod json_text;
 mod labels_text;
 mod loki;
@@ -53,6 +56,7 @@ mod wire;
 mod tests;
 
 pub use compression::{Compression, decompress};
+pub use config::LogsConfig;
 pub use error::DecodeError;
 
 /// What a sender speaks.
@@ -81,6 +85,8 @@ pub enum Format {
 
 /// What decoding needs besides the body.
 pub struct Context<'a> {
+    /// What becomes of log lines.
+    pub logs: &'a LogsConfig,
     /// Arrival time, for items that bring no time.
     pub now_unix_nanos: i64,
     /// The series of the tenant; not touched by logs and spans.
@@ -115,10 +121,8 @@ fn decode_protobuf(
     let mut decoded = Decoded::default();
     let result = match protocol {
         Protocol::OtlpTraces => otlp::traces::decode(reader, &mut decoded).map(|()| decoded),
-        Protocol::OtlpLogs => {
-            otlp::logs::decode(reader, context.now_unix_nanos, &mut decoded).map(|()| decoded)
-        }
-        Protocol::LokiPush => loki::decode(reader, &mut decoded).map(|()| decoded),
+        Protocol::OtlpLogs => otlp::logs::decode(reader, context, &mut decoded).map(|()| decoded),
+        Protocol::LokiPush => loki::decode(reader, context.logs, &mut decoded).map(|()| decoded),
         Protocol::OtlpMetrics => otlp::metrics::decode(reader, context),
         Protocol::RemoteWrite1 => remote_write::decode(reader, context),
     };

@@ -18,6 +18,8 @@ pub(crate) enum Any<'a> {
     Int(i64),
     Double(f64),
     Bytes(&'a [u8]),
+    /// JSON text that was checked.
+    Json(&'a str),
     Array(Reader<'a>),
     List(Reader<'a>),
 }
@@ -59,6 +61,7 @@ impl<'a> Any<'a> {
                 out.extend_from_slice(STANDARD.encode(bytes).as_bytes());
                 out.push(b'"');
             }
+            Self::Json(text) => out.extend_from_slice(text.as_bytes()),
             Self::Array(values) => write_array(out, values, depth)?,
             Self::List(pairs) => write_object(out, pairs, depth)?,
         }

@@ -30,6 +30,7 @@ mod stats;
 
 pub use config::IngestConfig;
 pub use error::IngestError;
+pub use isinglass_decode::LogsConfig;
 pub use push::Ingest;
 pub use request::{Fault, Outcome, Request};
 pub use stats::{IngestStats, OTHER_TENANTS, SignalStats, TenantStats};

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use isinglass_chain::Chain;
-use isinglass_decode::{Context, Protocol, decode, decompress};
+use isinglass_decode::{Context, LogsConfig, Protocol, decode, decompress};
 use isinglass_model::batch::Decoded;
 use isinglass_model::columns::Columns;
 use isinglass_model::kind::Signal;
@@ -36,6 +36,7 @@ struct Inner {
     chain: Arc<Chain>,
     board: Arc<Board>,
     config: IngestConfig,
+    logs: LogsConfig,
     clock: Arc<dyn Clock>,
     slots: Arc<Semaphore>,
     allowance: Allowance,
@@ -53,10 +54,11 @@ impl Ingest {
         store: StoreConfig,
         chain: Arc<Chain>,
         config: IngestConfig,
+        logs: LogsConfig,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, IngestError> {
         let lock = Lock::take(&store.data_dir)?;
-        let ingest = Self::start_early(lock, store, chain, config, clock).await?;
+        let ingest = Self::start_early(lock, store, chain, config, logs, clock).await?;
         ingest.store().caught_up().await?;
         Ok(ingest)
     }
@@ -69,6 +71,7 @@ impl Ingest {
         store: StoreConfig,
         chain: Arc<Chain>,
         config: IngestConfig,
+        logs: LogsConfig,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, IngestError> {
         let stale_after = Duration::from_millis(config.derived_stale_after_ms);
@@ -90,6 +93,7 @@ impl Ingest {
             allowance: Allowance::new(config.rejected_rows_per_minute),
             slots: Arc::new(Semaphore::new(slots)),
             config,
+            logs,
             clock,
             recorder: Recorder::default(),
             stopping: AtomicBool::new(false),
@@ -179,7 +183,7 @@ impl Ingest {
         let inner = &*self.0;
         let (tenant, now) = (&request.tenant, inner.clock.now_unix_nanos());
         let body = decompress(request.compression, request.body.clone(), HardCaps::DEFAULT.body_bytes_max)?;
-        let mut context = Context { now_unix_nanos: now, resolver: &mut resolver };
+        let mut context = Context { logs: &inner.logs, now_unix_nanos: now, resolver: &mut resolver };
         let mut decoded = decode(request.protocol, request.format, &body, &mut context)?;
         drop(body);
         self.keep_metrics(tenant, &mut decoded, &mut resolver, now);

@@ -8,7 +8,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
 use bytes::Bytes;
 use isinglass_chain::{Chain, ChainConfig};
-use isinglass_decode::{Compression, Format, Protocol};
+use isinglass_decode::{Compression, Format, LogsConfig, Protocol};
 use isinglass_model::clock::ManualClock;
 use isinglass_model::{Clock, Counts, ErrorKind, Kind, Tenant};
 use isinglass_store::{HeadFilter, StoreConfig};
@@ -104,7 +104,7 @@ async fn start(dir: &TempDir, clock: &Arc<ManualClock>, plugins: serde_json::Val
     let store = StoreConfig { data_dir: dir.path().to_owned(), ..StoreConfig::default() };
     // No ticks of its own: the tests tick.
     let config = IngestConfig { tick_interval_ms: 3_600_000, ..IngestConfig::default() };
-    Ingest::start(store, chain, config, clock).await.unwrap()
+    Ingest::start(store, chain, config, LogsConfig::default(), clock).await.unwrap()
 }
 
 fn counts(received: u64, stored: u64, rejected: &[(&'static str, u64)]) -> Counts {

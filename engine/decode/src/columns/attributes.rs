@@ -90,6 +90,11 @@ impl Attributes {
         Ok(())
     }
 
+    /// Whether `row`, the row that is open, has an attribute of this key.
+    pub(crate) fn holds(&self, row: usize, key: &[u8]) -> bool {
+        self.index_keys[self.offsets[row] as usize..].iter().any(|number| self.keys.get(*number) == key)
+    }
+
     /// The number of a key.
     #[inline]
     fn key(&mut self, key: &[u8]) -> Result<i32, Fault> {

@@ -5,8 +5,10 @@ use isinglass_model::kind::Signal;
 use isinglass_model::reason::code;
 
 use crate::columns::{Logs, Resource, Scope, Stream};
+use crate::config::LogsConfig;
 use crate::ids::{optional_span_id, optional_trace_id};
 use crate::item::{Fault, Stop, reject, split};
+use crate::json_line::{JsonLines, Own};
 use crate::labels_text;
 use crate::schema::ENTRY;
 use crate::severity;
@@ -19,11 +21,16 @@ mod service;
 pub(crate) use json::transcode;
 
 /// Reads a `PushRequest`.
-pub(crate) fn decode(mut body: Reader<'_>, decoded: &mut Decoded) -> Result<(), WireError> {
+pub(crate) fn decode(
+    mut body: Reader<'_>,
+    config: &LogsConfig,
+    decoded: &mut Decoded,
+) -> Result<(), WireError> {
     let mut logs = Logs::new();
+    let mut lines = JsonLines::new(config);
     while let Some(field) = body.next()? {
         if field.number == 1 {
-            read_stream(&mut logs, field.message()?, decoded)?;
+            read_stream(&mut logs, &mut lines, field.message()?, decoded)?;
         }
     }
     decoded.logs = logs.finish();
@@ -38,7 +45,12 @@ struct Head {
     level: Option<String>,
 }
 
-fn read_stream(logs: &mut Logs, stream: Reader<'_>, decoded: &mut Decoded) -> Result<(), WireError> {
+fn read_stream(
+    logs: &mut Logs,
+    lines: &mut JsonLines,
+    stream: Reader<'_>,
+    decoded: &mut Decoded,
+) -> Result<(), WireError> {
     let mut selector: &[u8] = &[];
     let mut fields = stream;
     while let Some(field) = fields.next()? {
@@ -56,7 +68,7 @@ fn read_stream(logs: &mut Logs, stream: Reader<'_>, decoded: &mut Decoded) -> Re
         let entry = field.message()?;
         entry.check_room(logs.row)?;
         let read = match &head {
-            Ok(head) => split(read_entry(logs, entry, head))?,
+            Ok(head) => split(read_entry(logs, lines, entry, head))?,
             Err(fault) => Err(fault.clone()),
         };
         if let Err(fault) = read {
@@ -97,7 +109,7 @@ fn read_labels(logs: &mut Logs, selector: &[u8]) -> Result<Head, Fault> {
     Ok(Head { stream: logs.stream(&labels), resource, level })
 }
 
-fn read_entry(logs: &mut Logs, entry: Reader<'_>, head: &Head) -> Result<(), Stop> {
+fn read_entry(logs: &mut Logs, lines: &mut JsonLines, entry: Reader<'_>, head: &Head) -> Result<(), Stop> {
     let mut time = 0;
     let mut line: &[u8] = &[];
     let mut metadata = Metadata::default();
@@ -119,11 +131,18 @@ fn read_entry(logs: &mut Logs, entry: Reader<'_>, head: &Head) -> Result<(), Sto
     if let Some(id) = metadata.span_id {
         logs.span_id.set(row, id);
     }
-    match metadata.level.or(head.level.as_deref().map(str::as_bytes)) {
-        Some(word) => logs.set_severity(severity::of_text(word), word)?,
-        None => logs.set_severity(severity::of_body(line), &[])?,
+    let level = metadata.level.or(head.level.as_deref().map(str::as_bytes));
+    if let Some(word) = level {
+        logs.set_severity(severity::of_text(word), word)?;
     }
-    logs.body.push(line);
+    let own = Own {
+        severity: level.is_some(),
+        trace_id: metadata.trace_id.is_some(),
+        span_id: metadata.span_id.is_some(),
+    };
+    if !lines.write(logs, line, own)?.severity {
+        logs.set_severity(severity::of_body(line), &[])?;
+    }
     logs.close_row(entry.len(), head.stream, &head.resource, &Scope::default())?;
     Ok(())
 }

@@ -5,9 +5,11 @@ use isinglass_model::kind::Signal;
 use isinglass_model::reason::code;
 
 use super::{head, next_element, next_of};
+use crate::Context;
 use crate::columns::{Logs, Resource, Scope, Stream};
 use crate::ids::{optional_span_id, optional_trace_id};
 use crate::item::{Fault, Stop, reject, split};
+use crate::json_line::{JsonLines, Own};
 use crate::schema::LOG_RECORD;
 use crate::severity;
 use crate::value::{Any, key_value, utf8};
@@ -39,12 +41,13 @@ const STREAM_ATTRIBUTES: [(&str, &str); 18] = [
 /// Reads a request.
 pub(crate) fn decode(
     mut body: Reader<'_>,
-    now_unix_nanos: i64,
+    context: &Context<'_>,
     decoded: &mut Decoded,
 ) -> Result<(), WireError> {
     let mut logs = Logs::new();
+    let mut lines = JsonLines::new(context.logs);
     while let Some(group) = next_of(&mut body, 1)? {
-        read_resource_logs(&mut logs, group, now_unix_nanos, decoded)?;
+        read_resource_logs(&mut logs, &mut lines, group, context.now_unix_nanos, decoded)?;
     }
     decoded.logs = logs.finish();
     Ok(())
@@ -52,6 +55,7 @@ pub(crate) fn decode(
 
 fn read_resource_logs(
     logs: &mut Logs,
+    lines: &mut JsonLines,
     mut group: Reader<'_>,
     now: i64,
     decoded: &mut Decoded,
@@ -66,7 +70,7 @@ fn read_resource_logs(
     });
     let start = logs.row;
     while let Some(scope_logs) = next_element(&mut group)? {
-        read_scope_logs(logs, scope_logs, &resource, now, decoded)?;
+        read_scope_logs(logs, lines, scope_logs, &resource, now, decoded)?;
     }
     if let Ok((resource, _)) = &resource {
         logs.shared.close_resource(resource, start, logs.row);
@@ -96,6 +100,7 @@ fn add_service(labels: &mut Vec<(String, String)>, service: &str) {
 
 fn read_scope_logs(
     logs: &mut Logs,
+    lines: &mut JsonLines,
     mut group: Reader<'_>,
     resource: &Result<(Resource, Stream), Fault>,
     now: i64,
@@ -107,7 +112,7 @@ fn read_scope_logs(
         record.check_room(logs.row)?;
         let read = match (resource, &scope) {
             (Ok((resource, stream)), Ok(scope)) => {
-                split(read_record(logs, record, *stream, resource, scope, now))?
+                split(read_record(logs, lines, record, *stream, resource, scope, now))?
             }
             (Err(fault), _) | (_, Err(fault)) => Err(fault.clone()),
         };
@@ -124,6 +129,7 @@ fn read_scope_logs(
 
 fn read_record(
     logs: &mut Logs,
+    lines: &mut JsonLines,
     record: Reader<'_>,
     stream: Stream,
     resource: &Resource,
@@ -157,8 +163,9 @@ fn read_record(
         }
     }
     // Set at the end, because a field that comes twice counts as it came last.
-    set_some(optional_trace_id(trace_id)?, |id| logs.trace_id.set(row, id));
-    set_some(optional_span_id(span_id, "span_id")?, |id| logs.span_id.set(row, id));
+    let (trace_id, span_id) = (optional_trace_id(trace_id)?, optional_span_id(span_id, "span_id")?);
+    set_some(trace_id, |id| logs.trace_id.set(row, id));
+    set_some(span_id, |id| logs.span_id.set(row, id));
     set_some((flags != 0).then_some(flags), |flags| logs.flags.set(row, flags.cast_signed()));
     set_some((dropped != 0).then_some(dropped), |dropped| logs.dropped_attributes.set(row, dropped));
     logs.set_event_name(event)?;
@@ -169,17 +176,30 @@ fn read_record(
     if let Some(number) = i16::try_from(number).ok().filter(|number| *number != 0) {
         logs.severity_number.set(row, number);
     }
-    logs.set_severity(severity::of_number(number).or_else(|| severity::of_text(word)), word)?;
-    write_body(logs, body)?;
+    let level = severity::of_number(number).or_else(|| severity::of_text(word));
+    logs.set_severity(level, word)?;
+    let own = Own {
+        severity: level.is_some() || !word.is_empty(),
+        trace_id: trace_id.is_some(),
+        span_id: span_id.is_some(),
+    };
+    write_body(logs, lines, body, own)?;
     logs.close_row(record.len(), stream, resource, scope)?;
     Ok(())
 }
 
 /// Text as it is, anything else as JSON.
-fn write_body(logs: &mut Logs, body: Any<'_>) -> Result<(), Stop> {
+fn write_body(logs: &mut Logs, lines: &mut JsonLines, body: Any<'_>, own: Own) -> Result<(), Stop> {
     match body {
         Any::Empty => logs.body.push(""),
-        Any::Text(text) => logs.body.push(utf8(text, "body")?),
+        Any::Text(text) => {
+            lines.write(logs, utf8(text, "body")?, own)?;
+        }
+        other if lines.parses() => {
+            let mut text = Vec::new();
+            other.write_json(&mut text)?;
+            lines.write(logs, utf8(&text, "body")?, own)?;
+        }
         other => {
             other.write_json(logs.body.open())?;
             logs.body.close();

@@ -1,5 +1,6 @@
 //! Tests over whole bodies.
 
+mod json_lines;
 mod logs;
 mod loki;
 mod metrics;
@@ -13,7 +14,7 @@ mod traces;
 use isinglass_model::ErrorKind;
 use isinglass_model::batch::Decoded;
 
-use crate::{Context, DecodeError, Format, Protocol, decode};
+use crate::{Context, DecodeError, Format, LogsConfig, Protocol, decode};
 use resolver::Series;
 
 /// The arrival time of every request here: 2023-11-14 22:13:20.
@@ -26,7 +27,17 @@ fn read(
     body: &[u8],
     series: &mut Series,
 ) -> Result<Decoded, DecodeError> {
-    let mut context = Context { now_unix_nanos: NOW, resolver: series };
+    read_with(&LogsConfig::default(), protocol, format, body, series)
+}
+
+fn read_with(
+    logs: &LogsConfig,
+    protocol: Protocol,
+    format: Format,
+    body: &[u8],
+    series: &mut Series,
+) -> Result<Decoded, DecodeError> {
+    let mut context = Context { logs, now_unix_nanos: NOW, resolver: series };
     let decoded = decode(protocol, format, body, &mut context)?;
     assert_eq!(decoded.received, decoded.kept() + decoded.rejections.total());
     for item in decoded.rejections.items() {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use isinglass_chain::{Chain, ChainConfig};
-use isinglass_ingest::{Ingest, IngestConfig};
+use isinglass_ingest::{Ingest, IngestConfig, LogsConfig};
 use isinglass_model::Clock;
 use isinglass_model::clock::SystemClock;
 use isinglass_query::{QueryConfig, QueryEngine};
@@ -70,7 +70,10 @@ impl Fixture {
             ChainConfig { config: serde_json::from_value(plugins).unwrap(), ..ChainConfig::default() };
         let chain = Arc::new(Chain::load(&plugins, Arc::clone(&clock)).unwrap());
         let store = StoreConfig { data_dir: dir.path().to_owned(), ..StoreConfig::default() };
-        let ingest = Ingest::start(store, chain, IngestConfig::default(), Arc::clone(&clock)).await.unwrap();
+        let ingest =
+            Ingest::start(store, chain, IngestConfig::default(), LogsConfig::default(), Arc::clone(&clock))
+                .await
+                .unwrap();
         let query = QueryEngine::new(ingest.store().clone(), query).unwrap();
         let now_unix_nanos = clock.now_unix_nanos().unsigned_abs();
         let server = start(config, ingest.clone(), query, clock).await.unwrap();
