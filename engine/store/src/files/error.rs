@@ -95,6 +95,12 @@ pub(crate) enum FilesError {
     /// A worker thread panicked or the runtime stops.
     #[error("worker")]
     Worker(#[from] tokio::task::JoinError),
+    /// A thread cannot be started.
+    #[error("thread")]
+    Thread(#[source] io::Error),
+    /// A thread of our own panicked.
+    #[error("a thread ended early")]
+    ThreadEnded,
 }
 
 impl FilesError {
@@ -132,11 +138,13 @@ impl From<FilesError> for StoreError {
                 Self::Incompatible { what: format!("table {tenant}/{kind}"), reason: difference }
             }
             FilesError::Damaged { path, problem } => Self::Damaged { what: path, reason: problem },
+            FilesError::Thread(source) => Self::io("thread", &source),
             FilesError::Objects(_) => Self::Io { context: "object store".to_owned(), reason },
             FilesError::Rows { .. }
             | FilesError::Parquet(_)
             | FilesError::Arrow(_)
-            | FilesError::Worker(_) => Self::Internal(reason),
+            | FilesError::Worker(_)
+            | FilesError::ThreadEnded => Self::Internal(reason),
         }
     }
 }

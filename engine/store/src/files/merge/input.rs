@@ -24,6 +24,7 @@ use object_store::{ObjectStore, ObjectStoreExt as _, coalesce_ranges};
 
 use super::batch::{Batch, Prefix};
 use super::ha::REPLICA_COLUMN;
+use super::worker::Worker;
 use crate::files::{FilesError, Result};
 
 /// Read at the end of a file at first; mostly the whole footer.
@@ -43,6 +44,9 @@ const BATCH_BYTES_MIN: usize = 64 << 10;
 /// Windows of a row group: where one ends in the middle of a page, the next
 /// decodes the page again.
 const WINDOWS_MAX: usize = 8;
+
+/// A chunk of fewer bytes says little of how often values come again.
+const TELLING_BYTES: u64 = 32 << 10;
 
 /// Gaps of fewer bytes are read rather than asked for around.
 const GAP_BYTES_MAX: u64 = 16 << 10;
@@ -100,15 +104,34 @@ impl Opened {
         root.is_some_and(|root| self.live.iter().any(|live| live.contains(&root)))
     }
 
+    /// Bytes of the dictionaries of a column at the top, and of all of it, as they
+    /// are compressed. Where a chunk has no dictionary all of it counts as one.
+    /// Chunks that are so small that they say little are left out.
+    pub(super) fn dictionary_and_all(&self, column: &Column) -> (u64, u64) {
+        let leaves = self.metadata.parquet_schema().columns();
+        let leaf = leaves.iter().position(|leaf| leaf.path().parts() == [column.name]);
+        let chunks = self.parquet().row_groups().iter().filter_map(|group| Some(group.column(leaf?)));
+        let sizes = chunks.map(|chunk| {
+            let all = chunk.compressed_size().unsigned_abs();
+            let dictionary = chunk
+                .dictionary_page_offset()
+                .map_or(all, |from| chunk.data_page_offset().saturating_sub(from).unsigned_abs());
+            (dictionary, all)
+        });
+        let telling = sizes.filter(|(_, all)| *all >= TELLING_BYTES);
+        telling.fold((0, 0), |sum, size| (sum.0 + size.0, sum.1 + size.1))
+    }
+
     /// Whether rows tell which replica wrote them.
     pub(super) fn has_replicas(&self) -> bool {
         self.metadata.schema().field_with_name(REPLICA_COLUMN).is_ok()
     }
 
     /// Reads it, with so much memory at a time.
-    pub(super) fn read(self, objects: &Arc<dyn ObjectStore>, share: usize) -> Input {
+    pub(super) fn read(self, objects: &Arc<dyn ObjectStore>, worker: &Worker, share: usize) -> Input {
         Input {
             objects: Arc::clone(objects),
+            worker: worker.clone(),
             opened: self,
             share,
             row_group: 0,
@@ -190,6 +213,7 @@ fn floor_of(group: &RowGroupMetaData, live: &[usize]) -> usize {
 /// A file that is being read.
 pub(super) struct Input {
     objects: Arc<dyn ObjectStore>,
+    worker: Worker,
     opened: Opened,
     share: usize,
     row_group: usize,
@@ -207,8 +231,8 @@ impl Input {
         self.opened.source.original
     }
 
-    /// The next rows; `None` after the last. Decoding is work, so a blocking
-    /// thread does it.
+    /// The next rows; `None` after the last. Decoding is work, so the worker
+    /// does it.
     pub(super) async fn next_batch(&mut self) -> Result<Option<Batch>> {
         loop {
             let decoder = match self.decoder.take() {
@@ -216,11 +240,11 @@ impl Input {
                 None => self.next_window()?,
             };
             let Some(mut decoder) = decoder else { return Ok(None) };
-            let (mut decoder, decoded) = tokio::task::spawn_blocking(move || {
+            let work = move || {
                 let decoded = decoder.try_decode();
                 (decoder, decoded)
-            })
-            .await?;
+            };
+            let (mut decoder, decoded) = self.worker.run(work).await?;
             match decoded.map_err(|error| self.damaged(error.to_string()))? {
                 DecodeResult::NeedsData(ranges) => {
                     let data = fetch(&self.objects, &self.opened.source.path, &ranges).await?;

@@ -27,6 +27,7 @@
 //! | [`fingerprint`] | whether two rows are the same in all columns |
 //! | [`ha`] | one of several replicas, with failover |
 //! | [`output`] | files, closed at about one size |
+//! | [`worker`] | the thread that does the work |
 
 mod batch;
 mod budget;
@@ -38,6 +39,7 @@ mod output;
 mod passes;
 mod rows;
 mod samples;
+mod worker;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -49,6 +51,9 @@ use super::Result;
 use super::delta::NewFile;
 use super::objects::Checker;
 use crate::tables::DataFile;
+
+use output::Folder;
+use worker::Worker;
 
 pub(in crate::files) use ha::HaDedup;
 #[cfg(test)]
@@ -129,7 +134,9 @@ pub(in crate::files) async fn merge(
     names: &mut (dyn FnMut() -> String + Send),
 ) -> Result<Merged> {
     let objects = &Checker::once(objects, inputs);
-    passes::Merge::new(objects, tenant, kind, options, names).run(inputs).await
+    let worker = Worker::start()?;
+    let folder = Folder { objects, tenant, kind, names, worker };
+    passes::Merge::new(folder, options).run(inputs).await
 }
 
 #[cfg(test)]

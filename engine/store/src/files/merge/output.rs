@@ -18,6 +18,7 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _};
 use tokio::io::AsyncWriteExt as _;
 
+use super::worker::Worker;
 use crate::files::delta::{Extent, NewFile};
 use crate::files::parquet::Sink;
 use crate::files::{FilesError, Result, error};
@@ -31,6 +32,7 @@ pub(super) struct Folder<'a> {
     pub(super) tenant: &'a Tenant,
     pub(super) kind: Kind,
     pub(super) names: &'a mut (dyn FnMut() -> String + Send),
+    pub(super) worker: Worker,
 }
 
 impl Folder<'_> {
@@ -92,12 +94,12 @@ impl<'f, 'a> Output<'f, 'a> {
             Some(open) => open,
             None => self.start()?,
         };
-        let written = tokio::task::spawn_blocking(move || {
+        let written = self.folder.worker.run(move || {
             writer.write(&rows)?;
             let pieces = writer.inner_mut().take_done();
             Ok::<_, ParquetError>((writer, pieces))
         });
-        let sent = match written.await.map_err(FilesError::from) {
+        let sent = match written.await {
             Ok(Ok((writer, pieces))) => send(&mut upload, pieces).await.map(|()| writer),
             Ok(Err(error)) => Err(error.into()),
             Err(error) => Err(error),
@@ -150,8 +152,7 @@ impl<'f, 'a> Output<'f, 'a> {
     async fn close(&mut self) -> Result<()> {
         let Some(open) = self.open.take() else { return Ok(()) };
         let Open { name, writer, mut upload, extent } = open;
-        let written = tokio::task::spawn_blocking(move || writer.into_inner());
-        let sent = match written.await.map_err(FilesError::from) {
+        let sent = match self.folder.worker.run(move || writer.into_inner()).await {
             Ok(Ok(sink)) => {
                 let (pieces, size_bytes, crc32c) = sink.finish();
                 send(&mut upload, pieces).await.map(|()| (size_bytes, crc32c))

@@ -3,9 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use isinglass_model::tables::Table;
-use isinglass_model::{Kind, Tenant};
-use object_store::ObjectStore;
+use isinglass_model::Kind;
+use isinglass_model::tables::{Column, Table};
 
 use super::batch::Prefix;
 use super::budget::Budget;
@@ -15,6 +14,7 @@ use super::kway::{Kway, Slice};
 use super::output::{Folder, Layout, Output};
 use super::{MergeOptions, Merged, rows, samples};
 use crate::files::delta::NewFile;
+use crate::files::parquet::Values;
 use crate::files::{Result, parquet};
 use crate::tables::DataFile;
 
@@ -30,18 +30,12 @@ pub(super) struct Merge<'a> {
 }
 
 impl<'a> Merge<'a> {
-    pub(super) fn new(
-        objects: &'a Arc<dyn ObjectStore>,
-        tenant: &'a Tenant,
-        kind: Kind,
-        options: &'a MergeOptions,
-        names: &'a mut (dyn FnMut() -> String + Send),
-    ) -> Self {
+    pub(super) fn new(folder: Folder<'a>, options: &'a MergeOptions) -> Self {
         Self {
-            folder: Folder { objects, tenant, kind, names },
+            table: Table::of(folder.kind),
+            folder,
             options,
             budget: Budget::of(options.memory_bytes),
-            table: Table::of(kind),
             counts: Merged::default(),
             made: Vec::new(),
         }
@@ -114,8 +108,8 @@ impl<'a> Merge<'a> {
         last: bool,
     ) -> Result<Vec<NewFile>> {
         let level = if last { self.options.zstd_level } else { parquet::FLUSH_ZSTD_LEVEL };
-        let has = |column: &_| opened.iter().any(|file| file.has(column));
-        let properties = parquet::properties(self.table, level, has)?.as_ref().clone();
+        let values = |column: &_| values_of(&opened, column);
+        let properties = parquet::properties(self.table, level, values)?.as_ref().clone();
         let with_replicas = !last && opened.iter().any(Opened::has_replicas);
         let schema =
             if with_replicas { schema_with_replicas() } else { Arc::clone(self.table.file_schema()) };
@@ -129,9 +123,10 @@ impl<'a> Merge<'a> {
             part_bytes: self.budget.part(),
         };
         let share = self.budget.inputs() / opened.len().max(1);
-        let (objects, options, table, counts) =
-            (self.folder.objects, self.options, self.table, &mut self.counts);
-        let inputs = opened.into_iter().map(|file| file.read(objects, share)).collect();
+        let (options, table, counts) = (self.options, self.table, &mut self.counts);
+        let folder = &self.folder;
+        let inputs =
+            opened.into_iter().map(|file| file.read(folder.objects, &folder.worker, share)).collect();
         let mut output = Output::new(&mut self.folder, layout);
         let merged = async {
             let kway = Kway::start(inputs).await?;
@@ -147,6 +142,17 @@ impl<'a> Merge<'a> {
         }
         merged
     }
+}
+
+/// What the inputs have in a column, as far as their footers tell.
+fn values_of(opened: &[Opened], column: &Column) -> Values {
+    if !opened.iter().any(|file| file.has(column)) {
+        return Values::None;
+    }
+    let sizes = opened.iter().map(|file| file.dictionary_and_all(column));
+    let (dictionaries, all) = sizes.fold((0, 0), |sum, size| (sum.0 + size.0, sum.1 + size.1));
+    let distinct = parquet::is_of_items(column) && 4 * dictionaries > all;
+    if distinct { Values::Distinct } else { Values::Repeated }
 }
 
 /// From which time on rows are kept.

@@ -10,12 +10,17 @@ use ::parquet::arrow::arrow_writer::{
     ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves,
 };
 use ::parquet::file::writer::SerializedFileWriter;
-use arrow_array::{Array, RecordBatch};
+use ahash::RandomState;
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int32Type;
+use arrow_array::{AnyDictionaryArray, Array, RecordBatch};
 use arrow_schema::Field;
+use hashbrown::HashSet;
 use isinglass_model::Kind;
 use isinglass_model::tables::{Column, Table};
 
 use super::gather::Source;
+use super::layout::Values;
 use super::order::{Order, Pick};
 use super::sink::Sink;
 use super::{CHUNK_ROWS, layout};
@@ -30,11 +35,8 @@ pub(super) fn write(kind: Kind, batches: &[RecordBatch]) -> Result<(Sink, Extent
         return Err(bad(format!("there is no column {name}")));
     }
     let order = Order::of(table, batches)?;
-    let has = |column: &Column| {
-        let mut arrays = batches.iter().filter_map(|batch| batch.column_by_name(column.name));
-        arrays.any(|array| array.null_count() < array.len())
-    };
-    let properties = layout::properties(table, layout::FLUSH_ZSTD_LEVEL, has)?;
+    let values = |column: &Column| values_of(column, batches);
+    let properties = layout::properties(table, layout::FLUSH_ZSTD_LEVEL, values)?;
     let mut file = SerializedFileWriter::new(Sink::default(), layout::schema(table)?, properties)?;
     let factory = ArrowRowGroupWriterFactory::new(&file, Arc::clone(table.file_schema()));
     let mut groups = order
@@ -59,6 +61,28 @@ pub(super) fn write(kind: Kind, batches: &[RecordBatch]) -> Result<(Sink, Extent
         writer.close()?;
     }
     Ok((file.into_inner()?, order.extent()))
+}
+
+fn values_of(column: &Column, batches: &[RecordBatch]) -> Values {
+    let arrays = || batches.iter().filter_map(|batch| batch.column_by_name(column.name));
+    let there = arrays().map(|array| array.len() - array.null_count()).sum::<usize>();
+    if there == 0 {
+        return Values::None;
+    }
+    if !layout::is_of_items(column) {
+        return Values::Repeated;
+    }
+    let dictionaries = || {
+        arrays().filter_map(|array| array.as_dictionary_opt::<Int32Type>()).map(AnyDictionaryArray::values)
+    };
+    // Requests of few rows repeat little each, and much together: only what may
+    // be distinct is counted.
+    if 2 * dictionaries().map(|values| values.len()).sum::<usize>() <= there {
+        return Values::Repeated;
+    }
+    let texts = dictionaries().filter_map(|values| values.as_string_opt::<i32>());
+    let distinct: HashSet<&str, RandomState> = texts.flat_map(|texts| texts.iter().flatten()).collect();
+    if 2 * distinct.len() > there { Values::Distinct } else { Values::Repeated }
 }
 
 fn unknown_column<'a>(table: &Table, batches: &'a [RecordBatch]) -> Option<&'a str> {

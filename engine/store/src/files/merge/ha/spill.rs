@@ -49,7 +49,7 @@ pub(in crate::files::merge) async fn spill(
     let mut spilled = Vec::new();
     for source in sources {
         let opened = Opened::open(folder.objects, source.clone(), table).await?;
-        let mut input = opened.read(folder.objects, budget.inputs());
+        let mut input = opened.read(folder.objects, &folder.worker, budget.inputs());
         while let Some(batch) = input.next_batch().await? {
             let columns = Columns::of(&batch)
                 .map_err(|problem| FilesError::Damaged { path: source.path.to_string(), problem })?;
@@ -95,9 +95,11 @@ impl Collected {
         }
         // Stable: what was accepted first stays first.
         self.samples.sort_by_key(|(metric_id, series_id, sample)| (*metric_id, *series_id, sample.time));
-        let properties = parquet::properties(Table::of(Kind::Samples), parquet::FLUSH_ZSTD_LEVEL, |_| true)?
-            .as_ref()
-            .clone();
+        let properties = parquet::properties(Table::of(Kind::Samples), parquet::FLUSH_ZSTD_LEVEL, |_| {
+            parquet::Values::Repeated
+        })?
+        .as_ref()
+        .clone();
         let layout = Layout {
             schema: schema_with_replicas(),
             properties,
