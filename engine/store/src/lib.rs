@@ -41,6 +41,7 @@ mod append;
 mod apply;
 mod config;
 mod dedup;
+mod durable;
 mod error;
 mod fence;
 mod files;

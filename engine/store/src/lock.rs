@@ -7,7 +7,7 @@ use std::path::Path;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
-use crate::StoreError;
+use crate::{StoreError, durable};
 
 /// Holds the folder until it is dropped or the process dies.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ impl Lock {
     /// Takes the lock of a folder, which is made if it is not there. Does not wait.
     pub fn take(folder: &Path) -> Result<Self, StoreError> {
         let io = |error: &std::io::Error| StoreError::io(format!("data folder {}", folder.display()), error);
-        std::fs::create_dir_all(folder).map_err(|error| io(&error))?;
+        durable::make_folder(folder).map_err(|error| io(&error))?;
         let path = folder.join("LOCK");
         let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         let mut file = open.map_err(|error| io(&error))?;

@@ -55,17 +55,32 @@ struct Fault {
     times: usize,
 }
 
+/// Asked before each request, with its path; answers when it fails, if it does.
+type Gate = Arc<dyn Fn(&str) -> Option<Moment> + Send + Sync>;
+
 /// The wrapper. Clones share their faults.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct FaultyStore {
     inner: Arc<dyn ObjectStore>,
     faults: Arc<Mutex<Vec<Fault>>>,
+    gate: Option<Gate>,
+}
+
+impl fmt::Debug for FaultyStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FaultyStore").field("inner", &self.inner).field("faults", &self.faults).finish()
+    }
 }
 
 impl FaultyStore {
     /// Wraps a store; passes everything until [`Self::fail`].
     pub fn new(inner: Arc<dyn ObjectStore>) -> Self {
-        Self { inner, faults: Arc::default() }
+        Self { inner, faults: Arc::default(), gate: None }
+    }
+
+    /// Another client of the same store, without faults but for what `gate` answers.
+    pub fn behind(&self, gate: impl Fn(&str) -> Option<Moment> + Send + Sync + 'static) -> Self {
+        Self { inner: Arc::clone(&self.inner), faults: Arc::default(), gate: Some(Arc::new(gate)) }
     }
 
     /// Plans that after `skip` further calls on paths that contain
@@ -80,6 +95,9 @@ impl FaultyStore {
     }
 
     fn fault(&self, call: Call, path: &Path) -> Option<Moment> {
+        if let Some(moment) = self.gate.as_ref().and_then(|gate| gate(path.as_ref())) {
+            return Some(moment);
+        }
         let mut faults = self.faults.lock();
         let hit = faults.iter_mut().find(|fault| {
             fault.call == call && fault.times > 0 && path.as_ref().contains(&fault.path_contains)

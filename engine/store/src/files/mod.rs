@@ -28,7 +28,7 @@
 mod delta;
 mod epoch;
 mod error;
-mod local;
+pub(crate) mod local;
 mod merge;
 mod objects;
 mod parquet;

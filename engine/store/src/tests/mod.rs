@@ -25,10 +25,12 @@ use crate::wal::sim::SimDisk;
 mod basics;
 mod damage;
 mod interleavings;
+pub(crate) mod machine;
 mod real;
 mod restart;
 mod rewrites;
 mod tables;
+mod torture;
 mod trickle;
 mod zombie;
 

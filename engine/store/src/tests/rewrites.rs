@@ -94,10 +94,14 @@ impl Real {
 
 /// All rows that a view has, read as a query reads them, sorted.
 async fn rows_of_view(view: &View, kind: Kind) -> Vec<String> {
+    try_rows_of_view(view, kind).await.unwrap()
+}
+
+pub(super) async fn try_rows_of_view(view: &View, kind: Kind) -> object_store::Result<Vec<String>> {
     let table = view.table(kind);
     let mut rows = Vec::new();
     for file in table.files.iter() {
-        let bytes = view.objects().get(&file.path).await.unwrap().bytes().await.unwrap();
+        let bytes = view.objects().get(&file.path).await?.bytes().await?;
         for batch in ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap().build().unwrap() {
             rows.extend(file_texts(kind, &batch.unwrap()));
         }
@@ -105,7 +109,7 @@ async fn rows_of_view(view: &View, kind: Kind) -> Vec<String> {
     let head = table.head_batches(&HeadFilter::default()).unwrap();
     rows.extend(head.iter().flat_map(|batch| texts(kind, batch)));
     rows.sort();
-    rows
+    Ok(rows)
 }
 
 fn file_texts(kind: Kind, batch: &RecordBatch) -> Vec<String> {

@@ -40,7 +40,7 @@ impl Default for CompactionConfig {
             enabled: true,
             interval_ms: 30_000,
             file_bytes: 128 << 20,
-            memory_bytes: 64 << 20,
+            memory_bytes: 128 << 20,
             job_bytes_max: 4 << 30,
             late_ms: 2 * 3_600_000,
             zstd_level: 1,

@@ -3,7 +3,9 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _};
 use std::os::unix::fs::FileExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+
+use crate::durable;
 
 /// The folder of segments.
 pub(crate) trait Disk: Send + Sync {
@@ -59,16 +61,9 @@ pub(crate) struct Folder {
 impl Folder {
     /// Makes the folder if it is not there.
     pub(crate) fn new(path: PathBuf, quarantine: PathBuf) -> io::Result<Self> {
-        std::fs::create_dir_all(&path)?;
-        if let Some(parent) = path.parent() {
-            sync_dir(parent)?;
-        }
+        durable::make_folder(&path)?;
         Ok(Self { path, quarantine })
     }
-}
-
-fn sync_dir(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
 }
 
 /// Zeros are written, not only reserved: a sync of a block that was written before does
@@ -133,15 +128,15 @@ impl Disk for Folder {
     }
 
     fn sync_folder(&self) -> io::Result<()> {
-        sync_dir(&self.path)
+        durable::sync_folder(&self.path)
     }
 
     fn set_aside(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        std::fs::create_dir_all(&self.quarantine)?;
+        durable::make_folder(&self.quarantine)?;
         let path = self.quarantine.join(name);
         std::fs::write(&path, bytes)?;
         File::open(&path)?.sync_all()?;
-        sync_dir(&self.quarantine)
+        durable::sync_folder(&self.quarantine)
     }
 
     fn shorten(&self, name: &str, bytes: u64) -> io::Result<bool> {

@@ -1,10 +1,10 @@
 //! A disk that forgets what was not synced.
 //!
 //! Each file has what the disk holds and what the system believes. A power cut keeps, of
-//! what was not synced, some sectors and not others, and of names that were not synced all
-//! or none. Writes and syncs fail on demand.
+//! what was not synced, some sectors and not others, and some names and not others.
+//! Writes and syncs fail on demand; with a [`Fuse`] it dies at a given operation.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,8 +12,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::disk::{Disk, LogFile};
-
-const SECTOR: usize = 512;
+use crate::tests::machine::{Coin, Fuse, Lies, Operation, torn};
 
 #[derive(Default, Clone)]
 struct Inode {
@@ -26,7 +25,11 @@ struct State {
     inodes: Vec<Inode>,
     durable_names: BTreeMap<String, usize>,
     names: BTreeMap<String, usize>,
+    /// Renames since the last sync of the folder: both names change or none does.
+    renames: Vec<(String, String)>,
     aside: BTreeMap<String, Vec<u8>>,
+    fuse: Fuse,
+    lies: Lies,
     dead: bool,
     faults: Faults,
     syncs: u64,
@@ -54,6 +57,19 @@ pub(crate) struct SimDisk {
 }
 
 impl SimDisk {
+    /// A disk of a machine that dies, and of one that lies.
+    pub(crate) fn of(fuse: Fuse, lies: Lies) -> Self {
+        let disk = Self::default();
+        disk.plug(fuse, lies);
+        disk
+    }
+
+    /// Puts it into another machine.
+    pub(crate) fn plug(&self, fuse: Fuse, lies: Lies) {
+        let mut state = self.state.lock();
+        (state.fuse, state.lies) = (fuse, lies);
+    }
+
     /// Sets what goes wrong from now on.
     pub(crate) fn faults(&self, faults: Faults) {
         self.state.lock().faults = faults;
@@ -82,6 +98,7 @@ impl SimDisk {
             inodes: old.inodes.clone(),
             durable_names: old.durable_names.clone(),
             names: old.names.clone(),
+            renames: old.renames.clone(),
             ..State::default()
         };
         Self { state: Arc::new(Mutex::new(state)) }
@@ -89,22 +106,13 @@ impl SimDisk {
 
     /// The power fails: the old disk takes nothing more, the new one has what was synced
     /// and, decided by `seed`, parts of the rest.
-    pub(crate) fn cut_power(&self, mut seed: u64) -> Self {
+    pub(crate) fn cut_power(&self, seed: u64) -> Self {
         let mut old = self.state.lock();
         old.dead = true;
-        let mut coin = move || {
-            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            seed >> 63 == 1
-        };
-        let names = if coin() { old.names.clone() } else { old.durable_names.clone() };
+        let coin = &mut Coin(seed);
+        let names = names_after_cut(&old, coin);
         let inodes = old.inodes.iter().map(|inode| {
-            let mut bytes = inode.durable.clone();
-            bytes.resize(inode.durable.len().max(inode.volatile.len()), 0);
-            for (at, sector) in inode.volatile.chunks(SECTOR).enumerate() {
-                if coin() {
-                    bytes[at * SECTOR..at * SECTOR + sector.len()].copy_from_slice(sector);
-                }
-            }
+            let bytes = torn(&inode.durable, &inode.volatile, coin);
             Inode { durable: bytes.clone(), volatile: bytes }
         });
         let inodes = inodes.collect();
@@ -131,6 +139,19 @@ impl SimDisk {
         disk
     }
 
+    /// Something that changes the disk.
+    fn change<R>(
+        &self,
+        operation: Operation,
+        name: &str,
+        work: impl FnOnce(&mut State) -> io::Result<R>,
+    ) -> io::Result<R> {
+        self.with(|state| {
+            let fuse = state.fuse.clone();
+            fuse.around(operation, &format!("wal/{name}"), || work(state))
+        })
+    }
+
     fn with<R>(&self, work: impl FnOnce(&mut State) -> io::Result<R>) -> io::Result<R> {
         let mut state = self.state.lock();
         if state.dead {
@@ -142,6 +163,31 @@ impl SimDisk {
     fn file(&self, inode: usize) -> Box<dyn LogFile> {
         Box::new(SimFile { disk: self.clone(), inode })
     }
+}
+
+/// Of each name that changed since the last sync either the old or the new meaning.
+fn names_after_cut(old: &State, coin: &mut Coin) -> BTreeMap<String, usize> {
+    let mut names = old.durable_names.clone();
+    let mut thrown: BTreeMap<&str, bool> = BTreeMap::new();
+    for (from, to) in &old.renames {
+        let throw = coin.throw();
+        thrown.insert(from, throw);
+        thrown.insert(to, throw);
+    }
+    let all: BTreeSet<&String> = old.durable_names.keys().chain(old.names.keys()).collect();
+    for name in all {
+        let now = old.names.get(name);
+        if old.durable_names.get(name) == now
+            || !thrown.get(name.as_str()).copied().unwrap_or_else(|| coin.throw())
+        {
+            continue;
+        }
+        match now {
+            Some(inode) => names.insert(name.clone(), *inode),
+            None => names.remove(name),
+        };
+    }
+    names
 }
 
 fn not_found() -> io::Error {
@@ -157,7 +203,7 @@ impl Disk for SimDisk {
     }
 
     fn create(&self, name: &str, bytes: u64) -> io::Result<Box<dyn LogFile>> {
-        let inode = self.with(|state| {
+        let inode = self.change(Operation::Create, name, |state| {
             if state.faults.full {
                 return Err(io::ErrorKind::StorageFull.into());
             }
@@ -183,20 +229,26 @@ impl Disk for SimDisk {
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        self.with(|state| {
+        self.change(Operation::Rename, to, |state| {
             let inode = state.names.remove(from).ok_or_else(not_found)?;
             state.names.insert(to.to_owned(), inode);
+            state.renames.push((from.to_owned(), to.to_owned()));
             Ok(())
         })
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        self.with(|state| state.names.remove(name).map(|_| ()).ok_or_else(not_found))
+        self.change(Operation::Unlink, name, |state| {
+            state.names.remove(name).map(|_| ()).ok_or_else(not_found)
+        })
     }
 
     fn sync_folder(&self) -> io::Result<()> {
-        self.with(|state| {
-            state.durable_names = state.names.clone();
+        self.change(Operation::SyncFolder, "", |state| {
+            if !state.lies.folders {
+                state.durable_names = state.names.clone();
+                state.renames.clear();
+            }
             Ok(())
         })
     }
@@ -216,7 +268,7 @@ struct SimFile {
 
 impl LogFile for SimFile {
     fn write_at(&mut self, at: u64, bytes: &[u8]) -> io::Result<()> {
-        self.disk.with(|state| {
+        self.disk.change(Operation::Write, "segment", |state| {
             let at = usize::try_from(at).map_err(io::Error::other)?;
             let inode = &mut state.inodes[self.inode];
             let failing = state.faults.writes > 0 || (at > 0 && state.faults.batches > 0);
@@ -238,15 +290,17 @@ impl LogFile for SimFile {
         if !takes.is_zero() {
             std::thread::sleep(takes);
         }
-        self.disk.with(|state| {
+        self.disk.change(Operation::Sync, "segment", |state| {
             state.syncs += 1;
             if state.faults.syncs > 0 {
                 state.faults.syncs -= 1;
                 // As Linux does it: the pages count as clean after, though they are not there.
                 return Err(io::Error::other("sync error"));
             }
-            let inode = &mut state.inodes[self.inode];
-            inode.durable.clone_from(&inode.volatile);
+            if !state.lies.files {
+                let inode = &mut state.inodes[self.inode];
+                inode.durable.clone_from(&inode.volatile);
+            }
             Ok(())
         })
     }

@@ -1,14 +1,16 @@
 //! Which folders are known to survive a power cut.
 
 use std::collections::HashSet;
-use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
 
+use super::changes::Changes;
 use super::staged::is_temporary;
+use crate::durable;
 
 /// Beyond this many the set starts anew, which costs one sync a folder.
 const KNOWN_FOLDERS_MAX: usize = 65_536;
@@ -19,14 +21,15 @@ const TEMPORARY_AGE_MAX: Duration = Duration::from_secs(3_600);
 /// Folders whose own entry, and those of all folders above, are synced.
 #[derive(Debug)]
 pub(super) struct Folders {
+    changes: Arc<dyn Changes>,
     root: PathBuf,
     known: Mutex<HashSet<PathBuf>>,
 }
 
 impl Folders {
     /// Nothing is known yet of `root` and what is in it.
-    pub(super) fn below(root: &Path) -> Self {
-        Self { root: root.to_owned(), known: Mutex::default() }
+    pub(super) fn below(changes: Arc<dyn Changes>, root: &Path) -> Self {
+        Self { changes, root: root.to_owned(), known: Mutex::default() }
     }
 
     /// Makes sure that the folder of `file` is there to stay.
@@ -45,35 +48,35 @@ impl Folders {
         if known.len() >= KNOWN_FOLDERS_MAX {
             known.clear();
         }
-        make(folder, &self.root, &mut known)
+        make(&*self.changes, folder, &self.root, &mut known)
     }
 }
 
-fn make(folder: &Path, root: &Path, known: &mut HashSet<PathBuf>) -> io::Result<()> {
+fn make(changes: &dyn Changes, folder: &Path, root: &Path, known: &mut HashSet<PathBuf>) -> io::Result<()> {
     if known.contains(folder) {
         return Ok(());
     }
-    match std::fs::create_dir(folder) {
+    match changes.make_folder(folder) {
         Ok(()) => {}
         // Not synced if a process made it a moment before it died, and that
         // may be true of every folder up to the root.
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             if folder.starts_with(root) {
-                remove_leftovers(folder)?;
+                remove_leftovers(changes, folder)?;
             }
         }
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            make(folder.parent().ok_or(error)?, root, known)?;
-            return make(folder, root, known);
+            make(changes, folder.parent().ok_or(error)?, root, known)?;
+            return make(changes, folder, root, known);
         }
         Err(error) => return Err(error),
     }
     if folder != root
         && let Some(above) = folder.parent().filter(|above| above.starts_with(root))
     {
-        make(above, root, known)?;
+        make(changes, above, root, known)?;
     }
-    sync_parent(folder)?;
+    sync_parent(changes, folder)?;
     known.insert(folder.to_owned());
     Ok(())
 }
@@ -81,15 +84,12 @@ fn make(folder: &Path, root: &Path, known: &mut HashSet<PathBuf>) -> io::Result<
 /// Makes the root and all above it, durably. Answers its absolute name, which is
 /// the form in which `LocalFileSystem` names files.
 pub(super) fn make_root(root: &Path) -> io::Result<PathBuf> {
-    let missing = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.exists();
-    let made: Vec<_> = root.ancestors().take_while(missing).collect();
-    std::fs::create_dir_all(root)?;
-    made.into_iter().rev().try_for_each(sync_parent)?;
+    durable::make_folder(root)?;
     root.canonicalize()
 }
 
 /// Removes temporary files of writes that a crash cut short.
-fn remove_leftovers(folder: &Path) -> io::Result<()> {
+fn remove_leftovers(changes: &dyn Changes, folder: &Path) -> io::Result<()> {
     let too_old = SystemTime::now().checked_sub(TEMPORARY_AGE_MAX);
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
@@ -97,18 +97,18 @@ fn remove_leftovers(folder: &Path) -> io::Result<()> {
             || std::fs::metadata(&path).and_then(|meta| meta.modified()).is_ok_and(|at| Some(at) < too_old);
         if is_temporary(&path) && stale() {
             tracing::info!(path = %path.display(), "removing a temporary file of an earlier run");
-            std::fs::remove_file(&path)?;
+            changes.remove(&path)?;
         }
     }
     Ok(())
 }
 
 /// Syncs the folder that names `path`.
-pub(super) fn sync_parent(path: &Path) -> io::Result<()> {
+pub(super) fn sync_parent(changes: &dyn Changes, path: &Path) -> io::Result<()> {
     match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => File::open(parent)?.sync_all(),
+        Some(parent) if !parent.as_os_str().is_empty() => changes.sync_folder(parent),
         // A relative name of one part is in the working folder.
-        Some(_) => File::open(".")?.sync_all(),
+        Some(_) => changes.sync_folder(Path::new(".")),
         // `/` itself.
         None => Ok(()),
     }

@@ -4,13 +4,14 @@
 //! synced: after a power cut a commit can name a file that is empty. Here every
 //! write goes to a temporary file in the same folder, which is synced, linked
 //! or renamed into place, and then the folder and every folder newly made above
-//! it are synced. Reads, lists and deletes are those of `LocalFileSystem`; it
+//! it are synced. Reads and lists are those of `LocalFileSystem`; it
 //! hides names that end in `#` and digits, which is what temporary files are
 //! called.
 //!
 //! A write that fails has left either nothing or the whole object, never a part
 //! of it; which of the two cannot be known, as with any object store.
 
+pub(crate) mod changes;
 mod folders;
 mod staged;
 mod upload;
@@ -22,7 +23,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::stream::BoxStream;
+use futures::stream::{BoxStream, StreamExt as _};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{
@@ -30,10 +31,14 @@ use object_store::{
     PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result,
 };
 
+use self::changes::{Changes, System};
 use self::folders::Folders;
 use self::staged::Staged;
 use self::upload::Upload;
 use super::FilesError;
+
+/// Deletes of one stream that run at a time.
+const DELETES_AT_ONCE: usize = 10;
 
 /// The name of this store in errors.
 const STORE: &str = "local folder";
@@ -43,6 +48,7 @@ const STORE: &str = "local folder";
 pub(crate) struct LocalFolder {
     root: PathBuf,
     reads: LocalFileSystem,
+    changes: Arc<dyn Changes>,
     folders: Arc<Folders>,
 }
 
@@ -50,15 +56,20 @@ impl LocalFolder {
     /// Opens `root`, makes it where it is missing, and checks that it refuses to
     /// create a file twice, because commits rest on that.
     pub(crate) fn open(root: &FilePath) -> Result<Self, FilesError> {
+        Self::open_with(root, Arc::new(System))
+    }
+
+    /// The same, with `changes` in place of the system's.
+    pub(crate) fn open_with(root: &FilePath, changes: Arc<dyn Changes>) -> Result<Self, FilesError> {
         let failed = |source| FilesError::Folder { path: root.to_owned(), source };
         let root = &folders::make_root(root).map_err(failed)?;
-        let folders = Arc::new(Folders::below(root));
+        let folders = Arc::new(Folders::below(Arc::clone(&changes), root));
         folders.make(root).map_err(failed)?;
-        if !refuses_second_create(root).map_err(failed)? {
+        if !refuses_second_create(&changes, root).map_err(failed)? {
             return Err(FilesError::Unsafe { store: root.display().to_string() });
         }
         let reads = LocalFileSystem::new_with_prefix(root)?;
-        Ok(Self { root: root.to_owned(), reads, folders })
+        Ok(Self { root: root.to_owned(), reads, changes, folders })
     }
 
     fn file_of(&self, location: &Path) -> Result<PathBuf> {
@@ -73,12 +84,12 @@ impl fmt::Display for LocalFolder {
 }
 
 /// Creates a file twice and says whether the second attempt was refused.
-fn refuses_second_create(root: &FilePath) -> std::io::Result<bool> {
+fn refuses_second_create(changes: &Arc<dyn Changes>, root: &FilePath) -> std::io::Result<bool> {
     let probe = root.join(format!(".create-probe-{}", uuid::Uuid::new_v4()));
-    Staged::write(&probe, [b"first".as_slice()])?.create(&probe)?;
-    let second = Staged::write(&probe, [b"second".as_slice()])?.create(&probe);
+    Staged::write(changes, &probe, [b"first".as_slice()])?.create(&probe)?;
+    let second = Staged::write(changes, &probe, [b"second".as_slice()])?.create(&probe);
     let refused = second.is_err_and(|error| error.kind() == std::io::ErrorKind::AlreadyExists);
-    std::fs::remove_file(&probe)?;
+    changes.remove(&probe)?;
     Ok(refused)
 }
 
@@ -89,11 +100,12 @@ impl ObjectStore for LocalFolder {
             return Err(unsupported("put with a version or attributes", self));
         }
         let file = self.file_of(location)?;
-        let folders = Arc::clone(&self.folders);
+        let (folders, changes) = (Arc::clone(&self.folders), Arc::clone(&self.changes));
         let location = location.clone();
         blocking(move || {
             folders.prepare(&file).map_err(io_error)?;
-            let staged = Staged::write(&file, payload.iter().map(Bytes::as_ref)).map_err(io_error)?;
+            let staged =
+                Staged::write(&changes, &file, payload.iter().map(Bytes::as_ref)).map_err(io_error)?;
             match options.mode {
                 PutMode::Create => staged.create(&file).map_err(|error| create_error(error, &location))?,
                 _ => staged.replace(&file).map_err(io_error)?,
@@ -112,10 +124,10 @@ impl ObjectStore for LocalFolder {
             return Err(unsupported("multipart put with attributes", self));
         }
         let file = self.file_of(location)?;
-        let folders = Arc::clone(&self.folders);
+        let (folders, changes) = (Arc::clone(&self.folders), Arc::clone(&self.changes));
         let upload = blocking(move || {
             folders.prepare(&file).map_err(io_error)?;
-            Upload::start(file).map_err(io_error)
+            Upload::start(&changes, file).map_err(io_error)
         })
         .await?;
         Ok(Box::new(upload))
@@ -130,7 +142,17 @@ impl ObjectStore for LocalFolder {
     }
 
     fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
-        self.reads.delete_stream(locations)
+        let (changes, reads) = (Arc::clone(&self.changes), self.reads.clone());
+        let delete = move |location: Result<Path>| {
+            let (changes, reads) = (Arc::clone(&changes), reads.clone());
+            async move {
+                let location = location?;
+                let file = reads.path_to_filesystem(&location)?;
+                blocking(move || changes.remove(&file).map_err(|error| remove_error(error, &file))).await?;
+                Ok(location)
+            }
+        };
+        locations.map(move |location| delete(location)).buffered(DELETES_AT_ONCE).boxed()
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
@@ -172,7 +194,9 @@ impl LocalFolder {
 
     async fn sync_folders_of(&self, locations: &[&Path]) -> Result<()> {
         let files = locations.iter().map(|location| self.file_of(location)).collect::<Result<Vec<_>>>()?;
-        blocking(move || files.iter().try_for_each(|file| folders::sync_parent(file)).map_err(io_error)).await
+        let changes = Arc::clone(&self.changes);
+        let sync = move || files.iter().try_for_each(|file| folders::sync_parent(&*changes, file));
+        blocking(move || sync().map_err(io_error)).await
     }
 }
 
@@ -192,6 +216,15 @@ fn create_error(source: std::io::Error, location: &Path) -> Error {
     match source.kind() {
         std::io::ErrorKind::AlreadyExists => {
             Error::AlreadyExists { path: location.to_string(), source: Box::new(source) }
+        }
+        _ => io_error(source),
+    }
+}
+
+fn remove_error(source: std::io::Error, file: &FilePath) -> Error {
+    match source.kind() {
+        std::io::ErrorKind::NotFound => {
+            Error::NotFound { path: file.display().to_string(), source: Box::new(source) }
         }
         _ => io_error(source),
     }

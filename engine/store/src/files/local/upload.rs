@@ -1,6 +1,6 @@
 //! An upload in parts.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use futures::FutureExt as _;
 use object_store::{Error, MultipartUpload, PutPayload, PutResult, Result, UploadPart};
 use parking_lot::Mutex;
-use std::os::unix::fs::FileExt as _;
 
+use super::changes::Changes;
 use super::staged::Staged;
 use super::{STORE, blocking, io_error};
 
@@ -24,8 +24,8 @@ pub(super) struct Upload {
 }
 
 impl Upload {
-    pub(super) fn start(destination: PathBuf) -> io::Result<Self> {
-        let staged = Arc::new(Mutex::new(Some(Staged::new(&destination)?)));
+    pub(super) fn start(changes: &Arc<dyn Changes>, destination: PathBuf) -> io::Result<Self> {
+        let staged = Arc::new(Mutex::new(Some(Staged::new(changes, &destination)?)));
         Ok(Self { destination, staged, offset: 0 })
     }
 }
@@ -37,13 +37,13 @@ impl MultipartUpload for Upload {
         self.offset += data.content_length() as u64;
         let staged = Arc::clone(&self.staged);
         blocking(move || {
-            let mut staged = staged.lock();
-            let staged = staged.as_mut().ok_or_else(over)?;
+            let staged = staged.lock();
+            let staged = staged.as_ref().ok_or_else(over)?;
             for bytes in &data {
-                staged.file.write_all_at(bytes, at).map_err(io_error)?;
+                staged.file.write_at(at, bytes).map_err(io_error)?;
                 at += bytes.len() as u64;
             }
-            staged.file.flush().map_err(io_error)
+            Ok(())
         })
         .boxed()
     }

@@ -1,0 +1,113 @@
+//! When a machine dies.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+/// What a machine does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Operation {
+    Create,
+    MakeFolder,
+    Write,
+    Sync,
+    Link,
+    Rename,
+    Unlink,
+    SyncFolder,
+    /// A request to an object store.
+    Connect,
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = format!("{self:?}").to_lowercase();
+        f.write_str(&name)
+    }
+}
+
+/// The operation that was the last one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Death {
+    pub(crate) operation: Operation,
+    /// The file or object.
+    pub(crate) what: String,
+    pub(crate) number: u64,
+}
+
+/// Counts operations, and ends the machine at one of them. Clones are one fuse.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Fuse(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    operations: u64,
+    /// 0 = never.
+    dies_at: u64,
+    death: Option<Death>,
+}
+
+/// Whether an operation is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It is, and the machine lives on.
+    Done,
+    /// It is done, and nobody learns of it.
+    DoneAndDead,
+}
+
+impl Fuse {
+    /// Dies at the operation of this number, counted from 1.
+    pub(crate) fn of(dies_at: u64) -> Self {
+        Self(Arc::new(Mutex::new(State { dies_at, ..State::default() })))
+    }
+
+    /// Dies now.
+    pub(crate) fn blow(&self) {
+        let mut state = self.0.lock();
+        let number = state.operations;
+        state.death.get_or_insert(Death { operation: Operation::Sync, what: "the end".to_owned(), number });
+    }
+
+    pub(crate) fn death(&self) -> Option<Death> {
+        self.0.lock().death.clone()
+    }
+
+    pub(crate) fn operations(&self) -> u64 {
+        self.0.lock().operations
+    }
+
+    /// Before an operation: `Err` if it is not done, because the machine is dead or dies
+    /// of it. Every other death is after the deed.
+    pub(crate) fn burn(&self, operation: Operation, what: &str) -> io::Result<Fate> {
+        let mut state = self.0.lock();
+        if state.death.is_some() {
+            return Err(off());
+        }
+        state.operations += 1;
+        if state.operations != state.dies_at {
+            return Ok(Fate::Done);
+        }
+        let number = state.operations;
+        state.death = Some(Death { operation, what: what.to_owned(), number });
+        if number.is_multiple_of(2) { Ok(Fate::DoneAndDead) } else { Err(off()) }
+    }
+
+    /// Does `deed` as far as it is done.
+    pub(crate) fn around<T>(
+        &self,
+        operation: Operation,
+        what: &str,
+        deed: impl FnOnce() -> io::Result<T>,
+    ) -> io::Result<T> {
+        let fate = self.burn(operation, what)?;
+        let done = deed();
+        if fate == Fate::DoneAndDead { Err(off()) } else { done }
+    }
+}
+
+fn off() -> io::Error {
+    io::Error::other("this machine is off")
+}
