@@ -30,11 +30,11 @@ use crate::files::Tables;
 use crate::files::local::LocalFolder;
 
 /// Lives of one machine.
-const LIVES: usize = 3;
+const LIVES: usize = 5;
 /// Steps of one life that is not cut short.
-const STEPS: usize = 24;
+const STEPS: usize = 14;
 /// Operations after which a machine is dead for sure.
-const OPERATIONS_MAX: u64 = 320;
+const OPERATIONS_MAX: u64 = 200;
 
 /// How a machine dies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
