@@ -15,6 +15,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use isinglass_testkit::faulty::{FaultyStore, Moment};
@@ -127,6 +128,18 @@ impl Hardware {
         }
     }
 
+    /// Another fuse for disk and tables of a machine that runs.
+    fn plug(&mut self, fuse: &Fuse) {
+        self.disk.plug(fuse.clone(), Lies::default());
+        if let Media::Folder(recorder, _) = &self.tables {
+            recorder.plug(fuse);
+        }
+    }
+
+    async fn start_again(&self) -> Store {
+        self.start().await.unwrap()
+    }
+
     async fn start(&self) -> Result<Store, String> {
         let text = |error: &dyn std::fmt::Display| error.to_string();
         let objects: Arc<dyn ObjectStore> = match &self.tables {
@@ -235,6 +248,40 @@ impl Machine {
         });
         runtime.shutdown_background();
         result
+    }
+
+    /// After a day and a grace nothing is in the store that no table names.
+    fn check_orphans(&self, objects: &FaultyStore) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let store = self.hardware.start_again().await;
+            // The upkeep looks after tenants that are in use.
+            for at in 0..2 {
+                store.view(&self.tenant(at)).await.unwrap();
+            }
+            // InMemory has the real time of each object.
+            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+            let ahead = i64::try_from(now.as_millis()).unwrap() - self.hardware.clock.now_unix_millis();
+            self.hardware.clock.advance(Duration::from_millis(ahead.max(0).cast_unsigned()));
+            for _ in 0..40 {
+                self.hardware.clock.advance(Duration::from_secs(3_600));
+                store.core.upkeep.round().await;
+            }
+            let mut named = BTreeSet::new();
+            for at in 0..2 {
+                let view = store.view(&self.tenant(at)).await.unwrap();
+                for kind in Kind::ALL {
+                    named.extend(view.table(kind).files.iter().map(|file| file.path.to_string()));
+                }
+            }
+            let all: Vec<_> = futures::StreamExt::collect(objects.list(None)).await;
+            let there = all.into_iter().map(|meta| meta.unwrap().location.to_string());
+            let there: BTreeSet<String> = there.filter(|path| path.ends_with(".parquet")).collect();
+            let data = |path: &&String| !path.contains("_delta_log");
+            let orphans: Vec<_> = there.difference(&named).filter(data).collect();
+            assert!(orphans.is_empty(), "{orphans:?}");
+        });
+        runtime.shutdown_background();
     }
 
     /// What it comes to is seen at the next start: errors are what a dying machine gives.
@@ -411,6 +458,130 @@ fn kills_lose_and_double_nothing() {
 fn deaths_at_requests_lose_and_double_nothing() {
     let deaths = run("requests", End::Connect, from_environment("ISINGLASS_TORTURE_KILLS", 100));
     deaths.report("requests", &PHASES[..4], &[Operation::Connect]);
+}
+
+/// Operations of which each may find no room.
+const NEED_ROOM: &[Operation] =
+    &[Operation::Create, Operation::MakeFolder, Operation::Write, Operation::Link, Operation::Rename];
+/// All that a disk may fail at.
+const ALL: &[Operation] = &[
+    Operation::Create,
+    Operation::MakeFolder,
+    Operation::Write,
+    Operation::Sync,
+    Operation::Link,
+    Operation::Rename,
+    Operation::Unlink,
+    Operation::SyncFolder,
+];
+
+/// Operations fail from the `from`th on; then the disk is well again. Without a restart
+/// the machine takes writes, and nothing is lost, then and after a kill.
+fn check_failing(from: u64, count: u64, only: &'static [Operation], error: std::io::ErrorKind) -> u64 {
+    let mut machine = Machine {
+        rng: StdRng::seed_from_u64(from),
+        hardware: Hardware::new(End::Kill, Lies::default()),
+        ledger: Ledger::default(),
+        phase: "start",
+        next: 0,
+    };
+    machine.hardware.again(End::Kill, Lies::default(), &Fuse::default(), from);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let hit = runtime.block_on(async {
+        let store = machine.hardware.start().await.unwrap();
+        let fuse = Fuse::failing(from, count, only, error);
+        machine.hardware.plug(&fuse);
+        for _ in 0..STEPS {
+            machine.step(&store).await;
+        }
+        let hit = fuse.heal();
+        // A refused sender waits a second before it tries again.
+        machine.hardware.clock.advance(Duration::from_secs(1));
+        for tenant in 0..2 {
+            let before = machine.ledger.acknowledged.len();
+            machine.append(&store, tenant).await;
+            assert!(machine.ledger.acknowledged.len() > before, "no writes after {error:?} at {from}");
+        }
+        machine.audit(&store).await.unwrap_or_else(|what| panic!("{error:?} at {from}: {what}"));
+        store.flush().await.unwrap();
+        store.core.upkeep.compact().await.unwrap();
+        machine.audit(&store).await.unwrap_or_else(|what| panic!("{error:?} at {from}: {what}"));
+        hit
+    });
+    runtime.shutdown_background();
+    machine.hardware.again(End::Kill, Lies::default(), &Fuse::default(), from);
+    machine.last_life().unwrap_or_else(|what| panic!("{error:?} at {from}, restarted: {what}"));
+    hit
+}
+
+#[test]
+fn one_failing_operation_costs_nothing_else() {
+    let failed: u64 =
+        (1..120).step_by(2).map(|from| check_failing(from, 1, ALL, std::io::ErrorKind::Other)).sum();
+    eprintln!("torture: {failed} operations failed, one a machine");
+    assert!(failed > 50, "{failed}");
+}
+
+#[test]
+fn a_full_disk_at_any_operation_is_taken_up_again_without_a_restart() {
+    let check = |from| check_failing(from, 6, NEED_ROOM, std::io::ErrorKind::StorageFull);
+    let failed: u64 = (2..=120).step_by(2).map(check).sum();
+    eprintln!("torture: {failed} operations found no room");
+    assert!(failed > 250, "{failed}");
+}
+
+/// A store of which one request in five fails, one in ten of the others fails after the
+/// deed, and each takes its time.
+#[test]
+fn a_store_that_fails_now_and_then_loses_and_doubles_nothing() {
+    let mut failed = 0;
+    for seed in 0..30 {
+        let mut machine = Machine {
+            rng: StdRng::seed_from_u64(seed),
+            hardware: Hardware::new(End::Connect, Lies::default()),
+            ledger: Ledger::default(),
+            phase: "start",
+            next: 0,
+        };
+        let Media::Objects(objects) = &machine.hardware.tables else { unreachable!("made of objects") };
+        let well = objects.clone();
+        let dice = parking_lot::Mutex::new((StdRng::seed_from_u64(seed), Arc::new(AtomicU64::new(0))));
+        let count = Arc::clone(&dice.lock().1);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let store = machine.hardware.start().await.unwrap();
+            drop(store);
+            machine.hardware.disk = machine.hardware.disk.kill();
+            machine.hardware.tables = Media::Objects(well.behind(move |_| {
+                let (rng, failed) = &mut *dice.lock();
+                let moment = match rng.random_range(0..100) {
+                    0..20 => Some(Moment::Before),
+                    20..28 => Some(Moment::After),
+                    _ => None,
+                };
+                failed.fetch_add(u64::from(moment.is_some()), Ordering::Relaxed);
+                moment
+            }));
+            // It may fail at the start too: it is tried again, as a supervisor would.
+            let mut started = machine.hardware.start().await;
+            while started.is_err() {
+                machine.hardware.disk = machine.hardware.disk.kill();
+                started = machine.hardware.start().await;
+            }
+            let store = started.unwrap();
+            for _ in 0..STEPS {
+                machine.step(&store).await;
+            }
+        });
+        runtime.shutdown_background();
+        machine.hardware.disk = machine.hardware.disk.kill();
+        machine.hardware.tables = Media::Objects(well.clone());
+        machine.last_life().unwrap_or_else(|what| panic!("seed {seed}: {what}"));
+        machine.check_orphans(&well);
+        failed += count.load(Ordering::Relaxed);
+    }
+    eprintln!("torture: {failed} requests failed");
+    assert!(failed > 300, "{failed}");
 }
 
 /// A machine that does not do what it says is caught by the same audit.

@@ -10,7 +10,7 @@
 
 mod disk;
 mod frame;
-mod header;
+pub(crate) mod header;
 mod parse;
 mod queue;
 pub(crate) mod record;

@@ -1,4 +1,4 @@
-//! When a machine dies.
+//! When a machine dies, or an operation of it fails.
 
 use std::fmt;
 use std::io;
@@ -28,6 +28,18 @@ impl fmt::Display for Operation {
     }
 }
 
+/// Operations that fail while the machine lives on.
+#[derive(Debug, Clone)]
+struct Failing {
+    /// The first, counted from 1, and how many after it.
+    from: u64,
+    count: u64,
+    only: &'static [Operation],
+    error: io::ErrorKind,
+    /// How many did.
+    hit: u64,
+}
+
 /// The operation that was the last one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Death {
@@ -46,6 +58,7 @@ struct State {
     operations: u64,
     /// 0 = never.
     dies_at: u64,
+    fails: Option<Failing>,
     death: Option<Death>,
 }
 
@@ -62,6 +75,17 @@ impl Fuse {
     /// Dies at the operation of this number, counted from 1.
     pub(crate) fn of(dies_at: u64) -> Self {
         Self(Arc::new(Mutex::new(State { dies_at, ..State::default() })))
+    }
+
+    /// From the operation `from` on, `count` of those that are in `only` fail.
+    pub(crate) fn failing(from: u64, count: u64, only: &'static [Operation], error: io::ErrorKind) -> Self {
+        let fails = Some(Failing { from, count, only, error, hit: 0 });
+        Self(Arc::new(Mutex::new(State { fails, ..State::default() })))
+    }
+
+    /// Nothing fails any more; answers how many operations did.
+    pub(crate) fn heal(&self) -> u64 {
+        self.0.lock().fails.take().map_or(0, |fails| fails.hit)
     }
 
     /// Dies now.
@@ -87,10 +111,18 @@ impl Fuse {
             return Err(off());
         }
         state.operations += 1;
+        let number = state.operations;
+        if let Some(fails) = &mut state.fails
+            && number >= fails.from
+            && fails.hit < fails.count
+            && fails.only.contains(&operation)
+        {
+            fails.hit += 1;
+            return Err(fails.error.into());
+        }
         if state.operations != state.dies_at {
             return Ok(Fate::Done);
         }
-        let number = state.operations;
         state.death = Some(Death { operation, what: what.to_owned(), number });
         if number.is_multiple_of(2) { Ok(Fate::DoneAndDead) } else { Err(off()) }
     }

@@ -20,7 +20,7 @@ use crate::files::local::changes::{Changes, Writable};
 pub(crate) struct Recorder {
     root: PathBuf,
     notes: Arc<Mutex<Notes>>,
-    fuse: Fuse,
+    fuse: Arc<Mutex<Fuse>>,
     lies: Lies,
 }
 
@@ -56,20 +56,25 @@ impl Recorder {
     pub(crate) fn new(root: &Path, fuse: Fuse, lies: Lies) -> Self {
         let root = root.canonicalize().unwrap();
         let notes = Notes { files: Vec::new(), folders: BTreeMap::from([(root.clone(), Names::default())]) };
-        Self { root, notes: Arc::new(Mutex::new(notes)), fuse, lies }
+        Self { root, notes: Arc::new(Mutex::new(notes)), fuse: Arc::new(Mutex::new(fuse)), lies }
+    }
+
+    /// Puts another fuse in, also for who writes to it already.
+    pub(crate) fn plug(&self, fuse: &Fuse) {
+        *self.fuse.lock() = fuse.clone();
     }
 
     /// The process was killed: a new one finds what was written, and the disk still
     /// lacks what was not synced.
     pub(crate) fn kill(&self, fuse: Fuse) -> Self {
-        self.fuse.blow();
+        self.fuse.lock().blow();
         let notes = Arc::new(Mutex::new(self.notes.lock().clone()));
-        Self { root: self.root.clone(), notes, fuse, lies: self.lies }
+        Self { root: self.root.clone(), notes, fuse: Arc::new(Mutex::new(fuse)), lies: self.lies }
     }
 
     /// The power failed: what is left is made in `root`, an empty folder.
     pub(crate) fn cut_power(&self, root: &Path, fuse: Fuse, coin: &mut Coin) -> Self {
-        self.fuse.blow();
+        self.fuse.lock().blow();
         let after = Self::new(root, fuse, self.lies);
         let notes = self.notes.lock();
         after.restore(&notes, &self.root, &after.root.clone(), coin);
@@ -109,7 +114,8 @@ impl Recorder {
         deed: impl FnOnce(&mut Notes) -> io::Result<T>,
     ) -> io::Result<T> {
         let what = path.strip_prefix(&self.root).unwrap_or(path).display().to_string();
-        self.fuse.around(operation, &what, || deed(&mut self.notes.lock()))
+        let fuse = self.fuse.lock().clone();
+        fuse.around(operation, &what, || deed(&mut self.notes.lock()))
     }
 }
 
