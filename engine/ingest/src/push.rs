@@ -13,7 +13,9 @@ use isinglass_model::limits::HardCaps;
 use isinglass_model::reason::code;
 use isinglass_model::verdict::{Decision, Verdicts};
 use isinglass_model::{Clock, Counts, Tenant};
-use isinglass_store::{Append, BatchKey, Begin, Lock, Resolver, Store, StoreConfig, Tick as TickMark};
+use isinglass_store::{
+    Append, BatchKey, Begin, Deleted, Lock, Resolver, Store, StoreConfig, Tick as TickMark,
+};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use xxhash_rust::xxh3::Xxh3;
@@ -187,6 +189,7 @@ impl Ingest {
         let mut decoded = decode(request.protocol, request.format, &body, &mut context)?;
         drop(body);
         self.keep_metrics(tenant, &mut decoded, &mut resolver, now);
+        let life = resolver.life();
         drop(resolver);
         self.keep_rows(tenant, &mut decoded, now)?;
         if let Err(error) = allow(inner.chain.limit(tenant, &kept_batches(&decoded), now)) {
@@ -198,7 +201,9 @@ impl Ingest {
             });
             return Err(error);
         }
-        self.finish(tenant, decoded, now)
+        let mut prepared = self.finish(tenant, decoded, now)?;
+        prepared.append.life = life;
+        Ok(prepared)
     }
 
     /// Label sets, then sample and histogram times.
@@ -307,6 +312,7 @@ impl Ingest {
         let tick = write_tick(&inner.board, tenant, &mut board.lock(), &inner.chain, &mut resolver, now);
         tick.map(|tick| {
             let mut append = Append::new(tenant.clone());
+            append.life = resolver.life();
             append.tick = Some(TickMark { covers: tick.covers });
             append.samples = tick.samples;
             append.exemplars = tick.exemplars;
@@ -343,6 +349,16 @@ impl Ingest {
         let ticked = self.tick().await;
         self.0.store.clone().close().await?;
         ticked
+    }
+
+    /// Deletes a tenant, see [`Store::delete_tenant`]. Goes on to its end when the caller
+    /// goes away.
+    pub async fn delete_tenant(&self, tenant: &Tenant) -> Result<Option<Deleted>, IngestError> {
+        let (store, tenant) = (self.0.store.clone(), tenant.clone());
+        let work = tokio::spawn(async move { store.delete_tenant(&tenant).await });
+        Ok(work
+            .await
+            .map_err(|error| IngestError::Internal(format!("a deletion ended early: {error}")))??)
     }
 
     /// The store behind it.

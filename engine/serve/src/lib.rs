@@ -37,6 +37,7 @@ mod sender;
 mod server;
 mod sql;
 mod telemetry;
+mod tenants;
 
 pub use config::ServeConfig;
 pub use listen::{Addresses, Listeners, ServeError};

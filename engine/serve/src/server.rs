@@ -22,7 +22,7 @@ use crate::config::ServeConfig;
 use crate::listen::{Addresses, Connections, Listeners, ServeError, accept};
 use crate::problem::Problem;
 use crate::receive::{grpc, loki, otlp_http, prometheus};
-use crate::{admin, sql, telemetry};
+use crate::{admin, sql, telemetry, tenants};
 
 /// A running server.
 #[derive(Debug)]
@@ -101,6 +101,7 @@ fn main_routes(app: &App) -> Router {
         .route("/loki/api/v1/push", post(loki::write))
         .route("/api/admin/flush", post(admin::flush))
         .route("/api/admin/compact", post(admin::compact))
+        .route("/api/admin/tenants/{tenant}", get(tenants::report).delete(tenants::delete))
         .route("/api/status", get(admin::status))
         .route("/-/ready", get(admin::ready))
         .route("/-/healthy", get(admin::healthy))

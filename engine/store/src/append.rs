@@ -22,11 +22,19 @@ pub struct Tick {
     pub covers: Seq,
 }
 
+/// Which life of a tenant: after its deletion another one begins, and series refs of the
+/// life before mean nothing in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Life(pub(crate) u32);
+
 /// One request as it is stored: one WAL record, there whole or not at all.
 #[derive(Debug)]
 pub struct Append {
     /// Whose.
     pub tenant: Tenant,
+    /// The life of the [`crate::Resolver`] that the series come from: if the tenant was
+    /// deleted since, the append is refused and can be sent again. By default the first.
+    pub life: Life,
     /// From [`crate::Store::begin`]; `None` if it need not be recognised again.
     pub ticket: Option<Ticket>,
     /// What the sender is told, also if it sends the same batch again.
@@ -53,10 +61,16 @@ pub struct Append {
 pub type Note = Box<dyn Any + Send>;
 
 impl Append {
+    /// Whether it refers to series.
+    pub(crate) fn has_series(&self) -> bool {
+        !(self.samples.is_empty() && self.histograms.is_empty() && self.exemplars.is_empty())
+    }
+
     /// An append without rows.
     pub fn new(tenant: Tenant) -> Self {
         Self {
             tenant,
+            life: Life::default(),
             ticket: None,
             counts: Counts::default(),
             samples: SampleBatch::default(),
@@ -83,6 +97,10 @@ pub struct Appended {
 pub trait Observer: Send + Sync {
     /// A record was synced and is visible.
     fn applied(&self, tenant: &Tenant, seq: Seq, note: Option<Note>);
+
+    /// Everything of the tenant up to this record is deleted. Comes at its place among the
+    /// calls of [`Observer::applied`] and [`Observer::replayed`].
+    fn deleted(&self, _tenant: &Tenant, _seq: Seq) {}
 
     /// A tick that the log holds, told before any record is replayed.
     fn ticked(&self, _tenant: &Tenant, _tick: Tick) {}

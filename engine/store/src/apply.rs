@@ -72,12 +72,18 @@ impl Applier {
     }
 
     fn apply(&self, seq: Seq, pending: Pending) {
-        let Pending { tenant, runs, pairs, ticket, counts, note, done } = pending;
+        let Pending { tenant, runs, pairs, ticket, counts, note, deletes, done } = pending;
         let no_room = || self.stalled.load(Ordering::Relaxed) && self.usage.total_bytes() >= self.head_bytes;
         if self.tail.admit(seq, no_room) {
             let series = series_run(&tenant.series, pairs);
             tenant.apply(seq, series.into_iter().chain(runs).collect(), self.clock.monotonic());
-            self.observer.applied(&tenant.name, seq, note);
+            match deletes {
+                true => {
+                    tenant.end_at(seq);
+                    self.observer.deleted(&tenant.name, seq);
+                }
+                false => self.observer.applied(&tenant.name, seq, note),
+            }
             self.applied.store(seq, Ordering::Release);
         } else {
             // Durable, and seen when the reader of the log has come to it.

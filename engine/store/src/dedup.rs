@@ -128,6 +128,12 @@ impl Dedup {
         }
     }
 
+    /// Forgets the batches of a tenant that were stored: it was deleted, and they with it.
+    pub(crate) fn forget(&self, tenant: &Tenant) {
+        let mut inner = self.shared.inner.lock();
+        inner.entries.retain(|(of, _), entry| of != tenant || matches!(entry, Entry::InFlight(_)));
+    }
+
     /// Batches answered as sent before.
     pub(crate) fn duplicates(&self) -> u64 {
         self.shared.inner.lock().duplicates

@@ -201,12 +201,44 @@ impl Flusher {
         }
     }
 
+    /// Erases what is due; what fails is tried again later.
+    pub(crate) async fn erase_due(&self) {
+        let now = self.clock.monotonic();
+        for tenant in self.tenants.all() {
+            for kind in tenant.erasures(now) {
+                let _ = self.erase_table(&tenant, kind).await;
+            }
+        }
+    }
+
+    /// Takes the files of a deleted tenant out of a table.
+    pub(crate) async fn erase_table(&self, tenant: &TenantState, kind: Kind) -> Result<(), StoreError> {
+        let _one_at_a_time = tenant.flushing[kind as usize - 1].lock().await;
+        let erased = self.erase(tenant, kind).await;
+        if let Err(error) = &erased {
+            self.fenced.note(error);
+            let pause = tenant.failed(kind, self.clock.monotonic());
+            tracing::warn!(tenant = %tenant.name, %kind, %error, again_in = ?pause, "erasure failed");
+        }
+        erased
+    }
+
+    /// The same for one who has the lock of the table's flushes.
+    async fn erase(&self, tenant: &TenantState, kind: Kind) -> Result<(), StoreError> {
+        let Some(up_to) = tenant.erasing(kind) else { return Ok(()) };
+        let (table, gone) = self.files.erase(&tenant.name, kind, up_to).await?;
+        tracing::info!(tenant = %tenant.name, %kind, files = gone.len(), up_to, "files of a deleted tenant left the table");
+        tenant.erased(kind, table, gone);
+        Ok(())
+    }
+
     async fn try_commit(
         &self,
         tenant: &TenantState,
         kind: Kind,
         rows: &Arc<Generation>,
     ) -> Result<(), StoreError> {
+        self.erase(tenant, kind).await?;
         let (series, frozen) = (Arc::clone(&tenant.series), Arc::clone(rows));
         let sorted = tokio::task::spawn_blocking(move || sorted_rows(kind, frozen.runs(), &series)).await;
         let sorted = sorted.map_err(|error| StoreError::Internal(error.to_string()))??;

@@ -31,6 +31,7 @@
 //! | unflushed rows in memory | `head` |
 //! | when to flush, in which order, truncation | `flush` |
 //! | merging files, retention, deleting files | `upkeep` |
+//! | deleting a tenant | `deletion` |
 //! | what queries see | `view` |
 //! | Parquet layout, Delta commits, synced put | `files` (behind the trait in `tables`) |
 //! | S3 and the like, checksums on reads | `files::objects` |
@@ -42,6 +43,7 @@ mod apply;
 mod config;
 mod dedup;
 mod durable;
+mod deletion;
 mod error;
 mod fence;
 mod files;
@@ -64,9 +66,10 @@ mod upkeep;
 mod view;
 mod wal;
 
-pub use append::{Append, Appended, BatchKey, NoObserver, Note, Observer, Seq, Tick};
+pub use append::{Append, Appended, BatchKey, Life, NoObserver, Note, Observer, Seq, Tick};
 pub use config::{Durability, StoreConfig};
 pub use dedup::{Begin, Ticket};
+pub use deletion::{Deleted, TenantReport};
 pub use error::StoreError;
 pub use files::{ObjectStats, ObjectsConfig};
 pub use lock::Lock;

@@ -3,17 +3,15 @@
 //! A start reads the heads of the log ([`crate::wal::scan`]) and takes writes; the rows of
 //! the log come into the head while it already works ([`crate::recovery`]).
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use isinglass_model::{Clock, Tenant};
+use isinglass_model::Clock;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore};
 
-use crate::Seq;
 use crate::append::Observer;
 use crate::apply::{Applier, ToApplier};
 use crate::config::StoreConfig;
@@ -30,7 +28,7 @@ use crate::store::{Core, ROOM_BYTES, Store, maintenance, watch_disk};
 use crate::tables::TableFiles;
 use crate::tail::Tail;
 use crate::tenant::Usage;
-use crate::tenants::Tenants;
+use crate::tenants::{Seqs, Tenants};
 use crate::upkeep::{Upkeep, UpkeepStats};
 use crate::wal::scan::{Scanned, Seen, scan, verify};
 use crate::wal::{Disk, Folder, Keep, Wal, WalOptions};
@@ -198,9 +196,13 @@ async fn look(
         if strict {
             verify(&*disk)?;
         }
-        let mut logged: HashMap<Tenant, Seq, ahash::RandomState> = HashMap::default();
+        let (mut logged, mut deleted) = (Seqs::default(), Seqs::default());
         let scanned = scan(&*disk, now, &mut |seen: Seen| {
             let Seen { seq, head, age, replayed } = seen;
+            if head.deletes {
+                dedup.forget(&head.tenant);
+                deleted.insert(head.tenant.clone(), seq);
+            }
             if let Some(key) = head.key {
                 dedup.restore(&head.tenant, key, head.counts, age);
             }
@@ -211,11 +213,11 @@ async fn look(
                 logged.insert(head.tenant, seq);
             }
         })?;
-        Ok::<_, StoreError>((scanned, logged))
+        Ok::<_, StoreError>((scanned, logged, deleted))
     };
     let found = tokio::task::spawn_blocking(work).await;
-    let (scanned, logged) = found.map_err(|error| StoreError::Internal(error.to_string()))??;
-    tenants.expect(logged);
+    let (scanned, logged, deleted) = found.map_err(|error| StoreError::Internal(error.to_string()))??;
+    tenants.expect(logged, deleted);
     Ok(scanned)
 }
 

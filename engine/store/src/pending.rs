@@ -5,7 +5,7 @@ use std::sync::Arc;
 use isinglass_model::batch::{ExemplarBatch, HistogramBatch, SampleBatch};
 use isinglass_model::ids::day_of_millis;
 use isinglass_model::series::SeriesRef;
-use isinglass_model::{Counts, Kind};
+use isinglass_model::{Counts, Kind, Tenant};
 use tokio::sync::oneshot;
 
 use crate::StoreError;
@@ -26,6 +26,8 @@ pub(crate) struct Pending {
     pub(crate) ticket: Option<Ticket>,
     pub(crate) counts: Counts,
     pub(crate) note: Option<Note>,
+    /// Whether the record deletes the tenant.
+    pub(crate) deletes: bool,
     pub(crate) done: oneshot::Sender<Result<Appended, StoreError>>,
 }
 
@@ -49,8 +51,10 @@ pub(crate) fn prepare(
         tick,
         note,
         tenant: name,
+        life: _,
     } = append;
-    let head = Head { tenant: name, time_unix_ms, key: ticket.as_ref().map(Ticket::key), tick, counts };
+    let key = ticket.as_ref().map(Ticket::key);
+    let head = Head { tenant: name, time_unix_ms, key, tick, deletes: false, counts };
     let mut body = record::begin(&head);
     let head_bytes = body.len();
     let table = &tenant.series;
@@ -84,8 +88,24 @@ pub(crate) fn prepare(
             runs.push((kind, Run::Rows(Arc::new(rows))));
         }
     }
-    let pending = Pending { tenant, runs, pairs, ticket, counts: head.counts, note, done };
+    let counts = head.counts;
+    let pending = Pending { tenant, runs, pairs, ticket, counts, note, deletes: false, done };
     Ok((body, head_bytes, pending))
+}
+
+/// Encodes the deletion of a tenant: a head without sections.
+pub(crate) fn prepare_deletion(
+    tenant: Arc<TenantState>,
+    time_unix_ms: i64,
+    done: oneshot::Sender<Result<Appended, StoreError>>,
+) -> (Vec<u8>, usize, Pending) {
+    let name: Tenant = tenant.name.clone();
+    let counts = Counts::default();
+    let head = Head { tenant: name, time_unix_ms, key: None, tick: None, deletes: true, counts };
+    let body = record::begin(&head);
+    let (bytes, counts) = (body.len(), head.counts);
+    let (runs, pairs) = (Vec::new(), Vec::new());
+    (body, bytes, Pending { tenant, runs, pairs, ticket: None, counts, note: None, deletes: true, done })
 }
 
 /// (series, UTC day) pairs of these rows that no earlier record holds, each once.

@@ -316,9 +316,12 @@ impl Core {
             Ok(record) => record,
             Err(fault) => return Ok(Some(fault)),
         };
-        let tenant = tenants.get(&head.tenant);
+        // Another life may have begun since the segment was opened.
+        let tenant = self.flusher.tenants.loaded(&head.tenant).or_else(|| tenants.get(&head.tenant).cloned());
         let tenant = tenant.ok_or_else(|| StoreError::Internal(format!("{} was not loaded", head.tenant)))?;
-        let watched = self.observer.wants(&head.tenant, seq);
+        let tenant = &*tenant;
+        // Nothing is derived from what was deleted.
+        let watched = seq > tenant.deleted() && self.observer.wants(&head.tenant, seq);
         let rows = match damage(Sections::read(tenant, seq, sections, watched))? {
             Ok(rows) => rows,
             Err(fault) => return Ok(Some(fault)),
@@ -326,7 +329,12 @@ impl Core {
         let unflushed = rows.runs.iter().filter(|(kind, _)| tenant.flushed(*kind) < seq).cloned().collect();
         tenant.apply(seq, unflushed, self.clock.monotonic());
         let batch = |kind| rows.batch(kind).filter(|_| watched);
-        self.observer.replayed(&head.tenant, seq, batch(Kind::Spans), batch(Kind::Logs), head.tick);
+        if head.deletes {
+            tenant.end_at(seq);
+            self.observer.deleted(&head.tenant, seq);
+        } else {
+            self.observer.replayed(&head.tenant, seq, batch(Kind::Spans), batch(Kind::Logs), head.tick);
+        }
         Ok(None)
     }
 }

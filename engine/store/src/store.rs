@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use isinglass_model::{Clock, Kind, Tenant};
 use parking_lot::Mutex;
-use tokio::sync::{Notify, Semaphore, oneshot};
+use tokio::sync::{Notify, OwnedRwLockReadGuard, Semaphore, oneshot};
 
 use crate::append::{Append, Appended, BatchKey, Observer, Seq};
 use crate::config::StoreConfig;
@@ -78,7 +78,7 @@ impl Store {
     /// is loaded from its tables.
     pub async fn resolver(&self, tenant: &Tenant) -> Result<Resolver, StoreError> {
         let tenant = self.core.flusher.tenants.get(tenant).await.map_err(StoreError::for_writer)?;
-        Ok(Resolver::new(Arc::clone(&tenant.series)))
+        Ok(Resolver::new(Arc::clone(&tenant.series), tenant.life))
     }
 
     /// Whether a batch was stored in the last minutes; waits while it is being stored.
@@ -93,11 +93,15 @@ impl Store {
     pub async fn append(&self, append: Append) -> Result<Appended, StoreError> {
         let core = &*self.core;
         core.takes_writes()?;
-        let tenant = core.flusher.tenants.get(&append.tenant).await.map_err(StoreError::for_writer)?;
         core.wait_for_space().await?;
+        let (tenant, writing) = core.enter(&append.tenant).await?;
+        if append.has_series() && append.life != tenant.life {
+            return Err(StoreError::unavailable("the tenant was deleted while the request was read"));
+        }
         let (done, answer) = oneshot::channel();
         let (body, head, pending) = prepare(append, tenant, core.clock.now_unix_millis(), done)?;
         core.push(body, head, pending).await?;
+        drop(writing);
         answer.await.unwrap_or_else(|_| Err(StoreError::unavailable("the store is closing")))
     }
 
@@ -191,7 +195,7 @@ impl std::fmt::Debug for Store {
     }
 }
 
-fn closing() -> StoreError {
+pub(crate) fn closing() -> StoreError {
     StoreError::unavailable("the store is closing")
 }
 
@@ -247,8 +251,19 @@ impl Core {
         }
     }
 
+    /// The tenant as it is now, which no deletion ends before the guard is dropped.
+    async fn enter(&self, name: &Tenant) -> Result<(Arc<TenantState>, OwnedRwLockReadGuard<()>), StoreError> {
+        loop {
+            let tenant = self.flusher.tenants.get(name).await.map_err(StoreError::for_writer)?;
+            let writing = Arc::clone(&tenant.writing).read_owned().await;
+            if !tenant.is_retired() {
+                return Ok((tenant, writing));
+            }
+        }
+    }
+
     /// Waits for room in the queue and hands the record to the log.
-    async fn push(&self, body: Vec<u8>, head: usize, pending: Pending) -> Result<(), StoreError> {
+    pub(crate) async fn push(&self, body: Vec<u8>, head: usize, pending: Pending) -> Result<(), StoreError> {
         let limit = crate::wal::BODY_BYTES_MAX;
         if body.len() > limit {
             return Err(StoreError::TooLarge { got: body.len(), limit });
@@ -299,6 +314,7 @@ impl Core {
     pub(crate) async fn maintain(&self) -> Result<(), StoreError> {
         let wal = self.wal.stats().disk_bytes.load(Ordering::Relaxed);
         let oldest = (wal > self.config.wal_bytes_max).then(|| self.wal.oldest_last()).flatten();
+        self.flusher.erase_due().await;
         self.flusher.run_due(oldest).await;
         self.truncate().await
     }
@@ -328,7 +344,7 @@ impl Core {
         let applied = self.applied.load(Ordering::Acquire);
         let held = self.observer.holds().unwrap_or(Seq::MAX);
         let of_tenant = |tenant: &Arc<TenantState>| {
-            Kind::ALL.into_iter().filter_map(|kind| tenant.first_unflushed(kind)).min()
+            Kind::ALL.into_iter().filter_map(|kind| tenant.first_needed(kind)).min()
         };
         let unflushed = self.flusher.tenants.all().iter().filter_map(of_tenant).min().unwrap_or(Seq::MAX);
         (applied + 1).min(held).min(unflushed)

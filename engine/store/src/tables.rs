@@ -135,8 +135,6 @@ pub(crate) struct Rewrite {
 /// What became of a [`Rewrite`].
 #[derive(Debug, Clone)]
 pub(crate) struct Rewritten {
-    /// The table after it.
-    pub table: TableState,
     pub bytes_in: u64,
     pub bytes_out: u64,
     pub rows_in: u64,
@@ -175,16 +173,26 @@ pub(crate) trait TableFiles: Send + Sync {
     ) -> Result<TableState, StoreError>;
 
     /// Rewrites files of a table. `None`: another rewrite was first, and nothing is done.
-    /// `publish` is called with the outcome while `gate` is held, so that nothing else
-    /// becomes known of the table between the commit and that call.
+    /// `publish` is called with the table after it, in either case, while `gate` is held, so
+    /// that nothing else becomes known of the table between the commit and that call.
     async fn rewrite(
         &self,
         tenant: &Tenant,
         kind: Kind,
         rewrite: &Rewrite,
         gate: &tokio::sync::Mutex<()>,
-        publish: &(dyn for<'r> Fn(&'r Rewritten) + Send + Sync),
+        publish: &(dyn for<'r> Fn(&'r TableState) + Send + Sync),
     ) -> Result<Option<Rewritten>, StoreError>;
+
+    /// Takes all files out of a table and marks it flushed up to a record, unless it is: what
+    /// the tenant had before its deletion. The answer is the table after it, `None` if there
+    /// is none, and the files that went.
+    async fn erase(
+        &self,
+        tenant: &Tenant,
+        kind: Kind,
+        up_to: Seq,
+    ) -> Result<(Option<TableState>, Vec<DataFile>), StoreError>;
 
     /// Data files in the folder of a table, whether a version names them or not.
     async fn list(&self, tenant: &Tenant, kind: Kind) -> Result<Vec<FoundFile>, StoreError>;

@@ -10,6 +10,7 @@ use object_store::path::Path;
 use parking_lot::Mutex;
 
 use crate::Seq;
+use crate::append::Life;
 use crate::files::Checker;
 use crate::head::{Generation, Run};
 use crate::series::{SeriesIndex, SeriesTable};
@@ -54,18 +55,29 @@ fn at(kind: Kind) -> usize {
 pub(crate) struct TenantState {
     pub(crate) name: Tenant,
     pub(crate) series: Arc<SeriesTable>,
-    /// Held during the flush of a kind, so that there is one at a time.
-    pub(crate) flushing: [tokio::sync::Mutex<()>; KINDS],
+    pub(crate) life: Life,
+    /// Held during the flush of a kind, so that there is one at a time, in all lives.
+    pub(crate) flushing: Arc<[tokio::sync::Mutex<()>; KINDS]>,
+    /// Held by appends until they are in the queue of the log, and by a deletion alone: it
+    /// comes before an append or after it.
+    pub(crate) writing: Arc<tokio::sync::RwLock<()>>,
     usage: Arc<Usage>,
     checker: Arc<Checker>,
     state: Mutex<State>,
 }
 
+#[derive(Default)]
 struct State {
     /// The last record applied.
     watermark: Seq,
     /// The last record that is known to be in the log, applied or not.
     expected: Seq,
+    /// No row of a record up to this one is to be seen: the tenant was deleted.
+    deleted: Seq,
+    /// A record in the log ends this life; what takes the files out of the tables is to come.
+    ending: Option<Seq>,
+    /// Another life has begun, in another [`TenantState`].
+    retired: bool,
     kinds: [KindState; KINDS],
     /// The view of this state, if one was asked for since it changed.
     view: Option<Arc<View>>,
@@ -76,6 +88,11 @@ struct State {
 #[derive(Default)]
 struct KindState {
     table: Option<TableState>,
+    /// Files of an earlier life are still in the table. Nothing may be committed to it, and
+    /// nothing that it says of its files counts, before they are erased.
+    erasing: bool,
+    /// Files that an erasure took out of the table, for the vacuum.
+    erased: Vec<Path>,
     /// On its way into files; the same rows are tried again until they are there.
     frozen: Option<Arc<Generation>>,
     active: Generation,
@@ -101,20 +118,127 @@ impl TenantState {
         tables: [Option<TableState>; KINDS],
         usage: Arc<Usage>,
         checker: Arc<Checker>,
+        deleted: Seq,
     ) -> Self {
-        let kinds = tables.map(|table| KindState { table, ..KindState::default() });
-        let state = Mutex::new(State { watermark: 0, expected: 0, kinds, view: None, views: Vec::new() });
-        Self { name, series, flushing: Default::default(), usage, checker, state }
+        let kinds = tables.map(|table| KindState::after_deletion(table, deleted));
+        let state = State { deleted, kinds, ..State::default() };
+        Self {
+            name,
+            series,
+            life: Life::default(),
+            flushing: Arc::default(),
+            writing: Arc::default(),
+            usage,
+            checker,
+            state: Mutex::new(state),
+        }
     }
 
-    /// The record up to which a table is flushed.
+    /// Ends this life at a record, the last that can have rows for it, and begins another
+    /// with these series. Whoever still holds this one sees nothing in it.
+    pub(crate) fn retire(&self, deleted: Seq, series: Arc<SeriesTable>) -> Self {
+        let mut state = self.state.lock();
+        let tables = state.kinds.each_mut().map(|kind| kind.table.take());
+        let before = std::mem::take(&mut *state);
+        state.retired = true;
+        state.deleted = deleted;
+        let mut next = State {
+            watermark: before.watermark,
+            expected: before.expected,
+            deleted,
+            kinds: tables.map(|table| KindState::after_deletion(table, deleted)),
+            views: before.views,
+            ..State::default()
+        };
+        for ((kind, old), new) in Kind::ALL.into_iter().zip(before.kinds).zip(&mut next.kinds) {
+            let frozen = old.frozen.as_ref().map_or((0, 0), |frozen| (frozen.bytes, frozen.rows));
+            self.usage.change(kind, (frozen.0 + old.active.bytes, frozen.1 + old.active.rows), (0, 0));
+            // Of a deletion before this one.
+            new.erased = old.erased;
+            // A first flush that is under way makes the table, or has made it and failed.
+            new.erasing |= old.frozen.is_some();
+        }
+        Self {
+            name: self.name.clone(),
+            series,
+            life: Life(self.life.0.wrapping_add(1)),
+            flushing: Arc::clone(&self.flushing),
+            writing: Arc::clone(&self.writing),
+            usage: Arc::clone(&self.usage),
+            checker: Arc::clone(&self.checker),
+            state: Mutex::new(next),
+        }
+    }
+
+    /// A record ends this life, which the log must keep until the tables know it.
+    pub(crate) fn end_at(&self, seq: Seq) {
+        let mut state = self.state.lock();
+        if seq > state.deleted {
+            state.ending = Some(seq);
+        }
+    }
+
+    /// Whether another life has begun.
+    pub(crate) fn is_retired(&self) -> bool {
+        self.state.lock().retired
+    }
+
+    /// The record up to which everything is deleted.
+    pub(crate) fn deleted(&self) -> Seq {
+        self.state.lock().deleted
+    }
+
+    /// The record that files of a table are to be erased for, if they still are there.
+    pub(crate) fn erasing(&self, kind: Kind) -> Option<Seq> {
+        let state = self.state.lock();
+        state.kinds[at(kind)].erasing.then_some(state.deleted)
+    }
+
+    /// Files of an earlier life are no part of the table any more. The caller holds the lock
+    /// of its flushes.
+    pub(crate) fn erased(&self, kind: Kind, table: Option<TableState>, gone: Vec<DataFile>) {
+        let mut state = self.state.lock();
+        let kind = &mut state.kinds[at(kind)];
+        kind.table = table;
+        kind.erasing = false;
+        kind.erased.extend(gone.into_iter().map(|file| file.path));
+        (kind.failures, kind.retry_at) = (0, Duration::ZERO);
+    }
+
+    /// Files that no version names any more, erased before this process started.
+    pub(crate) fn add_erased(&self, kind: Kind, files: impl Iterator<Item = Path>) {
+        self.state.lock().kinds[at(kind)].erased.extend(files);
+    }
+
+    /// Files that were erased since the last call.
+    pub(crate) fn take_erased(&self, kind: Kind) -> Vec<Path> {
+        std::mem::take(&mut self.state.lock().kinds[at(kind)].erased)
+    }
+
+    /// Whether a table is there, with files or without.
+    pub(crate) fn has_table(&self, kind: Kind) -> bool {
+        self.state.lock().kinds[at(kind)].table.is_some()
+    }
+
+    /// Tables whose erasure is due.
+    pub(crate) fn erasures(&self, now: Duration) -> Vec<Kind> {
+        let state = self.state.lock();
+        let due = |kind: &KindState| kind.erasing && kind.retry_at <= now;
+        Kind::ALL.into_iter().filter(|kind| due(&state.kinds[at(*kind)])).collect()
+    }
+
+    /// The record up to which the rows of a table are not to come from the log.
     pub(crate) fn flushed(&self, kind: Kind) -> Seq {
-        self.state.lock().kinds[at(kind)].table.as_ref().map_or(0, |table| table.flushed)
+        let state = self.state.lock();
+        let flushed = state.kinds[at(kind)].table.as_ref().map_or(0, |table| table.flushed);
+        flushed.max(state.deleted)
     }
 
     /// Makes the rows of a record visible, all at once.
     pub(crate) fn apply(&self, seq: Seq, runs: Vec<(Kind, Run)>, now: Duration) {
         let mut state = self.state.lock();
+        // What was deleted while it was on its way here is not to be seen.
+        let runs = if seq <= state.deleted { Vec::new() } else { runs };
         for (kind, run) in runs {
             let active = &mut state.kinds[at(kind)].active;
             let before = (active.bytes, active.rows);
@@ -176,7 +300,16 @@ impl TenantState {
     /// Files of a table were replaced. The caller holds the lock of its flushes.
     pub(crate) fn rewritten(&self, kind: Kind, table: TableState) {
         let mut state = self.state.lock();
-        state.kinds[at(kind)].table = Some(table);
+        if state.retired || state.kinds[at(kind)].erasing {
+            // They will be erased with the rest.
+            return;
+        }
+        let of_kind = &mut state.kinds[at(kind)];
+        // A flush that landed and was told to have failed is in these files as well.
+        if let Some(gone) = of_kind.frozen.take_if(|frozen| frozen.last <= table.flushed) {
+            self.usage.change(kind, (gone.bytes, gone.rows), (0, 0));
+        }
+        of_kind.table = Some(table);
         state.view = None;
     }
 
@@ -195,6 +328,10 @@ impl TenantState {
     /// The frozen rows are in `table` now: in one step they leave the head.
     pub(crate) fn committed(&self, kind: Kind, table: TableState) {
         let mut state = self.state.lock();
+        if state.retired {
+            // A flush that was under way when the tenant was deleted.
+            return;
+        }
         let of_kind = &mut state.kinds[at(kind)];
         of_kind.table = Some(table);
         of_kind.failures = 0;
@@ -216,9 +353,13 @@ impl TenantState {
         pause
     }
 
-    /// The first record with unflushed rows of this kind.
-    pub(crate) fn first_unflushed(&self, kind: Kind) -> Option<Seq> {
-        self.state.lock().kinds[at(kind)].first()
+    /// The first record that is needed for this kind: with unflushed rows, or with a deletion
+    /// whose files are still part of the table.
+    pub(crate) fn first_needed(&self, kind: Kind) -> Option<Seq> {
+        let state = self.state.lock();
+        let kind = &state.kinds[at(kind)];
+        let deletion = kind.erasing.then_some(state.deleted);
+        deletion.into_iter().chain(state.ending).chain(kind.first()).min()
     }
 
     /// Every table with unflushed rows.
@@ -241,6 +382,15 @@ impl TenantState {
 }
 
 impl KindState {
+    /// The table of a tenant that was deleted at a record, 0 = never: what it has is from
+    /// before, unless it was flushed or erased past that record.
+    fn after_deletion(table: Option<TableState>, deleted: Seq) -> Self {
+        let erasing = table.as_ref().is_some_and(|table| table.flushed < deleted);
+        let nothing = |table: TableState| TableState { flushed: deleted, files: Arc::from([]), ..table };
+        let table = if erasing { table.map(nothing) } else { table };
+        Self { table, erasing, ..Self::default() }
+    }
+
     fn first(&self) -> Option<Seq> {
         let active = (!self.active.is_empty()).then_some(self.active.first);
         self.frozen.as_ref().map(|frozen| frozen.first).or(active)

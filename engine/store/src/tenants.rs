@@ -6,13 +6,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use isinglass_model::{Kind, Tenant};
+use object_store::path::Path;
 use parking_lot::RwLock;
 use tokio::sync::OnceCell;
 
 use crate::series::{SeriesTable, restore_row};
-use crate::tables::{TableFiles, TableState};
+use crate::tables::{DataFile, TableFiles, TableState};
 use crate::tenant::{TenantState, Usage};
 use crate::{Seq, StoreError};
+
+/// A record of each of some tenants.
+pub(crate) type Seqs = HashMap<Tenant, Seq, ahash::RandomState>;
 
 type Slot = Arc<OnceCell<Arc<TenantState>>>;
 
@@ -28,7 +32,9 @@ pub(crate) struct Tenants {
     /// Tenants that had a folder at start. Nobody else makes folders.
     stored: HashSet<Tenant, ahash::RandomState>,
     /// Tenants that the log knows at start, with their last record, until it is replayed.
-    logged: RwLock<HashMap<Tenant, Seq, ahash::RandomState>>,
+    logged: RwLock<Seqs>,
+    /// Tenants that the log says were deleted, with the record.
+    deleted: RwLock<Seqs>,
     slots: RwLock<HashMap<Tenant, Slot, ahash::RandomState>>,
 }
 
@@ -50,13 +56,30 @@ impl Tenants {
             floor,
             stored,
             logged: RwLock::default(),
+            deleted: RwLock::default(),
             slots: RwLock::default(),
         })
     }
 
-    /// Tenants that the log has records of, with the last one of each.
-    pub(crate) fn expect(&self, logged: HashMap<Tenant, Seq, ahash::RandomState>) {
+    /// Tenants that the log has records of, with the last one of each, and with the one
+    /// that deleted them.
+    pub(crate) fn expect(&self, logged: Seqs, deleted: Seqs) {
         *self.logged.write() = logged;
+        *self.deleted.write() = deleted;
+    }
+
+    /// A tenant that is in memory.
+    pub(crate) fn loaded(&self, tenant: &Tenant) -> Option<Arc<TenantState>> {
+        self.slots.read().get(tenant).and_then(|slot| slot.get().cloned())
+    }
+
+    /// Ends the life of a tenant at a record: what is asked for from now on is another one.
+    pub(crate) fn retire(&self, tenant: &TenantState, deleted: Seq) -> Arc<TenantState> {
+        let series = Arc::new(SeriesTable::new(self.salt, self.series_max));
+        let next = Arc::new(tenant.retire(deleted, series));
+        let slot = Arc::new(OnceCell::new_with(Some(Arc::clone(&next))));
+        self.slots.write().insert(tenant.name.clone(), slot);
+        next
     }
 
     /// The log is replayed: what it held is applied.
@@ -133,11 +156,31 @@ impl Tenants {
             self.floor.fetch_max(table.as_ref().map_or(0, |table| table.flushed), Ordering::AcqRel);
         }
         let has_series = tables[Kind::Series as usize - 1].is_some();
+        let live = tables.each_ref().map(|table| table.as_ref().map(|table| Arc::clone(&table.files)));
         let state = self.state(tenant, tables);
-        if has_series {
+        if state.deleted() > 0 {
+            self.find_erased(&state, live).await?;
+        }
+        if has_series && state.erasing(Kind::Series).is_none() {
             self.load_series(&state).await?;
         }
         Ok(Arc::new(state))
+    }
+
+    /// Files that the deletion before the last stop took out of the tables. Nothing of this
+    /// process is on its way into a folder whose tenant is not loaded yet.
+    async fn find_erased(
+        &self,
+        state: &TenantState,
+        live: [Option<Arc<[DataFile]>>; Kind::ALL.len()],
+    ) -> Result<(), StoreError> {
+        for (kind, live) in Kind::ALL.into_iter().zip(live) {
+            let Some(live) = live else { continue };
+            let live: HashSet<&Path> = live.iter().map(|file| &file.path).collect();
+            let found = self.files.list(&state.name, kind).await?.into_iter().map(|file| file.path);
+            state.add_erased(kind, found.filter(|path| !live.contains(path)));
+        }
+        Ok(())
     }
 
     async fn load_series(&self, state: &TenantState) -> Result<(), StoreError> {
@@ -161,7 +204,9 @@ impl Tenants {
     fn state(&self, tenant: &Tenant, tables: [Option<TableState>; Kind::ALL.len()]) -> TenantState {
         let series = Arc::new(SeriesTable::new(self.salt, self.series_max));
         let checker = self.files.checker();
-        let state = TenantState::new(tenant.clone(), series, tables, Arc::clone(&self.usage), checker);
+        let deleted = self.deleted.read().get(tenant).copied().unwrap_or(0);
+        let state =
+            TenantState::new(tenant.clone(), series, tables, Arc::clone(&self.usage), checker, deleted);
         state.expect(self.logged.read().get(tenant).copied().unwrap_or(0));
         state
     }

@@ -12,7 +12,7 @@ use isinglass_chain::Chain;
 use isinglass_model::batch::SpanBatch;
 use isinglass_model::deltas::{Deltas, DerivedMetric};
 use isinglass_model::{Clock, Tenant};
-use isinglass_store::{Observer, Seq, Tick as TickMark};
+use isinglass_store::{Life, Observer, Seq, Tick as TickMark};
 use parking_lot::{Mutex, RwLock};
 
 use super::counters::{Counters, Exemplar, Now};
@@ -33,6 +33,8 @@ pub(crate) struct TenantBoard {
     pub(crate) counters: Vec<Counters>,
     /// Time of the last tick, so that the next one is later.
     pub(crate) last_tick_ms: i64,
+    /// The life of the tenant that the series of the counters belong to, once they have any.
+    pub(crate) life: Option<Life>,
 }
 
 /// Up to which record the counters of each tenant are in ticks that the log holds.
@@ -75,11 +77,13 @@ impl Board {
 
     fn board(&self, tenant: &Tenant) -> Arc<Mutex<TenantBoard>> {
         let mut tenants = self.tenants.lock();
-        let board = tenants.entry(tenant.clone()).or_insert_with(|| {
-            let counters = self.chain.derivers().iter().map(|_| Counters::default()).collect();
-            Arc::new(Mutex::new(TenantBoard { counters, ..TenantBoard::default() }))
-        });
+        let board = tenants.entry(tenant.clone()).or_insert_with(|| Arc::new(Mutex::new(self.empty())));
         Arc::clone(board)
+    }
+
+    fn empty(&self) -> TenantBoard {
+        let counters = self.chain.derivers().iter().map(|_| Counters::default()).collect();
+        TenantBoard { counters, ..TenantBoard::default() }
     }
 
     fn count(&self, tenant: &Tenant, seq: Seq, note: &Note) {
@@ -102,6 +106,14 @@ impl Observer for Board {
     fn applied(&self, tenant: &Tenant, seq: Seq, note: Option<Box<dyn Any + Send>>) {
         if let Some(note) = note.and_then(|note| note.downcast::<Note>().ok()) {
             self.count(tenant, seq, &note);
+        }
+    }
+
+    /// In place, so that a tick under way finds nothing either.
+    fn deleted(&self, tenant: &Tenant, _seq: Seq) {
+        let board = self.tenants.lock().get(tenant).map(Arc::clone);
+        if let Some(board) = board {
+            *board.lock() = self.empty();
         }
     }
 

@@ -31,6 +31,10 @@ pub(crate) fn write_tick(
     resolver: &mut Resolver,
     now_unix_nanos: i64,
 ) -> Option<Tick> {
+    if *of_tenant.life.get_or_insert(resolver.life()) != resolver.life() {
+        // The tenant was deleted; its counters go when that comes out of the log.
+        return None;
+    }
     let all: Vec<&[DerivedMetric]> = board.metrics().collect();
     open_series(tenant, of_tenant, &all, chain, resolver, now_unix_nanos);
     let now_ms = (now_unix_nanos.div_euclid(1_000_000)).max(of_tenant.last_tick_ms + 1);

@@ -141,6 +141,42 @@ async fn tenants_do_not_see_each_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_is_deleted_when_its_name_is_given_twice() {
+    let fixture = Fixture::start().await;
+    let acme: [(&str, &str); 3] = [PROTOBUF, SNAPPY, ("x-scope-orgid", "acme")];
+    let body = samples(fixture.now_unix_nanos, &["up", "down"]);
+    send(fixture.post("/api/v1/write", &acme, body.clone())).await;
+    send(fixture.post("/api/v1/write", &[PROTOBUF, SNAPPY], body.clone())).await;
+    let delete =
+        |query: &str| send(fixture.request(Method::DELETE, &format!("/api/admin/tenants/acme{query}")));
+    for query in ["", "?confirm=", "?confirm=true", "?confirm=default"] {
+        let refused = delete(query).await;
+        assert_eq!(refused.status, 400);
+        assert!(refused.text().contains("?confirm=acme"), "{}", refused.text());
+    }
+    let count = "select count(*) n from samples";
+    assert_eq!(fixture.rows("acme", count).await, json!([{ "n": 2 }]));
+    let deleted = delete("?confirm=acme").await;
+    assert_eq!(deleted.status, 200, "{}", deleted.text());
+    let answer = deleted.json();
+    assert_eq!((&answer["tenant"], &answer["tables_left"]), (&json!("acme"), &json!(0)));
+    assert_eq!(fixture.rows("acme", count).await, json!([{ "n": 0 }]));
+    assert_eq!(fixture.rows("default", count).await, json!([{ "n": 2 }]));
+    let report = send(fixture.request(Method::GET, "/api/admin/tenants/acme")).await.json();
+    assert_eq!(
+        (&report["series"], &report["files"], &report["head_rows"]),
+        (&json!(0), &json!(0), &json!(0))
+    );
+    // The very same batch is taken again.
+    let again = send(fixture.post("/api/v1/write", &acme, body)).await;
+    assert_eq!((again.status, again.header("x-isinglass-duplicate")), (204, ""));
+    assert_eq!(fixture.rows("acme", count).await, json!([{ "n": 2 }]));
+    let unknown = send(fixture.request(Method::DELETE, "/api/admin/tenants/nobody?confirm=nobody")).await;
+    assert_eq!((unknown.status, &unknown.json()["error"]["kind"]), (404, &json!("not_found")));
+    fixture.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_for_operators() {
     let fixture = Fixture::start().await;
     let body = samples(fixture.now_unix_nanos, &["up"]);

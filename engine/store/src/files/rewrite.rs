@@ -60,7 +60,6 @@ pub(super) async fn commit(
     let bytes_of = |files: &[NewFile]| files.iter().map(|file| file.size_bytes).sum();
     let rows_before: u64 = rewrite.inputs.iter().map(|file| file.rows).sum();
     Ok(Some(Rewritten {
-        table: table.state().clone(),
         bytes_in: rewrite.inputs.iter().map(|file| file.size_bytes).sum(),
         bytes_out: bytes_of(&merged.files),
         rows_in: rows_before,

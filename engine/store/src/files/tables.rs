@@ -18,7 +18,7 @@ use super::epoch::{Epoch, OWN_FOLDER};
 use super::objects::{self, Checker, Counters, ObjectStats, ObjectsConfig};
 use super::parquet::{self, Encoded};
 use super::{FilesError, Result, error, rewrite, series};
-use crate::tables::{FoundFile, Rewrite, Rewritten, SeriesRow, SortedRows, TableFiles, TableState};
+use crate::tables::{DataFile, FoundFile, Rewrite, Rewritten, SeriesRow, SortedRows, TableFiles, TableState};
 use crate::{Seq, StoreError};
 
 /// Open tables held in memory: 18 KiB each for `samples`, 120 for `spans` with
@@ -172,7 +172,7 @@ impl Tables {
         kind: Kind,
         rewrite: &Rewrite,
         gate: &tokio::sync::Mutex<()>,
-        publish: &(dyn for<'r> Fn(&'r Rewritten) + Send + Sync),
+        publish: &(dyn for<'r> Fn(&'r TableState) + Send + Sync),
     ) -> Result<Option<Rewritten>> {
         let objects = &self.shared.objects;
         let mut name = || format!("{}.parquet", self.new_id());
@@ -192,14 +192,34 @@ impl Tables {
             // collected as orphans if they are not.
             let now = self.shared.clock.now_unix_millis();
             let committed = rewrite::commit(&mut table, rewrite, &merged, now).await?;
+            publish(table.state());
             *place = Some(table);
-            committed.iter().for_each(publish);
             committed
         };
         if committed.is_none() {
             rewrite::discard(objects, tenant, kind, &merged.files).await;
         }
         Ok(committed)
+    }
+
+    async fn erase_table(
+        &self,
+        tenant: &Tenant,
+        kind: Kind,
+        up_to: Seq,
+    ) -> Result<(Option<TableState>, Vec<DataFile>)> {
+        let slot = self.slot(tenant, kind);
+        let mut place = slot.table.lock().await;
+        let opened = match place.take() {
+            Some(table) => Some(table),
+            None => Table::open(&self.shared.objects, tenant, kind).await?,
+        };
+        let Some(table) = opened else { return Ok((None, Vec::new())) };
+        let mut table = table.written_by(self.shared.epoch.get().cloned());
+        let gone = table.commit_erasure(up_to, self.shared.clock.now_unix_millis()).await?;
+        let state = table.state().clone();
+        *place = Some(table);
+        Ok((Some(state), gone))
     }
 
     /// The name is new, so a put may be repeated whatever became of it.
@@ -263,9 +283,18 @@ impl TableFiles for Tables {
         kind: Kind,
         rewrite: &Rewrite,
         gate: &tokio::sync::Mutex<()>,
-        publish: &(dyn for<'r> Fn(&'r Rewritten) + Send + Sync),
+        publish: &(dyn for<'r> Fn(&'r TableState) + Send + Sync),
     ) -> Result<Option<Rewritten>, StoreError> {
         Ok(self.rewrite_files(tenant, kind, rewrite, gate, publish).await?)
+    }
+
+    async fn erase(
+        &self,
+        tenant: &Tenant,
+        kind: Kind,
+        up_to: Seq,
+    ) -> Result<(Option<TableState>, Vec<DataFile>), StoreError> {
+        Ok(self.erase_table(tenant, kind, up_to).await?)
     }
 
     async fn list(&self, tenant: &Tenant, kind: Kind) -> Result<Vec<FoundFile>, StoreError> {

@@ -10,18 +10,25 @@ use isinglass_model::series::{
 use super::fingerprints::Map;
 use super::index::Series;
 use super::table::SeriesTable;
+use crate::append::Life;
 
 /// Turns raw label bytes into series of one tenant; one value per request. The refs it
-/// gives out are valid for the life of the process.
+/// gives out are valid until the tenant is deleted or the process ends.
 pub struct Resolver {
     table: Arc<SeriesTable>,
     snapshot: Arc<Map>,
+    life: Life,
 }
 
 impl Resolver {
-    pub(crate) fn new(table: Arc<SeriesTable>) -> Self {
+    pub(crate) fn new(table: Arc<SeriesTable>, life: Life) -> Self {
         let snapshot = table.fingerprints.snapshot();
-        Self { table, snapshot }
+        Self { table, snapshot, life }
+    }
+
+    /// The life of the tenant in which its refs mean something, for [`crate::Append::life`].
+    pub fn life(&self) -> Life {
+        self.life
     }
 
     /// Notes what the validators of this digest said of some series.

@@ -17,7 +17,7 @@ fn labels(metric: &str, n: usize) -> LabelSet {
 
 fn table(active_max: usize) -> (Arc<SeriesTable>, Resolver) {
     let table = Arc::new(SeriesTable::new(42, active_max));
-    (Arc::clone(&table), Resolver::new(table))
+    (Arc::clone(&table), Resolver::new(table, crate::Life::default()))
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn many_series_from_many_threads() {
         for thread in 0..4_u128 {
             let table = Arc::clone(&table);
             scope.spawn(move || {
-                let mut resolver = Resolver::new(table);
+                let mut resolver = Resolver::new(table, crate::Life::default());
                 for n in 0..5_000_usize {
                     let known =
                         resolver.intern(Fingerprint(thread << 64 | n as u128), labels("up", n)).unwrap();

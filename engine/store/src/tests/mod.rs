@@ -192,7 +192,8 @@ async fn sample_append(
     instances: &[&str],
     value: f64,
 ) -> Append {
-    let mut append = Append::new(tenant.clone());
+    let life = store.resolver(tenant).await.unwrap().life();
+    let mut append = Append { life, ..Append::new(tenant.clone()) };
     for instance in instances {
         append.samples.push(series(store, tenant, "up", instance).await, time_ms, value, 0);
     }

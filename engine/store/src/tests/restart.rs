@@ -347,9 +347,18 @@ impl crate::tables::TableFiles for SlowTables {
         kind: Kind,
         rewrite: &crate::tables::Rewrite,
         gate: &tokio::sync::Mutex<()>,
-        publish: &(dyn for<'r> Fn(&'r crate::tables::Rewritten) + Send + Sync),
+        publish: &(dyn for<'r> Fn(&'r crate::tables::TableState) + Send + Sync),
     ) -> Result<Option<crate::tables::Rewritten>, StoreError> {
         self.inner.rewrite(tenant, kind, rewrite, gate, publish).await
+    }
+
+    async fn erase(
+        &self,
+        tenant: &Tenant,
+        kind: Kind,
+        up_to: Seq,
+    ) -> Result<(Option<crate::tables::TableState>, Vec<crate::tables::DataFile>), StoreError> {
+        self.inner.erase(tenant, kind, up_to).await
     }
 
     async fn list(&self, tenant: &Tenant, kind: Kind) -> Result<Vec<crate::tables::FoundFile>, StoreError> {

@@ -104,7 +104,7 @@ impl TableFiles for MemoryTables {
         if table.flushed < up_to {
             state.commits += 1;
             state.log.push((kind, up_to));
-            let path = format!("{tenant}/{kind}/{}", table.files.len());
+            let path = format!("{tenant}/{kind}/{up_to}");
             let file = DataFile {
                 path: Path::from(path.as_str()),
                 size_bytes: 1,
@@ -127,13 +127,40 @@ impl TableFiles for MemoryTables {
         if planned == Some(Fault::After) { Err(fault(tenant, kind)) } else { Ok(table) }
     }
 
+    async fn erase(
+        &self,
+        tenant: &Tenant,
+        kind: Kind,
+        up_to: Seq,
+    ) -> Result<(Option<TableState>, Vec<DataFile>), StoreError> {
+        tokio::task::yield_now().await;
+        let mut state = self.state.lock();
+        let planned = state.faults.pop().flatten();
+        if planned == Some(Fault::Before) {
+            return Err(fault(tenant, kind));
+        }
+        let Some(table) = state.tables.get_mut(&(tenant.clone(), kind)) else {
+            return Ok((None, Vec::new()));
+        };
+        let mut gone = Vec::new();
+        if table.flushed < up_to {
+            gone = table.files.to_vec();
+            *table = TableState { version: table.version + 1, flushed: up_to, files: Arc::from([]) };
+        }
+        let table = table.clone();
+        if kind == Kind::Series && !gone.is_empty() {
+            state.series.remove(tenant);
+        }
+        if planned == Some(Fault::After) { Err(fault(tenant, kind)) } else { Ok((Some(table), gone)) }
+    }
+
     async fn rewrite(
         &self,
         _: &Tenant,
         _: Kind,
         _: &Rewrite,
         _: &tokio::sync::Mutex<()>,
-        _: &(dyn for<'r> Fn(&'r Rewritten) + Send + Sync),
+        _: &(dyn for<'r> Fn(&'r TableState) + Send + Sync),
     ) -> Result<Option<Rewritten>, StoreError> {
         Err(StoreError::Internal("rewrites are tested on real tables".into()))
     }

@@ -37,7 +37,7 @@ use vacuum::Vacuum;
 use crate::StoreError;
 use crate::config::StoreConfig;
 use crate::fence::Fenced;
-use crate::tables::{DataFile, Rewrite, Rewritten, TableFiles};
+use crate::tables::{DataFile, Rewrite, Rewritten, TableFiles, TableState};
 use crate::tenant::TenantState;
 use crate::tenants::Tenants;
 
@@ -110,6 +110,12 @@ impl Upkeep {
         Ok(())
     }
 
+    /// Files of a tenant that wait for their deletion.
+    pub(crate) async fn waiting(&self, tenant: &TenantState) -> usize {
+        let state = self.state.lock().await;
+        Kind::ALL.into_iter().map(|kind| state.vacuum.waiting(&tenant.name, kind)).sum()
+    }
+
     /// Tenants in memory; all where rows of idle ones may be too old.
     async fn tenants_to_look_at(&self) -> Vec<Arc<TenantState>> {
         if !self.config.retention.is_set() {
@@ -132,7 +138,7 @@ impl Upkeep {
         trusted: Option<i64>,
         state: &mut State,
     ) -> Result<(), StoreError> {
-        if tenant.files(kind).is_empty() {
+        if !tenant.has_table(kind) {
             return Ok(());
         }
         if let Some(now_unix_ms) = trusted {
@@ -212,14 +218,15 @@ impl Upkeep {
     ) -> Result<(), StoreError> {
         let start = self.clock.monotonic();
         let gate = &tenant.flushing[kind as usize - 1];
-        let publish = |done: &Rewritten| tenant.rewritten(kind, done.table.clone());
+        let publish = |table: &TableState| tenant.rewritten(kind, table.clone());
         let done = self.files.rewrite(&tenant.name, kind, rewrite, gate, &publish).await?;
         let took = self.clock.monotonic().saturating_sub(start);
         let Some(done) = done else {
             tracing::info!(tenant = %tenant.name, %kind, "another rewrite was first, ours is discarded");
             return Ok(());
         };
-        state.vacuum.replaced(&tenant.name, kind, &rewrite.inputs, self.clock.monotonic());
+        let replaced = rewrite.inputs.iter().map(|file| file.path.clone()).collect();
+        state.vacuum.replaced(&tenant.name, kind, replaced, self.clock.monotonic());
         self.stats.count(&done, took);
         tracing::info!(
             tenant = %tenant.name, %kind, level = rewrite.level, files = rewrite.inputs.len(),

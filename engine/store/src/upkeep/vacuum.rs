@@ -14,7 +14,6 @@ use object_store::path::Path;
 
 use super::Upkeep;
 use crate::StoreError;
-use crate::tables::DataFile;
 use crate::tenant::TenantState;
 
 /// Files deleted at a time.
@@ -37,10 +36,18 @@ struct Waiting {
 }
 
 impl Vacuum {
+    /// Files of a table that wait to be deleted.
+    pub(super) fn waiting(&self, tenant: &Tenant, kind: Kind) -> usize {
+        self.tables.get(&(tenant.clone(), kind)).map_or(0, |waiting| waiting.replaced.len())
+    }
+
     /// Files of a table were replaced.
-    pub(super) fn replaced(&mut self, tenant: &Tenant, kind: Kind, files: &[DataFile], now: Duration) {
+    pub(super) fn replaced(&mut self, tenant: &Tenant, kind: Kind, files: Vec<Path>, now: Duration) {
+        if files.is_empty() {
+            return;
+        }
         let waiting = self.tables.entry((tenant.clone(), kind)).or_default();
-        waiting.replaced.extend(files.iter().map(|file| (now, file.path.clone())));
+        waiting.replaced.extend(files.into_iter().map(|path| (now, path)));
     }
 
     /// Deletes what may go from a table; how many files.
@@ -52,10 +59,14 @@ impl Vacuum {
         trusted_unix_ms: Option<i64>,
     ) -> Result<u64, StoreError> {
         let now = upkeep.clock.monotonic();
+        self.replaced(&tenant.name, kind, tenant.take_erased(kind), now);
         let waiting = self.tables.entry((tenant.name.clone(), kind)).or_default();
         let in_use = tenant.files_in_use(kind);
         let deleted = waiting.delete_replaced(upkeep, &in_use, now).await?;
-        let Some(now_unix_ms) = trusted_unix_ms else { return Ok(deleted) };
+        // Until they are erased, files of a deleted tenant are named by the table alone.
+        let Some(now_unix_ms) = trusted_unix_ms.filter(|_| tenant.erasing(kind).is_none()) else {
+            return Ok(deleted);
+        };
         if waiting.listed.is_some_and(|listed| now.saturating_sub(listed) < LIST_EVERY) {
             return Ok(deleted);
         }

@@ -14,11 +14,14 @@ pub(crate) struct Head {
     pub(crate) time_unix_ms: i64,
     pub(crate) key: Option<BatchKey>,
     pub(crate) tick: Option<Tick>,
+    /// Everything of the tenant in this and all earlier records is deleted.
+    pub(crate) deletes: bool,
     pub(crate) counts: Counts,
 }
 
 const HAS_KEY: u8 = 1;
 const HAS_TICK: u8 = 2;
+const DELETES: u8 = 4;
 
 /// Begins a body; sections follow.
 pub(crate) fn begin(head: &Head) -> Vec<u8> {
@@ -26,7 +29,8 @@ pub(crate) fn begin(head: &Head) -> Vec<u8> {
     out.extend_from_slice(&head.time_unix_ms.to_le_bytes());
     let key = if head.key.is_some() { HAS_KEY } else { 0 };
     let tick = if head.tick.is_some() { HAS_TICK } else { 0 };
-    out.push(key | tick);
+    let deletes = if head.deletes { DELETES } else { 0 };
+    out.push(key | tick | deletes);
     put_text16(&mut out, head.tenant.as_str());
     if let Some(BatchKey(key)) = head.key {
         out.extend_from_slice(&key.to_le_bytes());
@@ -92,7 +96,7 @@ pub(crate) fn read(body: &[u8]) -> Result<Record<'_>, StoreError> {
 fn head(reader: &mut Reader<'_>) -> Result<Head, StoreError> {
     let time_unix_ms = reader.i64()?;
     let flags = reader.u8()?;
-    if flags & !(HAS_KEY | HAS_TICK) != 0 {
+    if flags & !(HAS_KEY | HAS_TICK | DELETES) != 0 {
         return Err(StoreError::damaged("record", format!("unknown flags {flags:#x}")));
     }
     let name = reader.text16()?;
@@ -100,7 +104,7 @@ fn head(reader: &mut Reader<'_>) -> Result<Head, StoreError> {
     let key = if flags & HAS_KEY != 0 { Some(BatchKey(reader.u128()?)) } else { None };
     let tick = if flags & HAS_TICK != 0 { Some(Tick { covers: Seq::from(reader.u64()?) }) } else { None };
     let counts = read_counts(reader)?;
-    Ok(Head { tenant, time_unix_ms, key, tick, counts })
+    Ok(Head { tenant, time_unix_ms, key, tick, deletes: flags & DELETES != 0, counts })
 }
 
 fn read_counts(reader: &mut Reader<'_>) -> Result<Counts, StoreError> {

@@ -46,6 +46,7 @@ fn head() -> Head {
         time_unix_ms: 1_767_225_600_000,
         key: Some(BatchKey(0xABCD << 64 | 1)),
         tick: Some(Tick { covers: 6 }),
+        deletes: false,
         counts,
     }
 }
@@ -82,6 +83,14 @@ fn write_golden() {
 #[test]
 fn version_1_is_written_as_ever() {
     assert_eq!(segment(), std::fs::read(golden()).unwrap());
+}
+
+#[test]
+fn a_deletion_is_a_flag_of_a_record() {
+    let deletion = Head { deletes: true, key: None, tick: None, ..head() };
+    let body = record::begin(&deletion);
+    assert_eq!(body[8], 4);
+    assert_eq!(record::read_head(&body).unwrap(), deletion);
 }
 
 #[test]

@@ -126,6 +126,14 @@ impl Table {
         self.adopt(commit.snapshot(), up_to)
     }
 
+    /// The columns of this release, if the table still lacks some of them: whatever is
+    /// committed first adds them.
+    pub(super) fn growth(&self) -> Result<Option<Action>, DeltaTableError> {
+        let Some(columns) = &self.grows_to else { return Ok(None) };
+        let schema = StructType::try_new(columns.iter().cloned())?;
+        Ok(Some(Action::Metadata(self.snapshot.metadata().clone().with_schema(&schema)?)))
+    }
+
     fn actions(
         &self,
         file: Option<&NewFile>,
@@ -133,10 +141,7 @@ impl Table {
         now_unix_millis: i64,
     ) -> Result<Vec<Action>, DeltaTableError> {
         let mut actions = Vec::with_capacity(2);
-        if let Some(columns) = &self.grows_to {
-            let schema = StructType::try_new(columns.iter().cloned())?;
-            actions.push(Action::Metadata(self.snapshot.metadata().clone().with_schema(&schema)?));
-        }
+        actions.extend(self.growth()?);
         if let Some(file) = file {
             actions.push(Action::Add(Add {
                 path: file.name.clone(),

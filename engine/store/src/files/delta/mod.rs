@@ -11,6 +11,7 @@
 //!   ([`schema`]).
 
 mod commit;
+mod erase;
 mod maintenance;
 mod objects;
 mod rewrite;

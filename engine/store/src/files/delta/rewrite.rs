@@ -134,6 +134,6 @@ impl Table {
                 clustering_provider: None,
             })
         });
-        Ok(removed.chain(added).collect())
+        Ok(self.growth()?.into_iter().chain(removed).chain(added).collect())
     }
 }
