@@ -160,7 +160,7 @@ impl Flusher {
     }
 
     /// Flushes the label sets that samples up to a record need.
-    async fn flush_series(&self, tenant: &TenantState, up_to: Seq) -> Result<(), StoreError> {
+    pub(crate) async fn flush_series(&self, tenant: &TenantState, up_to: Seq) -> Result<(), StoreError> {
         let _one_at_a_time = tenant.flushing[Kind::Series as usize - 1].lock().await;
         while let Some(rows) = tenant.freeze(Kind::Series, up_to) {
             self.commit(tenant, Kind::Series, rows).await?;

@@ -42,8 +42,8 @@ mod append;
 mod apply;
 mod config;
 mod dedup;
-mod durable;
 mod deletion;
+mod durable;
 mod error;
 mod fence;
 mod files;
@@ -78,7 +78,7 @@ pub use series::{Metric, Resolver, Series, SeriesIndex};
 pub use stats::StoreStats;
 pub use store::Store;
 pub use tables::DataFile;
-pub use upkeep::{CompactionConfig, Keep, KeepByKind, RetentionConfig};
+pub use upkeep::{CompactionConfig, HaConfig, Keep, KeepByKind, RetentionConfig};
 pub use view::{HeadFilter, TableView, View};
 
 #[cfg(test)]

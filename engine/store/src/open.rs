@@ -86,6 +86,7 @@ impl Store {
         files: Arc<dyn TableFiles>,
         lock: Option<Lock>,
     ) -> Result<Self, StoreError> {
+        check(&config)?;
         let opened = clock.monotonic();
         let random = uuid::Uuid::new_v4().as_u64_pair();
         let config = Arc::new(config);
@@ -152,6 +153,7 @@ impl Store {
             upkeep_task: Mutex::new(None),
             opened,
         });
+        let _ = core.upkeep.core.set(Arc::downgrade(&core));
         core.look_at_disk();
         let took = core.clock.monotonic().saturating_sub(opened);
         tracing::info!(segments, last, ?took, "store opened, reading its log");
@@ -168,6 +170,11 @@ impl Store {
     }
 }
 
+/// Settings that serde cannot refuse.
+fn check(config: &StoreConfig) -> Result<(), StoreError> {
+    config.compaction.check().map_err(|reason| StoreError::Setting { reason })
+}
+
 fn upkeep(config: &Arc<StoreConfig>, clock: &Arc<dyn Clock>, flusher: &Flusher) -> Upkeep {
     Upkeep {
         config: Arc::clone(config),
@@ -176,6 +183,7 @@ fn upkeep(config: &Arc<StoreConfig>, clock: &Arc<dyn Clock>, flusher: &Flusher) 
         tenants: Arc::clone(&flusher.tenants),
         fenced: flusher.fenced.clone(),
         stats: UpkeepStats::default(),
+        core: std::sync::OnceLock::new(),
         state: tokio::sync::Mutex::default(),
     }
 }

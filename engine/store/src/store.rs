@@ -252,7 +252,10 @@ impl Core {
     }
 
     /// The tenant as it is now, which no deletion ends before the guard is dropped.
-    async fn enter(&self, name: &Tenant) -> Result<(Arc<TenantState>, OwnedRwLockReadGuard<()>), StoreError> {
+    pub(crate) async fn enter(
+        &self,
+        name: &Tenant,
+    ) -> Result<(Arc<TenantState>, OwnedRwLockReadGuard<()>), StoreError> {
         loop {
             let tenant = self.flusher.tenants.get(name).await.map_err(StoreError::for_writer)?;
             let writing = Arc::clone(&tenant.writing).read_owned().await;

@@ -14,7 +14,7 @@ use isinglass_model::{Kind, Tenant};
 use object_store::ObjectStore;
 use object_store::path::Path;
 
-use crate::files::{Checker, ObjectStats};
+use crate::files::{Checker, DropRows, HaDedup, ObjectStats};
 use crate::{Seq, StoreError};
 
 /// A committed data file.
@@ -124,6 +124,10 @@ pub(crate) struct Rewrite {
     pub drop_all: bool,
     /// Rows before this time go, in the unit of the table's time column.
     pub keep_from: Option<i64>,
+    /// The same for single series and streams.
+    pub drop_rows: Option<Arc<dyn DropRows>>,
+    /// Series of `samples` that are one but for the replica that wrote them.
+    pub ha: Option<HaDedup>,
     /// Compression of the new files.
     pub zstd_level: i32,
     /// About how large a new file may become.
@@ -145,6 +149,8 @@ pub(crate) struct Rewritten {
     pub conflicts: u64,
     /// Dropped: past their retention.
     pub expired: u64,
+    /// Dropped: another replica was chosen.
+    pub replicas: u64,
 }
 
 /// An object in the folder of a table.

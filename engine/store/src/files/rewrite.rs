@@ -32,8 +32,8 @@ pub(super) async fn merge(
         file_bytes: rewrite.file_bytes,
         memory_bytes: rewrite.memory_bytes,
         keep_from: rewrite.keep_from,
-        drop_rows: None,
-        ha: None,
+        drop_rows: rewrite.drop_rows.clone(),
+        ha: rewrite.ha.clone(),
     };
     // Oldest acceptance first: of two samples with one key the first accepted stays.
     let mut inputs = rewrite.inputs.clone();
@@ -52,7 +52,7 @@ pub(super) async fn commit(
         inputs: &rewrite.inputs,
         outputs: &merged.files,
         level: rewrite.level,
-        loses_rows: rewrite.drop_all || merged.expired > 0,
+        changes_rows: rewrite.drop_all || merged.expired > 0 || rewrite.ha.is_some(),
     };
     if !table.commit_rewrite(&replacement, now_unix_millis).await? {
         return Ok(None);
@@ -67,6 +67,7 @@ pub(super) async fn commit(
         duplicates: merged.duplicates,
         conflicts: merged.conflicts,
         expired: if rewrite.drop_all { rows_before } else { merged.expired },
+        replicas: merged.replicas,
     }))
 }
 

@@ -25,6 +25,11 @@ pub(crate) struct DaySet {
 }
 
 impl Days {
+    /// The sets of the days from the first to the last of a span.
+    pub(crate) fn within(&self, first: i32, last: i32) -> Vec<(i32, Arc<DaySet>)> {
+        self.days.read().range(first..=last.max(first)).map(|(day, set)| (*day, Arc::clone(set))).collect()
+    }
+
     /// The set of a day, empty if it is new.
     pub(crate) fn of(&self, day: i32) -> Arc<DaySet> {
         if let Some(set) = self.days.read().get(&day) {

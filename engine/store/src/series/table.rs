@@ -134,6 +134,19 @@ impl SeriesTable {
                 >= self.active_max.saturating_mul(LABEL_BYTES_PER_ACTIVE).max(4 * REFUSED_BYTES_MAX)
     }
 
+    /// Adds a label set that is made of stored ones, or finds it. The cap does not apply.
+    pub(crate) fn make(&self, labels: LabelSet) -> SeriesRef {
+        let mut inner = self.inner.write();
+        let wanted = ids::series_id(&labels);
+        match inner.find(wanted, &labels) {
+            Some(series) => series,
+            None => {
+                let id = inner.free_id(wanted);
+                self.add(&mut inner, id, labels)
+            }
+        }
+    }
+
     /// Adds a series that has its id already: it was read from the table `series`
     /// or from the WAL. Both are ours, so the cap does not apply.
     pub(crate) fn restore(&self, series_id: i64, labels: LabelSet) -> SeriesRef {

@@ -19,6 +19,7 @@ use crate::upkeep::{Keep, KeepByKind};
 
 mod deletion;
 mod races;
+mod replicas;
 
 const DAY: Duration = Duration::from_secs(86_400);
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -218,6 +219,8 @@ fn rewrite(inputs: Vec<DataFile>) -> crate::tables::Rewrite {
         level: 1,
         drop_all: false,
         keep_from: None,
+        drop_rows: None,
+        ha: None,
         zstd_level: 1,
         file_bytes: 1 << 20,
         memory_bytes: 16 << 20,

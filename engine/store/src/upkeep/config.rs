@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use isinglass_model::labels::METRIC_NAME;
 use isinglass_model::{Kind, Tenant};
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +27,10 @@ pub struct CompactionConfig {
     pub zstd_level: i32,
     /// zstd level of the files of a day that is over.
     pub zstd_level_last: i32,
+    /// The same for log lines, which gain more than the rest.
+    pub zstd_level_last_logs: i32,
+    /// Series of replicas that become one.
+    pub ha: HaConfig,
     /// How long a replaced file stays for queries that began before; must be longer than
     /// any query, here or in another tool that reads the tables.
     pub grace_ms: u64,
@@ -45,9 +50,81 @@ impl Default for CompactionConfig {
             late_ms: 2 * 3_600_000,
             zstd_level: 1,
             zstd_level_last: 9,
+            zstd_level_last_logs: 12,
+            ha: HaConfig::default(),
             grace_ms: 10 * 60_000,
             orphan_ms: 24 * 3_600_000,
         }
+    }
+}
+
+impl CompactionConfig {
+    pub(crate) fn check(&self) -> Result<(), String> {
+        for (name, level) in [
+            ("zstd_level", self.zstd_level),
+            ("zstd_level_last", self.zstd_level_last),
+            ("zstd_level_last_logs", self.zstd_level_last_logs),
+        ] {
+            if !(1..=22).contains(&level) {
+                return Err(format!("store.compaction.{name} = {level} must be 1 to 22"));
+            }
+        }
+        self.ha.check()
+    }
+}
+
+/// Series that differ in the replica that wrote them alone. Off unless both labels are set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HaConfig {
+    /// The label that says which replicas send the same, usually `cluster`.
+    pub cluster_label: String,
+    /// The label that says which of them, usually `__replica__`. Merged series lack it.
+    pub replica_label: String,
+    /// A replica that was silent for so long is replaced by another.
+    pub failover_ms: u64,
+}
+
+impl Default for HaConfig {
+    fn default() -> Self {
+        Self { cluster_label: String::new(), replica_label: String::new(), failover_ms: 30_000 }
+    }
+}
+
+impl HaConfig {
+    /// Whether anything is to be merged.
+    pub(crate) fn is_on(&self) -> bool {
+        !self.replica_label.is_empty()
+    }
+
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let field = |name: &str, value: &str, problem: &str| {
+            Err(format!("store.compaction.ha.{name} = {value:?} {problem}"))
+        };
+        if self.cluster_label.is_empty() != self.replica_label.is_empty() {
+            let (name, other) = match self.cluster_label.is_empty() {
+                true => ("cluster_label", "replica_label"),
+                false => ("replica_label", "cluster_label"),
+            };
+            return field(name, "", &format!("must be set where {other} is"));
+        }
+        if !self.is_on() {
+            return Ok(());
+        }
+        if self.cluster_label == self.replica_label {
+            return field("replica_label", &self.replica_label, "must be another label than cluster_label");
+        }
+        for (name, value) in [("cluster_label", &self.cluster_label), ("replica_label", &self.replica_label)]
+        {
+            if value == METRIC_NAME {
+                return field(name, value, "is the name of the metric");
+            }
+        }
+        if !(1_000..=3_600_000).contains(&self.failover_ms) {
+            let got = self.failover_ms;
+            return Err(format!("store.compaction.ha.failover_ms = {got} must be 1000 to 3600000"));
+        }
+        Ok(())
     }
 }
 
@@ -156,6 +233,30 @@ impl RetentionConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn refused(ha: HaConfig, want: &str) {
+        let config = CompactionConfig { ha, ..CompactionConfig::default() };
+        assert_eq!(config.check().unwrap_err(), format!("store.compaction.{want}"));
+    }
+
+    #[test]
+    fn settings_that_make_no_sense_are_named_with_their_value() {
+        CompactionConfig::default().check().unwrap();
+        let ha = |cluster: &str, replica: &str, failover_ms| HaConfig {
+            cluster_label: cluster.into(),
+            replica_label: replica.into(),
+            failover_ms,
+        };
+        let config = CompactionConfig { ha: ha("cluster", "__replica__", 30_000), ..Default::default() };
+        config.check().unwrap();
+        refused(ha("", "r", 30_000), "ha.cluster_label = \"\" must be set where replica_label is");
+        refused(ha("c", "", 30_000), "ha.replica_label = \"\" must be set where cluster_label is");
+        refused(ha("c", "c", 30_000), "ha.replica_label = \"c\" must be another label than cluster_label");
+        refused(ha("c", "__name__", 30_000), "ha.replica_label = \"__name__\" is the name of the metric");
+        refused(ha("c", "r", 5), "ha.failover_ms = 5 must be 1000 to 3600000");
+        let config = CompactionConfig { zstd_level_last_logs: 23, ..Default::default() };
+        assert_eq!(config.check().unwrap_err(), "store.compaction.zstd_level_last_logs = 23 must be 1 to 22");
+    }
 
     fn check(text: &str, want: Keep) {
         let keep = Keep::try_from(text.to_owned()).unwrap();

@@ -14,22 +14,24 @@
 //! | file | holds |
 //! |---|---|
 //! | [`plan`] | which files to merge next |
+//! | [`ha`] | which series are one but for the replica that wrote them |
 //! | [`steady`] | the wall clock, if it was not set lately |
 //! | [`vacuum`] | which files may be deleted |
 //! | [`config`] | what can be configured |
 
 mod config;
+mod ha;
 mod plan;
 mod steady;
 mod vacuum;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use isinglass_model::{Clock, Kind};
 
-pub use config::{CompactionConfig, Keep, KeepByKind, RetentionConfig};
+pub use config::{CompactionConfig, HaConfig, Keep, KeepByKind, RetentionConfig};
 use plan::{Job, Times, in_unit};
 use steady::Steady;
 use vacuum::Vacuum;
@@ -37,6 +39,7 @@ use vacuum::Vacuum;
 use crate::StoreError;
 use crate::config::StoreConfig;
 use crate::fence::Fenced;
+use crate::store::Core;
 use crate::tables::{DataFile, Rewrite, Rewritten, TableFiles, TableState};
 use crate::tenant::TenantState;
 use crate::tenants::Tenants;
@@ -66,6 +69,8 @@ pub(crate) struct Upkeep {
     pub(crate) tenants: Arc<Tenants>,
     pub(crate) fenced: Fenced,
     pub(crate) stats: UpkeepStats,
+    /// Where rows of `series` go into the log; set once the store is whole.
+    pub(crate) core: OnceLock<Weak<Core>>,
     /// One round at a time.
     pub(crate) state: tokio::sync::Mutex<State>,
 }
@@ -169,7 +174,7 @@ impl Upkeep {
         if inputs.is_empty() {
             return Ok(());
         }
-        let rewrite = Rewrite { drop_all: true, ..self.rewrite(Job { inputs, level: 0 }, None) };
+        let rewrite = Rewrite { drop_all: true, ..self.rewrite(kind, Job { inputs, level: 0 }, None) };
         self.apply(tenant, kind, &rewrite, state).await
     }
 
@@ -186,7 +191,11 @@ impl Upkeep {
         let Some(job) = plan::next(&tenant.files(kind), times, config) else { return Ok(false) };
         let trusted = state.steady.look(&*self.clock);
         let keep_from = trusted.and_then(|now_unix_ms| self.keep_from(tenant, kind, now_unix_ms));
-        self.apply(tenant, kind, &self.rewrite(job, keep_from), state).await?;
+        let mut rewrite = self.rewrite(kind, job, keep_from);
+        if kind == Kind::Samples && config.ha.is_on() {
+            rewrite.ha = self.replicas(tenant, &rewrite.inputs).await?;
+        }
+        self.apply(tenant, kind, &rewrite, state).await?;
         Ok(true)
     }
 
@@ -196,14 +205,20 @@ impl Upkeep {
         Some(in_unit(kind, now_unix_ms.saturating_sub(keep_ms)))
     }
 
-    fn rewrite(&self, job: Job, keep_from: Option<i64>) -> Rewrite {
+    fn rewrite(&self, kind: Kind, job: Job, keep_from: Option<i64>) -> Rewrite {
         let config = &self.config.compaction;
         Rewrite {
-            zstd_level: if job.level >= 2 { config.zstd_level_last } else { config.zstd_level },
+            zstd_level: match (job.level, kind) {
+                (0 | 1, _) => config.zstd_level,
+                (_, Kind::Logs) => config.zstd_level_last_logs,
+                _ => config.zstd_level_last,
+            },
             inputs: job.inputs,
             level: job.level,
             drop_all: false,
             keep_from,
+            drop_rows: None,
+            ha: None,
             file_bytes: config.file_bytes,
             memory_bytes: config.memory_bytes,
         }
@@ -231,7 +246,7 @@ impl Upkeep {
         tracing::info!(
             tenant = %tenant.name, %kind, level = rewrite.level, files = rewrite.inputs.len(),
             bytes_in = done.bytes_in, bytes_out = done.bytes_out, rows_in = done.rows_in,
-            rows_out = done.rows_out, duplicates = done.duplicates, expired = done.expired, ?took,
+            rows_out = done.rows_out, duplicates = done.duplicates, expired = done.expired, replicas = done.replicas, ?took,
             "files rewritten"
         );
         Ok(())

@@ -29,8 +29,8 @@ pub(in crate::files) struct Replacement<'a> {
     pub(in crate::files) outputs: &'a [NewFile],
     /// Level of the outputs.
     pub(in crate::files) level: u8,
-    /// Whether rows go with the inputs: retention, not compaction.
-    pub(in crate::files) loses_rows: bool,
+    /// Whether rows are others after it: some went, or those of replicas were renamed.
+    pub(in crate::files) changes_rows: bool,
 }
 
 impl Table {
@@ -92,8 +92,10 @@ impl Table {
                 Some(now_unix_millis),
             ));
         let properties = self.admit(properties).await?;
-        let operation = match replacement.loses_rows {
-            true => DeltaOperation::Delete { predicate: Some(format!("{} past retention", self.kind)) },
+        let operation = match replacement.changes_rows {
+            true => DeltaOperation::Delete {
+                predicate: Some(format!("{} past retention or of replicas", self.kind)),
+            },
             false => DeltaOperation::Optimize { predicate: None, target_size: 0 },
         };
         let actions = self.replacing(replacement, now_unix_millis).map_err(|error| self.error(error))?;
@@ -115,7 +117,7 @@ impl Table {
         let gone: HashSet<_> = replacement.inputs.iter().filter_map(|file| file.path.filename()).collect();
         let log_data = self.snapshot.snapshot().try_log_data()?;
         let removed = log_data.iter().filter(|view| gone.contains(view.path().as_ref())).map(|view| {
-            let mut remove = view.remove_action(replacement.loses_rows);
+            let mut remove = view.remove_action(replacement.changes_rows);
             remove.deletion_timestamp = Some(now_unix_millis);
             Action::Remove(remove)
         });
@@ -125,7 +127,7 @@ impl Table {
                 partition_values: HashMap::new(),
                 size: i64::try_from(file.size_bytes).unwrap_or(i64::MAX),
                 modification_time: now_unix_millis,
-                data_change: replacement.loses_rows,
+                data_change: replacement.changes_rows,
                 stats: Some(stats::to_json(self.kind, &file.extent)),
                 tags: Some(stats::to_tags(&file.crc32c, replacement.level, accepted)),
                 deletion_vector: None,

@@ -34,23 +34,23 @@ pub(super) use spill::{REPLICA_COLUMN, schema_with_replicas, spill};
 
 /// Which series are one, but for the replica that wrote them.
 #[derive(Debug, Clone)]
-pub(in crate::files) struct HaDedup {
+pub(crate) struct HaDedup {
     /// By the id of the replica's series. A common series that has a row in
     /// `series`, which the caller commits first, needs no entry.
-    pub(in crate::files) replicas: Arc<HashMap<i64, Replica, RandomState>>,
+    pub(crate) replicas: Arc<HashMap<i64, Replica, RandomState>>,
     /// A replica that was not heard of for so long is replaced; 30 s is usual.
-    pub(in crate::files) failover: Duration,
+    pub(crate) failover: Duration,
 }
 
 /// Who wrote a series, and which series it becomes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::files) struct Replica {
+pub(crate) struct Replica {
     /// Id of the series without the replica's label. Of the same metric.
-    pub(in crate::files) series_id: i64,
+    pub(crate) series_id: i64,
     /// Number of the cluster; replicas of one cluster replace each other.
-    pub(in crate::files) cluster: u32,
+    pub(crate) cluster: u32,
     /// Number of the replica in its cluster, from 1.
-    pub(in crate::files) replica: u32,
+    pub(crate) replica: u32,
 }
 
 impl HaDedup {

