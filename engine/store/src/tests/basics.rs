@@ -220,6 +220,22 @@ async fn a_full_disk_refuses_and_recovers() {
 }
 
 #[tokio::test]
+async fn senders_that_do_not_wait_do_not_keep_a_disk_full() {
+    let acme = tenant("acme");
+    let world = World::new(small()).await;
+    world.disk.faults(Faults { full: true, ..Faults::default() });
+    world.store.append(log_append(&acme, &bodies(&["lost"]))).await.unwrap_err();
+    world.disk.faults(Faults::default());
+    let mut refused = 0;
+    while world.store.append(log_append(&acme, &bodies(&["a"]))).await.is_err() {
+        refused += 1;
+        assert!(refused < 20, "refused for good");
+        world.clock.advance(Duration::from_millis(100));
+    }
+    assert!((1..=6).contains(&refused), "{refused}");
+}
+
+#[tokio::test]
 async fn segments_go_when_their_rows_are_committed_and_are_used_again() {
     let acme = tenant("acme");
     let world = World::new(StoreConfig { wal_bytes_max: 256 << 10, ..small() }).await;

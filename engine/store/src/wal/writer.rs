@@ -410,8 +410,11 @@ impl<T: Send + 'static, S: Sink<T>> Writer<T, S> {
             self.shared.close_segment(active);
         }
         let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
-        if full {
-            self.full_until = self.clock.monotonic() + FULL_DISK_PAUSE;
+        let now = self.clock.monotonic();
+        if full && now < self.full_until {
+            // Refused within the pause, which must not become longer by being asked.
+        } else if full {
+            self.full_until = now + FULL_DISK_PAUSE;
             tracing::warn!(%error, "disk full, appends are refused");
         } else if self.failed_before {
             self.shared.read_only.store(true, Ordering::Release);
