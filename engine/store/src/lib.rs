@@ -77,8 +77,8 @@ pub use report::LostRange;
 pub use series::{Metric, Resolver, Series, SeriesIndex};
 pub use stats::StoreStats;
 pub use store::Store;
-pub use tables::DataFile;
-pub use upkeep::{CompactionConfig, HaConfig, Keep, KeepByKind, RetentionConfig};
+pub use tables::{DataFile, Kept};
+pub use upkeep::{CompactionConfig, HaConfig, Keep, KeepByKind, RetentionConfig, RetentionRule, RuleKind};
 pub use view::{HeadFilter, TableView, View};
 
 #[cfg(test)]

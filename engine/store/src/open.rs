@@ -29,7 +29,7 @@ use crate::tables::TableFiles;
 use crate::tail::Tail;
 use crate::tenant::Usage;
 use crate::tenants::{Seqs, Tenants};
-use crate::upkeep::{Upkeep, UpkeepStats};
+use crate::upkeep::{Rules, Upkeep, UpkeepStats};
 use crate::wal::scan::{Scanned, Seen, scan, verify};
 use crate::wal::{Disk, Folder, Keep, Wal, WalOptions};
 
@@ -86,7 +86,7 @@ impl Store {
         files: Arc<dyn TableFiles>,
         lock: Option<Lock>,
     ) -> Result<Self, StoreError> {
-        check(&config)?;
+        let rules = check(&config)?;
         let opened = clock.monotonic();
         let random = uuid::Uuid::new_v4().as_u64_pair();
         let config = Arc::new(config);
@@ -131,7 +131,7 @@ impl Store {
         let wal = Wal::start(Arc::clone(&disk), Arc::clone(&clock), options, ToApplier { records })?;
         let room_units =
             u32::try_from(config.wal_queue_bytes as usize / ROOM_BYTES).unwrap_or(u32::MAX).max(1);
-        let upkeep = Arc::new(upkeep(&config, &clock, &flusher));
+        let upkeep = Arc::new(upkeep(&config, &clock, &flusher, rules));
         let core = Arc::new(Core {
             disk_room: Room::new(config.disk_free_min_bytes),
             config,
@@ -171,11 +171,13 @@ impl Store {
 }
 
 /// Settings that serde cannot refuse.
-fn check(config: &StoreConfig) -> Result<(), StoreError> {
-    config.compaction.check().map_err(|reason| StoreError::Setting { reason })
+fn check(config: &StoreConfig) -> Result<Rules, StoreError> {
+    let refused = |reason| StoreError::Setting { reason };
+    config.compaction.check().map_err(refused)?;
+    Rules::compile(&config.retention).map_err(refused)
 }
 
-fn upkeep(config: &Arc<StoreConfig>, clock: &Arc<dyn Clock>, flusher: &Flusher) -> Upkeep {
+fn upkeep(config: &Arc<StoreConfig>, clock: &Arc<dyn Clock>, flusher: &Flusher, rules: Rules) -> Upkeep {
     Upkeep {
         config: Arc::clone(config),
         clock: Arc::clone(clock),
@@ -183,6 +185,7 @@ fn upkeep(config: &Arc<StoreConfig>, clock: &Arc<dyn Clock>, flusher: &Flusher) 
         tenants: Arc::clone(&flusher.tenants),
         fenced: flusher.fenced.clone(),
         stats: UpkeepStats::default(),
+        rules,
         core: std::sync::OnceLock::new(),
         state: tokio::sync::Mutex::default(),
     }

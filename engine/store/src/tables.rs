@@ -36,8 +36,19 @@ pub struct DataFile {
     pub level: u8,
     /// WAL position of the oldest flush whose rows are in it.
     pub accepted: Seq,
+    /// Rules of retention that no row in it is past.
+    pub kept: Option<Kept>,
     /// CRC-32C of every MiB; `None` if its commit does not say.
     pub crc32c: Option<Arc<[u32]>>,
+}
+
+/// Up to where rules of retention were applied to the rows of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kept {
+    /// Of the rules.
+    pub digest: u64,
+    /// Rows of all rules that keep them for so long or less are gone.
+    pub keep_ms: u64,
 }
 
 /// A version of a table.
@@ -126,6 +137,8 @@ pub(crate) struct Rewrite {
     pub keep_from: Option<i64>,
     /// The same for single series and streams.
     pub drop_rows: Option<Arc<dyn DropRows>>,
+    /// What the new files are rid of by that.
+    pub kept: Option<Kept>,
     /// Series of `samples` that are one but for the replica that wrote them.
     pub ha: Option<HaDedup>,
     /// Compression of the new files.

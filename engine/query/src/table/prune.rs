@@ -162,6 +162,7 @@ mod tests {
             metric_id,
             level: 0,
             accepted: 0,
+            kept: None,
             crc32c: None,
         }
     }

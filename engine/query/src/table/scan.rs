@@ -232,6 +232,7 @@ mod tests {
             metric_id: Some((1, 1)),
             level: 0,
             accepted: 0,
+            kept: None,
             crc32c: None,
         };
         let input = scan.files(&[&file], &session).unwrap();

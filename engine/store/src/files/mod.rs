@@ -37,7 +37,7 @@ mod series;
 mod tables;
 
 pub(crate) use error::FilesError;
-pub(crate) use merge::{DropRows, HaDedup, Replica};
+pub(crate) use merge::{DropRows, Group, HaDedup, Replica};
 pub(crate) use objects::Checker;
 pub use objects::{ObjectStats, ObjectsConfig};
 pub(crate) use tables::Tables;

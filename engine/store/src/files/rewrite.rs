@@ -52,6 +52,7 @@ pub(super) async fn commit(
         inputs: &rewrite.inputs,
         outputs: &merged.files,
         level: rewrite.level,
+        kept: rewrite.kept,
         changes_rows: rewrite.drop_all || merged.expired > 0 || rewrite.ha.is_some(),
     };
     if !table.commit_rewrite(&replacement, now_unix_millis).await? {

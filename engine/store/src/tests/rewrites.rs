@@ -18,8 +18,10 @@ use crate::tables::DataFile;
 use crate::upkeep::{Keep, KeepByKind};
 
 mod deletion;
+mod quiet;
 mod races;
 mod replicas;
+mod rules;
 
 const DAY: Duration = Duration::from_secs(86_400);
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -220,6 +222,7 @@ fn rewrite(inputs: Vec<DataFile>) -> crate::tables::Rewrite {
         drop_all: false,
         keep_from: None,
         drop_rows: None,
+        kept: None,
         ha: None,
         zstd_level: 1,
         file_bytes: 1 << 20,

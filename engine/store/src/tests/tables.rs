@@ -113,6 +113,7 @@ impl TableFiles for MemoryTables {
                 metric_id: None,
                 level: 0,
                 accepted: up_to,
+                kept: None,
                 crc32c: None,
             };
             if let (Kind::Series, SortedRows::Batches(batches)) = (kind, &rows) {

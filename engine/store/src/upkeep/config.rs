@@ -207,6 +207,38 @@ pub struct RetentionConfig {
     pub all: KeepByKind,
     /// Of single ones.
     pub tenants: BTreeMap<String, KeepByKind>,
+    /// Of single series and streams: the first that matches counts.
+    pub rules: Vec<RetentionRule>,
+}
+
+/// How long the rows of some series or streams are kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RetentionRule {
+    /// What it is about.
+    pub kind: RuleKind,
+    /// Whose, `*` standing for any text; of all by default.
+    #[serde(default = "any_tenant")]
+    pub tenant: String,
+    /// A selector as PromQL writes it; for logs of the labels of the stream and `service`.
+    #[serde(rename = "match")]
+    pub matching: String,
+    /// How long.
+    pub keep: Keep,
+}
+
+fn any_tenant() -> String {
+    "*".to_owned()
+}
+
+/// What a rule can be about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RuleKind {
+    /// Samples, histograms and exemplars, by the labels of their series.
+    Metrics,
+    /// Log lines, by service and stream.
+    Logs,
 }
 
 impl RetentionConfig {

@@ -15,6 +15,7 @@
 //! |---|---|
 //! | [`plan`] | which files to merge next |
 //! | [`ha`] | which series are one but for the replica that wrote them |
+//! | [`rules`], [`selector`] | retention of single series and streams |
 //! | [`steady`] | the wall clock, if it was not set lately |
 //! | [`vacuum`] | which files may be deleted |
 //! | [`config`] | what can be configured |
@@ -22,6 +23,8 @@
 mod config;
 mod ha;
 mod plan;
+mod rules;
+mod selector;
 mod steady;
 mod vacuum;
 
@@ -31,8 +34,10 @@ use std::time::Duration;
 
 use isinglass_model::{Clock, Kind};
 
-pub use config::{CompactionConfig, HaConfig, Keep, KeepByKind, RetentionConfig};
+pub use config::{CompactionConfig, HaConfig, Keep, KeepByKind, RetentionConfig, RetentionRule, RuleKind};
 use plan::{Job, Times, in_unit};
+pub(crate) use rules::Rules;
+use rules::{Matched, OfTable};
 use steady::Steady;
 use vacuum::Vacuum;
 
@@ -69,6 +74,7 @@ pub(crate) struct Upkeep {
     pub(crate) tenants: Arc<Tenants>,
     pub(crate) fenced: Fenced,
     pub(crate) stats: UpkeepStats,
+    pub(crate) rules: Rules,
     /// Where rows of `series` go into the log; set once the store is whole.
     pub(crate) core: OnceLock<Weak<Core>>,
     /// One round at a time.
@@ -80,6 +86,7 @@ pub(crate) struct Upkeep {
 pub(crate) struct State {
     steady: Steady,
     vacuum: Vacuum,
+    matched: Matched,
 }
 
 impl Upkeep {
@@ -97,7 +104,8 @@ impl Upkeep {
         let mut state = self.state.lock().await;
         let trusted = state.steady.look(&*self.clock);
         for tenant in self.tenants_to_look_at().await {
-            for kind in Kind::ALL {
+            // Samples go before the rows of their series.
+            for kind in Kind::ALL.into_iter().rev() {
                 let result = self.table(&tenant, kind, trusted, &mut state).await;
                 self.count_failure(&tenant, kind, result);
             }
@@ -108,7 +116,8 @@ impl Upkeep {
     pub(crate) async fn compact(&self) -> Result<(), StoreError> {
         let mut state = self.state.lock().await;
         for tenant in self.tenants_to_look_at().await {
-            for kind in Kind::ALL {
+            // Samples go before the rows of their series.
+            for kind in Kind::ALL.into_iter().rev() {
                 while self.merge_next(&tenant, kind, i64::MAX, &mut state).await? {}
             }
         }
@@ -168,7 +177,11 @@ impl Upkeep {
         now_unix_ms: i64,
         state: &mut State,
     ) -> Result<(), StoreError> {
-        let Some(keep_from) = self.keep_from(tenant, kind, now_unix_ms) else { return Ok(()) };
+        let keep_from = match self.rules_of(tenant, kind, now_unix_ms, state) {
+            Some(rules) => rules.keep_any_from(),
+            None => self.keep_from(tenant, kind, now_unix_ms),
+        };
+        let Some(keep_from) = keep_from else { return Ok(()) };
         let too_old = |file: &&DataFile| file.time.is_some_and(|(_, last)| last < keep_from);
         let inputs: Vec<DataFile> = tenant.files(kind).iter().filter(too_old).cloned().collect();
         if inputs.is_empty() {
@@ -188,15 +201,36 @@ impl Upkeep {
     ) -> Result<bool, StoreError> {
         let config = &self.config.compaction;
         let times = Times::new(kind, now_unix_ms, config.late_ms);
-        let Some(job) = plan::next(&tenant.files(kind), times, config) else { return Ok(false) };
         let trusted = state.steady.look(&*self.clock);
+        let rules = trusted.and_then(|now_unix_ms| self.rules_of(tenant, kind, now_unix_ms, state));
+        let files = tenant.files(kind);
+        let past_a_rule = || {
+            let file = rules.as_ref()?.next(&files)?;
+            Some(Job { level: file.level, inputs: vec![file] })
+        };
+        let Some(job) = plan::next(&files, times, config).or_else(past_a_rule) else { return Ok(false) };
         let keep_from = trusted.and_then(|now_unix_ms| self.keep_from(tenant, kind, now_unix_ms));
-        let mut rewrite = self.rewrite(kind, job, keep_from);
+        let mut rewrite = self.rewrite(kind, job, keep_from.filter(|_| rules.is_none()));
+        if let Some(rules) = rules {
+            rewrite.kept = rules.kept(&rewrite.inputs);
+            rewrite.drop_rows = Some(Arc::new(rules));
+        }
         if kind == Kind::Samples && config.ha.is_on() {
             rewrite.ha = self.replicas(tenant, &rewrite.inputs).await?;
         }
         self.apply(tenant, kind, &rewrite, state).await?;
         Ok(true)
+    }
+
+    fn rules_of(
+        &self,
+        tenant: &TenantState,
+        kind: Kind,
+        now_unix_ms: i64,
+        state: &mut State,
+    ) -> Option<OfTable> {
+        let general = self.config.retention.of(&tenant.name, kind);
+        self.rules.of(tenant, kind, now_unix_ms, general, &mut state.matched)
     }
 
     fn keep_from(&self, tenant: &TenantState, kind: Kind, now_unix_ms: i64) -> Option<i64> {
@@ -218,6 +252,7 @@ impl Upkeep {
             drop_all: false,
             keep_from,
             drop_rows: None,
+            kept: None,
             ha: None,
             file_bytes: config.file_bytes,
             memory_bytes: config.memory_bytes,

@@ -188,6 +188,7 @@ mod tests {
             metric_id: None,
             level,
             accepted,
+            kept: None,
             crc32c: None,
         }
     }

@@ -150,7 +150,7 @@ impl Table {
                 modification_time: now_unix_millis,
                 data_change: true,
                 stats: Some(stats::to_json(self.kind, &file.extent)),
-                tags: Some(stats::to_tags(&file.crc32c, 0, up_to)),
+                tags: Some(stats::to_tags(&file.crc32c, 0, up_to, None)),
                 deletion_vector: None,
                 base_row_id: None,
                 default_row_commit_version: None,

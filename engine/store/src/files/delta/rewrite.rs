@@ -15,7 +15,7 @@ use deltalake_core::protocol::DeltaOperation;
 
 use super::{NewFile, REWRITE_APP_ID, Table, stats};
 use crate::files::{FilesError, Result};
-use crate::tables::DataFile;
+use crate::tables::{DataFile, Kept};
 
 /// Attempts to commit: a flush that comes between costs one.
 const ATTEMPTS_MAX: u32 = 8;
@@ -29,6 +29,8 @@ pub(in crate::files) struct Replacement<'a> {
     pub(in crate::files) outputs: &'a [NewFile],
     /// Level of the outputs.
     pub(in crate::files) level: u8,
+    /// Rules of retention that the outputs are rid of.
+    pub(in crate::files) kept: Option<Kept>,
     /// Whether rows are others after it: some went, or those of replicas were renamed.
     pub(in crate::files) changes_rows: bool,
 }
@@ -129,7 +131,7 @@ impl Table {
                 modification_time: now_unix_millis,
                 data_change: replacement.changes_rows,
                 stats: Some(stats::to_json(self.kind, &file.extent)),
-                tags: Some(stats::to_tags(&file.crc32c, replacement.level, accepted)),
+                tags: Some(stats::to_tags(&file.crc32c, replacement.level, accepted, replacement.kept)),
                 deletion_vector: None,
                 base_row_id: None,
                 default_row_commit_version: None,

@@ -17,6 +17,7 @@ use serde_json::{Map, Value, json};
 
 use crate::Seq;
 use crate::files::objects::PIECE_BYTES;
+use crate::tables::Kept;
 
 /// What rows a file holds, in raw file units: microseconds of a `timestamp`,
 /// nanoseconds of a `bigint` time, days of a `date`.
@@ -111,16 +112,33 @@ const CRC32C_TAG: &str = "isinglass.crc32c";
 const LEVEL_TAG: &str = "isinglass.level";
 
 /// The tag that holds the WAL position of the oldest flush whose rows are in the file.
+const KEPT_TAG: &str = "isinglass.kept";
+
+/// The tag that holds the WAL position of the oldest flush.
 const ACCEPTED_TAG: &str = "isinglass.accepted";
 
 /// Checksums as eight hex digits each, level, and order of acceptance.
-pub(super) fn to_tags(crc32c: &[u32], level: u8, accepted: Seq) -> HashMap<String, Option<String>> {
+pub(super) fn to_tags(
+    crc32c: &[u32],
+    level: u8,
+    accepted: Seq,
+    kept: Option<Kept>,
+) -> HashMap<String, Option<String>> {
     let text = crc32c.iter().map(|crc| format!("{crc:08x}")).collect();
-    HashMap::from([
+    let kept =
+        kept.map(|Kept { digest, keep_ms }| (KEPT_TAG.to_owned(), Some(format!("{digest:016x} {keep_ms}"))));
+    let tags = [
         (CRC32C_TAG.to_owned(), Some(text)),
         (LEVEL_TAG.to_owned(), Some(level.to_string())),
         (ACCEPTED_TAG.to_owned(), Some(accepted.to_string())),
-    ])
+    ];
+    tags.into_iter().chain(kept).collect()
+}
+
+/// Which rules of retention were applied.
+pub(super) fn kept(tags: &HashMap<String, Option<String>>) -> Option<Kept> {
+    let (digest, keep_ms) = tags.get(KEPT_TAG)?.as_deref()?.split_once(' ')?;
+    Some(Kept { digest: u64::from_str_radix(digest, 16).ok()?, keep_ms: keep_ms.parse().ok()? })
 }
 
 /// Level and order of acceptance; files without these tags were flushed first of all.
@@ -210,7 +228,8 @@ mod tests {
 
     #[test]
     fn checksums_in_tags() {
-        let tags = to_tags(&[0, 1, u32::MAX], 2, 77);
+        let tags = to_tags(&[0, 1, u32::MAX], 2, 77, Some(Kept { digest: 0xab, keep_ms: 9 }));
+        assert_eq!(super::kept(&tags), Some(Kept { digest: 0xab, keep_ms: 9 }));
         assert_eq!(tags[CRC32C_TAG].as_deref(), Some("0000000000000001ffffffff"));
         assert_eq!(from_tags(&tags), (2, 77));
         assert_eq!(from_tags(&HashMap::new()), (0, 0));

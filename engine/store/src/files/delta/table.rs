@@ -193,6 +193,7 @@ fn data_file(kind: Kind, path: String, view: &LogicalFileView) -> Result<DataFil
     #[expect(deprecated, reason = "tags are to be had in no other way; it is called once for each file")]
     let tags = view.add_action().tags.unwrap_or_default();
     let (level, accepted) = stats::from_tags(&tags);
+    let kept = stats::kept(&tags);
     let crc32c = stats::checksums(&tags, size_bytes).map_err(|problem| damaged(&problem))?;
     Ok(DataFile {
         path: location,
@@ -202,6 +203,7 @@ fn data_file(kind: Kind, path: String, view: &LogicalFileView) -> Result<DataFil
         metric_id: extent.metric_id,
         level,
         accepted,
+        kept,
         crc32c,
     })
 }

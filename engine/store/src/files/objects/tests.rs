@@ -36,6 +36,7 @@ fn file_of(path: &str, content: &[u8]) -> DataFile {
         metric_id: None,
         level: 0,
         accepted: 0,
+        kept: None,
         crc32c: Some(sums.into()),
     }
 }

@@ -48,7 +48,17 @@ pub(super) async fn put(objects: &Arc<dyn ObjectStore>, kind: Kind, number: usiz
 
 /// What of a file matters to a merge.
 pub(super) fn data_file(path: Path, size_bytes: u64) -> DataFile {
-    DataFile { path, size_bytes, rows: 0, time: None, metric_id: None, level: 0, accepted: 0, crc32c: None }
+    DataFile {
+        path,
+        size_bytes,
+        rows: 0,
+        time: None,
+        metric_id: None,
+        level: 0,
+        accepted: 0,
+        kept: None,
+        crc32c: None,
+    }
 }
 
 /// Merges; the outputs' names begin with `out-`.
