@@ -51,7 +51,7 @@ async fn series_of_a_rule_go_when_they_are_too_old_and_files_are_read_once_for_i
     let real = real.kill().await;
     real.live(200).await;
     assert_eq!((instances(&real).await, real.store.stats().merges), (vec!["x 3".into(), "y 3".into()], 0));
-    assert!(merges <= 6, "{merges}");
+    assert!(merges <= 7, "{merges}: two levels of three tables, and two files for the rule");
 }
 
 #[tokio::test(flavor = "multi_thread")]
