@@ -62,7 +62,7 @@ impl Signal {
     }
 }
 
-fn now_nanos() -> u64 {
+pub(crate) fn now_nanos() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
     u64::try_from(now.as_nanos()).expect("the clock is before 2554")
 }
@@ -123,14 +123,44 @@ impl Client {
         Ok(())
     }
 
+    /// A Loki push of JSON.
+    pub(crate) async fn push_lines(&self, body: &str) -> anyhow::Result<()> {
+        let request = self.http.post(format!("http://{}/loki/api/v1/push", self.main)).body(body.to_owned());
+        let answer = request.header("content-type", "application/json").send().await?;
+        let status = answer.status();
+        anyhow::ensure!(status.is_success(), "push: {status}: {}", answer.text().await?);
+        Ok(())
+    }
+
     /// Rows of a statement that sees everything acknowledged before.
     pub(crate) async fn sql(&self, query: &str) -> anyhow::Result<Vec<Value>> {
-        let body = json!({ "query": query, "format": "json", "consistency": "strong" }).to_string();
+        self.sql_within(query, Duration::from_secs(60)).await
+    }
+
+    /// The same, asked again while the server says that it is not ready for it.
+    pub(crate) async fn sql_within(&self, query: &str, patience: Duration) -> anyhow::Result<Vec<Value>> {
+        let start = Instant::now();
+        let body = json!({ "query": query, "format": "json", "consistency": "strong" });
+        loop {
+            match self.ask(&body).await {
+                Err(_) if start.elapsed() < patience => tokio::time::sleep(Duration::from_millis(500)).await,
+                other => return other,
+            }
+        }
+    }
+
+    /// Rows of a statement over what can be read now.
+    pub(crate) async fn sql_so_far(&self, query: &str) -> anyhow::Result<Vec<Value>> {
+        self.ask(&json!({ "query": query, "format": "json" })).await
+    }
+
+    async fn ask(&self, body: &Value) -> anyhow::Result<Vec<Value>> {
         let request = self.http.post(format!("http://{}/api/sql", self.main));
-        let answer = request.header("content-type", "application/json").body(body).send().await?;
+        let request = request.header("content-type", "application/json").body(body.to_string());
+        let answer = request.send().await?;
         let (status, text) = (answer.status(), answer.text().await?);
-        anyhow::ensure!(status.is_success(), "{query}: {status}: {text}");
-        let answer: Value = serde_json::from_str(&text).with_context(|| format!("{query}: {text}"))?;
+        anyhow::ensure!(status.is_success(), "{body}: {status}: {text}");
+        let answer: Value = serde_json::from_str(&text).with_context(|| format!("{body}: {text}"))?;
         Ok(answer.as_array().or_else(|| answer["rows"].as_array()).cloned().unwrap_or_default())
     }
 }

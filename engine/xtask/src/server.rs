@@ -75,6 +75,16 @@ impl Place {
         self.scratch.path()
     }
 
+    /// The data folder as this process sees it.
+    pub(crate) fn data(&self) -> &Path {
+        &self.seen
+    }
+
+    /// Another configuration from the next start on.
+    pub(crate) fn configure(&self, config: &str) -> anyhow::Result<()> {
+        Ok(std::fs::write(self.scratch.path().join("isinglass.toml"), config)?)
+    }
+
     /// What all servers of this folder wrote.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.log_path()).unwrap_or_default()

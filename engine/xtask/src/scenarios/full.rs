@@ -1,6 +1,8 @@
 //! A volume that fills up and gets room again: a tmpfs of a fixed size in a mount
 //! namespace of its own.
 
+use std::fs::File;
+use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -11,7 +13,7 @@ use anyhow::Context as _;
 
 use crate::load::{Book, Client, OnBreak};
 use crate::outcome::Outcome;
-use crate::server::{BUSY, Place};
+use crate::server::{BUSY, Place, Running};
 use crate::tools;
 
 /// Of the volume.
@@ -62,10 +64,21 @@ impl Volume {
 
     /// Takes all room but this much.
     fn fill(&self, left: u64) -> anyhow::Result<()> {
-        let of = rustix::fs::statvfs(self.seen())?;
-        let free = of.f_bavail * of.f_frsize;
-        let bytes = usize::try_from(free.saturating_sub(left))?;
-        Ok(std::fs::write(self.filler(), vec![0_u8; bytes])?)
+        let block = vec![0_u8; 64 << 10];
+        let mut filler = File::create(self.filler())?;
+        loop {
+            let of = rustix::fs::statvfs(self.seen())?;
+            let room = (of.f_bavail * of.f_frsize).saturating_sub(left);
+            let bytes = block.len().min(usize::try_from(room)?);
+            if bytes == 0 {
+                return Ok(());
+            }
+            match filler.write_all(&block[..bytes]) {
+                // The server writes too.
+                Err(error) if error.kind() == ErrorKind::StorageFull => return Ok(()),
+                other => other?,
+            }
+        }
     }
 
     fn make_room(&self) -> anyhow::Result<()> {
@@ -146,7 +159,7 @@ async fn fill_and_make_room(
     // And once more full while it dies and starts again.
     volume.fill(left)?;
     server.kill().await?;
-    let server = place.start(&volume.enter()).await.context("a start on a full disk")?;
+    let server = start_on_full_disk(left, place, volume, outcome).await?;
     outcome.restarted_in(server.started_in);
     book.audit(&Client::new(&server)?, true, outcome).await?;
     volume.make_room()?;
@@ -154,4 +167,25 @@ async fn fill_and_make_room(
     outcome.runs += 1;
     outcome.points.insert(format!("{left} bytes left"));
     Ok(())
+}
+
+/// Below the floor it starts and answers queries. Without a single byte it cannot claim its
+/// tables: it must say so, and start once there is room.
+async fn start_on_full_disk(
+    left: u64,
+    place: &Place,
+    volume: &Volume,
+    outcome: &mut Outcome,
+) -> anyhow::Result<Running> {
+    if let Some(server) = place.try_start(&volume.enter()).await? {
+        return Ok(server);
+    }
+    let log = place.log();
+    let why = log.lines().last().unwrap_or_default();
+    anyhow::ensure!(left == 0 && why.contains("No space left on device"), "no start on a full disk: {why}");
+    outcome.note("no start without a single byte, and it says why".to_owned());
+    volume.make_room()?;
+    let server = place.start(&volume.enter()).await?;
+    volume.fill(left)?;
+    Ok(server)
 }

@@ -4,6 +4,7 @@ mod errno;
 mod full;
 mod in_process;
 mod kill;
+mod memory;
 mod store;
 mod twice;
 
@@ -23,6 +24,7 @@ pub(crate) enum Scenario {
     SlowSync,
     FullDisk,
     Store,
+    Memory,
     Twice,
 }
 
@@ -35,6 +37,7 @@ pub(crate) const ALL: &[Scenario] = &[
     Scenario::SlowSync,
     Scenario::FullDisk,
     Scenario::Store,
+    Scenario::Memory,
     Scenario::Twice,
 ];
 
@@ -55,6 +58,7 @@ impl Scenario {
             Self::SlowSync => ("sync-slow", "every fdatasync takes two seconds"),
             Self::FullDisk => ("full-disk", "a volume of 96 MiB that fills up and gets room again"),
             Self::Store => ("store", "S3 that is slow, refuses, loses replies, is away"),
+            Self::Memory => ("memory", "a log of 8 GiB is read again in 512 MiB"),
             Self::Twice => ("twice", "a second server on the same folder"),
         }
     }
@@ -82,6 +86,7 @@ impl Scenario {
             Self::SlowSync => errno::slow_sync(torture, binary, outcome).await,
             Self::FullDisk => full::run(binary, outcome).await,
             Self::Store => store::run(torture, binary, outcome).await,
+            Self::Memory => memory::run(torture, binary, outcome).await,
             Self::Twice => twice::run(binary, outcome).await,
         }
     }
