@@ -26,6 +26,9 @@ use crate::{Seq, StoreError};
 /// longest time are closed; opening one again costs some milliseconds.
 const OPEN_TABLES_MAX: usize = 512;
 
+/// Commits from one checkpoint of a table's log to the next.
+const CHECKPOINT_INTERVAL: i64 = 100;
+
 /// Attempts to put a file.
 const PUT_ATTEMPTS_MAX: u32 = 3;
 
@@ -40,6 +43,7 @@ struct Shared {
     counters: Arc<Counters>,
     checker: Arc<Checker>,
     clock: Arc<dyn Clock>,
+    checkpoint_every: i64,
     /// Which writer this is, once that is claimed.
     epoch: OnceLock<Arc<Epoch>>,
     slots: Mutex<HashMap<(Tenant, Kind), Arc<Slot>, ahash::RandomState>>,
@@ -67,10 +71,19 @@ impl Tables {
 
     /// Tables on any object store that refuses a second create.
     pub(crate) fn on(objects: Arc<dyn ObjectStore>, clock: Arc<dyn Clock>) -> Self {
+        Self::with_checkpoints(objects, clock, CHECKPOINT_INTERVAL)
+    }
+
+    /// The same, with a checkpoint after every so many commits to a table.
+    pub(crate) fn with_checkpoints(
+        objects: Arc<dyn ObjectStore>,
+        clock: Arc<dyn Clock>,
+        checkpoint_every: i64,
+    ) -> Self {
         let (epoch, slots, uses) = (OnceLock::new(), Mutex::default(), AtomicU64::new(0));
         let (objects, counters) = objects::metered(objects, Arc::clone(&clock));
         let checker = Arc::new(Checker::new(Arc::clone(&objects)));
-        let shared = Shared { objects, counters, checker, clock, epoch, slots, uses };
+        let shared = Shared { objects, counters, checker, clock, checkpoint_every, epoch, slots, uses };
         Self { shared: Arc::new(shared) }
     }
 
@@ -124,7 +137,7 @@ impl Tables {
             self.flush(&mut table, tenant, kind, rows, up_to).await?;
         }
         let state = table.state().clone();
-        let checkpoint = table.checkpoint_is_due();
+        let checkpoint = table.checkpoint_is_due(self.shared.checkpoint_every);
         *place = Some(table);
         drop(place);
         if checkpoint {

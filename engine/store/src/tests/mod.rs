@@ -5,8 +5,11 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type, TimestampMicrosecondType};
-use arrow_array::{ArrayRef, DictionaryArray, Int64Array, RecordBatch, StringArray, types::Int32Type};
-use arrow_schema::Schema;
+use arrow_array::{
+    ArrayRef, DictionaryArray, FixedSizeBinaryArray, Int32Array, Int64Array, RecordBatch, StringArray,
+    types::Int32Type,
+};
+use arrow_schema::{DataType, Schema};
 use isinglass_model::clock::ManualClock;
 use isinglass_model::labels::{LabelSet, METRIC_NAME, Temporality};
 use isinglass_model::series::SeriesRef;
@@ -136,7 +139,9 @@ fn rows_of(kind: Kind, rows: &SortedRows) -> Vec<String> {
 }
 
 fn texts(kind: Kind, batch: &RecordBatch) -> Vec<String> {
+    let names = (kind == Kind::Spans).then(|| arrow_cast::cast(&batch["name"], &DataType::Utf8).unwrap());
     let row = |row: usize| match kind {
+        Kind::Spans => names.as_ref().unwrap().as_string::<i32>().value(row).to_owned(),
         Kind::Samples => {
             let id = batch["series_id"].as_primitive::<Int64Type>().value(row);
             let time = batch["time"].as_primitive::<TimestampMicrosecondType>().value(row) / 1_000;
@@ -154,16 +159,42 @@ fn tenant(name: &str) -> Tenant {
 
 /// A batch of `logs` with these bodies.
 fn logs(bodies: &[String]) -> RecordBatch {
-    let table = Table::of(Kind::Logs);
-    let text = |value: &str| -> ArrayRef {
-        Arc::new(std::iter::repeat_n(value, bodies.len()).collect::<DictionaryArray<Int32Type>>())
-    };
     let columns: Vec<(&str, ArrayRef)> = vec![
         ("time", Arc::new(Int64Array::from(vec![NOW_MS * 1_000_000; bodies.len()]))),
-        ("service", text("shop")),
-        ("stream", text("{service=\"shop\"}")),
+        ("service", same("shop", bodies.len())),
+        ("stream", same("{service=\"shop\"}", bodies.len())),
         ("body", Arc::new(StringArray::from_iter_values(bodies))),
     ];
+    batch(Kind::Logs, columns)
+}
+
+/// A batch of `spans` with these names.
+fn spans(names: &[String]) -> RecordBatch {
+    let rows = names.len();
+    // As many bytes of the name, from its end.
+    let of = |name: &String, width: usize| format!("{name:>16}").as_bytes()[16 - width..][..width].to_vec();
+    let id =
+        |width: usize| FixedSizeBinaryArray::try_from_iter(names.iter().map(|name| of(name, width))).unwrap();
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("time", Arc::new(Int64Array::from(vec![NOW_MS * 1_000_000; rows]))),
+        ("duration", Arc::new(Int64Array::from(vec![1_000; rows]))),
+        ("trace_id", Arc::new(id(16))),
+        ("span_id", Arc::new(id(8))),
+        ("service", same("shop", rows)),
+        ("name", Arc::new(names.iter().map(String::as_str).collect::<DictionaryArray<Int32Type>>())),
+        ("kind", same("server", rows)),
+        ("status", same("ok", rows)),
+        ("size_bytes", Arc::new(Int32Array::from(vec![100; rows]))),
+    ];
+    batch(Kind::Spans, columns)
+}
+
+fn same(value: &str, rows: usize) -> ArrayRef {
+    Arc::new(std::iter::repeat_n(value, rows).collect::<DictionaryArray<Int32Type>>())
+}
+
+fn batch(kind: Kind, columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
+    let table = Table::of(kind);
     let fields = columns.iter().map(|(name, _)| Arc::clone(table.batch_field(table.position(name).unwrap())));
     let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
     RecordBatch::try_new(schema, columns.into_iter().map(|(_, column)| column).collect()).unwrap()
@@ -173,6 +204,12 @@ fn log_append(tenant: &Tenant, bodies: &[String]) -> Append {
     let stored = bodies.len() as u64;
     let counts = Counts { received: stored, stored, ..Counts::default() };
     Append { logs: Some(logs(bodies)), counts, ..Append::new(tenant.clone()) }
+}
+
+fn span_append(tenant: &Tenant, names: &[String]) -> Append {
+    let stored = names.len() as u64;
+    let counts = Counts { received: stored, stored, ..Counts::default() };
+    Append { spans: Some(spans(names)), counts, ..Append::new(tenant.clone()) }
 }
 
 fn labels(metric: &str, instance: &str) -> LabelSet {

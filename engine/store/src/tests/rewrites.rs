@@ -58,10 +58,19 @@ impl Real {
     }
 
     async fn kill(self) -> Self {
-        let Self { clock, disk, objects, config, store } = self;
+        let disk = self.disk.kill();
+        self.restart(disk).await
+    }
+
+    async fn cut_power(self, seed: u64) -> Self {
+        let disk = self.disk.cut_power(seed);
+        self.restart(disk).await
+    }
+
+    async fn restart(self, disk: SimDisk) -> Self {
+        let Self { clock, objects, config, store, .. } = self;
         drop(store);
         objects.heal();
-        let disk = disk.kill();
         let store = start(&config, &clock, &disk, &objects).await;
         Self { clock, disk, objects, config, store }
     }
@@ -83,6 +92,10 @@ impl Real {
 
     async fn rows(&self, kind: Kind) -> Vec<String> {
         rows_of_view(&*self.view().await, kind).await
+    }
+
+    async fn mortal(&self) -> Vec<String> {
+        rows_of_view(&*self.store.view(&tenant("mortal")).await.unwrap(), Kind::Logs).await
     }
 
     async fn files(&self, kind: Kind) -> Vec<DataFile> {
@@ -272,15 +285,33 @@ async fn what_a_merge_that_died_left_behind_is_collected_after_a_day() {
 
 #[derive(Debug, Clone)]
 enum Step {
-    Append { rows: usize },
-    Samples { series: usize },
+    Append {
+        rows: usize,
+    },
+    Samples {
+        series: usize,
+    },
     Flush,
     Compact,
-    Live { hours: u32 },
-    Fail { call: Call, moment: Moment, log: bool, skip: usize },
+    /// Rows of a tenant whose rows are removed when they are old.
+    Mortal {
+        rows: usize,
+    },
+    Live {
+        hours: u32,
+    },
+    Fail {
+        call: Call,
+        moment: Moment,
+        log: bool,
+        skip: usize,
+    },
     Hold,
     Delete,
     Kill,
+    CutPower {
+        seed: u64,
+    },
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -291,12 +322,14 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => (1..4_usize).prop_map(|series| Step::Samples { series }),
         5 => Just(Step::Flush),
         3 => Just(Step::Compact),
+        2 => (1..4_usize).prop_map(|rows| Step::Mortal { rows }),
         3 => (1..30_u32).prop_map(|hours| Step::Live { hours }),
         3 => (call, moment, any::<bool>(), 0..3_usize)
             .prop_map(|(call, moment, log, skip)| Step::Fail { call, moment, log, skip }),
         1 => Just(Step::Hold),
         1 => Just(Step::Delete),
         1 => Just(Step::Kill),
+        2 => any::<u64>().prop_map(|seed| Step::CutPower { seed }),
     ];
     vec(step, 1..24)
 }
@@ -305,6 +338,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 struct Model {
     logs: BTreeSet<String>,
     samples: usize,
+    /// Sent for the tenant whose rows are removed.
+    mortal: BTreeSet<String>,
 }
 
 /// A view, and the rows of both kinds that it had when it was taken.
@@ -314,10 +349,21 @@ async fn audit(real: &Real, model: &Model) {
     let want: Vec<String> = model.logs.iter().cloned().collect();
     assert_eq!(real.rows(Kind::Logs).await, want);
     assert_eq!(real.rows(Kind::Samples).await.len(), model.samples);
+    let mortal = real.mortal().await;
+    let seen: BTreeSet<String> = mortal.iter().cloned().collect();
+    assert!(seen.len() == mortal.len() && seen.is_subset(&model.mortal), "{mortal:?}");
+}
+
+fn with_retention() -> StoreConfig {
+    let mut config = small();
+    let keep = KeepByKind { default: Some(Keep::For(6 * 3_600_000)), ..KeepByKind::default() };
+    config.retention.tenants.insert("mortal".to_owned(), keep);
+    config
 }
 
 async fn interleave(steps: Vec<Step>) {
-    let (mut real, mut model, mut held) = (Real::new(small()).await, Model::default(), Vec::<Held>::new());
+    let (mut real, mut model) = (Real::new(with_retention()).await, Model::default());
+    let mut held = Vec::<Held>::new();
     for (number, step) in steps.into_iter().enumerate() {
         match step {
             Step::Append { rows } => {
@@ -334,6 +380,12 @@ async fn interleave(steps: Vec<Step>) {
             }
             Step::Flush => drop(real.store.flush().await),
             Step::Compact => drop(real.store.compact().await),
+            Step::Mortal { rows } => {
+                let bodies: Vec<String> = (0..rows).map(|row| format!("{number:03}-{row}")).collect();
+                // Refused where its tables have to be looked at and cannot be.
+                let _ = real.store.append(log_append(&tenant("mortal"), &bodies)).await;
+                model.mortal.extend(bodies);
+            }
             Step::Live { hours } => real.live(hours).await,
             Step::Fail { call, moment, log, skip } => {
                 real.objects.fail(call, moment, if log { "_delta_log" } else { ".parquet" }, skip, 2);
@@ -347,13 +399,17 @@ async fn interleave(steps: Vec<Step>) {
             Step::Delete => {
                 // An error says that nothing is deleted.
                 if real.store.delete_tenant(&tenant("a")).await.is_ok() {
-                    model = Model::default();
+                    model = Model { mortal: model.mortal, ..Model::default() };
                 }
             }
             Step::Kill => {
                 // A view does not outlive its process.
                 held.clear();
                 real = real.kill().await;
+            }
+            Step::CutPower { seed } => {
+                held.clear();
+                real = real.cut_power(seed).await;
             }
         }
     }
@@ -365,7 +421,12 @@ async fn interleave(steps: Vec<Step>) {
     }
     real.store.compact().await.unwrap();
     audit(&real, &model).await;
-    audit(&real.kill().await, &model).await;
+    let real = real.kill().await;
+    audit(&real, &model).await;
+    real.store.flush().await.unwrap();
+    real.live(10).await;
+    audit(&real, &model).await;
+    assert_eq!(real.mortal().await, Vec::<String>::new(), "rows past their retention");
 }
 
 proptest! {

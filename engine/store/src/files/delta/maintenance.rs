@@ -6,14 +6,12 @@ use deltalake_core::{DeltaTable, checkpoints};
 use super::Table;
 use crate::files::Result;
 
-/// Commits from one checkpoint to the next.
-const CHECKPOINT_INTERVAL: i64 = 100;
-
 impl Table {
-    /// Whether the newest version is due for a checkpoint.
-    pub(in crate::files) fn checkpoint_is_due(&self) -> bool {
+    /// Whether the newest version is due for a checkpoint, of which there is one after
+    /// `every` so many commits.
+    pub(in crate::files) fn checkpoint_is_due(&self, every: i64) -> bool {
         let version = self.state().version;
-        version > 0 && version % CHECKPOINT_INTERVAL == 0
+        version > 0 && version % every == 0
     }
 
     /// Writes a checkpoint, removes log entries beyond the retention that it

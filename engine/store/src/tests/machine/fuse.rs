@@ -49,6 +49,11 @@ pub(crate) struct Death {
     pub(crate) number: u64,
 }
 
+impl Death {
+    /// What a machine was at that lived as long as it was let.
+    pub(crate) const THE_END: &str = "the end";
+}
+
 /// Counts operations, and ends the machine at one of them. Clones are one fuse.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Fuse(Arc<Mutex<State>>);
@@ -92,27 +97,49 @@ impl Fuse {
     pub(crate) fn blow(&self) {
         let mut state = self.0.lock();
         let number = state.operations;
-        state.death.get_or_insert(Death { operation: Operation::Sync, what: "the end".to_owned(), number });
+        let what = Death::THE_END.to_owned();
+        state.death.get_or_insert(Death { operation: Operation::Sync, what, number });
     }
 
     pub(crate) fn death(&self) -> Option<Death> {
         self.0.lock().death.clone()
     }
 
-    pub(crate) fn operations(&self) -> u64 {
-        self.0.lock().operations
+    /// Dies at an operation counted from now.
+    pub(crate) fn dies_in(&self, operations: u64) {
+        let mut state = self.0.lock();
+        state.dies_at = state.operations + operations;
     }
 
     /// Before an operation: `Err` if it is not done, because the machine is dead or dies
     /// of it. Every other death is after the deed.
     pub(crate) fn burn(&self, operation: Operation, what: &str) -> io::Result<Fate> {
+        self.0.lock().burn(operation, what)
+    }
+
+    /// Does `deed` as far as it is done. Nothing else is done meanwhile, so that who lets
+    /// a machine die finds all of a deed or nothing.
+    pub(crate) fn around<T>(
+        &self,
+        operation: Operation,
+        what: &str,
+        deed: impl FnOnce() -> io::Result<T>,
+    ) -> io::Result<T> {
         let mut state = self.0.lock();
-        if state.death.is_some() {
+        let fate = state.burn(operation, what)?;
+        let done = deed();
+        if fate == Fate::DoneAndDead { Err(off()) } else { done }
+    }
+}
+
+impl State {
+    fn burn(&mut self, operation: Operation, what: &str) -> io::Result<Fate> {
+        if self.death.is_some() {
             return Err(off());
         }
-        state.operations += 1;
-        let number = state.operations;
-        if let Some(fails) = &mut state.fails
+        self.operations += 1;
+        let number = self.operations;
+        if let Some(fails) = &mut self.fails
             && number >= fails.from
             && fails.hit < fails.count
             && fails.only.contains(&operation)
@@ -120,23 +147,11 @@ impl Fuse {
             fails.hit += 1;
             return Err(fails.error.into());
         }
-        if state.operations != state.dies_at {
+        if self.operations != self.dies_at {
             return Ok(Fate::Done);
         }
-        state.death = Some(Death { operation, what: what.to_owned(), number });
+        self.death = Some(Death { operation, what: what.to_owned(), number });
         if number.is_multiple_of(2) { Ok(Fate::DoneAndDead) } else { Err(off()) }
-    }
-
-    /// Does `deed` as far as it is done.
-    pub(crate) fn around<T>(
-        &self,
-        operation: Operation,
-        what: &str,
-        deed: impl FnOnce() -> io::Result<T>,
-    ) -> io::Result<T> {
-        let fate = self.burn(operation, what)?;
-        let done = deed();
-        if fate == Fate::DoneAndDead { Err(off()) } else { done }
     }
 }
 
