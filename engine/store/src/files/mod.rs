@@ -46,3 +46,5 @@ pub(crate) type Result<T, E = FilesError> = std::result::Result<T, E>;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod turned_bits;

@@ -249,6 +249,12 @@ impl Tables {
         Ok(())
     }
 
+    /// A checkpoint of a table now.
+    #[cfg(test)]
+    pub(crate) async fn checkpoint(&self, tenant: &Tenant, kind: Kind) {
+        checkpoint_in(self.slot(tenant, kind)).await;
+    }
+
     #[cfg(test)]
     pub(super) fn open_tables(&self) -> usize {
         self.shared.slots.lock().len()

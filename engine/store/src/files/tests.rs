@@ -17,9 +17,10 @@ use object_store::{ObjectStore, ObjectStoreExt as _};
 
 use super::Tables;
 use super::local::LocalFolder;
+use crate::StoreError;
 use crate::tables::{SeriesRun, SortedRows, SortedSamples, TableFiles, TableState};
 
-fn clock() -> Arc<ManualClock> {
+pub(super) fn clock() -> Arc<ManualClock> {
     Arc::new(ManualClock::at(1_795_200_000_000_000_000))
 }
 
@@ -27,12 +28,12 @@ fn on(objects: Arc<dyn ObjectStore>) -> Tables {
     Tables::on(objects, clock())
 }
 
-fn tenant() -> Tenant {
+pub(super) fn tenant() -> Tenant {
     Tenant::new("t*1").unwrap()
 }
 
 /// Samples of one series at these times.
-fn samples(times: std::ops::Range<i64>) -> SortedRows {
+pub(super) fn samples(times: std::ops::Range<i64>) -> SortedRows {
     let rows = times.clone().count() as u32;
     SortedRows::Samples(SortedSamples {
         runs: vec![SeriesRun { metric_id: 7, series_id: -7, rows }],
@@ -173,6 +174,35 @@ async fn of_two_writers_of_the_same_rows_one_wins() {
         // The loser's file is gone: two commits, two files.
         assert_eq!(objects_in(&reopened).await.iter().filter(|name| name.ends_with(".parquet")).count(), 2);
     }
+}
+
+/// Eight processes try the same flushes, each when it likes: one of them does each.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_eight_committers_each_flush_is_done_by_one() {
+    const ROUNDS: i64 = 10;
+    let objects: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    let committers = (0..8).map(|_| {
+        let tables = on(Arc::clone(&objects));
+        tokio::spawn(async move {
+            for up_to in 1..=ROUNDS {
+                // Who was overtaken by more than this flush must start again.
+                let done =
+                    tables.commit(&tenant(), Kind::Samples, samples(up_to..up_to + 1), up_to as u64).await;
+                match done {
+                    Ok(state) => assert!(state.flushed >= up_to as u64),
+                    Err(error) => assert!(matches!(error, StoreError::Fenced { .. }), "{error}"),
+                }
+            }
+        })
+    });
+    for committer in futures::future::join_all(committers).await {
+        committer.unwrap();
+    }
+    let reopened = on(objects);
+    let state = reopened.load(&tenant(), Kind::Samples).await.unwrap().unwrap();
+    assert_eq!(state.flushed, ROUNDS as u64);
+    assert_eq!(times(&reopened, &state).await, (1..=ROUNDS).collect::<Vec<_>>());
+    assert_eq!(state.files.len() as i64, ROUNDS);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,6 +7,7 @@
 //!   anew and compared before anything is tried again;
 //! - its hooks after a commit may err too, so checkpoints and log cleanup are
 //!   steps of their own ([`maintenance`]);
+//! - its files have no checksums, so they are sealed on their way ([`sealed`]);
 //! - its kernel maps Arrow types silently, so the schema is stated here
 //!   ([`schema`]).
 
@@ -16,6 +17,7 @@ mod maintenance;
 mod objects;
 mod rewrite;
 mod schema;
+mod sealed;
 mod stats;
 mod table;
 

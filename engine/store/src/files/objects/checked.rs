@@ -69,6 +69,13 @@ pub(crate) struct DamagedObject {
     problem: String,
 }
 
+/// The error of a read of a damaged object.
+pub(in crate::files) fn damaged_object(path: &Path, problem: &str) -> Error {
+    tracing::error!(%path, problem, "an object is damaged");
+    let problem = problem.to_owned();
+    Error::Generic { store: "tables", source: Box::new(DamagedObject { path: path.clone(), problem }) }
+}
+
 /// The object store with checked reads.
 #[derive(Debug)]
 struct Checked {

@@ -39,6 +39,7 @@ use self::location::Location;
 use self::metered::Metered;
 use super::Result;
 
+pub(in crate::files) use checked::damaged_object;
 pub(crate) use checked::{Checker, PIECE_BYTES};
 pub(crate) use counters::Counters;
 pub use counters::ObjectStats;
