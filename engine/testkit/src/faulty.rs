@@ -6,6 +6,7 @@
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -13,7 +14,7 @@ use futures::stream::BoxStream;
 use object_store::path::Path;
 use object_store::{
     CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result, UploadPart,
 };
 use parking_lot::Mutex;
 
@@ -24,6 +25,12 @@ pub enum Call {
     Put,
     /// `put_multipart_opts`
     Multipart,
+    /// A part of a multipart upload
+    Part,
+    /// The end of a multipart upload
+    Complete,
+    /// `abort` of a multipart upload
+    Abort,
     /// `get_opts` and everything built on it
     Get,
     /// `delete_stream`
@@ -58,12 +65,24 @@ struct Fault {
 /// Asked before each request, with its path; answers when it fails, if it does.
 type Gate = Arc<dyn Fn(&str) -> Option<Moment> + Send + Sync>;
 
+/// Asked before each request, with its path; answers how long it takes.
+type Delay = Arc<dyn Fn(&str) -> Duration + Send + Sync>;
+
 /// The wrapper. Clones share their faults.
 #[derive(Clone)]
 pub struct FaultyStore {
     inner: Arc<dyn ObjectStore>,
     faults: Arc<Mutex<Vec<Fault>>>,
     gate: Option<Gate>,
+    weather: Arc<Mutex<Weather>>,
+}
+
+/// What is wrong all the time.
+#[derive(Default, Clone)]
+struct Weather {
+    /// Listings leave out every other object, by this seed.
+    list_some: Option<u64>,
+    delay: Option<Delay>,
 }
 
 impl fmt::Debug for FaultyStore {
@@ -75,18 +94,34 @@ impl fmt::Debug for FaultyStore {
 impl FaultyStore {
     /// Wraps a store; passes everything until [`Self::fail`].
     pub fn new(inner: Arc<dyn ObjectStore>) -> Self {
-        Self { inner, faults: Arc::default(), gate: None }
+        Self { inner, faults: Arc::default(), gate: None, weather: Arc::default() }
     }
 
     /// Another client of the same store, without faults but for what `gate` answers.
     pub fn behind(&self, gate: impl Fn(&str) -> Option<Moment> + Send + Sync + 'static) -> Self {
-        Self { inner: Arc::clone(&self.inner), faults: Arc::default(), gate: Some(Arc::new(gate)) }
+        Self {
+            inner: Arc::clone(&self.inner),
+            faults: Arc::default(),
+            gate: Some(Arc::new(gate)),
+            weather: Arc::default(),
+        }
     }
 
     /// Plans that after `skip` further calls on paths that contain
     /// `path_contains`, `times` calls fail.
     pub fn fail(&self, call: Call, moment: Moment, path_contains: &str, skip: usize, times: usize) {
         self.faults.lock().push(Fault { call, moment, path_contains: path_contains.to_owned(), skip, times });
+    }
+
+    /// From now on a listing leaves out about half of the objects, others each time, as
+    /// one that lags behind may; `None`: it has all of them again.
+    pub fn list_some(&self, seed: Option<u64>) {
+        self.weather.lock().list_some = seed;
+    }
+
+    /// From now on each request takes as long as `delay` says of its path.
+    pub fn each_takes(&self, delay: impl Fn(&str) -> Duration + Send + Sync + 'static) {
+        self.weather.lock().delay = Some(Arc::new(delay));
     }
 
     /// Forgets all plans.
@@ -111,6 +146,10 @@ impl FaultyStore {
     }
 
     async fn around<T>(&self, call: Call, path: &Path, deed: impl Future<Output = Result<T>>) -> Result<T> {
+        let delay = self.weather.lock().delay.clone();
+        if let Some(delay) = delay {
+            tokio::time::sleep(delay(path.as_ref())).await;
+        }
         match self.fault(call, path) {
             None => deed.await,
             Some(Moment::Before) => Err(error(call, path)),
@@ -119,6 +158,61 @@ impl FaultyStore {
                 Err(error(call, path))
             }
         }
+    }
+}
+
+impl FaultyStore {
+    /// Whether a listing has this object.
+    fn lists(&self) -> impl Fn(&Path) -> bool + Send + Sync + 'static {
+        let seed = {
+            let mut weather = self.weather.lock();
+            weather.list_some = weather.list_some.map(|seed| seed.wrapping_mul(STEP.0).wrapping_add(STEP.1));
+            weather.list_some
+        };
+        move |path| {
+            seed.is_none_or(|seed| {
+                let mixed = path.as_ref().bytes().fold(seed, |mixed, byte| {
+                    (mixed ^ u64::from(byte)).wrapping_mul(STEP.0).wrapping_add(STEP.1)
+                });
+                mixed >> 63 == 0
+            })
+        }
+    }
+
+    fn listing(&self, all: BoxStream<'static, Result<ObjectMeta>>) -> BoxStream<'static, Result<ObjectMeta>> {
+        use futures::{StreamExt, TryStreamExt};
+        let lists = self.lists();
+        all.try_filter(move |meta| std::future::ready(lists(&meta.location))).boxed()
+    }
+}
+
+/// Of Knuth's generator.
+const STEP: (u64, u64) = (6_364_136_223_846_793_005, 1_442_695_040_888_963_407);
+
+/// A multipart upload that can fail in its middle, and whose abort can get lost.
+#[derive(Debug)]
+struct FaultyUpload {
+    store: FaultyStore,
+    path: Path,
+    inner: Box<dyn MultipartUpload>,
+}
+
+#[async_trait]
+impl MultipartUpload for FaultyUpload {
+    fn put_part(&mut self, data: PutPayload) -> UploadPart {
+        let (store, path) = (self.store.clone(), self.path.clone());
+        let part = self.inner.put_part(data);
+        Box::pin(async move { store.around(Call::Part, &path, part).await })
+    }
+
+    async fn complete(&mut self) -> Result<PutResult> {
+        let (store, path) = (self.store.clone(), self.path.clone());
+        store.around(Call::Complete, &path, self.inner.complete()).await
+    }
+
+    async fn abort(&mut self) -> Result<()> {
+        let (store, path) = (self.store.clone(), self.path.clone());
+        store.around(Call::Abort, &path, self.inner.abort()).await
     }
 }
 
@@ -146,7 +240,8 @@ impl ObjectStore for FaultyStore {
         path: &Path,
         options: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
-        self.around(Call::Multipart, path, self.inner.put_multipart_opts(path, options)).await
+        let inner = self.around(Call::Multipart, path, self.inner.put_multipart_opts(path, options)).await?;
+        Ok(Box::new(FaultyUpload { store: self.clone(), path: path.clone(), inner }))
     }
 
     async fn get_opts(&self, path: &Path, options: GetOptions) -> Result<GetResult> {
@@ -175,13 +270,31 @@ impl ObjectStore for FaultyStore {
         use futures::StreamExt;
         let path = prefix.cloned().unwrap_or_default();
         match self.fault(Call::List, &path) {
-            None => self.inner.list(prefix),
+            None => self.listing(self.inner.list(prefix)),
+            Some(_) => futures::stream::once(async move { Err(error(Call::List, &path)) }).boxed(),
+        }
+    }
+
+    fn list_with_offset(
+        &self,
+        prefix: Option<&Path>,
+        offset: &Path,
+    ) -> BoxStream<'static, Result<ObjectMeta>> {
+        use futures::StreamExt;
+        let path = prefix.cloned().unwrap_or_default();
+        match self.fault(Call::List, &path) {
+            None => self.listing(self.inner.list_with_offset(prefix, offset)),
             Some(_) => futures::stream::once(async move { Err(error(Call::List, &path)) }).boxed(),
         }
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        self.inner.list_with_delimiter(prefix).await
+        let path = prefix.cloned().unwrap_or_default();
+        let mut found = self.around(Call::List, &path, self.inner.list_with_delimiter(prefix)).await?;
+        let lists = self.lists();
+        found.objects.retain(|meta| lists(&meta.location));
+        found.common_prefixes.retain(|folder| lists(folder));
+        Ok(found)
     }
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {

@@ -92,7 +92,7 @@ async fn full_segment() -> (String, Vec<u8>, Vec<(u64, std::ops::Range<usize>)>)
     }
     let files = files(&world.disk.kill());
     let (name, bytes) = files.into_iter().next().unwrap();
-    let header = Header::decode(&bytes).unwrap().unwrap();
+    let header = Header::decode("x", &bytes).unwrap().unwrap();
     let records = parse(&bytes, &header, None).records;
     (name, bytes, records)
 }
@@ -107,7 +107,7 @@ async fn a_segment_of_64_kib_is_read_whatever_it_is_cut_to() {
         records.len()
     );
     assert!(records.last().unwrap().1.end > 60 << 10);
-    let header = Header::decode(&bytes).unwrap().unwrap();
+    let header = Header::decode("x", &bytes).unwrap().unwrap();
     for cut in DATA..=bytes.len() {
         let parsed = parse(&bytes[..cut], &header, None);
         let whole = records.iter().take_while(|(_, body)| body.end <= cut).count();
@@ -124,7 +124,7 @@ async fn a_segment_of_64_kib_is_read_whatever_it_is_cut_to() {
 #[tokio::test]
 async fn ten_thousand_turned_bits_give_no_wrong_record() {
     let (_, bytes, records) = full_segment().await;
-    let header = Header::decode(&bytes).unwrap().unwrap();
+    let header = Header::decode("x", &bytes).unwrap().unwrap();
     let next = records.last().unwrap().0 + 1;
     let end = records.last().unwrap().1.end;
     let mut place = 0_usize;
@@ -134,7 +134,7 @@ async fn ten_thousand_turned_bits_give_no_wrong_record() {
         let mut turned = bytes.clone();
         turned[bit / 8] ^= 1 << (bit % 8);
         // One copy of the header survives; it says the same.
-        assert_eq!(Header::decode(&turned).unwrap().as_ref(), Some(&header), "round {round}");
+        assert_eq!(Header::decode("x", &turned).unwrap().as_ref(), Some(&header), "round {round}");
         let parsed = parse(&turned, &header, Some(next));
         let found: BTreeMap<u64, &[u8]> =
             parsed.records.iter().map(|(seq, body)| (*seq, &turned[body.clone()])).collect();
@@ -173,5 +173,6 @@ async fn a_segment_of_a_newer_release_is_refused() {
     let observer: Arc<dyn Observer> = Arc::new(NoObserver);
     let tables = Arc::new(MemoryTables::default());
     let error = open(&small(), &clock, &observer, &SimDisk::holding(&files), &tables).await.unwrap_err();
-    assert_eq!(error.to_string(), "cannot read wal segment: version 99, this release reads 1");
+    let named = format!("cannot read wal segment {}: version 99, this release reads 1", files[0].0);
+    assert_eq!(error.to_string(), named);
 }

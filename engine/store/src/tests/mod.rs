@@ -27,11 +27,15 @@ use crate::wal::sim::SimDisk;
 
 mod basics;
 mod damage;
+mod failing;
+mod golden;
 mod interleavings;
 pub(crate) mod machine;
+mod outage;
 mod real;
 mod restart;
 mod rewrites;
+mod rot;
 mod tables;
 mod torture;
 mod trickle;

@@ -37,7 +37,7 @@ fn histogram(series: SeriesRef, count: Option<f64>) -> HistogramRow {
     }
 }
 
-async fn everything(store: &Store, tenant: &Tenant) -> Append {
+pub(super) async fn everything(store: &Store, tenant: &Tenant) -> Append {
     let mut append = log_append(tenant, &["line".to_owned()]);
     let up = series(store, tenant, "up", "a").await;
     append.samples.push(up, NOW_MS, 1.0, NOW_MS - 5);

@@ -43,9 +43,9 @@ impl Header {
         header
     }
 
-    /// Reads either copy. `Ok(None)`: neither is whole, so the segment was never begun
+    /// Reads either copy of the file `name`. `Ok(None)`: neither is whole, so the segment was never begun
     /// or is damaged.
-    pub(crate) fn decode(bytes: &[u8]) -> Result<Option<Self>, StoreError> {
+    pub(crate) fn decode(name: &str, bytes: &[u8]) -> Result<Option<Self>, StoreError> {
         for copy in bytes.chunks_exact(COPY).take(2) {
             let mut reader = Reader::new(copy);
             let checked = reader.take(CHECKED)?;
@@ -56,7 +56,7 @@ impl Header {
             let version = reader.u32()?;
             if version != VERSION {
                 let reason = format!("version {version}, this release reads {VERSION}");
-                return Err(StoreError::Incompatible { what: "wal segment".into(), reason });
+                return Err(StoreError::Incompatible { what: format!("wal segment {name}"), reason });
             }
             return Ok(Some(Self { salt: reader.u32()?, first: reader.u64()?, void_from: reader.u64()? }));
         }

@@ -51,7 +51,8 @@ pub(crate) fn headers_of(disk: &dyn Disk) -> Result<Headed, StoreError> {
     let mut segments = Vec::new();
     for found in segments_of(disk).map_err(listing)? {
         let start = disk.read(&found.name, DATA).map_err(|error| reading(&found.name, &error))?;
-        segments.push((found, Header::decode(&start)?));
+        let header = Header::decode(&found.name, &start)?;
+        segments.push((found, header));
     }
     Ok(segments)
 }
@@ -78,6 +79,11 @@ pub(crate) fn scan(
     let segments = headers_of(disk)?;
     let files = head_files_of(disk).map_err(listing)?;
     let mut scan = Scan { disk, now_unix_ms, see, scanned: Scanned::default() };
+    // One of a newer release is refused before anything is done.
+    for file in &files {
+        let start = disk.read(&file.name, DATA).map_err(|error| reading(&file.name, &error))?;
+        Header::decode(&file.name, &start)?;
+    }
     for file in &files {
         if segments.iter().all(|(segment, _)| segment.first != file.first) {
             scan.loose(file);
@@ -200,7 +206,7 @@ fn whole_heads(
     of: Option<&Header>,
 ) -> Option<(Vec<u8>, Vec<(Seq, Range<usize>)>)> {
     let bytes = disk.read(&file.name, usize::MAX).ok()?;
-    let header = Header::decode(&bytes).ok()??;
+    let header = Header::decode(&file.name, &bytes).ok()??;
     if of.is_some_and(|of| *of != header) {
         return None;
     }

@@ -96,7 +96,7 @@ fn a_deletion_is_a_flag_of_a_record() {
 #[test]
 fn version_1_is_read_as_ever() {
     let bytes = std::fs::read(golden()).unwrap();
-    let header = Header::decode(&bytes).unwrap().unwrap();
+    let header = Header::decode("x", &bytes).unwrap().unwrap();
     assert_eq!(header, HEADER);
     let parsed = parse(&bytes, &header, None);
     assert_eq!(parsed.records.iter().map(|(seq, _)| *seq).collect::<Vec<_>>(), [7, 9]);
@@ -176,9 +176,9 @@ fn a_header_survives_damage_of_one_copy() {
     let mut bytes = HEADER.encode();
     for at in 0..36 {
         bytes[at] ^= 0x10;
-        assert_eq!(Header::decode(&bytes).unwrap(), Some(HEADER), "byte {at}");
+        assert_eq!(Header::decode("x", &bytes).unwrap(), Some(HEADER), "byte {at}");
         bytes[at] ^= 0x10;
     }
-    assert_eq!(Header::decode(&[0; DATA]).unwrap(), None);
-    assert_eq!(Header::decode(&[]).unwrap(), None);
+    assert_eq!(Header::decode("x", &[0; DATA]).unwrap(), None);
+    assert_eq!(Header::decode("x", &[]).unwrap(), None);
 }

@@ -73,7 +73,7 @@ async fn large_files_are_uploaded_in_parts() {
     let folder = tempfile::tempdir().unwrap();
     let stores: [Arc<dyn ObjectStore>; 2] =
         [Arc::new(InMemory::new()), Arc::new(LocalFolder::open(&folder.path().join("tables")).unwrap())];
-    for objects in stores {
+    for (objects, half) in stores.into_iter().zip([false, true]) {
         let faulty = FaultyStore::new(Arc::clone(&objects));
         let inputs = [put(&objects, Kind::Samples, 0, samples_file(noise(1_000_000))).await];
         assert!(inputs[0].size_bytes > 6 << 20);
@@ -82,6 +82,14 @@ async fn large_files_are_uploaded_in_parts() {
         faulty.fail(Call::Multipart, Moment::Before, "out-", 0, 1);
         merge_all(&watched, Kind::Samples, &inputs, &options).await.unwrap_err();
         assert_eq!(names(&objects).await, ["in-0.parquet"]);
+        if half {
+            // Half of an upload is no object, also where nobody is told of its end.
+            faulty.fail(Call::Part, Moment::Before, "out-", 1, 1_000);
+            faulty.fail(Call::Abort, Moment::Before, "out-", 0, 1);
+            merge_all(&watched, Kind::Samples, &inputs, &options).await.unwrap_err();
+            assert_eq!(names(&objects).await, ["in-0.parquet"]);
+            faulty.heal();
+        }
         let merged = merge_all(&watched, Kind::Samples, &inputs, &options).await.unwrap();
         assert_eq!(merged.files.len(), 1);
         assert_eq!(outputs(&objects, Kind::Samples, &merged).await[0].num_rows(), 1_000_000);
