@@ -164,3 +164,30 @@ async fn while_syncs_take_seconds_the_queue_is_bounded_and_who_waits_too_long_is
     let world = world.kill().await;
     assert_eq!(world.logs(&acme).await, taken);
 }
+
+/// A start reads what the process left in the page cache, also after a sync that failed.
+/// Once it relied on that, by answering for a batch or using a series that only this batch
+/// defines, the power may go.
+#[tokio::test]
+async fn what_a_start_found_outlives_the_power() {
+    let acme = tenant("acme");
+    for seed in 0..32 {
+        let world = World::new(small()).await;
+        world.store.append(log_append(&acme, &["before".to_owned()])).await.unwrap();
+        world.disk.faults(Faults { syncs: 1, ..Faults::default() });
+        let refused = vec!["refused".to_owned()];
+        let mut append = sample_append(&world.store, &acme, NOW_MS, &["a"], 1.5).await;
+        append.logs = Some(logs(&refused));
+        assert!(append_once(&world.store, 7, append).await.expect("a new key").is_err());
+
+        let world = world.kill().await;
+        assert_eq!(world.logs(&acme).await, ["before", "refused"], "the page cache has both");
+        assert!(append_once(&world.store, 7, log_append(&acme, &refused)).await.is_none(), "it is there");
+        let append = sample_append(&world.store, &acme, NOW_MS + 1, &["a"], 2.5).await;
+        world.store.append(append).await.unwrap();
+
+        let world = world.cut_power(seed).await;
+        assert_eq!(world.logs(&acme).await, ["before", "refused"], "seed {seed}");
+        assert_eq!(world.rows(&acme).await[&Kind::Samples].len(), 2, "seed {seed}");
+    }
+}

@@ -159,6 +159,9 @@ impl Run {
     }
 
     async fn check(&self) {
+        // What came in the very moment in which the log was read to its end is brought by the
+        // reader: until then views say that they lack it.
+        self.world.store.caught_up().await.unwrap();
         for (at, tenant) in self.tenants.iter().enumerate() {
             let rows = self.world.rows(tenant).await;
             let of = |kind| rows.get(&kind).cloned().unwrap_or_default();

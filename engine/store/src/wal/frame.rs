@@ -17,6 +17,11 @@ pub(crate) fn framed_bytes(body: usize) -> usize {
     (LEAD + SEQ + body).next_multiple_of(ALIGN)
 }
 
+/// Where the frame of a body begins.
+pub(super) fn frame_start(body: &std::ops::Range<usize>) -> usize {
+    body.start.saturating_sub(LEAD + SEQ)
+}
+
 /// Appends a framed record.
 pub(crate) fn put_frame(out: &mut Vec<u8>, salt: u32, seq: Seq, body: &[u8]) {
     let start = out.len();

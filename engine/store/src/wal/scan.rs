@@ -12,11 +12,13 @@ use std::time::Duration;
 use isinglass_model::Kind;
 
 use super::disk::Disk;
+use super::frame::frame_start;
 use super::header::{DATA, Header};
 use super::parse::{Parsed, parse};
 use super::record::{self, Head};
 use super::section::{read_series, read_table};
 use super::segments::{Found, Heads, Recovered, head_files_of, heads_of, segments_of};
+use super::writer::BATCH_BYTES_MAX;
 use crate::{Seq, StoreError};
 
 /// What was found.
@@ -147,6 +149,9 @@ impl Scan<'_> {
             let records = parse(&bytes, header, void_from(all, at)).records;
             recovered.age = self.heads(&bytes, &records, true);
             recovered.heads = heads_in(header, &bytes, &records);
+            if below.is_none() {
+                self.settle(found, &bytes, &records)?;
+            }
             used = records.last().map_or(DATA, |(_, body)| body.end.next_multiple_of(8));
         }
         if below.is_none() {
@@ -155,6 +160,26 @@ impl Scan<'_> {
         }
         self.scanned.segments.push(recovered);
         Ok(())
+    }
+
+    /// Makes the last records of the last segment durable before anything relies on them.
+    /// The process may have died between the write and the sync of its last batch, or after
+    /// a sync that failed: its records are then read from the page cache, and a batch key or
+    /// a series that only they define would be gone with the power. They are written again,
+    /// because after a failed sync the kernel takes pages for clean that are on no disk.
+    fn settle(&self, found: &Found, bytes: &[u8], records: &[(Seq, Range<usize>)]) -> Result<(), StoreError> {
+        let Some((_, last)) = records.last() else {
+            return Ok(());
+        };
+        // What one write can have brought.
+        let from = last.end.saturating_sub(BATCH_BYTES_MAX).min(frame_start(last)).max(DATA);
+        let again = || -> io::Result<()> {
+            let mut file = self.disk.open(&found.name)?;
+            file.write_at(from as u64, &bytes[from..last.end])?;
+            file.sync()?;
+            self.disk.sync_folder()
+        };
+        again().map_err(|error| StoreError::io(format!("syncing {}", found.name), &error))
     }
 
     /// Gives back what the last segment has not used: its next bytes are torn or nothing, and

@@ -19,7 +19,7 @@ use crate::config::Durability;
 use crate::{Seq, StoreError};
 
 /// Bytes written at once, unless one record has more.
-const BATCH_BYTES_MAX: usize = 8 << 20;
+pub(super) const BATCH_BYTES_MAX: usize = 8 << 20;
 
 /// How long a full disk is believed to stay full.
 const FULL_DISK_PAUSE: Duration = Duration::from_millis(500);
