@@ -8,7 +8,7 @@
 //! | variable | default | |
 //! |---|---|---|
 //! | `ISINGLASS_TORTURE_CUTS` | 500 | power cuts |
-//! | `ISINGLASS_TORTURE_KILLS` | 100 | kills, and as many deaths at a request to an object store |
+//! | `ISINGLASS_TORTURE_KILLS` | 100 | kills, as many deaths of either kind, and as many at a request to an object store |
 //! | `ISINGLASS_TORTURE_SEED` | 1 | the first seed; the following are counted up |
 //!
 //! and reads the lines `torture: ...` from standard error.
@@ -75,6 +75,13 @@ fn kills_lose_and_double_nothing() {
     let deaths = run("kills", End::Kill, from_environment("ISINGLASS_TORTURE_KILLS", 100));
     let operations = [Operation::Write, Operation::Sync, Operation::Unlink, Operation::SyncFolder];
     deaths.report("kills", &Phase::BUSY, &[Place::Log, Place::File, Place::Commit], &operations);
+}
+
+#[test]
+fn kills_and_power_cuts_in_turn_lose_and_double_nothing() {
+    let deaths = run("either", End::Either, from_environment("ISINGLASS_TORTURE_KILLS", 100));
+    let operations = [Operation::Write, Operation::Sync, Operation::Rename, Operation::SyncFolder];
+    deaths.report("either", &Phase::BUSY, &[Place::Log, Place::File, Place::Commit], &operations);
 }
 
 #[test]

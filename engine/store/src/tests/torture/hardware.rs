@@ -25,6 +25,9 @@ const KEEP_MS: u64 = 3_600_000;
 pub(super) enum End {
     Kill,
     PowerCut,
+    /// The one or the other: what a kill left in the page cache may go with the power later,
+    /// when the next life has relied on it.
+    Either,
     /// A kill at a request to an object store.
     Connect,
 }
@@ -77,7 +80,7 @@ impl Hardware {
     /// Puts a new fuse in; what was on its way when the old one blew is decided now.
     pub(super) fn again(&mut self, end: End, fuse: &Fuse, seed: u64) {
         let coin = &mut Coin(seed);
-        let cut = end == End::PowerCut;
+        let cut = end == End::PowerCut || (end == End::Either && coin.throw());
         self.disk = if cut { self.disk.cut_power(seed) } else { self.disk.kill() };
         self.disk.plug(fuse.clone(), self.parts.log);
         match &mut self.tables {
