@@ -19,6 +19,7 @@
 //! | [`tables`] | do the Delta reader and DuckDB agree with SQL? |
 //! | [`bad_input`] | what is malformed is named and not stored |
 //! | [`sql`] | formats, the gate, the questions that ship |
+//! | [`streams`] | HTTP/2 streams that break, connections that flood |
 //! | [`operate`] | ready, stop, configuration, one process per folder |
 //!
 //! Run them by `tests/run`, which provides Prometheus and Python.
@@ -40,6 +41,7 @@ mod repeats;
 mod restart;
 mod senders;
 mod sql;
+mod streams;
 mod tables;
 mod tenants;
 mod trickle;

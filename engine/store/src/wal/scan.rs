@@ -150,7 +150,7 @@ impl Scan<'_> {
             recovered.age = self.heads(&bytes, &records, true);
             recovered.heads = heads_in(header, &bytes, &records);
             if below.is_none() {
-                self.settle(found, &bytes, &records)?;
+                self.settle(found, file, &bytes, &records)?;
             }
             used = records.last().map_or(DATA, |(_, body)| body.end.next_multiple_of(8));
         }
@@ -162,24 +162,34 @@ impl Scan<'_> {
         Ok(())
     }
 
-    /// Makes the last records of the last segment durable before anything relies on them.
+    /// Makes the last segment what this start says it is, before anything relies on that.
+    ///
     /// The process may have died between the write and the sync of its last batch, or after
     /// a sync that failed: its records are then read from the page cache, and a batch key or
     /// a series that only they define would be gone with the power. They are written again,
-    /// because after a failed sync the kernel takes pages for clean that are on no disk.
-    fn settle(&self, found: &Found, bytes: &[u8], records: &[(Seq, Range<usize>)]) -> Result<(), StoreError> {
-        let Some((_, last)) = records.last() else {
-            return Ok(());
-        };
-        // What one write can have brought.
-        let from = last.end.saturating_sub(BATCH_BYTES_MAX).min(frame_start(last)).max(DATA);
-        let again = || -> io::Result<()> {
-            let mut file = self.disk.open(&found.name)?;
-            file.write_at(from as u64, &bytes[from..last.end])?;
-            file.sync()?;
+    /// because after a failed sync the kernel takes pages for clean that are on no disk. And
+    /// a heads file that was written when the segment was closed does not know of them.
+    fn settle(
+        &self,
+        found: &Found,
+        heads: Option<&Found>,
+        bytes: &[u8],
+        records: &[(Seq, Range<usize>)],
+    ) -> Result<(), StoreError> {
+        let settled = || -> io::Result<()> {
+            if let Some((_, last)) = records.last() {
+                // What one write can have brought.
+                let from = last.end.saturating_sub(BATCH_BYTES_MAX).min(frame_start(last)).max(DATA);
+                let mut file = self.disk.open(&found.name)?;
+                file.write_at(from as u64, &bytes[from..last.end])?;
+                file.sync()?;
+            }
+            if let Some(heads) = heads {
+                self.disk.remove(&heads.name)?;
+            }
             self.disk.sync_folder()
         };
-        again().map_err(|error| StoreError::io(format!("syncing {}", found.name), &error))
+        settled().map_err(|error| StoreError::io(format!("syncing {}", found.name), &error))
     }
 
     /// Gives back what the last segment has not used: its next bytes are torn or nothing, and

@@ -88,6 +88,16 @@ pub(crate) async fn run(
     Ok(())
 }
 
+/// Half of all numbers are low as often as high, so that starts are hit; the others are any,
+/// so that not the same few come again and again.
+fn draw(n_max: u64, random: &mut StdRng) -> u64 {
+    if random.random() {
+        (n_max as f64).powf(random.random::<f64>()).round() as u64
+    } else {
+        random.random_range(1..=n_max)
+    }
+}
+
 /// Points on one data folder. Not with --seccomp-bpf: strace 6.1 then never counts up to N.
 struct Sweep<'a> {
     place: &'a Place,
@@ -100,8 +110,7 @@ impl Sweep<'_> {
         let book = Arc::new(Book::default());
         for at in 0..points {
             let calls = &self.calls[random.random_range(0..self.calls.len())];
-            // Low numbers are as likely as high ones.
-            let n = (calls.n_max as f64).powf(random.random::<f64>()).round() as u64;
+            let n = draw(calls.n_max, random);
             let victim = self.kill_at(calls, n, &book, outcome).await?;
             self.audit(&book, at + 1 == points, outcome).await?;
             outcome.runs += 1;

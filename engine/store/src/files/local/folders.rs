@@ -24,12 +24,42 @@ pub(super) struct Folders {
     changes: Arc<dyn Changes>,
     root: PathBuf,
     known: Mutex<HashSet<PathBuf>>,
+    /// Those in which every name that was there before this process is synced.
+    settled: Mutex<HashSet<PathBuf>>,
 }
 
 impl Folders {
     /// Nothing is known yet of `root` and what is in it.
     pub(super) fn below(changes: Arc<dyn Changes>, root: &Path) -> Self {
-        Self { changes, root: root.to_owned(), known: Mutex::default() }
+        Self { changes, root: root.to_owned(), known: Mutex::default(), settled: Mutex::default() }
+    }
+
+    /// Makes the names in a folder durable before anything relies on one of them. A process
+    /// may have died between giving a file its name and syncing the folder; the file is then
+    /// seen, and would be gone with the power.
+    pub(super) fn settle(&self, folder: &Path) -> io::Result<()> {
+        if self.is_settled(folder) || !folder.is_dir() {
+            return Ok(());
+        }
+        self.make(folder)?;
+        self.changes.sync_folder(folder)?;
+        let mut settled = self.settled.lock();
+        if settled.len() >= KNOWN_FOLDERS_MAX {
+            settled.clear();
+        }
+        settled.insert(folder.to_owned());
+        Ok(())
+    }
+
+    pub(super) fn is_settled(&self, folder: &Path) -> bool {
+        self.settled.lock().contains(folder)
+    }
+
+    /// A name in a folder could not be synced: whoever reads it next has to.
+    pub(super) fn unsettle(&self, file: &Path) {
+        if let Some(folder) = file.parent() {
+            self.settled.lock().remove(folder);
+        }
     }
 
     /// Makes sure that the folder of `file` is there to stay.

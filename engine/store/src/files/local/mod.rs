@@ -23,6 +23,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::future::TryFutureExt as _;
 use futures::stream::{BoxStream, StreamExt as _};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
@@ -106,10 +107,11 @@ impl ObjectStore for LocalFolder {
             folders.prepare(&file).map_err(io_error)?;
             let staged =
                 Staged::write(&changes, &file, payload.iter().map(Bytes::as_ref)).map_err(io_error)?;
-            match options.mode {
-                PutMode::Create => staged.create(&file).map_err(|error| create_error(error, &location))?,
-                _ => staged.replace(&file).map_err(io_error)?,
-            }
+            let put = match options.mode {
+                PutMode::Create => staged.create(&file).map_err(|error| create_error(error, &location)),
+                _ => staged.replace(&file).map_err(io_error),
+            };
+            put.inspect_err(|_| folders.unsettle(&file))?;
             Ok(PutResult { e_tag: None, version: None })
         })
         .await
@@ -134,6 +136,9 @@ impl ObjectStore for LocalFolder {
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        if names_files(location) {
+            self.settle(location.parent().as_ref()).await?;
+        }
         self.reads.get_opts(location, options).await
     }
 
@@ -156,7 +161,9 @@ impl ObjectStore for LocalFolder {
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.reads.list(prefix)
+        let (settled, reads, prefix) = (self.settle(prefix), self.reads.clone(), prefix.cloned());
+        let listed = async move { settled.await.map(|()| reads.list(prefix.as_ref())) };
+        listed.try_flatten_stream().boxed()
     }
 
     fn list_with_offset(
@@ -164,10 +171,14 @@ impl ObjectStore for LocalFolder {
         prefix: Option<&Path>,
         offset: &Path,
     ) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.reads.list_with_offset(prefix, offset)
+        let (settled, reads, prefix) = (self.settle(prefix), self.reads.clone(), prefix.cloned());
+        let offset = offset.clone();
+        let listed = async move { settled.await.map(|()| reads.list_with_offset(prefix.as_ref(), &offset)) };
+        listed.try_flatten_stream().boxed()
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.settle(prefix).await?;
         self.reads.list_with_delimiter(prefix).await
     }
 
@@ -185,7 +196,25 @@ impl ObjectStore for LocalFolder {
     }
 }
 
+/// Whether an object says which others there are: what it says is relied upon.
+fn names_files(location: &Path) -> bool {
+    location.parts().any(|part| part.as_ref() == "_delta_log")
+}
+
 impl LocalFolder {
+    /// Makes durable what is in a folder before anybody sees it.
+    fn settle(&self, folder: Option<&Path>) -> impl Future<Output = Result<()>> + Send + 'static {
+        let place = folder.map_or_else(|| Ok(self.root.clone()), |folder| self.file_of(folder));
+        let folders = Arc::clone(&self.folders);
+        async move {
+            let place = place?;
+            if folders.is_settled(&place) {
+                return Ok(());
+            }
+            blocking(move || folders.settle(&place).map_err(io_error)).await
+        }
+    }
+
     async fn prepare(&self, location: &Path) -> Result<()> {
         let file = self.file_of(location)?;
         let folders = Arc::clone(&self.folders);
