@@ -15,7 +15,7 @@ use crate::harness::{Server, grpc, now_nanos};
 /// Payload of a DATA frame, the largest that every peer takes.
 const FRAME_BYTES: usize = 16 << 10;
 /// Spans of about a mebibyte.
-const SPANS: usize = 2_800;
+const SPANS: usize = 3_000;
 /// What a connection that floods may cost in memory.
 const FLOOD_COST_MIB: f64 = 64.0;
 /// A flood ends when the server ends it, or here.
@@ -34,11 +34,15 @@ fn export() -> Bytes {
 }
 
 async fn connect(server: &Server) -> SendRequest<Bytes> {
+    connect_once(server).await.0
+}
+
+/// The connection ends with the client, when the server has had enough of it, or when its
+/// task is aborted.
+async fn connect_once(server: &Server) -> (SendRequest<Bytes>, tokio::task::JoinHandle<()>) {
     let tcp = TcpStream::connect(&server.addresses().otlp_grpc).await.unwrap();
     let (client, connection) = h2::client::handshake(tcp).await.unwrap();
-    // It ends with the client, or when the server has had enough of it.
-    tokio::spawn(async move { drop(connection.await) });
-    client
+    (client, tokio::spawn(async move { drop(connection.await) }))
 }
 
 fn request() -> http::Request<()> {
@@ -80,16 +84,18 @@ async fn a_stream_that_is_reset_at_any_frame_leaves_nothing() {
     let server = Server::start();
     let message = export();
     let frames = message.len().div_ceil(FRAME_BYTES);
-    let client = connect(&server).await;
     for sent in 0..=frames {
-        let (answer, mut stream) = client.clone().ready().await.unwrap().send_request(request(), false).unwrap();
+        // Many resets on one connection end it.
+        let (answer, mut stream) =
+            connect(&server).await.ready().await.unwrap().send_request(request(), false).unwrap();
         send_frames(&mut stream, &message, sent).await;
         stream.send_reset(Reason::CANCEL);
         assert!(answer.await.is_err(), "after {sent} frames");
     }
     check_others(&server, 1, 10).await;
 
-    let (answer, mut stream) = client.ready().await.unwrap().send_request(request(), false).unwrap();
+    let (answer, mut stream) =
+        connect(&server).await.ready().await.unwrap().send_request(request(), false).unwrap();
     send_frames(&mut stream, &message, frames).await;
     stream.send_data(Bytes::new(), true).unwrap();
     assert!(answer.await.unwrap().status().is_success());
@@ -104,9 +110,7 @@ async fn a_connection_that_breaks_at_any_frame_leaves_nothing() {
     let message = export();
     let frames = message.len().div_ceil(FRAME_BYTES);
     for sent in 0..=frames {
-        let tcp = TcpStream::connect(&server.addresses().otlp_grpc).await.unwrap();
-        let (client, connection) = h2::client::handshake(tcp).await.unwrap();
-        let connection = tokio::spawn(async move { drop(connection.await) });
+        let (client, connection) = connect_once(&server).await;
         let (_answer, mut stream) = client.ready().await.unwrap().send_request(request(), false).unwrap();
         send_frames(&mut stream, &message, sent).await;
         connection.abort();

@@ -41,17 +41,17 @@ impl Tables {
     fn calls(self) -> &'static [Calls] {
         match self {
             Self::Folder => &[
-                Calls { names: "write,writev,pwrite64,pwritev", n_max: 400 },
-                Calls { names: "pwrite64,fallocate,ftruncate", n_max: 120 },
-                Calls { names: "fdatasync,fsync", n_max: 80 },
+                Calls { names: "write,writev,pwrite64,pwritev", n_max: 1_500 },
+                Calls { names: "pwrite64,fallocate,ftruncate", n_max: 400 },
+                Calls { names: "fdatasync,fsync", n_max: 250 },
                 Calls { names: "rename,renameat,renameat2,link,linkat", n_max: 8 },
                 Calls { names: "unlink,unlinkat,rmdir", n_max: 8 },
-                Calls { names: "openat,mkdir,mkdirat", n_max: 60 },
+                Calls { names: "openat,mkdir,mkdirat", n_max: 200 },
             ],
             Self::S3 => &[
-                Calls { names: "connect,sendto,sendmsg,writev", n_max: 150 },
+                Calls { names: "connect,sendto,sendmsg,writev", n_max: 500 },
                 Calls { names: "connect", n_max: 12 },
-                Calls { names: "fdatasync,fsync,pwrite64", n_max: 80 },
+                Calls { names: "fdatasync,fsync,pwrite64", n_max: 250 },
             ],
         }
     }
