@@ -93,7 +93,12 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn new(server: &Running) -> anyhow::Result<Self> {
-        let http = reqwest::Client::builder().timeout(Duration::from_secs(60)).no_proxy().build()?;
+        Self::patient(server, Duration::from_secs(60))
+    }
+
+    /// One that waits so long for an answer.
+    pub(crate) fn patient(server: &Running, patience: Duration) -> anyhow::Result<Self> {
+        let http = reqwest::Client::builder().timeout(patience).no_proxy().build()?;
         let addresses = server.addresses();
         Ok(Self { http, main: addresses.http.clone(), otlp: addresses.otlp_http.clone() })
     }
@@ -117,9 +122,18 @@ impl Client {
 
     /// Writes all unflushed rows into the tables.
     pub(crate) async fn flush(&self) -> anyhow::Result<()> {
-        let answer = self.http.post(format!("http://{}/api/admin/flush", self.main)).send().await?;
+        self.order("flush").await
+    }
+
+    /// Merges all files that can be merged.
+    pub(crate) async fn compact(&self) -> anyhow::Result<()> {
+        self.order("compact").await
+    }
+
+    async fn order(&self, what: &str) -> anyhow::Result<()> {
+        let answer = self.http.post(format!("http://{}/api/admin/{what}", self.main)).send().await?;
         let status = answer.status();
-        anyhow::ensure!(status.is_success(), "flush: {status}: {}", answer.text().await?);
+        anyhow::ensure!(status.is_success(), "{what}: {status}: {}", answer.text().await?);
         Ok(())
     }
 

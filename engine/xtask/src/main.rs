@@ -3,6 +3,7 @@
 //!
 //! | file | |
 //! |---|---|
+//! | `cgroup` | a bound on the memory of a process |
 //! | `server` | starting the binary, also under another program; its end |
 //! | `load` | senders of all signals, their ledger, the audit by SQL |
 //! | `tools` | strace, moto and others: found, or said to be missing |
@@ -11,6 +12,7 @@
 //! | `scenarios` | one file each |
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command of developers that reports here")]
 
+mod cgroup;
 mod load;
 mod outcome;
 mod scenarios;

@@ -2,7 +2,7 @@
 //! both.
 //!
 //! ```text
-//! SortedRows ──▶ parquet: sort, split values, encode ──▶ bytes, statistics, checksums
+//! SortedRows ──▶ days ──▶ parquet: sort, split values, encode ──▶ bytes, statistics, checksums
 //!                                                            │
 //!                    local: put, sync, link, sync the folder ◀┤
 //!                                                            ▼
@@ -18,6 +18,7 @@
 //! |---|---|
 //! | [`local`] | an object store on a local folder whose writes survive a power cut |
 //! | [`objects`] | the object store by its URL: counted, probed, read with checksums compared |
+//! | [`days`] | a flush cut at the borders of days |
 //! | [`parquet`] | how rows of each kind are laid out in a file |
 //! | [`merge`] | sorted files into fewer sorted files |
 //! | [`rewrite`] | files replaced by merged ones, in one commit |
@@ -25,6 +26,7 @@
 //! | [`epoch`] | which writer may commit: the one that started last |
 //! | [`tables`] | all tables: which are open, one commit at a time for each |
 
+mod days;
 mod delta;
 mod epoch;
 mod error;

@@ -17,7 +17,7 @@ use super::delta::{self, Table};
 use super::epoch::{Epoch, OWN_FOLDER};
 use super::objects::{self, Checker, Counters, ObjectStats, ObjectsConfig};
 use super::parquet::{self, Encoded};
-use super::{FilesError, Result, error, rewrite, series};
+use super::{FilesError, Result, days, error, rewrite, series};
 use crate::tables::{DataFile, FoundFile, Rewrite, Rewritten, SeriesRow, SortedRows, TableFiles, TableState};
 use crate::{Seq, StoreError};
 
@@ -155,28 +155,32 @@ impl Tables {
         up_to: Seq,
     ) -> Result<()> {
         let now = self.shared.clock.now_unix_millis();
-        if rows.rows() == 0 {
-            return table.commit_flush(None, up_to, now).await;
-        }
-        let encoded = tokio::task::spawn_blocking(move || parquet::encode(kind, rows)).await??;
-        let name = format!("{}.parquet", self.new_id());
-        let path = format!("{tenant}/{kind}/{name}");
-        let path =
-            Path::parse(&path).map_err(|error| FilesError::Damaged { path, problem: error.to_string() })?;
-        self.put(&path, &encoded).await?;
-        let file = delta::NewFile {
-            name,
-            size_bytes: encoded.size_bytes,
-            extent: encoded.extent,
-            crc32c: encoded.crc32c,
+        // A file for each day, so that no file spans more.
+        let encode = move || {
+            let days = days::split(kind, rows)?;
+            days.into_iter().map(|rows| parquet::encode(kind, rows)).collect::<Result<Vec<_>>>()
         };
-        let committed = table.commit_flush(Some(&file), up_to, now).await;
-        if committed.is_ok() && !table.names(&file) {
+        let mut files = Vec::new();
+        for encoded in tokio::task::spawn_blocking(encode).await?? {
+            files.push(self.put_new(tenant, kind, encoded).await?);
+        }
+        let committed = table.commit_flush(&files, up_to, now).await;
+        if committed.is_ok() && !files.iter().all(|file| table.names(file)) {
             // Another writer had flushed this far already.
-            let removed = self.shared.objects.delete(&path).await;
-            tracing::warn!(%path, ?removed, "another writer was first; its commit stands, our file goes");
+            for file in &files {
+                let path = data_path(tenant, kind, &file.name)?;
+                let removed = self.shared.objects.delete(&path).await;
+                tracing::warn!(%path, ?removed, "another writer was first; its commit stands, our file goes");
+            }
         }
         committed
+    }
+
+    async fn put_new(&self, tenant: &Tenant, kind: Kind, encoded: Encoded) -> Result<delta::NewFile> {
+        let name = format!("{}.parquet", self.new_id());
+        self.put(&data_path(tenant, kind, &name)?, &encoded).await?;
+        let Encoded { size_bytes, extent, crc32c, .. } = encoded;
+        Ok(delta::NewFile { name, size_bytes, extent, crc32c })
     }
 
     async fn rewrite_files(
@@ -278,6 +282,11 @@ impl Tables {
         slot.last_use.store(now, Ordering::Relaxed);
         Arc::clone(slot)
     }
+}
+
+fn data_path(tenant: &Tenant, kind: Kind, name: &str) -> Result<Path> {
+    let path = format!("{tenant}/{kind}/{name}");
+    Path::parse(&path).map_err(|error| FilesError::Damaged { path, problem: error.to_string() })
 }
 
 #[async_trait]

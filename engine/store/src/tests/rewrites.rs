@@ -172,6 +172,28 @@ async fn files_of_a_window_that_is_over_become_one() {
     assert_eq!(real.files(Kind::Logs).await[0].level, 2);
 }
 
+/// A flush around midnight.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flush_is_cut_at_the_borders_of_days() {
+    let real = Real::new(small()).await;
+    let acme = tenant("a");
+    for time in [NOW_MS - 2, NOW_MS - 1, NOW_MS, NOW_MS + 86_400_000] {
+        let append = sample_append(&real.store, &acme, time, &["x", "y"], 1.5).await;
+        real.store.append(append).await.unwrap();
+    }
+    let before = real.rows(Kind::Samples).await;
+    real.store.flush().await.unwrap();
+    let files = real.files(Kind::Samples).await;
+    let mut rows: Vec<u64> = files.iter().map(|file| file.rows).collect();
+    rows.sort_unstable();
+    assert_eq!(rows, [2, 2, 4]);
+    let one_day = |(first, last): (i64, i64)| first / 86_400_000_000 == last / 86_400_000_000;
+    assert!(files.iter().all(|file| file.time.is_some_and(one_day)));
+    assert_eq!(real.rows(Kind::Samples).await, before);
+    let real = real.kill().await;
+    assert_eq!(real.rows(Kind::Samples).await, before);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn of_conflicting_samples_the_first_accepted_stays() {
     let real = Real::new(small()).await;

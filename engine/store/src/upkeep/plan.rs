@@ -2,14 +2,15 @@
 //!
 //! | level | files | span of time | when |
 //! |---|---|---|---|
-//! | 0 | as flushed | whatever came | - |
+//! | 0 | as flushed | one UTC day at most | - |
 //! | 1 | merged | one window of two hours | the window is over, late rows had their time |
 //! | 2 | merged, heavier zstd | one UTC day | the day is over, late rows had their time |
 //!
 //! So a row is rewritten twice, a file never spans more than a day, and a query over an
 //! hour reads few files of other hours. Rows that come later than that wait until there
-//! are enough of them. Files that span more than a day as they are flushed (history that
-//! is sent at once) are merged with each other, by number.
+//! are enough of them. A flush is cut at the borders of days; where it holds too many of
+//! them (months of history that are sent at once) its file is merged with its like, by
+//! number.
 
 use std::collections::BTreeMap;
 

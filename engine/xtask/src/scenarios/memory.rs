@@ -1,10 +1,11 @@
 //! A log that is larger than the memory: read again within a memory cgroup while queries
 //! are answered.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::Torture;
+use crate::cgroup::Group;
 use crate::load::{Client, now_nanos};
 use crate::outcome::Outcome;
 use crate::server::Place;
@@ -32,34 +33,8 @@ const READ: &str = "
 wal_bytes_max = 17179869184
 ";
 
-/// A memory cgroup of version 1; it goes with this.
-struct Group(PathBuf);
-
-impl Group {
-    /// Why there is none, if so.
-    fn new() -> Result<Self, String> {
-        let folder = PathBuf::from(format!("/sys/fs/cgroup/memory/isinglass-torture-{}", std::process::id()));
-        std::fs::create_dir(&folder).map_err(|error| format!("no memory cgroup of version 1: {error}"))?;
-        let group = Self(folder);
-        let limit = group.0.join("memory.limit_in_bytes");
-        std::fs::write(limit, MEMORY_BYTES.to_string()).map_err(|error| format!("no limit: {error}"))?;
-        Ok(group)
-    }
-
-    fn enter(&self) -> Vec<String> {
-        let script = format!("echo $$ > {}/cgroup.procs && exec \"$0\" \"$@\"", self.0.display());
-        vec!["sh".into(), "-c".into(), script]
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        drop(std::fs::remove_dir(&self.0));
-    }
-}
-
 pub(crate) async fn run(torture: &Torture, binary: &Path, outcome: &mut Outcome) -> anyhow::Result<()> {
-    let group = match Group::new() {
+    let group = match Group::new(MEMORY_BYTES) {
         Ok(group) => group,
         Err(why) => {
             outcome.skip(why);

@@ -5,6 +5,7 @@ mod full;
 mod in_process;
 mod kill;
 mod memory;
+mod merge;
 mod store;
 mod twice;
 
@@ -25,6 +26,7 @@ pub(crate) enum Scenario {
     FullDisk,
     Store,
     Memory,
+    Merge,
     Twice,
 }
 
@@ -38,6 +40,7 @@ pub(crate) const ALL: &[Scenario] = &[
     Scenario::FullDisk,
     Scenario::Store,
     Scenario::Memory,
+    Scenario::Merge,
     Scenario::Twice,
 ];
 
@@ -59,6 +62,7 @@ impl Scenario {
             Self::FullDisk => ("full-disk", "a volume of 96 MiB that fills up and gets room again"),
             Self::Store => ("store", "S3 that is slow, refuses, loses replies, is away"),
             Self::Memory => ("memory", "a log of 8 GiB is read again in 512 MiB"),
+            Self::Merge => ("merge", "tables of 10 GiB are merged in 512 MiB"),
             Self::Twice => ("twice", "a second server on the same folder"),
         }
     }
@@ -87,6 +91,7 @@ impl Scenario {
             Self::FullDisk => full::run(binary, outcome).await,
             Self::Store => store::run(torture, binary, outcome).await,
             Self::Memory => memory::run(torture, binary, outcome).await,
+            Self::Merge => merge::run(torture, binary, outcome).await,
             Self::Twice => twice::run(binary, outcome).await,
         }
     }

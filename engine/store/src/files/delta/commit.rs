@@ -1,4 +1,4 @@
-//! Adding a file, exactly once.
+//! Adding the files of a flush, exactly once.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -39,7 +39,7 @@ impl Table {
         self.state().files.iter().any(|known| known.path.filename() == Some(file.name.as_str()))
     }
 
-    /// Makes the file part of the table and the table flushed up to `up_to`,
+    /// Makes the files part of the table and the table flushed up to `up_to`,
     /// unless it is already.
     ///
     /// A commit is tried only at the version right after the snapshot whose
@@ -47,7 +47,7 @@ impl Table {
     /// looks again at what the winner wrote.
     pub(in crate::files) async fn commit_flush(
         &mut self,
-        file: Option<&NewFile>,
+        files: &[NewFile],
         up_to: Seq,
         now_unix_millis: i64,
     ) -> Result<()> {
@@ -56,7 +56,7 @@ impl Table {
             if self.is_flushed(up_to) {
                 return Ok(());
             }
-            let error = match self.try_commit(file, up_to, now_unix_millis).await {
+            let error = match self.try_commit(files, up_to, now_unix_millis).await {
                 Ok(()) => return Ok(()),
                 Err(error @ FilesError::Fenced { .. }) => return Err(error),
                 Err(error) => error,
@@ -97,7 +97,7 @@ impl Table {
         })
     }
 
-    async fn try_commit(&mut self, file: Option<&NewFile>, up_to: Seq, now_unix_millis: i64) -> Result<()> {
+    async fn try_commit(&mut self, files: &[NewFile], up_to: Seq, now_unix_millis: i64) -> Result<()> {
         let version = i64::try_from(up_to).map_err(|_| FilesError::Rows {
             kind: self.kind,
             problem: format!("WAL position {up_to} is beyond the range of a transaction"),
@@ -117,7 +117,7 @@ impl Table {
             query_id: FLUSH_APP_ID.to_owned(),
             epoch_id: version,
         };
-        let actions = self.actions(file, up_to, now_unix_millis).map_err(|error| self.error(error))?;
+        let actions = self.actions(files, up_to, now_unix_millis).map_err(|error| self.error(error))?;
         let commit = CommitBuilder::from(properties)
             .with_actions(actions)
             .build(Some(&self.snapshot), self.log.clone(), operation)
@@ -136,14 +136,12 @@ impl Table {
 
     fn actions(
         &self,
-        file: Option<&NewFile>,
+        files: &[NewFile],
         up_to: Seq,
         now_unix_millis: i64,
     ) -> Result<Vec<Action>, DeltaTableError> {
-        let mut actions = Vec::with_capacity(2);
-        actions.extend(self.growth()?);
-        if let Some(file) = file {
-            actions.push(Action::Add(Add {
+        let add = |file: &NewFile| {
+            Action::Add(Add {
                 path: file.name.clone(),
                 partition_values: HashMap::new(),
                 size: i64::try_from(file.size_bytes).unwrap_or(i64::MAX),
@@ -155,8 +153,11 @@ impl Table {
                 base_row_id: None,
                 default_row_commit_version: None,
                 clustering_provider: None,
-            }));
-        }
+            })
+        };
+        let mut actions = Vec::with_capacity(files.len() + 1);
+        actions.extend(self.growth()?);
+        actions.extend(files.iter().map(add));
         Ok(actions)
     }
 }

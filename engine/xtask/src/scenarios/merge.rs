@@ -1,0 +1,136 @@
+//! Tables that are much larger than the memory are merged in one go within a memory cgroup.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+
+use crate::Torture;
+use crate::cgroup::Group;
+use crate::load::{Client, now_nanos};
+use crate::outcome::Outcome;
+use crate::server::Place;
+
+/// The server's memory.
+const MEMORY_BYTES: u64 = 512 << 20;
+/// Lines of one request, and how long each is.
+const LINES: u64 = 1_000;
+const LINE_BYTES: usize = 2_000;
+/// Until all of it is merged, or read.
+const PATIENCE: Duration = Duration::from_secs(3_600);
+/// Nothing is merged while the tables grow.
+const GROW: &str = "
+[store]
+flush_bytes = 67108864
+flush_small_bytes = 1
+
+[store.compaction]
+enabled = false
+";
+/// One merge may read all of it.
+const MERGE: &str = "
+[store.compaction]
+job_bytes_max = 1099511627776
+interval_ms = 3600000
+";
+
+/// Each line begins with its number.
+const SUMS: &str = "select count(*) as n, sum(cast(substr(body, 1, 12) as bigint)) as total from logs";
+
+pub(crate) async fn run(torture: &Torture, binary: &Path, outcome: &mut Outcome) -> anyhow::Result<()> {
+    let group = match Group::new(MEMORY_BYTES) {
+        Ok(group) => group,
+        Err(why) => {
+            outcome.skip(why);
+            return Ok(());
+        }
+    };
+    let place = Place::new(binary, GROW)?;
+    let tables = place.data().join("tables");
+    let lines = grow(&place, &tables, torture.either(512 << 20, 10 << 30), torture.seed).await?;
+    let before = bytes_below(&tables)?;
+    place.configure(MERGE)?;
+
+    let mut server = place.start(&group.enter()).await?;
+    outcome.restarted_in(server.started_in);
+    let start = Instant::now();
+    Client::patient(&server, PATIENCE)?.compact().await?;
+    let took = start.elapsed();
+    anyhow::ensure!(server.ended()?.is_none(), "the server ended");
+    let peak = server.peak_resident_bytes();
+    let rows = Client::patient(&server, PATIENCE)?.sql(SUMS).await?;
+    let found = rows.first().and_then(|row| row["n"].as_u64()).unwrap_or(0);
+    let total = rows.first().and_then(|row| row["total"].as_u64()).unwrap_or(0);
+    outcome.runs += 1;
+    outcome.points.insert("merge".to_owned());
+    outcome.acknowledged += lines;
+    outcome.lost += lines.saturating_sub(found);
+    outcome.doubled += found.saturating_sub(lines);
+    anyhow::ensure!(total == lines * lines.saturating_sub(1) / 2, "other lines than were sent: {total}");
+    outcome.note(format!(
+        "{} MiB of files merged in {} MiB: {:.0} s, peak resident {} MiB",
+        before >> 20,
+        MEMORY_BYTES >> 20,
+        took.as_secs_f64(),
+        peak >> 20
+    ));
+    server.kill().await
+}
+
+/// Fills the tables; how many lines are in them.
+async fn grow(place: &Place, tables: &Path, wanted: u64, seed: u64) -> anyhow::Result<u64> {
+    let server = place.start(&[]).await?;
+    let client = Client::new(&server)?;
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut lines = 0;
+    let mut told = 0;
+    loop {
+        let bytes = bytes_below(tables)?;
+        if bytes >= wanted {
+            client.flush().await?;
+            server.kill().await?;
+            return Ok(lines);
+        }
+        if bytes >= told + (1 << 30) {
+            told = bytes;
+            println!("   {} of {} MiB", bytes >> 20, wanted >> 20);
+        }
+        for _ in 0..10 {
+            client.push_lines(&request(lines, &mut random)).await?;
+            lines += LINES;
+        }
+    }
+}
+
+/// A Loki push of lines that no compression makes much smaller.
+fn request(first: u64, random: &mut StdRng) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut body = String::from("{\"streams\":[{\"stream\":{\"app\":\"merge\"},\"values\":[");
+    for line in first..first + LINES {
+        let comma = if line == first { "" } else { "," };
+        let time = now_nanos() + line % LINES;
+        body.push_str(&format!("{comma}[\"{time}\",\"{line:012} "));
+        body.extend((0..LINE_BYTES / 8).flat_map(|_| {
+            let bits: u64 = random.random();
+            (0..8).map(move |at| char::from(LETTERS[(bits >> (8 * at)) as usize % 64]))
+        }));
+        body.push_str("\"]");
+    }
+    body + "]}]}"
+}
+
+fn bytes_below(folder: &Path) -> anyhow::Result<u64> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Ok(0) };
+    let mut bytes = 0;
+    for entry in entries {
+        let entry = entry?;
+        // Files come and go.
+        bytes += match entry.metadata() {
+            Ok(of) if of.is_dir() => bytes_below(&entry.path())?,
+            Ok(of) => of.len(),
+            Err(_) => 0,
+        };
+    }
+    Ok(bytes)
+}
