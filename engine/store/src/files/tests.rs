@@ -179,12 +179,13 @@ async fn of_two_writers_of_the_same_rows_one_wins() {
 /// Eight processes try the same flushes, each when it likes: one of them does each.
 #[tokio::test(flavor = "multi_thread")]
 async fn of_eight_committers_each_flush_is_done_by_one() {
-    const ROUNDS: i64 = 10;
+    // `cargo xtask torture` makes it ten thousand.
+    let rounds: i64 = std::env::var("ISINGLASS_COMMITS").map_or(10, |rounds| rounds.parse().unwrap());
     let objects: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
     let committers = (0..8).map(|_| {
         let tables = on(Arc::clone(&objects));
         tokio::spawn(async move {
-            for up_to in 1..=ROUNDS {
+            for up_to in 1..=rounds {
                 // Who was overtaken by more than this flush must start again.
                 let done =
                     tables.commit(&tenant(), Kind::Samples, samples(up_to..up_to + 1), up_to as u64).await;
@@ -200,9 +201,9 @@ async fn of_eight_committers_each_flush_is_done_by_one() {
     }
     let reopened = on(objects);
     let state = reopened.load(&tenant(), Kind::Samples).await.unwrap().unwrap();
-    assert_eq!(state.flushed, ROUNDS as u64);
-    assert_eq!(times(&reopened, &state).await, (1..=ROUNDS).collect::<Vec<_>>());
-    assert_eq!(state.files.len() as i64, ROUNDS);
+    assert_eq!(state.flushed, rounds as u64);
+    assert_eq!(times(&reopened, &state).await, (1..=rounds).collect::<Vec<_>>());
+    assert_eq!(state.files.len() as i64, rounds);
 }
 
 #[tokio::test(flavor = "multi_thread")]

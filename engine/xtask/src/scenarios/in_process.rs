@@ -13,13 +13,24 @@ use crate::tools;
 const CUTS: u64 = 10_000;
 /// Kills of a full run, as many deaths of either kind, and as many at requests.
 const KILLS: u64 = 1_000;
+/// Commits that each of eight committers tries.
+const COMMITS: u64 = 10_000;
 /// Histories of late and repeated samples, of ten thousand each.
 const LATE_CASES: u64 = 100;
 
 pub(crate) fn run(torture: &Torture, outcome: &mut Outcome) -> anyhow::Result<()> {
     let mut command = tools::cargo();
     command.args(["test", "--quiet", "-p", "isinglass-unify", "-p", "isinglass-store", "--lib"]);
-    command.args(["--", "tests::torture", "tests::rewrites::late", "--nocapture", "--test-threads", "1"]);
+    command.args([
+        "--",
+        "tests::torture",
+        "tests::rewrites::late",
+        "of_eight_committers",
+        "--nocapture",
+        "--test-threads",
+        "1",
+    ]);
+    command.env("ISINGLASS_COMMITS", torture.either(10, COMMITS).to_string());
     command.env("ISINGLASS_LATE_CASES", torture.either(10, LATE_CASES).to_string());
     command.env("ISINGLASS_TORTURE_CUTS", torture.either(500, CUTS).to_string());
     command.env("ISINGLASS_TORTURE_KILLS", torture.either(100, KILLS).to_string());

@@ -17,6 +17,7 @@ const MEMORY_BYTES: u64 = 512 << 20;
 /// Lines of one request, and how long each is.
 const LINES: u64 = 1_000;
 const LINE_BYTES: usize = 2_000;
+const LETTERS_BYTES: usize = 16 << 20;
 /// Until all of it is merged, or read.
 const PATIENCE: Duration = Duration::from_secs(3_600);
 /// Nothing is merged while the tables grow.
@@ -82,7 +83,7 @@ pub(crate) async fn run(torture: &Torture, binary: &Path, outcome: &mut Outcome)
 async fn grow(place: &Place, tables: &Path, wanted: u64, seed: u64) -> anyhow::Result<u64> {
     let server = place.start(&[]).await?;
     let client = Client::new(&server)?;
-    let mut random = StdRng::seed_from_u64(seed);
+    let letters = letters(seed);
     let mut lines = 0;
     let mut told = 0;
     loop {
@@ -97,25 +98,29 @@ async fn grow(place: &Place, tables: &Path, wanted: u64, seed: u64) -> anyhow::R
             println!("   {} of {} MiB", bytes >> 20, wanted >> 20);
         }
         for _ in 0..10 {
-            client.push_lines(&request(lines, &mut random)).await?;
+            client.push_lines(&request(lines, &letters)).await?;
             lines += LINES;
         }
     }
 }
 
-/// A Loki push of lines that no compression makes much smaller.
-fn request(first: u64, random: &mut StdRng) -> String {
+/// Letters at random, of which lines are cut: far more than one page of a file holds, so that
+/// no compression finds the same ones again.
+fn letters(seed: u64) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut random = StdRng::seed_from_u64(seed);
+    (0..LETTERS_BYTES).map(|_| char::from(LETTERS[random.random_range(0..LETTERS.len())])).collect()
+}
+
+/// A Loki push of long lines.
+fn request(first: u64, letters: &str) -> String {
     let mut body = String::from("{\"streams\":[{\"stream\":{\"app\":\"merge\"},\"values\":[");
+    let now = now_nanos();
     for line in first..first + LINES {
         let comma = if line == first { "" } else { "," };
-        let time = now_nanos() + line % LINES;
-        body.push_str(&format!("{comma}[\"{time}\",\"{line:012} "));
-        body.extend((0..LINE_BYTES / 8).flat_map(|_| {
-            let bits: u64 = random.random();
-            (0..8).map(move |at| char::from(LETTERS[(bits >> (8 * at)) as usize % 64]))
-        }));
-        body.push_str("\"]");
+        let from = line.wrapping_mul(0x9E37_79B9_7F4A_7C15) as usize % (LETTERS_BYTES - LINE_BYTES);
+        let text = &letters[from..from + LINE_BYTES];
+        body.push_str(&format!("{comma}[\"{now}\",\"{line:012} {text}\"]"));
     }
     body + "]}]}"
 }
