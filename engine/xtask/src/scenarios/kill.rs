@@ -41,8 +41,8 @@ impl Tables {
     fn calls(self) -> &'static [Calls] {
         match self {
             Self::Folder => &[
-                Calls { names: "write,writev,pwrite64,pwritev", n_max: 1_500 },
-                Calls { names: "pwrite64,fallocate,ftruncate", n_max: 400 },
+                Calls { names: "write,writev,pwrite64,pwritev", n_max: 800 },
+                Calls { names: "pwrite64,fallocate,ftruncate", n_max: 300 },
                 Calls { names: "fdatasync,fsync", n_max: 250 },
                 Calls { names: "rename,renameat,renameat2,link,linkat", n_max: 8 },
                 Calls { names: "unlink,unlinkat,rmdir", n_max: 8 },
@@ -88,10 +88,21 @@ pub(crate) async fn run(
     Ok(())
 }
 
-/// Half of all numbers are low as often as high, so that starts are hit; the others are any,
+/// Calls of which there are more are tried more often, though not as often.
+fn pick<'a>(all: &'a [Calls], random: &mut StdRng) -> &'a Calls {
+    let mut left = random.random_range(0..all.iter().map(|calls| calls.n_max.isqrt()).sum::<u64>());
+    let picked = all.iter().find(|calls| {
+        let here = left < calls.n_max.isqrt();
+        left = left.saturating_sub(calls.n_max.isqrt());
+        here
+    });
+    picked.unwrap_or(&all[0])
+}
+
+/// A quarter of all numbers are low as often as high, so that starts are hit; the others are any,
 /// so that not the same few come again and again.
 fn draw(n_max: u64, random: &mut StdRng) -> u64 {
-    if random.random() {
+    if random.random_range(0..4) == 0 {
         (n_max as f64).powf(random.random::<f64>()).round() as u64
     } else {
         random.random_range(1..=n_max)
@@ -109,7 +120,7 @@ impl Sweep<'_> {
     async fn run(&self, points: u64, random: &mut StdRng, outcome: &mut Outcome) -> anyhow::Result<()> {
         let book = Arc::new(Book::default());
         for at in 0..points {
-            let calls = &self.calls[random.random_range(0..self.calls.len())];
+            let calls = pick(self.calls, random);
             let n = draw(calls.n_max, random);
             let victim = self.kill_at(calls, n, &book, outcome).await?;
             self.audit(&book, at + 1 == points, outcome).await?;
