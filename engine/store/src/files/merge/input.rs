@@ -41,9 +41,12 @@ const BATCH_ROWS_MAX: usize = 8_192;
 const BATCH_BYTES_MAX: usize = 2 << 20;
 const BATCH_BYTES_MIN: usize = 64 << 10;
 
-/// Windows of a row group: where one ends in the middle of a page, the next
-/// decodes the page again.
-const WINDOWS_MAX: usize = 8;
+/// Windows of a row group, more of a large one: where one ends in the middle of a page, the
+/// next decodes the page again.
+const WINDOWS: (usize, usize) = (8, 32);
+/// Compressed bytes of a window from which on there may be more of them. The smaller a window,
+/// the more files fit into one pass.
+const WINDOW_BYTES: usize = 2 << 20;
 
 /// A chunk of fewer bytes says little of how often values come again.
 const TELLING_BYTES: u64 = 32 << 10;
@@ -207,7 +210,11 @@ fn sizes_of(group: &RowGroupMetaData, live: &[usize]) -> (usize, usize) {
 
 fn floor_of(group: &RowGroupMetaData, live: &[usize]) -> usize {
     let (compressed, open) = sizes_of(group, live);
-    open + compressed / WINDOWS_MAX
+    open + compressed / windows_max(compressed)
+}
+
+fn windows_max(compressed: usize) -> usize {
+    (compressed / WINDOW_BYTES).clamp(WINDOWS.0, WINDOWS.1)
 }
 
 /// A file that is being read.
@@ -298,7 +305,11 @@ impl Input {
         let rows = usize::try_from(group.num_rows()).unwrap_or(0).max(1);
         let (compressed, open) = sizes_of(group, live);
         let room = self.share.saturating_sub(open + self.batch_bytes());
-        if compressed <= room { rows } else { (rows * room / compressed).max(rows.div_ceil(WINDOWS_MAX)) }
+        if compressed <= room {
+            rows
+        } else {
+            (rows * room / compressed).max(rows.div_ceil(windows_max(compressed)))
+        }
     }
 
     fn batch_bytes(&self) -> usize {
