@@ -63,6 +63,13 @@ pub(super) struct Source {
     pub(super) original: bool,
 }
 
+impl Source {
+    /// Its name, if it was made on the way.
+    pub(super) fn made(&self) -> Option<String> {
+        self.path.filename().filter(|_| !self.original).map(str::to_owned)
+    }
+}
+
 /// A file whose footer is read.
 #[derive(Debug)]
 pub(super) struct Opened {

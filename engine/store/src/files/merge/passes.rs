@@ -74,10 +74,14 @@ impl<'a> Merge<'a> {
                     next.extend(opened.into_iter().map(|opened| opened.source));
                     continue;
                 }
+                let read: Vec<String> = opened.iter().filter_map(|file| file.source.made()).collect();
                 for NewFile { name, size_bytes, .. } in self.pass(opened, None, false).await? {
                     next.push_back(Source { path: self.folder.path(&name)?, size_bytes, original: false });
                     self.made.push(name);
                 }
+                // Not all passes of a large merge shall lie on the disk at once.
+                self.folder.delete(read.iter().map(String::as_str)).await;
+                self.made.retain(|name| !read.contains(name));
             }
             level = next;
         }
