@@ -2,7 +2,7 @@
 //!
 //! It keeps it for a second, in case it is wanted again, and a merge of files frees and wants
 //! hundreds of MiB in that time: 125 MiB in use were 540 resident. Giving it back at once
-//! costs 10 to 25 % more CPU time of intake (page faults). So that is done only where memory
+//! costs 10 to 30 % more CPU time of intake (page faults). So that is done only where memory
 //! is short. The allocator reads its options once, before `main`: to change one the process
 //! starts itself again.
 

@@ -165,9 +165,9 @@ impl Tables {
             files.push(self.put_new(tenant, kind, encoded).await?);
         }
         let committed = table.commit_flush(&files, up_to, now).await;
-        if committed.is_ok() && !files.iter().all(|file| table.names(file)) {
-            // Another writer had flushed this far already.
-            for file in &files {
+        if committed.is_ok() {
+            // If there are any, another writer had flushed this far already.
+            for file in files.iter().filter(|file| !table.names(file)) {
                 let path = data_path(tenant, kind, &file.name)?;
                 let removed = self.shared.objects.delete(&path).await;
                 tracing::warn!(%path, ?removed, "another writer was first; its commit stands, our file goes");

@@ -74,16 +74,7 @@ fn golden() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src/wal/testdata/v1.wal")
 }
 
-/// With `ISINGLASS_GOLDEN_WAL=<file>` it is written there, for a new version of the format.
-#[test]
-fn the_golden_file_can_be_written() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = std::env::var_os("ISINGLASS_GOLDEN_WAL");
-    let path = path.map_or_else(|| folder.path().join("v1.wal"), std::path::PathBuf::from);
-    std::fs::write(&path, segment()).unwrap();
-    assert_eq!(std::fs::read(&path).unwrap(), segment());
-}
-
+/// A new version gets a file of its own beside this one, written once with these bytes.
 #[test]
 fn version_1_is_written_as_ever() {
     assert_eq!(segment(), std::fs::read(golden()).unwrap());
