@@ -1,6 +1,8 @@
 //! HTTP/2 streams that break at any of their frames, and connections that flood: nothing of
 //! a broken request is stored, and other senders notice nothing.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,6 +11,7 @@ use h2::{Reason, SendStream};
 use isinglass_testkit::load;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
+use tokio_util::io::InspectWriter;
 
 use crate::harness::{Server, grpc, now_nanos};
 
@@ -33,16 +36,28 @@ fn export() -> Bytes {
     message.into()
 }
 
-async fn connect(server: &Server) -> SendRequest<Bytes> {
-    connect_once(server).await.0
+/// Bytes that were written to a socket.
+type Written = Arc<AtomicUsize>;
+
+/// A client's connection. It ends with the client, when the server has had enough of it, or
+/// when its task is aborted.
+struct Connection {
+    client: SendRequest<Bytes>,
+    task: tokio::task::JoinHandle<()>,
+    written: Written,
 }
 
-/// The connection ends with the client, when the server has had enough of it, or when its
-/// task is aborted.
-async fn connect_once(server: &Server) -> (SendRequest<Bytes>, tokio::task::JoinHandle<()>) {
+async fn connect(server: &Server) -> Connection {
     let tcp = TcpStream::connect(&server.addresses().otlp_grpc).await.unwrap();
-    let (client, connection) = h2::client::handshake(tcp).await.unwrap();
-    (client, tokio::spawn(async move { drop(connection.await) }))
+    let written = Written::default();
+    let counted = InspectWriter::new(tcp, {
+        let written = Arc::clone(&written);
+        move |bytes: &[u8]| {
+            written.fetch_add(bytes.len(), Ordering::Relaxed);
+        }
+    });
+    let (client, connection) = h2::client::handshake(counted).await.unwrap();
+    Connection { client, task: tokio::spawn(async move { drop(connection.await) }), written }
 }
 
 fn request() -> http::Request<()> {
@@ -50,9 +65,11 @@ fn request() -> http::Request<()> {
     request.header("content-type", "application/grpc").header("te", "trailers").body(()).unwrap()
 }
 
-/// Sends some frames of a message; the stream stays open.
-async fn send_frames(stream: &mut SendStream<Bytes>, message: &Bytes, frames: usize) {
-    let mut rest = message.slice(..message.len().min(frames * FRAME_BYTES));
+/// Sends some frames of a message, until they are on the wire: what only waits is dropped by a
+/// reset. The stream stays open.
+async fn send_frames(stream: &mut SendStream<Bytes>, message: &Bytes, frames: usize, written: &Written) {
+    let bytes = message.len().min(frames * FRAME_BYTES);
+    let mut rest = message.slice(..bytes);
     while !rest.is_empty() {
         let frame = rest.split_to(rest.len().min(FRAME_BYTES));
         stream.reserve_capacity(frame.len());
@@ -60,6 +77,9 @@ async fn send_frames(stream: &mut SendStream<Bytes>, message: &Bytes, frames: us
             std::future::poll_fn(|context| stream.poll_capacity(context)).await.unwrap().unwrap();
         }
         stream.send_data(frame, false).unwrap();
+    }
+    while written.load(Ordering::Relaxed) < bytes {
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
 
@@ -86,17 +106,17 @@ async fn a_stream_that_is_reset_at_any_frame_leaves_nothing() {
     let frames = message.len().div_ceil(FRAME_BYTES);
     for sent in 0..=frames {
         // Many resets on one connection end it.
-        let (answer, mut stream) =
-            connect(&server).await.ready().await.unwrap().send_request(request(), false).unwrap();
-        send_frames(&mut stream, &message, sent).await;
+        let Connection { client, written, .. } = connect(&server).await;
+        let (answer, mut stream) = client.ready().await.unwrap().send_request(request(), false).unwrap();
+        send_frames(&mut stream, &message, sent, &written).await;
         stream.send_reset(Reason::CANCEL);
         assert!(answer.await.is_err(), "after {sent} frames");
     }
     check_others(&server, 1, 10).await;
 
-    let (answer, mut stream) =
-        connect(&server).await.ready().await.unwrap().send_request(request(), false).unwrap();
-    send_frames(&mut stream, &message, frames).await;
+    let Connection { client, written, .. } = connect(&server).await;
+    let (answer, mut stream) = client.ready().await.unwrap().send_request(request(), false).unwrap();
+    send_frames(&mut stream, &message, frames, &written).await;
     stream.send_data(Bytes::new(), true).unwrap();
     assert!(answer.await.unwrap().status().is_success());
     assert_eq!(server.client().count("spans").await, 10 + SPANS as u64, "whole, it is stored once");
@@ -110,10 +130,10 @@ async fn a_connection_that_breaks_at_any_frame_leaves_nothing() {
     let message = export();
     let frames = message.len().div_ceil(FRAME_BYTES);
     for sent in 0..=frames {
-        let (client, connection) = connect_once(&server).await;
+        let Connection { client, task, written } = connect(&server).await;
         let (_answer, mut stream) = client.ready().await.unwrap().send_request(request(), false).unwrap();
-        send_frames(&mut stream, &message, sent).await;
-        connection.abort();
+        send_frames(&mut stream, &message, sent, &written).await;
+        task.abort();
     }
     check_others(&server, 1, 10).await;
     assert_eq!(server.panics(), Vec::<String>::new());
@@ -125,7 +145,7 @@ async fn rapid_resets_cost_little() {
     let server = Server::start();
     check_others(&server, 1, 10).await;
     let before = resident_mib(&server);
-    let client = connect(&server).await;
+    let Connection { client, .. } = connect(&server).await;
     for _ in 0..50_000 {
         // Until the server ends the connection.
         let Ok(mut ready) = client.clone().ready().await else { break };
