@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
@@ -34,8 +34,7 @@ enum Signal {
 impl Signal {
     const ALL: [Self; 3] = [Self::Metrics, Self::Logs, Self::Spans];
 
-    fn body(self, items: &[u64]) -> Vec<u8> {
-        let now = now_nanos();
+    fn body(self, items: &[u64], now: u64) -> Vec<u8> {
         match self {
             Self::Metrics => remote_write::snappy(&remote_write::request(
                 &items.iter().map(|item| sample(*item, now)).collect::<Vec<_>>(),
@@ -244,6 +243,8 @@ pub(crate) struct Book {
     pub(crate) acknowledged: AtomicU64,
     /// Answers that no fault excuses.
     faults: Mutex<Vec<String>>,
+    /// How far the clock of the senders is from the true time.
+    ahead_s: AtomicI64,
 }
 
 impl Book {
@@ -258,6 +259,16 @@ impl Book {
         senders
     }
 
+    /// Sets the clock of the senders to so many seconds from the true time.
+    pub(crate) fn set_clock(&self, ahead_s: i64) {
+        self.ahead_s.store(ahead_s, Ordering::Relaxed);
+    }
+
+    fn clock(&self) -> u64 {
+        let ahead = self.ahead_s.load(Ordering::Relaxed).saturating_mul(1_000_000_000);
+        now_nanos().saturating_add_signed(ahead)
+    }
+
     /// Ends the senders.
     pub(crate) async fn stop(&self, senders: JoinSet<()>) {
         self.stop.store(true, Ordering::Relaxed);
@@ -268,7 +279,7 @@ impl Book {
         while !self.stop.load(Ordering::Relaxed) {
             let first = self.next.fetch_add(ITEMS, Ordering::Relaxed);
             let items: Vec<_> = (first..first + ITEMS).collect();
-            let request = Open { signal, body: signal.body(&items), items };
+            let request = Open { signal, body: signal.body(&items, self.clock()), items };
             self.ledgers.lock().await.entry(signal).or_default().sent(request.items.iter().copied());
             while !self.settle(&client, &request, on_break).await {
                 let leave = on_break == OnBreak::Leave || self.stop.load(Ordering::Relaxed);

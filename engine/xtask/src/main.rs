@@ -8,6 +8,7 @@
 //! | `load` | senders of all signals, their ledger, the audit by SQL |
 //! | `tools` | strace, moto and others: found, or said to be missing |
 //! | `toxic` | a TCP proxy that delays, cuts and refuses |
+//! | `volume` | a file system whose power can be cut |
 //! | `outcome` | the table at the end |
 //! | `scenarios` | one file each |
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command of developers that reports here")]
@@ -19,6 +20,7 @@ mod scenarios;
 mod server;
 mod tools;
 mod toxic;
+mod volume;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -47,8 +47,16 @@ pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
+/// Where libfaketime is; the one for programs with threads.
+pub(crate) fn faketime() -> Option<PathBuf> {
+    let libraries = ["/usr/lib", "/usr/lib64", "/usr/local/lib"].into_iter();
+    let machine = format!("{}-linux-gnu", std::env::consts::ARCH);
+    let folders = libraries.flat_map(|folder| [PathBuf::from(folder), Path::new(folder).join(&machine)]);
+    folders.map(|folder| folder.join("faketime/libfaketimeMT.so.1")).find(|path| path.is_file())
+}
+
 /// The Python that `tests/run` sets up.
-fn python() -> anyhow::Result<PathBuf> {
+pub(crate) fn python() -> anyhow::Result<PathBuf> {
     let named = std::env::var_os("ISINGLASS_TEST_PYTHON").map(PathBuf::from);
     let cache = std::env::var_os("ISINGLASS_TEST_CACHE").map(PathBuf::from);
     let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache/isinglass-ci"));

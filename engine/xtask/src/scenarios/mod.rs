@@ -1,11 +1,13 @@
 //! One file a scenario.
 
+mod clock;
 mod errno;
 mod full;
 mod in_process;
 mod kill;
 mod memory;
 mod merge;
+mod power;
 mod store;
 mod twice;
 
@@ -28,6 +30,8 @@ pub(crate) enum Scenario {
     Memory,
     Merge,
     Twice,
+    Power,
+    Clock,
 }
 
 pub(crate) const ALL: &[Scenario] = &[
@@ -42,6 +46,8 @@ pub(crate) const ALL: &[Scenario] = &[
     Scenario::Memory,
     Scenario::Merge,
     Scenario::Twice,
+    Scenario::Power,
+    Scenario::Clock,
 ];
 
 /// All names, for whoever mistyped one.
@@ -64,6 +70,8 @@ impl Scenario {
             Self::Memory => ("memory", "a log of 8 GiB is read again in 512 MiB"),
             Self::Merge => ("merge", "tables of 10 GiB are merged in 512 MiB"),
             Self::Twice => ("twice", "a second server on the same folder"),
+            Self::Power => ("power", "the power of a real ext4 and a real xfs is cut"),
+            Self::Clock => ("clock", "libfaketime sets the clock by hours and by decades"),
         }
     }
 
@@ -93,6 +101,8 @@ impl Scenario {
             Self::Memory => memory::run(torture, binary, outcome).await,
             Self::Merge => merge::run(torture, binary, outcome).await,
             Self::Twice => twice::run(binary, outcome).await,
+            Self::Power => power::run(torture, binary, outcome).await,
+            Self::Clock => clock::run(torture, binary, outcome).await,
         }
     }
 }
