@@ -29,6 +29,7 @@
 //! | what an append becomes: encoding, then visibility | `pending`, `apply` |
 //! | label sets, ids, verdicts, metric metadata | `series` |
 //! | unflushed rows in memory | `head` |
+//! | which log a row came from | `log_id` |
 //! | when to flush, in which order, truncation | `flush` |
 //! | merging files, retention, deleting files | `upkeep` |
 //! | deleting a tenant | `deletion` |
@@ -50,6 +51,7 @@ mod files;
 mod flush;
 mod head;
 mod lock;
+mod log_id;
 mod open;
 mod pending;
 mod recovery;

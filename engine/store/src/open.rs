@@ -21,6 +21,7 @@ use crate::fence::Fenced;
 use crate::files::Tables;
 use crate::flush::{FlushStats, Flusher};
 use crate::lock::Lock;
+use crate::log_id::LogId;
 use crate::recovery::follow;
 use crate::report::Report;
 use crate::room::Room;
@@ -97,6 +98,8 @@ impl Store {
         let scanned = look(&config, &disk, &*clock, &dedup, &observer, &flusher.tenants).await?;
         let (last, segments) = (scanned.last, scanned.segments.len());
         floor.fetch_max(scanned.highest, Ordering::AcqRel);
+        let log = scanned.log.unwrap_or_else(LogId::random);
+        flusher.files.set_log(log);
 
         let applied = Arc::new(AtomicU64::new(0));
         let logged = (segments > 0).then_some(last);
@@ -122,6 +125,7 @@ impl Store {
             segment_bytes: config.wal_segment_bytes,
             keep: Keep { age: remember, bytes: config.wal_bytes_max / 4 },
             last,
+            log,
             floor,
             recovered: scanned.segments,
             loose: scanned.loose,

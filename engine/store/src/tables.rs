@@ -15,6 +15,7 @@ use object_store::ObjectStore;
 use object_store::path::Path;
 
 use crate::files::{Checker, DropRows, HaDedup, ObjectStats};
+use crate::log_id::LogId;
 use crate::{Seq, StoreError};
 
 /// A committed data file.
@@ -56,8 +57,10 @@ pub struct Kept {
 pub(crate) struct TableState {
     /// Delta version.
     pub version: i64,
-    /// Every row of a record up to this sequence number is in the files.
+    /// Every row of a record of this log up to this sequence number is in the files.
     pub flushed: Seq,
+    /// The same number of whichever log is furthest.
+    pub highest: Seq,
     /// The live files, in the order of their paths.
     pub files: Arc<[DataFile]>,
 }
@@ -176,11 +179,14 @@ pub(crate) struct FoundFile {
 /// The tables of all tenants.
 #[async_trait]
 pub(crate) trait TableFiles: Send + Sync {
+    /// Which log the rows come from. Called once, before anything else.
+    fn set_log(&self, _log: LogId) {}
+
     /// The newest version of a table; `None` if it was never created.
     async fn load(&self, tenant: &Tenant, kind: Kind) -> Result<Option<TableState>, StoreError>;
 
     /// Makes `rows` durable in files and commits them together with the
-    /// application transaction `isinglass/flush` = `up_to`. A table that is at
+    /// application transaction `isinglass/flush/<log>` = `up_to`. A table that is at
     /// `up_to` or beyond is left alone: its state is the answer. Creates the table
     /// at its first use.
     async fn commit(

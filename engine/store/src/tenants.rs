@@ -153,7 +153,7 @@ impl Tenants {
         let loaded = Kind::ALL.map(|kind| self.files.load(tenant, kind));
         for (loaded, table) in futures::future::try_join_all(loaded).await?.into_iter().zip(&mut tables) {
             *table = loaded;
-            self.floor.fetch_max(table.as_ref().map_or(0, |table| table.flushed), Ordering::AcqRel);
+            self.floor.fetch_max(table.as_ref().map_or(0, |table| table.highest), Ordering::AcqRel);
         }
         let has_series = tables[Kind::Series as usize - 1].is_some();
         let live = tables.each_ref().map(|table| table.as_ref().map(|table| Arc::clone(&table.files)));

@@ -18,6 +18,7 @@ use super::epoch::{Epoch, OWN_FOLDER};
 use super::objects::{self, Checker, Counters, ObjectStats, ObjectsConfig};
 use super::parquet::{self, Encoded};
 use super::{FilesError, Result, days, error, rewrite, series};
+use crate::log_id::LogId;
 use crate::tables::{DataFile, FoundFile, Rewrite, Rewritten, SeriesRow, SortedRows, TableFiles, TableState};
 use crate::{Seq, StoreError};
 
@@ -46,6 +47,8 @@ struct Shared {
     checkpoint_every: i64,
     /// Which writer this is, once that is claimed.
     epoch: OnceLock<Arc<Epoch>>,
+    /// Where the rows come from.
+    log: OnceLock<LogId>,
     slots: Mutex<HashMap<(Tenant, Kind), Arc<Slot>, ahash::RandomState>>,
     uses: AtomicU64,
 }
@@ -80,10 +83,11 @@ impl Tables {
         clock: Arc<dyn Clock>,
         checkpoint_every: i64,
     ) -> Self {
-        let (epoch, slots, uses) = (OnceLock::new(), Mutex::default(), AtomicU64::new(0));
+        let (epoch, log, slots, uses) =
+            (OnceLock::new(), OnceLock::new(), Mutex::default(), AtomicU64::new(0));
         let (objects, counters) = objects::metered(objects, Arc::clone(&clock));
         let checker = Arc::new(Checker::new(Arc::clone(&objects)));
-        let shared = Shared { objects, counters, checker, clock, checkpoint_every, epoch, slots, uses };
+        let shared = Shared { objects, counters, checker, clock, checkpoint_every, epoch, log, slots, uses };
         Self { shared: Arc::new(shared) }
     }
 
@@ -100,12 +104,16 @@ impl Tables {
         Ok(())
     }
 
+    fn log(&self) -> LogId {
+        self.shared.log.get().copied().unwrap_or(LogId::FIRST)
+    }
+
     /// The newest version of a table; `None` if it was never created.
     async fn load_table(&self, tenant: &Tenant, kind: Kind) -> Result<Option<TableState>> {
         let slot = self.slot(tenant, kind);
         let mut table = slot.table.lock().await;
         if table.is_none() {
-            let opened = Table::open(&self.shared.objects, tenant, kind).await?;
+            let opened = Table::open(&self.shared.objects, tenant, kind, self.log()).await?;
             *table = opened.map(|table| table.written_by(self.shared.epoch.get().cloned()));
         }
         Ok(table.as_ref().map(|table| table.state().clone()))
@@ -130,7 +138,7 @@ impl Tables {
             Some(table) => table,
             None => {
                 let epoch = self.shared.epoch.get().cloned();
-                Table::open_or_create(&self.shared.objects, tenant, kind).await?.written_by(epoch)
+                Table::open_or_create(&self.shared.objects, tenant, kind, self.log()).await?.written_by(epoch)
             }
         };
         if !table.is_flushed(up_to) {
@@ -202,7 +210,7 @@ impl Tables {
                 Some(table) => table,
                 None => {
                     let epoch = self.shared.epoch.get().cloned();
-                    Table::open_or_create(objects, tenant, kind).await?.written_by(epoch)
+                    Table::open_or_create(objects, tenant, kind, self.log()).await?.written_by(epoch)
                 }
             };
             // After an error the outputs may be in the table: they stay, and are
@@ -229,7 +237,7 @@ impl Tables {
         let mut place = slot.table.lock().await;
         let opened = match place.take() {
             Some(table) => Some(table),
-            None => Table::open(&self.shared.objects, tenant, kind).await?,
+            None => Table::open(&self.shared.objects, tenant, kind, self.log()).await?,
         };
         let Some(table) = opened else { return Ok((None, Vec::new())) };
         let mut table = table.written_by(self.shared.epoch.get().cloned());
@@ -291,6 +299,10 @@ fn data_path(tenant: &Tenant, kind: Kind, name: &str) -> Result<Path> {
 
 #[async_trait]
 impl TableFiles for Tables {
+    fn set_log(&self, log: LogId) {
+        let _ = self.shared.log.set(log);
+    }
+
     async fn load(&self, tenant: &Tenant, kind: Kind) -> Result<Option<TableState>, StoreError> {
         Ok(self.load_table(tenant, kind).await?)
     }

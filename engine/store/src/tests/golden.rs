@@ -1,8 +1,9 @@
 //! Folders that releases before this one wrote are read by this one.
 //!
-//! `tests/golden/v1` was written by [`write`]: where the folder of a version is missing it is
-//! made, and the test fails once, so that somebody looks at it and commits it. How a new
-//! version is added is in `docs/formats/README.md`.
+//! `tests/golden/v1` was written by the [`write`] of its time, `v2` by this one: where the
+//! folder of the newest version is missing it is made, and the test fails once, so that
+//! somebody looks at it and commits it. How a new version is added is in
+//! `docs/formats/README.md`.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -51,6 +52,11 @@ fn lines(texts: &[&str]) -> Vec<String> {
     texts.iter().map(|text| (*text).to_owned()).collect()
 }
 
+/// The newest.
+const NOW: &str = "v2";
+/// Spans are in it from version 2 on.
+const SPANS: [&str; 4] = ["GET /", "POST /", "flushed later", "in the log"];
+
 /// What this release writes: every kind of file that there is, in every state.
 async fn write(folder: &Path) {
     let (acme, other) = (tenant("acme"), tenant("other*one"));
@@ -58,6 +64,7 @@ async fn write(folder: &Path) {
     clock.jump_to(NOW_MS * 1_000_000);
     let append = everything(&store, &acme).await;
     store.append(append).await.unwrap();
+    store.append(span_append(&acme, &lines(&SPANS[..2]))).await.unwrap();
     append_once(&store, KEYS[0], log_append(&acme, &lines(&["a1", "a2"]))).await.unwrap().unwrap();
     store.flush().await.unwrap();
     store.append(log_append(&acme, &lines(&["b1", "b2"]))).await.unwrap();
@@ -65,9 +72,11 @@ async fn write(folder: &Path) {
     store.core.upkeep.compact().await.unwrap();
     tables.checkpoint(&acme, Kind::Logs).await;
     store.append(log_append(&acme, &lines(&["c1"]))).await.unwrap();
+    store.append(span_append(&acme, &lines(&SPANS[2..3]))).await.unwrap();
     store.flush().await.unwrap();
     append_once(&store, KEYS[1], log_append(&acme, &lines(&["w1", "w2"]))).await.unwrap().unwrap();
     store.append(log_append(&acme, &lines(&["w3"]))).await.unwrap();
+    store.append(span_append(&acme, &lines(&SPANS[3..]))).await.unwrap();
     let append = sample_append(&store, &other, NOW_MS, &["a", "b"], 7.25).await;
     store.append(append).await.unwrap();
 }
@@ -93,8 +102,8 @@ fn size(folder: &Path) -> u64 {
         .sum()
 }
 
-/// The rows of the golden folder, and `more` logs.
-async fn audit(store: &Store, more: &[&str]) {
+/// The rows of a golden folder, and `more` logs.
+async fn audit(version: &str, store: &Store, more: &[&str]) {
     let acme = store.view(&tenant("acme")).await.unwrap();
     let rows = |kind| try_rows_of_view(&acme, kind);
     let mut logs = lines(&BODIES);
@@ -109,6 +118,8 @@ async fn audit(store: &Store, more: &[&str]) {
     assert_eq!(samples.len(), 2);
     assert_eq!(samples[0], format!("{id}@{NOW_MS}=1"));
     assert!(samples[1].starts_with(&format!("{id}@{}=", NOW_MS + 1)), "{samples:?}");
+    let spans = if version == "v1" { Vec::new() } else { lines(&SPANS) };
+    assert_eq!(rows(Kind::Spans).await.unwrap(), spans);
     // Of two histograms of one series at one time the merge has kept the first.
     for (kind, count) in [(Kind::Histograms, 1), (Kind::Exemplars, 1), (Kind::Series, 2)] {
         assert_eq!(rows(kind).await.unwrap().len(), count, "{kind}");
@@ -120,21 +131,27 @@ async fn audit(store: &Store, more: &[&str]) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn version_1_is_read_appended_to_flushed_merged_and_read_again() {
-    let version = golden("v1");
-    if !version.exists() {
-        write(&version).await;
-        panic!("{} was missing and is made now: look at it and commit it", version.display());
+async fn every_version_is_read_appended_to_flushed_merged_and_read_again() {
+    let newest = golden(NOW);
+    if !newest.exists() {
+        write(&newest).await;
+        panic!("{} was missing and is made now: look at it and commit it", newest.display());
     }
-    let files = size(&version);
-    assert!((20_000..300_000).contains(&files), "{files} bytes");
+    for version in ["v1", NOW] {
+        go_on_with(version).await;
+    }
+}
+
+async fn go_on_with(version: &str) {
+    let files = size(&golden(version));
+    assert!((20_000..400_000).contains(&files), "{files} bytes");
     let folder = tempfile::tempdir().unwrap();
-    copy(&version, folder.path());
+    copy(&golden(version), folder.path());
     let acme = tenant("acme");
     let Opened { store, .. } = open_golden(folder.path()).await.unwrap();
     store.caught_up().await.unwrap();
     assert_eq!(store.stats().quarantined_records, 0);
-    audit(&store, &[]).await;
+    audit(version, &store, &[]).await;
     let view = store.view(&acme).await.unwrap();
     assert_eq!(view.table(Kind::Logs).head_rows(), 3);
     assert!(view.table(Kind::Logs).files.iter().all(|file| file.crc32c.is_some()));
@@ -142,14 +159,14 @@ async fn version_1_is_read_appended_to_flushed_merged_and_read_again() {
         assert!(append_once(&store, key, log_append(&acme, &lines(&["again"]))).await.is_none());
     }
     append_once(&store, 1, log_append(&acme, &lines(&["new"]))).await.unwrap().unwrap();
-    audit(&store, &["new"]).await;
+    audit(version, &store, &["new"]).await;
     store.flush().await.unwrap();
     store.core.upkeep.compact().await.unwrap();
-    audit(&store, &["new"]).await;
+    audit(version, &store, &["new"]).await;
     drop((view, store));
     let Opened { clock, store, .. } = open_golden(folder.path()).await.unwrap();
     store.caught_up().await.unwrap();
-    audit(&store, &["new"]).await;
+    audit(version, &store, &["new"]).await;
     clock.advance(Duration::from_secs(1));
     store.close().await.unwrap();
 }
@@ -173,7 +190,7 @@ async fn formats_of_a_newer_release_are_refused_and_not_touched() {
     let newer_header = |bytes: &mut Vec<u8>| {
         for copy in [0, 64] {
             let header = &mut bytes[copy..copy + 64];
-            header[8] = 2;
+            header[8] = 3;
             let crc = crc32c::crc32c(&header[..32]).to_le_bytes();
             header[32..36].copy_from_slice(&crc);
         }
@@ -185,7 +202,7 @@ async fn formats_of_a_newer_release_are_refused_and_not_touched() {
     };
     for end in [".wal", ".heads"] {
         let folder = tempfile::tempdir().unwrap();
-        copy(&golden("v1"), folder.path());
+        copy(&golden(NOW), folder.path());
         let path = first(folder.path(), end);
         let mut bytes = std::fs::read(&path).unwrap();
         newer_header(&mut bytes);
@@ -195,14 +212,14 @@ async fn formats_of_a_newer_release_are_refused_and_not_touched() {
         let name = path.file_name().unwrap().to_str().unwrap();
         assert_eq!(
             error.to_string(),
-            format!("cannot read wal segment {name}: version 2, this release reads 1")
+            format!("cannot read wal segment {name}: version 3, this release reads 1 to 2")
         );
         assert!(content(&folder.path().join("wal")) == before, "{end}: touched");
     }
 
     // A Delta protocol and a column that only a newer release knows.
     let protocol = r#"{"protocol":{"minReaderVersion":99,"minWriterVersion":99}}"#.to_owned();
-    let log = golden("v1").join("tables/acme/exemplars/_delta_log");
+    let log = golden(NOW).join("tables/acme/exemplars/_delta_log");
     let created = std::fs::read_to_string(log.join(format!("{:020}.json", 0))).unwrap();
     let metadata = created.lines().find(|line| line.starts_with("{\"metaData\"")).unwrap();
     let column =
@@ -211,7 +228,7 @@ async fn formats_of_a_newer_release_are_refused_and_not_touched() {
     assert_ne!(columns, metadata);
     for (commit, said) in [(protocol, "99"), (columns, "a newer release wrote it")] {
         let folder = tempfile::tempdir().unwrap();
-        copy(&golden("v1"), folder.path());
+        copy(&golden(NOW), folder.path());
         let log = folder.path().join("tables/acme/exemplars/_delta_log");
         let next = (0..).find(|version| !log.join(format!("{version:020}.json")).exists()).unwrap();
         std::fs::write(log.join(format!("{next:020}.json")), commit).unwrap();

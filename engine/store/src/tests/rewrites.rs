@@ -113,7 +113,7 @@ impl Real {
 }
 
 /// All rows that a view has, read as a query reads them, sorted.
-async fn rows_of_view(view: &View, kind: Kind) -> Vec<String> {
+pub(super) async fn rows_of_view(view: &View, kind: Kind) -> Vec<String> {
     try_rows_of_view(view, kind).await.unwrap()
 }
 

@@ -99,8 +99,12 @@ impl TableFiles for MemoryTables {
         }
         let key = (tenant.clone(), kind);
         let before = state.tables.get(&key).cloned();
-        let mut table =
-            before.unwrap_or_else(|| TableState { version: -1, flushed: 0, files: Arc::from([]) });
+        let mut table = before.unwrap_or_else(|| TableState {
+            version: -1,
+            flushed: 0,
+            highest: 0,
+            files: Arc::from([]),
+        });
         if table.flushed < up_to {
             state.commits += 1;
             state.log.push((kind, up_to));
@@ -146,7 +150,12 @@ impl TableFiles for MemoryTables {
         let mut gone = Vec::new();
         if table.flushed < up_to {
             gone = table.files.to_vec();
-            *table = TableState { version: table.version + 1, flushed: up_to, files: Arc::from([]) };
+            *table = TableState {
+                version: table.version + 1,
+                flushed: up_to,
+                highest: up_to,
+                files: Arc::from([]),
+            };
         }
         let table = table.clone();
         if kind == Kind::Series && !gone.is_empty() {

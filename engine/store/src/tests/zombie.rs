@@ -8,10 +8,14 @@ use crate::files::Tables;
 
 /// A process with a disk of its own.
 async fn process(objects: &Arc<dyn ObjectStore>) -> Store {
+    process_on(objects, &SimDisk::default()).await
+}
+
+async fn process_on(objects: &Arc<dyn ObjectStore>, disk: &SimDisk) -> Store {
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(NOW_MS * 1_000_000));
     let tables = Tables::on(Arc::clone(objects), Arc::clone(&clock));
     tables.claim_epoch().await.unwrap();
-    let (disk, observer) = (Arc::new(SimDisk::default()), Arc::new(NoObserver));
+    let (disk, observer) = (Arc::new(disk.clone()), Arc::new(NoObserver));
     Store::open_on(small(), clock, observer, disk, Arc::new(tables), None).await.unwrap()
 }
 
@@ -79,4 +83,38 @@ async fn the_folder_of_claims_is_no_tenant() {
     let store = process(&objects).await;
     assert_eq!(store.tenants(), []);
     assert!(Tenant::new("_isinglass").is_err());
+}
+
+/// Both logs give out the same numbers, and the tables know from which log a row came.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_machine_that_comes_back_still_has_what_it_acknowledged() {
+    let acme = tenant("acme");
+    let objects: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    let (one, two) = (SimDisk::default(), SimDisk::default());
+    let mut expected = Vec::new();
+    for turn in 0..3 {
+        for (disk, name) in [(&one, "one"), (&two, "two")] {
+            let machine = process_on(&objects, disk).await;
+            let texts: Vec<String> = (0..4 + turn).map(|n| format!("{name} {turn} {n}")).collect();
+            for text in &texts[..2] {
+                machine.append(log_append(&acme, &line(text))).await.unwrap();
+            }
+            let up = sample_append(&machine, &acme, NOW_MS + turn, &[name], f64::from(turn as i32)).await;
+            machine.append(up).await.unwrap();
+            machine.flush().await.unwrap();
+            // Acknowledged, in the log alone, when the other takes over.
+            for text in &texts[2..] {
+                machine.append(log_append(&acme, &line(text))).await.unwrap();
+            }
+            expected.extend(texts);
+        }
+    }
+    for disk in [&one, &two] {
+        process_on(&objects, disk).await.flush().await.unwrap();
+    }
+    expected.sort();
+    let view = process(&objects).await.view(&acme).await.unwrap();
+    assert_eq!(rewrites::rows_of_view(&view, Kind::Logs).await, expected);
+    assert_eq!(rewrites::rows_of_view(&view, Kind::Samples).await.len(), 6);
+    assert_eq!(view.series().of_metric("up").len(), 2);
 }

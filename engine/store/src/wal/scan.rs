@@ -19,6 +19,7 @@ use super::record::{self, Head};
 use super::section::{read_series, read_table};
 use super::segments::{Found, Heads, Recovered, head_files_of, heads_of, segments_of};
 use super::writer::BATCH_BYTES_MAX;
+use crate::log_id::LogId;
 use crate::{Seq, StoreError};
 
 /// What was found.
@@ -33,6 +34,8 @@ pub(crate) struct Scanned {
     /// The highest number that any segment knows, also of records that do not count: new
     /// ones are above, so that no two segments ever have one name.
     pub(crate) highest: Seq,
+    /// Which log it is; `None`: no segment says so, a new one begins.
+    pub(crate) log: Option<LogId>,
 }
 
 /// The head of a record, as a scan comes by it.
@@ -97,6 +100,7 @@ pub(crate) fn scan(
     }
     let named = segments.iter().map(|(found, _)| found.first).max().unwrap_or(0);
     scan.scanned.highest = scan.scanned.last.max(named);
+    scan.scanned.log = segments.iter().rev().find_map(|(_, header)| header.map(|header| header.log));
     Ok(scan.scanned)
 }
 

@@ -1,4 +1,4 @@
-//! The bytes of the log: what version 1 wrote must be read for ever.
+//! The bytes of the log: what any version wrote must be read for ever.
 
 use std::path::Path;
 
@@ -13,9 +13,10 @@ use super::record::{self, Head};
 use super::section::{put_samples, put_series, read_samples, read_series};
 use crate::append::{BatchKey, Tick};
 use crate::head::{Column, SampleRun};
+use crate::log_id::LogId;
 use crate::series::SeriesTable;
 
-const HEADER: Header = Header { salt: 0x5EED, first: 7, void_from: 7 };
+const HEADER: Header = Header { salt: 0x5EED, first: 7, void_from: 7, log: LogId([9; 16]) };
 
 fn labels(instance: &str) -> LabelSet {
     LabelSet::new(&mut [(METRIC_NAME, "up"), ("instance", instance)], Temporality::Cumulative).unwrap()
@@ -70,14 +71,14 @@ fn segment() -> Vec<u8> {
     bytes
 }
 
-fn golden() -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("src/wal/testdata/v1.wal")
+fn golden(version: u32) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("src/wal/testdata/v{version}.wal"))
 }
 
 /// A new version gets a file of its own beside this one, written once with these bytes.
 #[test]
-fn version_1_is_written_as_ever() {
-    assert_eq!(segment(), std::fs::read(golden()).unwrap());
+fn version_2_is_written_as_ever() {
+    assert_eq!(segment(), std::fs::read(golden(2)).unwrap());
 }
 
 #[test]
@@ -89,11 +90,17 @@ fn a_deletion_is_a_flag_of_a_record() {
 }
 
 #[test]
-fn version_1_is_read_as_ever() {
-    let bytes = std::fs::read(golden()).unwrap();
-    let header = Header::decode("x", &bytes).unwrap().unwrap();
-    assert_eq!(header, HEADER);
-    let parsed = parse(&bytes, &header, None);
+fn every_version_is_read_as_ever() {
+    // The first had no identity.
+    for (version, header) in [(1, Header { log: LogId::FIRST, ..HEADER }), (2, HEADER)] {
+        let bytes = std::fs::read(golden(version)).unwrap();
+        assert_eq!(Header::decode("x", &bytes).unwrap().unwrap(), header, "{version}");
+        read_as_ever(&bytes, header);
+    }
+}
+
+fn read_as_ever(bytes: &[u8], header: Header) {
+    let parsed = parse(bytes, &header, None);
     assert_eq!(parsed.records.iter().map(|(seq, _)| *seq).collect::<Vec<_>>(), [7, 9]);
     assert_eq!(parsed.damage, []);
     let first = record::read(&bytes[parsed.records[0].1.clone()]).unwrap();
@@ -169,7 +176,7 @@ fn void_records_are_skipped() {
 #[test]
 fn a_header_survives_damage_of_one_copy() {
     let mut bytes = HEADER.encode();
-    for at in 0..36 {
+    for at in 0..56 {
         bytes[at] ^= 0x10;
         assert_eq!(Header::decode("x", &bytes).unwrap(), Some(HEADER), "byte {at}");
         bytes[at] ^= 0x10;

@@ -16,6 +16,7 @@ use super::header::{DATA, Header};
 use super::queue::{Job, Queue};
 use super::segments::{Active, Found, Keep, Recovered, Segments, save_heads};
 use crate::config::Durability;
+use crate::log_id::LogId;
 use crate::{Seq, StoreError};
 
 /// Bytes written at once, unless one record has more.
@@ -40,6 +41,8 @@ pub(crate) struct WalOptions {
     pub(crate) segment_bytes: u64,
     /// What is kept though it is not needed for rows.
     pub(crate) keep: Keep,
+    /// Which log it is, as every segment says.
+    pub(crate) log: LogId,
     /// The last record that counts: whatever else earlier segments hold is void.
     pub(crate) last: Seq,
     /// Numbers given out are above it; others raise it.
@@ -134,6 +137,7 @@ impl<T: Send + 'static> Wal<T> {
             sink,
             durability: options.durability,
             salt: options.salt,
+            log: options.log,
             active: None,
             last: options.last,
             void_from: options.last + 1,
@@ -243,6 +247,7 @@ struct Writer<T, S> {
     sink: S,
     durability: Durability,
     salt: u32,
+    log: LogId,
     active: Option<Active>,
     /// The last number given out.
     last: Seq,
@@ -356,7 +361,7 @@ impl<T: Send + 'static, S: Sink<T>> Writer<T, S> {
             return Err(io::ErrorKind::StorageFull.into());
         }
         let salt = self.salt ^ crc32c::crc32c(&first.to_le_bytes());
-        let header = Header { salt, first, void_from: self.void_from };
+        let header = Header { salt, first, void_from: self.void_from, log: self.log };
         let bytes = self.shared.segment_bytes.max((DATA + needed) as u64);
         let shared = &self.shared;
         let active = shared.segments(|segments| segments.begin(&*shared.disk, &header, bytes))?;

@@ -118,7 +118,8 @@ impl Run<'_> {
 
     async fn clock_of(&self, client: &Client) -> anyhow::Result<i64> {
         let rows = client.sql("select cast(extract(epoch from now()) as bigint) as s").await?;
-        let second = rows.first().and_then(|row| row["s"].as_i64().or_else(|| row["s"].as_str()?.parse().ok()));
+        let second =
+            rows.first().and_then(|row| row["s"].as_i64().or_else(|| row["s"].as_str()?.parse().ok()));
         second.with_context(|| format!("now() is {rows:?}"))
     }
 }

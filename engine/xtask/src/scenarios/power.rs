@@ -64,7 +64,9 @@ async fn control(kind: FileSystem, binary: &Path, outcome: &mut Outcome) -> anyh
     };
     anyhow::ensure!(lost > 0, "{}: durability = os lost nothing: the cut is none", kind.name());
     let name = kind.name();
-    outcome.note(format!("{name}: a cut with durability = os, for control: {lost} of {acknowledged} items lost"));
+    outcome.note(format!(
+        "{name}: a cut with durability = os, for control: {lost} of {acknowledged} items lost"
+    ));
     Ok(())
 }
 

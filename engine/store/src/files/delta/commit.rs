@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use deltalake_core::DeltaTableError;
 use deltalake_core::kernel::transaction::{CommitBuilder, CommitProperties};
-use deltalake_core::kernel::{Action, Add, MetadataExt as _, StructType, Transaction};
+use deltalake_core::kernel::{Action, Add, MetadataExt as _, StructType};
 use deltalake_core::protocol::{DeltaOperation, OutputMode};
 
-use super::{Extent, FLUSH_APP_ID, Table, stats};
+use super::{Extent, Table, stats};
 use crate::Seq;
 use crate::files::{FilesError, Result};
 
@@ -98,24 +98,19 @@ impl Table {
     }
 
     async fn try_commit(&mut self, files: &[NewFile], up_to: Seq, now_unix_millis: i64) -> Result<()> {
-        let version = i64::try_from(up_to).map_err(|_| FilesError::Rows {
+        let epoch_id = i64::try_from(up_to).map_err(|_| FilesError::Rows {
             kind: self.kind,
             problem: format!("WAL position {up_to} is beyond the range of a transaction"),
         })?;
         let properties = CommitProperties::default()
             .with_max_retries(0)
             .with_create_checkpoint(false)
-            .with_cleanup_expired_logs(Some(false))
-            .with_application_transaction(Transaction::new_with_last_update(
-                FLUSH_APP_ID,
-                version,
-                Some(now_unix_millis),
-            ));
-        let properties = self.admit(properties).await?;
+            .with_cleanup_expired_logs(Some(false));
+        let properties = self.admit(self.flushes(properties, up_to, now_unix_millis)).await?;
         let operation = DeltaOperation::StreamingUpdate {
             output_mode: OutputMode::Append,
-            query_id: FLUSH_APP_ID.to_owned(),
-            epoch_id: version,
+            query_id: self.flush_app.to_string(),
+            epoch_id,
         };
         let actions = self.actions(files, up_to, now_unix_millis).map_err(|error| self.error(error))?;
         let commit = CommitBuilder::from(properties)

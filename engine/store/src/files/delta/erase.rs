@@ -9,7 +9,7 @@ use deltalake_core::kernel::transaction::{CommitBuilder, CommitProperties};
 use deltalake_core::kernel::{Action, Transaction};
 use deltalake_core::protocol::DeltaOperation;
 
-use super::{FLUSH_APP_ID, REWRITE_APP_ID, Table};
+use super::{REWRITE_APP_ID, Table};
 use crate::Seq;
 use crate::files::{FilesError, Result};
 use crate::tables::DataFile;
@@ -54,16 +54,16 @@ impl Table {
 
     async fn try_erase(&mut self, up_to: Seq, now_unix_millis: i64) -> Result<()> {
         let number = i64::try_from(self.transaction(REWRITE_APP_ID).await?).unwrap_or(i64::MAX);
-        let flushed = i64::try_from(up_to).unwrap_or(i64::MAX);
-        let transaction =
-            |app, version| Transaction::new_with_last_update(app, version, Some(now_unix_millis));
         let properties = CommitProperties::default()
             .with_max_retries(0)
             .with_create_checkpoint(false)
             .with_cleanup_expired_logs(Some(false))
-            .with_application_transaction(transaction(REWRITE_APP_ID, number.saturating_add(1)))
-            .with_application_transaction(transaction(FLUSH_APP_ID, flushed));
-        let properties = self.admit(properties).await?;
+            .with_application_transaction(Transaction::new_with_last_update(
+                REWRITE_APP_ID,
+                number.saturating_add(1),
+                Some(now_unix_millis),
+            ));
+        let properties = self.admit(self.flushes(properties, up_to, now_unix_millis)).await?;
         let log_data = self.snapshot.snapshot().try_log_data().map_err(|error| self.error(error))?;
         let removed = log_data.iter().map(|view| {
             let mut remove = view.remove_action(true);

@@ -26,8 +26,9 @@ pub(super) use rewrite::Replacement;
 pub(super) use stats::Extent;
 pub(super) use table::Table;
 
-/// The application transaction of flushes: its version is the WAL position up
-/// to which the table is flushed.
+/// The application transaction of flushes: its version is the WAL position up to which the
+/// table is flushed, by whichever log is furthest. Each log has one of its own besides,
+/// `isinglass/flush/<log>`, but for logs without an identity: this one is theirs.
 const FLUSH_APP_ID: &str = "isinglass/flush";
 
 /// The application transaction of every commit that removes files: its version counts

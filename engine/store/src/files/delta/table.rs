@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use deltalake_core::kernel::transaction::CommitProperties;
-use deltalake_core::kernel::{LogicalFileView, StructField};
+use deltalake_core::kernel::{LogicalFileView, StructField, Transaction};
 use deltalake_core::logstore::{LogStoreRef, StorageConfig, default_logstore};
 use deltalake_core::operations::create::CreateBuilder;
 use deltalake_core::table::state::DeltaTableState;
@@ -21,6 +21,7 @@ use super::{FLUSH_APP_ID, stats};
 use crate::Seq;
 use crate::files::epoch::{EPOCH_APP_ID, Epoch};
 use crate::files::{FilesError, Result};
+use crate::log_id::LogId;
 use crate::tables::{DataFile, TableState};
 
 /// Log entries older than this are removed once a checkpoint covers them.
@@ -35,6 +36,8 @@ pub(in crate::files) struct Table {
     pub(super) snapshot: DeltaTableState,
     /// The columns of this release, if the table still lacks some of them.
     pub(super) grows_to: Option<Vec<StructField>>,
+    /// The application transaction of the log that rows come from.
+    pub(super) flush_app: Arc<str>,
     /// Who commits; `None` = whoever likes.
     writer: Option<Arc<Epoch>>,
     /// The writer that the snapshot says committed last.
@@ -48,6 +51,7 @@ impl Table {
         objects: &Arc<dyn ObjectStore>,
         tenant: &Tenant,
         kind: Kind,
+        from: LogId,
     ) -> Result<Option<Self>> {
         let log = log_store(objects, tenant, kind)?;
         let snapshot = match DeltaTableState::try_new(&log, None).await {
@@ -64,13 +68,16 @@ impl Table {
                 return Err(FilesError::Schema { tenant: tenant.clone(), kind, difference });
             }
         };
-        let nothing = TableState { version: -1, flushed: 0, files: Arc::new([]) };
+        let nothing = TableState { version: -1, flushed: 0, highest: 0, files: Arc::new([]) };
         let mut table = Self {
             tenant: tenant.clone(),
             kind,
             log,
             snapshot,
             grows_to,
+            flush_app: from
+                .name()
+                .map_or_else(|| FLUSH_APP_ID.into(), |log| format!("{FLUSH_APP_ID}/{log}").into()),
             writer: None,
             epoch: 0,
             state: nothing,
@@ -85,8 +92,9 @@ impl Table {
         objects: &Arc<dyn ObjectStore>,
         tenant: &Tenant,
         kind: Kind,
+        from: LogId,
     ) -> Result<Self> {
-        if let Some(table) = Self::open(objects, tenant, kind).await? {
+        if let Some(table) = Self::open(objects, tenant, kind, from).await? {
             return Ok(table);
         }
         let columns =
@@ -94,7 +102,7 @@ impl Table {
         let created = create(log_store(objects, tenant, kind)?, kind, columns).await;
         // Another writer may have been first, and an error may come after the
         // table is there: what the log says counts.
-        match (Self::open(objects, tenant, kind).await?, created) {
+        match (Self::open(objects, tenant, kind, from).await?, created) {
             (Some(table), _) => Ok(table),
             (None, Err(error)) => Err(delta_error(tenant, kind, error)),
             (None, Ok(())) => Err(FilesError::Damaged {
@@ -120,6 +128,24 @@ impl Table {
         Ok(commit.with_application_transaction(writer.transaction()))
     }
 
+    /// A commit with which the table is flushed up to a record of this log.
+    pub(super) fn flushes(
+        &self,
+        commit: CommitProperties,
+        up_to: Seq,
+        now_unix_millis: i64,
+    ) -> CommitProperties {
+        let version = |seq| i64::try_from(seq).unwrap_or(i64::MAX);
+        let transaction =
+            |app: &str, seq| Transaction::new_with_last_update(app, version(seq), Some(now_unix_millis));
+        let commit =
+            commit.with_application_transaction(transaction(FLUSH_APP_ID, up_to.max(self.state.highest)));
+        match &*self.flush_app {
+            FLUSH_APP_ID => commit,
+            own => commit.with_application_transaction(transaction(own, up_to)),
+        }
+    }
+
     /// The newest known version.
     pub(in crate::files) fn state(&self) -> &TableState {
         &self.state
@@ -129,6 +155,7 @@ impl Table {
     pub(super) fn adopt(&mut self, snapshot: DeltaTableState, flushed: Seq) -> Result<()> {
         self.snapshot = snapshot;
         self.state.flushed = flushed;
+        self.state.highest = self.state.highest.max(flushed);
         self.epoch = self.writer.as_ref().map_or(self.epoch, |writer| writer.number());
         self.grows_to = None;
         self.read_files()
@@ -142,9 +169,13 @@ impl Table {
         self.read_files()
     }
 
-    /// The position that the snapshot's own log says is flushed, and its last writer.
+    /// What the snapshot's own log says is flushed, and its last writer.
     async fn read_transactions(&mut self) -> Result<()> {
-        self.state.flushed = self.transaction(FLUSH_APP_ID).await?;
+        self.state.highest = self.transaction(FLUSH_APP_ID).await?;
+        self.state.flushed = match &*self.flush_app {
+            FLUSH_APP_ID => self.state.highest,
+            own => self.transaction(own).await?,
+        };
         self.epoch = self.transaction(EPOCH_APP_ID).await?;
         Ok(())
     }
@@ -270,10 +301,10 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn a_table_of_an_older_release_gets_the_new_columns_with_its_next_commit() {
         let (objects, tenant) = table_with(columns()[..4].to_vec()).await;
-        let mut table = Table::open(&objects, &tenant, KIND).await.unwrap().unwrap();
+        let mut table = Table::open(&objects, &tenant, KIND, LogId::FIRST).await.unwrap().unwrap();
         table.commit_flush(&[file("a.parquet")], 1, 0).await.unwrap();
         table.commit_flush(&[file("b.parquet")], 2, 0).await.unwrap();
-        let table = Table::open(&objects, &tenant, KIND).await.unwrap().unwrap();
+        let table = Table::open(&objects, &tenant, KIND, LogId::FIRST).await.unwrap().unwrap();
         assert!(table.grows_to.is_none());
         assert_eq!(schema::fit(&table.snapshot.schema(), &columns()), Fit::Same);
         assert_eq!((table.state.version, table.state.flushed, table.state.files.len()), (2, 2, 2));
@@ -285,7 +316,7 @@ mod tests {
         let mut other = columns();
         other.swap(0, 1);
         let (objects, tenant) = table_with(other).await;
-        let error = Table::open(&objects, &tenant, KIND).await.unwrap_err();
+        let error = Table::open(&objects, &tenant, KIND, LogId::FIRST).await.unwrap_err();
         assert!(matches!(error, FilesError::Schema { .. }), "{error}");
     }
 
@@ -293,8 +324,8 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn of_two_snapshots_the_second_looks_again() {
         let (objects, tenant) = table_with(columns()).await;
-        let mut one = Table::open(&objects, &tenant, KIND).await.unwrap().unwrap();
-        let mut other = Table::open(&objects, &tenant, KIND).await.unwrap().unwrap();
+        let mut one = Table::open(&objects, &tenant, KIND, LogId::FIRST).await.unwrap().unwrap();
+        let mut other = Table::open(&objects, &tenant, KIND, LogId::FIRST).await.unwrap().unwrap();
         one.commit_flush(&[file("one.parquet")], 7, 0).await.unwrap();
         other.commit_flush(&[file("same-rows.parquet")], 7, 0).await.unwrap();
         assert!(!other.names(&file("same-rows.parquet")));
