@@ -17,7 +17,7 @@ use crate::config::StoreConfig;
 use crate::fence::Fenced;
 use crate::head::{Generation, sorted_rows};
 use crate::lock::Lock;
-use crate::tables::TableFiles;
+use crate::tables::{Reach, TableFiles};
 use crate::tenant::{Backlog, TenantState, Usage};
 use crate::tenants::Tenants;
 use crate::{Seq, StoreError};
@@ -242,13 +242,14 @@ impl Flusher {
         let (series, frozen) = (Arc::clone(&tenant.series), Arc::clone(rows));
         let sorted = tokio::task::spawn_blocking(move || sorted_rows(kind, frozen.runs(), &series)).await;
         let sorted = sorted.map_err(|error| StoreError::Internal(error.to_string()))??;
-        let table = self.files.commit(&tenant.name, kind, sorted, rows.last).await?;
+        let Some(after) = tenant.table_flushed(kind) else { return Ok(()) };
+        let reach = Reach { after, up_to: rows.last };
+        let table = self.files.commit(&tenant.name, kind, sorted, reach).await?;
         if table.flushed < rows.last {
             let reason = format!("committed up to {}, the table says {}", rows.last, table.flushed);
             return Err(StoreError::Table { tenant: tenant.name.clone(), kind, reason });
         }
-        tenant.committed(kind, table);
-        Ok(())
+        tenant.committed(kind, table)
     }
 }
 

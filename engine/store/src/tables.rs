@@ -65,6 +65,15 @@ pub(crate) struct TableState {
     pub files: Arc<[DataFile]>,
 }
 
+/// Which records of the log the rows of a flush are from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Reach {
+    /// Those after this one: up to it the table is flushed, as far as the caller knows.
+    pub after: Seq,
+    /// Up to and with this one.
+    pub up_to: Seq,
+}
+
 /// The samples of one series in [`SortedSamples`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SeriesRun {
@@ -186,15 +195,16 @@ pub(crate) trait TableFiles: Send + Sync {
     async fn load(&self, tenant: &Tenant, kind: Kind) -> Result<Option<TableState>, StoreError>;
 
     /// Makes `rows` durable in files and commits them together with the
-    /// application transaction `isinglass/flush/<log>` = `up_to`. A table that is at
+    /// application transaction `isinglass/flush/<log>` = `reach.up_to`. A table that is at
     /// `up_to` or beyond is left alone: its state is the answer. Creates the table
-    /// at its first use.
+    /// at its first use. Where the table is flushed to anything but `reach.after` and
+    /// less than `up_to`, some of the rows are in it, and the caller is fenced.
     async fn commit(
         &self,
         tenant: &Tenant,
         kind: Kind,
         rows: SortedRows,
-        up_to: Seq,
+        reach: Reach,
     ) -> Result<TableState, StoreError>;
 
     /// Rewrites files of a table. `None`: another rewrite was first, and nothing is done.

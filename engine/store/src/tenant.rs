@@ -9,13 +9,13 @@ use isinglass_model::{Kind, Tenant};
 use object_store::path::Path;
 use parking_lot::Mutex;
 
-use crate::Seq;
 use crate::append::Life;
 use crate::files::Checker;
 use crate::head::{Generation, Run};
 use crate::series::{SeriesIndex, SeriesTable};
 use crate::tables::{DataFile, TableState};
 use crate::view::{TableView, View};
+use crate::{Seq, StoreError};
 
 const KINDS: usize = Kind::ALL.len();
 
@@ -227,6 +227,14 @@ impl TenantState {
         Kind::ALL.into_iter().filter(|kind| due(&state.kinds[at(*kind)])).collect()
     }
 
+    /// The record up to which a table is flushed, as far as is known here; `None`: this life
+    /// has ended, and its rows are not wanted any more.
+    pub(crate) fn table_flushed(&self, kind: Kind) -> Option<Seq> {
+        let state = self.state.lock();
+        let flushed = state.kinds[at(kind)].table.as_ref().map_or(0, |table| table.flushed);
+        (!state.retired).then_some(flushed)
+    }
+
     /// The record up to which the rows of a table are not to come from the log.
     pub(crate) fn flushed(&self, kind: Kind) -> Seq {
         let state = self.state.lock();
@@ -297,20 +305,46 @@ impl TenantState {
         in_use
     }
 
-    /// Files of a table were replaced. The caller holds the lock of its flushes.
-    pub(crate) fn rewritten(&self, kind: Kind, table: TableState) {
+    /// Files of a table were replaced. The caller holds the lock of its flushes. An error: the
+    /// table has rows that are here in memory as well, and the view stays as it was.
+    pub(crate) fn rewritten(&self, kind: Kind, table: TableState) -> Result<(), StoreError> {
         let mut state = self.state.lock();
         if state.retired || state.kinds[at(kind)].erasing {
             // They will be erased with the rest.
-            return;
+            return Ok(());
         }
         let of_kind = &mut state.kinds[at(kind)];
+        self.refuse_if_overtaken(kind, of_kind, &table)?;
         // A flush that landed and was told to have failed is in these files as well.
         if let Some(gone) = of_kind.frozen.take_if(|frozen| frozen.last <= table.flushed) {
             self.usage.change(kind, (gone.bytes, gone.rows), (0, 0));
         }
         of_kind.table = Some(table);
         state.view = None;
+        Ok(())
+    }
+
+    /// A table is flushed as far as is known here, or as far as the flush that is under way
+    /// goes. Else a flush of a process before this one has landed after that died: some of
+    /// the rows that this one read from the log are in it, and only a new start can tell which.
+    fn refuse_if_overtaken(
+        &self,
+        kind: Kind,
+        of_kind: &KindState,
+        table: &TableState,
+    ) -> Result<(), StoreError> {
+        let known = of_kind.table.as_ref().map_or(0, |table| table.flushed);
+        let under_way = of_kind.frozen.as_ref().map(|frozen| frozen.last);
+        if table.flushed == known || Some(table.flushed) == under_way {
+            return Ok(());
+        }
+        let (tenant, flushed) = (&self.name, table.flushed);
+        Err(StoreError::Fenced {
+            reason: format!(
+                "another writer has flushed {tenant}/{kind} from record {known} to {flushed} since this one \
+                 opened it; start this process again"
+            ),
+        })
     }
 
     /// The rows to flush next if any belongs to a record up to `up_to`: those of a flush
@@ -326,13 +360,14 @@ impl TenantState {
     }
 
     /// The frozen rows are in `table` now: in one step they leave the head.
-    pub(crate) fn committed(&self, kind: Kind, table: TableState) {
+    pub(crate) fn committed(&self, kind: Kind, table: TableState) -> Result<(), StoreError> {
         let mut state = self.state.lock();
         if state.retired {
             // A flush that was under way when the tenant was deleted.
-            return;
+            return Ok(());
         }
         let of_kind = &mut state.kinds[at(kind)];
+        self.refuse_if_overtaken(kind, of_kind, &table)?;
         of_kind.table = Some(table);
         of_kind.failures = 0;
         of_kind.retry_at = Duration::ZERO;
@@ -340,6 +375,7 @@ impl TenantState {
             self.usage.change(kind, (gone.bytes, gone.rows), (0, 0));
         }
         state.view = None;
+        Ok(())
     }
 
     /// A flush failed; says when to try again.

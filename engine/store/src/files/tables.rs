@@ -19,7 +19,9 @@ use super::objects::{self, Checker, Counters, ObjectStats, ObjectsConfig};
 use super::parquet::{self, Encoded};
 use super::{FilesError, Result, days, error, rewrite, series};
 use crate::log_id::LogId;
-use crate::tables::{DataFile, FoundFile, Rewrite, Rewritten, SeriesRow, SortedRows, TableFiles, TableState};
+use crate::tables::{
+    DataFile, FoundFile, Reach, Rewrite, Rewritten, SeriesRow, SortedRows, TableFiles, TableState,
+};
 use crate::{Seq, StoreError};
 
 /// Open tables held in memory: 18 KiB each for `samples`, 120 for `spans` with
@@ -129,7 +131,7 @@ impl Tables {
         tenant: &Tenant,
         kind: Kind,
         rows: SortedRows,
-        up_to: Seq,
+        reach: Reach,
     ) -> Result<TableState> {
         let slot = self.slot(tenant, kind);
         let mut place = slot.table.lock().await;
@@ -141,8 +143,9 @@ impl Tables {
                 Table::open_or_create(&self.shared.objects, tenant, kind, self.log()).await?.written_by(epoch)
             }
         };
-        if !table.is_flushed(up_to) {
-            self.flush(&mut table, tenant, kind, rows, up_to).await?;
+        if !table.is_flushed(reach.up_to) {
+            table.refuse_if_overtaken(reach)?;
+            self.flush(&mut table, tenant, kind, rows, reach).await?;
         }
         let state = table.state().clone();
         let checkpoint = table.checkpoint_is_due(self.shared.checkpoint_every);
@@ -160,7 +163,7 @@ impl Tables {
         tenant: &Tenant,
         kind: Kind,
         rows: SortedRows,
-        up_to: Seq,
+        reach: Reach,
     ) -> Result<()> {
         let now = self.shared.clock.now_unix_millis();
         // A file for each day, so that no file spans more.
@@ -172,7 +175,7 @@ impl Tables {
         for encoded in tokio::task::spawn_blocking(encode).await?? {
             files.push(self.put_new(tenant, kind, encoded).await?);
         }
-        let committed = table.commit_flush(&files, up_to, now).await;
+        let committed = table.commit_flush(&files, reach, now).await;
         if committed.is_ok() {
             // If there are any, another writer had flushed this far already.
             for file in files.iter().filter(|file| !table.names(file)) {
@@ -312,9 +315,9 @@ impl TableFiles for Tables {
         tenant: &Tenant,
         kind: Kind,
         rows: SortedRows,
-        up_to: Seq,
+        reach: Reach,
     ) -> Result<TableState, StoreError> {
-        Ok(self.commit_rows(tenant, kind, rows, up_to).await?)
+        Ok(self.commit_rows(tenant, kind, rows, reach).await?)
     }
 
     async fn rewrite(

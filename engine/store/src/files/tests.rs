@@ -17,8 +17,8 @@ use object_store::{ObjectStore, ObjectStoreExt as _};
 
 use super::Tables;
 use super::local::LocalFolder;
-use crate::StoreError;
-use crate::tables::{SeriesRun, SortedRows, SortedSamples, TableFiles, TableState};
+use crate::tables::{Reach, SeriesRun, SortedRows, SortedSamples, TableFiles, TableState};
+use crate::{Seq, StoreError};
 
 pub(super) fn clock() -> Arc<ManualClock> {
     Arc::new(ManualClock::at(1_795_200_000_000_000_000))
@@ -71,6 +71,15 @@ async fn objects_in(tables: &Tables) -> Vec<String> {
     names
 }
 
+pub(super) fn reach(after: Seq, up_to: Seq) -> Reach {
+    Reach { after, up_to }
+}
+
+/// The flush of one record.
+pub(super) fn next(up_to: i64) -> Reach {
+    reach(up_to as u64 - 1, up_to as u64)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_table_is_created_at_its_first_flush() {
     let folder = tempfile::tempdir().unwrap();
@@ -79,11 +88,11 @@ async fn a_table_is_created_at_its_first_flush() {
     assert!(tables.load(&tenant(), Kind::Samples).await.unwrap().is_none());
     assert!(tables.tenants().await.unwrap().is_empty());
 
-    let state = tables.commit(&tenant(), Kind::Samples, samples(0..10), 5).await.unwrap();
+    let state = tables.commit(&tenant(), Kind::Samples, samples(0..10), reach(0, 5)).await.unwrap();
     assert_eq!((state.version, state.flushed, state.files.len()), (1, 5, 1));
     assert_eq!((state.files[0].rows, state.files[0].metric_id), (10, Some((7, 7))));
     assert!(state.files[0].path.as_ref().starts_with("t*1/samples/"));
-    let state = tables.commit(&tenant(), Kind::Samples, samples(10..15), 9).await.unwrap();
+    let state = tables.commit(&tenant(), Kind::Samples, samples(10..15), reach(5, 9)).await.unwrap();
     assert_eq!((state.version, state.flushed, state.files.len()), (2, 9, 2));
 
     let again = open();
@@ -97,10 +106,10 @@ async fn a_table_is_created_at_its_first_flush() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flush_up_to_a_position_is_done_once() {
     let tables = on(Arc::new(InMemory::new()));
-    let first = tables.commit(&tenant(), Kind::Samples, samples(0..10), 5).await.unwrap();
+    let first = tables.commit(&tenant(), Kind::Samples, samples(0..10), reach(0, 5)).await.unwrap();
     let before = objects_in(&tables).await;
     for up_to in [5, 4] {
-        let again = tables.commit(&tenant(), Kind::Samples, samples(0..10), up_to).await.unwrap();
+        let again = tables.commit(&tenant(), Kind::Samples, samples(0..10), reach(0, up_to)).await.unwrap();
         assert_eq!((again.version, again.flushed, &again.files), (first.version, 5, &first.files));
     }
     assert_eq!(objects_in(&tables).await, before);
@@ -110,7 +119,7 @@ async fn a_flush_up_to_a_position_is_done_once() {
 async fn a_flush_without_rows_moves_the_position() {
     let tables = on(Arc::new(InMemory::new()));
     let nothing = || SortedRows::Batches(Vec::new());
-    let state = tables.commit(&tenant(), Kind::Logs, nothing(), 3).await.unwrap();
+    let state = tables.commit(&tenant(), Kind::Logs, nothing(), reach(0, 3)).await.unwrap();
     assert_eq!((state.flushed, state.files.len()), (3, 0));
 }
 
@@ -135,10 +144,10 @@ async fn check_failure(call: Call, moment: Moment, nth: usize, times_failing: us
     let tables = on(Arc::new(faulty.clone()));
     let case = format!("{call:?} {moment:?} from {nth} for {times_failing}");
     faulty.fail(call, moment, "", nth, times_failing);
-    let flushes = [(0..10, 5), (10..15, 9)];
-    for (rows, up_to) in flushes.clone() {
+    let flushes = [(0..10, reach(0, 5)), (10..15, reach(5, 9))];
+    for (rows, reach) in flushes.clone() {
         let mut tries = 0;
-        while let Err(error) = tables.commit(&tenant(), Kind::Samples, samples(rows.clone()), up_to).await {
+        while let Err(error) = tables.commit(&tenant(), Kind::Samples, samples(rows.clone()), reach).await {
             tries += 1;
             assert!(tries < 3, "{case}: {error}");
             faulty.heal();
@@ -157,15 +166,15 @@ async fn of_two_writers_of_the_same_rows_one_wins() {
         let objects: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
         let (one, other) = (on(Arc::clone(&objects)), on(Arc::clone(&objects)));
         if round % 2 == 0 {
-            one.commit(&tenant(), Kind::Samples, samples(0..5), 1).await.unwrap();
+            one.commit(&tenant(), Kind::Samples, samples(0..5), reach(0, 1)).await.unwrap();
             other.load(&tenant(), Kind::Samples).await.unwrap();
         } else {
-            one.commit(&tenant(), Kind::Samples, samples(0..5), 1).await.unwrap();
+            one.commit(&tenant(), Kind::Samples, samples(0..5), reach(0, 1)).await.unwrap();
         }
         let tenant = tenant();
         let (a, b) = tokio::join!(
-            one.commit(&tenant, Kind::Samples, samples(5..9), 2),
-            other.commit(&tenant, Kind::Samples, samples(5..9), 2),
+            one.commit(&tenant, Kind::Samples, samples(5..9), reach(1, 2)),
+            other.commit(&tenant, Kind::Samples, samples(5..9), reach(1, 2)),
         );
         assert_eq!((a.unwrap().flushed, b.unwrap().flushed), (2, 2));
         let reopened = on(objects);
@@ -188,7 +197,7 @@ async fn of_eight_committers_each_flush_is_done_by_one() {
             for up_to in 1..=rounds {
                 // Who was overtaken by more than this flush must start again.
                 let done =
-                    tables.commit(&tenant(), Kind::Samples, samples(up_to..up_to + 1), up_to as u64).await;
+                    tables.commit(&tenant(), Kind::Samples, samples(up_to..up_to + 1), next(up_to)).await;
                 match done {
                     Ok(state) => assert!(state.flushed >= up_to as u64),
                     Err(error) => assert!(matches!(error, StoreError::Fenced { .. }), "{error}"),
@@ -206,6 +215,26 @@ async fn of_eight_committers_each_flush_is_done_by_one() {
     assert_eq!(state.files.len() as i64, rounds);
 }
 
+/// A flush of the process before, still on its way when that died, lands after this one has
+/// read the log of it: some of this one's rows are in the table then. It must notice,
+/// also when it opens the table only after that, as it does after an error or a merge.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flush_that_lands_after_its_process_died_is_not_doubled() {
+    for open_before in [true, false] {
+        let objects: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+        let (died, now) = (on(Arc::clone(&objects)), on(Arc::clone(&objects)));
+        died.commit(&tenant(), Kind::Samples, samples(0..5), reach(0, 1)).await.unwrap();
+        if open_before {
+            now.load(&tenant(), Kind::Samples).await.unwrap();
+        }
+        died.commit(&tenant(), Kind::Samples, samples(5..9), reach(1, 2)).await.unwrap();
+        let error = now.commit(&tenant(), Kind::Samples, samples(5..20), reach(1, 3)).await.unwrap_err();
+        assert!(matches!(error, StoreError::Fenced { .. }), "{error}");
+        let state = on(objects).load(&tenant(), Kind::Samples).await.unwrap().unwrap();
+        assert_eq!(times(&now, &state).await, (0..9).collect::<Vec<_>>());
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn two_writers_create_one_table() {
     for _ in 0..10 {
@@ -213,8 +242,8 @@ async fn two_writers_create_one_table() {
         let (one, other) = (on(Arc::clone(&objects)), on(Arc::clone(&objects)));
         let tenant = tenant();
         let (a, b) = tokio::join!(
-            one.commit(&tenant, Kind::Samples, samples(0..9), 2),
-            other.commit(&tenant, Kind::Samples, samples(0..9), 2),
+            one.commit(&tenant, Kind::Samples, samples(0..9), reach(0, 2)),
+            other.commit(&tenant, Kind::Samples, samples(0..9), reach(0, 2)),
         );
         assert_eq!((a.unwrap().flushed, b.unwrap().flushed), (2, 2));
         let reopened = on(objects);
@@ -228,7 +257,7 @@ async fn checkpoints_change_nothing_that_is_read() {
     let tables = on(Arc::new(InMemory::new()));
     for up_to in 1..=105_i64 {
         let state =
-            tables.commit(&tenant(), Kind::Samples, samples(up_to..up_to + 1), up_to as u64).await.unwrap();
+            tables.commit(&tenant(), Kind::Samples, samples(up_to..up_to + 1), next(up_to)).await.unwrap();
         assert_eq!((state.version, state.files.len() as i64), (up_to, up_to));
     }
     let checkpoints =
@@ -246,7 +275,7 @@ async fn a_failing_checkpoint_harms_no_commit() {
     let tables = on(Arc::new(faulty.clone()));
     faulty.fail(Call::Put, Moment::Before, "checkpoint", 0, 1_000);
     for up_to in 1..=102_i64 {
-        tables.commit(&tenant(), Kind::Samples, samples(up_to..up_to + 1), up_to as u64).await.unwrap();
+        tables.commit(&tenant(), Kind::Samples, samples(up_to..up_to + 1), next(up_to)).await.unwrap();
     }
     let state = tables.load(&tenant(), Kind::Samples).await.unwrap().unwrap();
     assert_eq!((state.flushed, state.files.len()), (102, 102));
@@ -260,7 +289,7 @@ async fn more_tables_than_are_held_open() {
         assert!(tables.load(&name, Kind::Logs).await.unwrap().is_none());
     }
     assert!(tables.open_tables() <= 512);
-    tables.commit(&tenant(), Kind::Samples, samples(0..1), 1).await.unwrap();
+    tables.commit(&tenant(), Kind::Samples, samples(0..1), reach(0, 1)).await.unwrap();
 }
 
 fn series_batch(rows: &[(i64, &str, &[(&str, &str)], Option<&str>)]) -> RecordBatch {
@@ -297,8 +326,8 @@ async fn series_are_read_back() {
     let first =
         series_batch(&[(2, "up", &[("job", "a"), ("pod", "")], None), (1, "down", &[], Some("delta"))]);
     let second = series_batch(&[(3, "left", &[("ü", "\"x\"")], Some("cumulative"))]);
-    tables.commit(&tenant(), Kind::Series, SortedRows::Batches(vec![first]), 1).await.unwrap();
-    tables.commit(&tenant(), Kind::Series, SortedRows::Batches(vec![second]), 2).await.unwrap();
+    tables.commit(&tenant(), Kind::Series, SortedRows::Batches(vec![first]), reach(0, 1)).await.unwrap();
+    tables.commit(&tenant(), Kind::Series, SortedRows::Batches(vec![second]), reach(1, 2)).await.unwrap();
     tables
         .read_series(&tenant(), &mut |row| {
             let labels: Vec<String> =

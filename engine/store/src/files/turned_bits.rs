@@ -13,7 +13,7 @@ use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 
 use super::Tables;
-use super::tests::{clock, samples, tenant};
+use super::tests::{clock, next, samples, tenant};
 use crate::StoreError;
 use crate::tables::{TableFiles, TableState};
 
@@ -28,7 +28,7 @@ async fn table(commits: i64) -> Arc<dyn ObjectStore> {
     let objects: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
     let tables = Tables::on(Arc::clone(&objects), clock());
     for up_to in 1..=commits {
-        tables.commit(&tenant(), KIND, samples(up_to..up_to + 1), up_to as u64).await.unwrap();
+        tables.commit(&tenant(), KIND, samples(up_to..up_to + 1), next(up_to)).await.unwrap();
     }
     objects
 }
@@ -95,7 +95,7 @@ async fn a_turned_bit_in_a_checkpoint_is_never_another_table() {
     }
     let tables = Tables::on(Arc::clone(&objects), clock());
     for up_to in 102..104 {
-        tables.commit(&tenant(), KIND, samples(up_to..up_to + 1), up_to as u64).await.unwrap();
+        tables.commit(&tenant(), KIND, samples(up_to..up_to + 1), next(up_to)).await.unwrap();
     }
     let log = log(&objects).await;
     let named = |end: &str| -> Vec<(Path, Bytes)> {

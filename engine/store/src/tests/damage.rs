@@ -173,6 +173,6 @@ async fn a_segment_of_a_newer_release_is_refused() {
     let observer: Arc<dyn Observer> = Arc::new(NoObserver);
     let tables = Arc::new(MemoryTables::default());
     let error = open(&small(), &clock, &observer, &SimDisk::holding(&files), &tables).await.unwrap_err();
-    let named = format!("cannot read wal segment {}: version 99, this release reads 1", files[0].0);
+    let named = format!("cannot read wal segment {}: version 99, this release reads 1 to 2", files[0].0);
     assert_eq!(error.to_string(), named);
 }

@@ -32,6 +32,7 @@ mod golden;
 mod interleavings;
 pub(crate) mod machine;
 mod outage;
+mod protocol;
 mod real;
 mod restart;
 mod rewrites;

@@ -336,9 +336,9 @@ impl crate::tables::TableFiles for SlowTables {
         tenant: &Tenant,
         kind: Kind,
         rows: SortedRows,
-        up_to: Seq,
+        reach: crate::tables::Reach,
     ) -> Result<crate::tables::TableState, StoreError> {
-        self.inner.commit(tenant, kind, rows, up_to).await
+        self.inner.commit(tenant, kind, rows, reach).await
     }
 
     async fn rewrite(

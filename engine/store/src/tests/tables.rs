@@ -15,7 +15,9 @@ use object_store::path::Path;
 use parking_lot::Mutex;
 
 use super::rows_of;
-use crate::tables::{DataFile, FoundFile, Rewrite, Rewritten, SeriesRow, SortedRows, TableFiles, TableState};
+use crate::tables::{
+    DataFile, FoundFile, Reach, Rewrite, Rewritten, SeriesRow, SortedRows, TableFiles, TableState,
+};
 use crate::{Seq, StoreError};
 
 /// How the next commits fail.
@@ -89,7 +91,7 @@ impl TableFiles for MemoryTables {
         tenant: &Tenant,
         kind: Kind,
         rows: SortedRows,
-        up_to: Seq,
+        Reach { after, up_to }: Reach,
     ) -> Result<TableState, StoreError> {
         tokio::task::yield_now().await;
         let mut state = self.state.lock();
@@ -106,6 +108,7 @@ impl TableFiles for MemoryTables {
             files: Arc::from([]),
         });
         if table.flushed < up_to {
+            assert_eq!(table.flushed, after, "the store does not know its own table");
             state.commits += 1;
             state.log.push((kind, up_to));
             let path = format!("{tenant}/{kind}/{up_to}");

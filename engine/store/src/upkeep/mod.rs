@@ -268,8 +268,10 @@ impl Upkeep {
     ) -> Result<(), StoreError> {
         let start = self.clock.monotonic();
         let gate = &tenant.flushing[kind as usize - 1];
-        let publish = |table: &TableState| tenant.rewritten(kind, table.clone());
+        let known = parking_lot::Mutex::new(Ok(()));
+        let publish = |table: &TableState| *known.lock() = tenant.rewritten(kind, table.clone());
         let done = self.files.rewrite(&tenant.name, kind, rewrite, gate, &publish).await?;
+        known.into_inner()?;
         let took = self.clock.monotonic().saturating_sub(start);
         let Some(done) = done else {
             tracing::info!(tenant = %tenant.name, %kind, "another rewrite was first, ours is discarded");

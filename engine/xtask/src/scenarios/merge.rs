@@ -34,6 +34,9 @@ const MERGE: &str = "
 [store.compaction]
 job_bytes_max = 1099511627776
 interval_ms = 3600000
+
+[query]
+deadline_ms = 3600000
 ";
 
 /// Each line begins with its number.

@@ -11,6 +11,7 @@ use deltalake_core::protocol::{DeltaOperation, OutputMode};
 use super::{Extent, Table, stats};
 use crate::Seq;
 use crate::files::{FilesError, Result};
+use crate::tables::Reach;
 
 /// Attempts to commit before a flush gives up; its caller tries again later.
 const ATTEMPTS_MAX: u32 = 6;
@@ -39,7 +40,7 @@ impl Table {
         self.state().files.iter().any(|known| known.path.filename() == Some(file.name.as_str()))
     }
 
-    /// Makes the files part of the table and the table flushed up to `up_to`,
+    /// Makes the files part of the table and the table flushed up to `reach.up_to`,
     /// unless it is already.
     ///
     /// A commit is tried only at the version right after the snapshot whose
@@ -48,10 +49,10 @@ impl Table {
     pub(in crate::files) async fn commit_flush(
         &mut self,
         files: &[NewFile],
-        up_to: Seq,
+        reach: Reach,
         now_unix_millis: i64,
     ) -> Result<()> {
-        let (mut wait, before) = (BACKOFF, self.state().flushed);
+        let (mut wait, up_to) = (BACKOFF, reach.up_to);
         for attempt in 1..=ATTEMPTS_MAX {
             if self.is_flushed(up_to) {
                 return Ok(());
@@ -68,7 +69,7 @@ impl Table {
             // It may have landed. If the log cannot be read now, the snapshot
             // stays, and a commit on top of it is refused if it did land.
             let reloaded = self.reload().await;
-            self.refuse_if_overtaken(before, up_to)?;
+            self.refuse_if_overtaken(reach)?;
             if attempt == ATTEMPTS_MAX {
                 return if reloaded.is_ok() && self.is_flushed(up_to) { Ok(()) } else { Err(error) };
             }
@@ -83,15 +84,15 @@ impl Table {
     /// A commit of ours ends at `up_to` or is not there. One that ends in between is that
     /// of a process before this one, which landed after it died: some of our rows are in
     /// it, and only a new start can tell which.
-    fn refuse_if_overtaken(&self, before: Seq, up_to: Seq) -> Result<()> {
+    pub(in crate::files) fn refuse_if_overtaken(&self, Reach { after, up_to }: Reach) -> Result<()> {
         let flushed = self.state().flushed;
-        if flushed == before || flushed >= up_to {
+        if flushed == after || flushed >= up_to {
             return Ok(());
         }
         let table = format!("{}/{}", self.tenant, self.kind);
         Err(FilesError::Fenced {
             reason: format!(
-                "another writer has flushed {table} from record {before} to {flushed} since this one opened it; \
+                "another writer has flushed {table} from record {after} to {flushed} since this one opened it; \
                  start this process again"
             ),
         })

@@ -279,6 +279,7 @@ mod tests {
 
     use super::*;
     use crate::files::delta::{Extent, NewFile};
+    use crate::tables::Reach;
 
     const KIND: Kind = Kind::Samples;
 
@@ -302,8 +303,8 @@ mod tests {
     async fn a_table_of_an_older_release_gets_the_new_columns_with_its_next_commit() {
         let (objects, tenant) = table_with(columns()[..4].to_vec()).await;
         let mut table = Table::open(&objects, &tenant, KIND, LogId::FIRST).await.unwrap().unwrap();
-        table.commit_flush(&[file("a.parquet")], 1, 0).await.unwrap();
-        table.commit_flush(&[file("b.parquet")], 2, 0).await.unwrap();
+        table.commit_flush(&[file("a.parquet")], Reach { after: 0, up_to: 1 }, 0).await.unwrap();
+        table.commit_flush(&[file("b.parquet")], Reach { after: 1, up_to: 2 }, 0).await.unwrap();
         let table = Table::open(&objects, &tenant, KIND, LogId::FIRST).await.unwrap().unwrap();
         assert!(table.grows_to.is_none());
         assert_eq!(schema::fit(&table.snapshot.schema(), &columns()), Fit::Same);
@@ -326,10 +327,10 @@ mod tests {
         let (objects, tenant) = table_with(columns()).await;
         let mut one = Table::open(&objects, &tenant, KIND, LogId::FIRST).await.unwrap().unwrap();
         let mut other = Table::open(&objects, &tenant, KIND, LogId::FIRST).await.unwrap().unwrap();
-        one.commit_flush(&[file("one.parquet")], 7, 0).await.unwrap();
-        other.commit_flush(&[file("same-rows.parquet")], 7, 0).await.unwrap();
+        one.commit_flush(&[file("one.parquet")], Reach { after: 0, up_to: 7 }, 0).await.unwrap();
+        other.commit_flush(&[file("same-rows.parquet")], Reach { after: 0, up_to: 7 }, 0).await.unwrap();
         assert!(!other.names(&file("same-rows.parquet")));
-        other.commit_flush(&[file("more.parquet")], 8, 0).await.unwrap();
+        other.commit_flush(&[file("more.parquet")], Reach { after: 7, up_to: 8 }, 0).await.unwrap();
         one.reload().await.unwrap();
         let names: Vec<_> = one.state.files.iter().filter_map(|file| file.path.filename()).collect();
         assert_eq!(names, ["more.parquet", "one.parquet"]);
