@@ -17,8 +17,6 @@ use crate::tools;
 const RETENTION: &str = "\n[store.retention.all]\ndefault = \"30d\"\n";
 const YEAR_S: i64 = 365 * 86_400;
 const JUMPS_S: [i64; 7] = [0, 3_600, -3_600, 10 * YEAR_S, 0, -10 * YEAR_S, 0];
-/// How long libfaketime believes what it read last.
-const CACHED_S: u64 = 1;
 /// Between the clock of the server and the one it was set to.
 const SAME_CLOCK_S: i64 = 60;
 /// Until what was not answered is taken after a restart.
@@ -34,7 +32,8 @@ pub(crate) async fn run(torture: &Torture, binary: &Path, outcome: &mut Outcome)
     let place = place.with_environment(&[
         ("LD_PRELOAD", &library.display().to_string()),
         ("FAKETIME_TIMESTAMP_FILE", &clock.file.display().to_string()),
-        ("FAKETIME_CACHE_DURATION", &CACHED_S.to_string()),
+        // Its cache is timed by the very clock that it fakes.
+        ("FAKETIME_NO_CACHE", "1"),
         ("DONT_FAKE_MONOTONIC", "1"),
         ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
         ("NO_FAKE_STAT", "1"),
@@ -55,7 +54,7 @@ struct Hands {
 impl Hands {
     /// So many seconds from the true time, going on.
     fn set(&self, ahead_s: i64) -> anyhow::Result<()> {
-        Ok(std::fs::write(&self.file, format!("{ahead_s:+}\n"))?)
+        self.put(format!("{ahead_s:+}\n").as_bytes())
     }
 
     /// At this second, standing still.
@@ -65,7 +64,14 @@ impl Hands {
             .output()
             .context("date")?;
         anyhow::ensure!(date.status.success(), "date ended with {}", date.status);
-        Ok(std::fs::write(&self.file, date.stdout)?)
+        self.put(&date.stdout)
+    }
+
+    /// Whole at any moment.
+    fn put(&self, text: &[u8]) -> anyhow::Result<()> {
+        let new = self.file.with_extension("new");
+        std::fs::write(&new, text)?;
+        Ok(std::fs::rename(new, &self.file)?)
     }
 }
 
@@ -100,7 +106,6 @@ impl Run<'_> {
 
     /// Some load by this clock, and the audit of everything that was sent by any.
     async fn load(&self, server: &mut Running, ahead_s: i64, outcome: &mut Outcome) -> anyhow::Result<()> {
-        tokio::time::sleep(Duration::from_secs(CACHED_S) + Duration::from_millis(500)).await;
         let client = Client::new(server)?;
         let off_s = self.clock_of(&client).await? - now_s()? - ahead_s;
         anyhow::ensure!(off_s.abs() < SAME_CLOCK_S, "the server's clock is {off_s} s off {ahead_s:+}");
