@@ -306,6 +306,27 @@ async fn what_a_merge_that_died_left_behind_is_collected_after_a_day() {
     check(real.rows(Kind::Logs).await, &["a", "b"]);
 }
 
+/// The same where the tenant is not used again: nobody loads its tables.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_merge_of_an_idle_tenant_left_behind_is_collected_too() {
+    let real = Real::new(small()).await;
+    real.flushed(&["a", "b"]).await;
+    real.objects.fail(Call::Put, Moment::Before, "_delta_log", 0, 100);
+    real.store.compact().await.unwrap_err();
+    real.objects.heal();
+    real.clock.jump_to(isinglass_model::clock::SystemClock::new().now_unix_nanos());
+    // Another machine takes over, whose log knows nothing of the tenant.
+    let real = real.restart(SimDisk::default()).await;
+    let objects = async || real.store.core.upkeep.files.list(&tenant("a"), Kind::Logs).await.unwrap().len();
+    assert!(real.store.core.flusher.tenants.loaded(&tenant("a")).is_none());
+    real.live(23).await;
+    assert_eq!(objects().await, 3, "one that nobody names");
+    real.live(4).await;
+    assert_eq!(objects().await, 2);
+    assert!(real.store.core.flusher.tenants.loaded(&tenant("a")).is_none());
+    check(real.rows(Kind::Logs).await, &["a", "b"]);
+}
+
 #[derive(Debug, Clone)]
 enum Step {
     Append {

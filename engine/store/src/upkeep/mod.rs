@@ -17,11 +17,13 @@
 //! | [`ha`] | which series are one but for the replica that wrote them |
 //! | [`rules`], [`selector`] | retention of single series and streams |
 //! | [`steady`] | the wall clock, if it was not set lately |
-//! | [`vacuum`] | which files may be deleted |
+//! | [`vacuum`] | which replaced files may be deleted |
+//! | [`orphans`] | and which that nobody names |
 //! | [`config`] | what can be configured |
 
 mod config;
 mod ha;
+mod orphans;
 mod plan;
 mod rules;
 mod selector;
@@ -35,6 +37,7 @@ use std::time::Duration;
 use isinglass_model::{Clock, Kind};
 
 pub use config::{CompactionConfig, HaConfig, Keep, KeepByKind, RetentionConfig, RetentionRule, RuleKind};
+use orphans::Idle;
 use plan::{Job, Times, in_unit};
 pub(crate) use rules::Rules;
 use rules::{Matched, OfTable};
@@ -86,6 +89,7 @@ pub(crate) struct Upkeep {
 pub(crate) struct State {
     steady: Steady,
     vacuum: Vacuum,
+    idle: Idle,
     matched: Matched,
 }
 
@@ -103,6 +107,10 @@ impl Upkeep {
     pub(crate) async fn round(&self) {
         let mut state = self.state.lock().await;
         let trusted = state.steady.look(&*self.clock);
+        if let Some(now_unix_ms) = trusted {
+            let deleted = state.idle.run(self, now_unix_ms).await;
+            self.stats.deleted.fetch_add(deleted, Ordering::Relaxed);
+        }
         for tenant in self.tenants_to_look_at().await {
             // Samples go before the rows of their series.
             for kind in Kind::ALL.into_iter().rev() {

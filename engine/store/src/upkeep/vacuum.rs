@@ -3,8 +3,9 @@
 //! A file that a rewrite replaced goes when no view names it any more and a grace has
 //! passed, which is longer than any query. A file that no version of its table names, the
 //! remains of a write that died between put and commit, or of a process that ended within
-//! the grace, goes when it is a day old by a clock that can be trusted. Nothing but data
-//! files in the folder of a table is ever looked at: not its log, not `_index/`.
+//! the grace, goes when it is a day old by a clock that can be trusted ([`super::orphans`]).
+//! Nothing but data files in the folder of a table is ever looked at: not its log, not
+//! `_index/`.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -13,11 +14,12 @@ use isinglass_model::{Kind, Tenant};
 use object_store::path::Path;
 
 use super::Upkeep;
+use super::orphans::{delete_but, old_files};
 use crate::StoreError;
 use crate::tenant::TenantState;
 
 /// Files deleted at a time.
-const DELETES_MAX: usize = 1_000;
+pub(super) const DELETES_MAX: usize = 1_000;
 
 /// How often the folder of a table is listed, looking for files that nobody named.
 const LIST_EVERY: Duration = Duration::from_secs(6 * 3_600);
@@ -111,21 +113,10 @@ impl Waiting {
         kind: Kind,
         now_unix_ms: i64,
     ) -> Result<u64, StoreError> {
-        let found = upkeep.files.list(&tenant.name, kind).await?;
+        let old = old_files(upkeep, &tenant.name, kind, now_unix_ms).await?;
         let in_use = tenant.files_in_use(kind);
-        let waiting: HashSet<&Path> = self.replaced.iter().map(|(_, path)| path).collect();
-        let oldest = i64::try_from(upkeep.config.compaction.orphan_ms).unwrap_or(i64::MAX);
-        let orphans: Vec<Path> = found
-            .into_iter()
-            .filter(|file| now_unix_ms.saturating_sub(file.modified_unix_ms) >= oldest)
-            .filter(|file| !in_use.contains(&file.path) && !waiting.contains(&file.path))
-            .map(|file| file.path)
-            .take(DELETES_MAX)
-            .collect();
-        if orphans.is_empty() {
-            return Ok(0);
-        }
-        tracing::info!(tenant = %tenant.name, %kind, files = orphans.len(), "deleting files that no table names");
-        upkeep.files.delete(orphans).await
+        let in_use = in_use.iter().collect();
+        let waiting = self.replaced.iter().map(|(_, path)| path).collect();
+        delete_but(upkeep, &tenant.name, kind, old, &[&in_use, &waiting]).await
     }
 }
