@@ -13,6 +13,7 @@
 //! | [`hostile`] | plugins that trap, loop, grow |
 //! | [`crash`] | kill -9 while data comes in |
 //! | [`restart`] | what is told while the log is read, and of what cannot be read |
+//! | [`golden`] | folders that earlier releases wrote |
 //! | [`trickle`] | a thousand tenants, few commits |
 //! | [`tenants`] | does one see the other's? |
 //! | [`buckets`] | tables in S3, and objects that are damaged |
@@ -31,6 +32,7 @@ mod bad_input;
 mod buckets;
 mod crash;
 mod derived;
+mod golden;
 mod hostile;
 mod limits;
 mod loki;

@@ -43,8 +43,22 @@ impl Server {
         Self::start_in(config, &[])
     }
 
+    /// On a copy of a data folder.
+    pub(crate) fn start_on(data: &Path) -> Self {
+        let mut server = Self::prepare("", &[]);
+        copy(data, &server.data_dir());
+        server.start_again();
+        server
+    }
+
     /// With a configuration file of this text and these variables in its environment.
     pub(crate) fn start_in(config: &str, environment: &[(&str, &str)]) -> Self {
+        let mut server = Self::prepare(config, environment);
+        server.start_again();
+        server
+    }
+
+    fn prepare(config: &str, environment: &[(&str, &str)]) -> Self {
         let folder = tempfile::Builder::new().prefix("isinglass-it-").tempdir().unwrap();
         let config = (!config.is_empty()).then(|| {
             let path = folder.path().join("isinglass.toml");
@@ -53,9 +67,7 @@ impl Server {
         });
         let addresses = Addresses { http: String::new(), otlp_grpc: String::new(), otlp_http: String::new() };
         let environment = environment.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
-        let mut server = Self { folder, config, environment, child: None, addresses };
-        server.start_again();
-        server
+        Self { folder, config, environment, child: None, addresses }
     }
 
     /// Starts the binary on the folder as it is.
@@ -173,6 +185,18 @@ impl Drop for Server {
         }
         if std::thread::panicking() {
             eprintln!("--- log of the server\n{}", self.log());
+        }
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), to).unwrap();
         }
     }
 }

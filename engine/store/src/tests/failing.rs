@@ -191,3 +191,25 @@ async fn what_a_start_found_outlives_the_power() {
         assert_eq!(world.rows(&acme).await[&Kind::Samples].len(), 2, "seed {seed}");
     }
 }
+
+/// What was found cannot be relied on where the disk refuses to sync it: no start, and the
+/// reason. The next one has everything.
+#[tokio::test]
+async fn a_start_whose_disk_refuses_to_sync_what_it_found_is_refused() {
+    let acme = tenant("acme");
+    let world = World::new(small()).await;
+    world.store.append(log_append(&acme, &["a".to_owned()])).await.unwrap();
+    let disk = world.disk.kill();
+    let open = || open(&world.config, &world.clock, &world.observer, &disk, &world.tables);
+    for (faults, said) in [
+        (Faults { syncs: 1, ..Faults::default() }, "sync error"),
+        (Faults { writes: 1, ..Faults::default() }, "write error"),
+    ] {
+        disk.faults(faults);
+        let error = open().await.unwrap_err().to_string();
+        assert_eq!(error, format!("syncing 00000000000000000001.wal: {said}"));
+    }
+    let store = open().await.unwrap();
+    let rows = rows_in(&*store.view(&acme).await.unwrap(), &world.tables);
+    assert_eq!(rows[&Kind::Logs], ["a"]);
+}
