@@ -84,12 +84,16 @@ pub(crate) async fn status(State(app): State<App>) -> Json<serde_json::Value> {
     let addresses = app.addresses;
     let stats = app.ingest.store().stats();
     let lost: Vec<_> = stats.lost.iter().map(lost_range).collect();
+    let apart = stats.tenants_apart.iter().map(
+        |apart| json!({ "tenant": apart.tenant.as_str(), "first_record": apart.first, "reason": apart.reason }),
+    );
     Json(json!({
         "version": VERSION,
         "durability": app.ingest.store().config().durability.to_string(),
         "epoch": stats.epoch,
         "replaying": stats.replaying,
         "lost": lost,
+        "tenants_apart": apart.collect::<Vec<_>>(),
         "uptime_seconds": app.clock.monotonic().saturating_sub(app.started).as_secs(),
         "addresses": {
             "http": addresses.listen, "otlp_grpc": addresses.otlp_grpc, "otlp_http": addresses.otlp_http,

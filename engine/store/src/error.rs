@@ -129,11 +129,18 @@ impl StoreError {
         }
     }
 
+    /// Whether it is about the tables of one tenant, and not about the whole object store.
+    pub(crate) fn is_of_a_table(&self) -> bool {
+        matches!(self, Self::Table { .. } | Self::Damaged { .. } | Self::Incompatible { .. })
+    }
+
     /// What the sender of a write is told when the tenant's tables cannot be read: the same
     /// batch can be taken later.
     pub(crate) fn for_writer(self) -> Self {
         match self {
-            Self::Io { .. } | Self::Table { .. } => Self::unavailable(self.to_string()),
+            Self::Io { .. } | Self::Table { .. } | Self::Damaged { .. } | Self::Incompatible { .. } => {
+                Self::unavailable(self.to_string())
+            }
             other => other,
         }
     }

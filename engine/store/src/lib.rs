@@ -30,6 +30,7 @@
 //! | label sets, ids, verdicts, metric metadata | `series` |
 //! | unflushed rows in memory | `head` |
 //! | which log a row came from | `log_id` |
+//! | tenants whose tables cannot be read at a start | `apart` |
 //! | when to flush, in which order, truncation | `flush` |
 //! | merging files, retention, deleting files | `upkeep` |
 //! | deleting a tenant | `deletion` |
@@ -39,6 +40,7 @@
 //!
 //! It knows nothing of DataFusion, protocols, HTTP or wasmtime.
 
+mod apart;
 mod append;
 mod apply;
 mod config;
@@ -68,6 +70,7 @@ mod upkeep;
 mod view;
 mod wal;
 
+pub use apart::ApartTenant;
 pub use append::{Append, Appended, BatchKey, Life, NoObserver, Note, Observer, Seq, Tick};
 pub use config::{Durability, StoreConfig};
 pub use dedup::{Begin, Ticket};

@@ -56,7 +56,8 @@ async fn catch_up(core: &Weak<Core>, tail: &Tail) -> Option<()> {
     let (mut rounds, mut pause) = (0, PAUSES.0);
     loop {
         let up_to = tail.logged();
-        match read(core, tail, up_to).await {
+        let after = core.upgrade()?.applied.load(Ordering::Acquire);
+        match read(core, tail, after..up_to, None).await {
             Ok(bytes) => {
                 let core = core.upgrade().filter(|_| !tail.is_closed())?;
                 core.applied.fetch_max(up_to, Ordering::AcqRel);
@@ -97,12 +98,53 @@ fn alive(core: &Weak<Core>, tail: &Tail) -> Result<Arc<Core>, Stopped> {
     core.upgrade().filter(|_| !tail.is_closed()).ok_or(Stopped::Closed)
 }
 
-/// Reads what is not applied yet, up to a record; the answer is how many bytes that were.
-async fn read(core: &Weak<Core>, tail: &Tail, up_to: Seq) -> Result<usize, Stopped> {
-    let (disk, after) = {
-        let core = alive(core, tail)?;
-        (Arc::clone(&core.disk), core.applied.load(Ordering::Acquire))
+/// Tries the tables of those again that are set apart, and reads their records where the
+/// tables can be read. Nobody else adds records of theirs meanwhile.
+pub(crate) async fn rejoin(core: &Weak<Core>) {
+    // While the log is read anyhow, its reader would come by the same records.
+    let live = core.upgrade().filter(|core| !core.tail.is_behind());
+    let Some((tail, now, due)) = live.map(|core| {
+        let now = core.clock.monotonic();
+        (Arc::clone(&core.tail), now, core.flusher.tenants.apart.due(now))
+    }) else {
+        return;
     };
+    let (mut back, mut first) = (Tenants::default(), Seq::MAX);
+    for (name, since) in due {
+        let Some(core) = core.upgrade() else { return };
+        match core.flusher.tenants.get_known(&name).await {
+            Ok(state) => {
+                first = first.min(since);
+                back.insert(name, state);
+            }
+            Err(error) => core.flusher.tenants.apart.postpone(&name, error, now),
+        }
+    }
+    if back.is_empty() {
+        return;
+    }
+    let Some(last) = core.upgrade().map(|core| core.applied.load(Ordering::Acquire)) else { return };
+    let back = Arc::new(back);
+    let went = read(core, &tail, first.saturating_sub(1)..last, Some(&back)).await;
+    let Some(core) = core.upgrade() else { return };
+    for name in back.keys() {
+        match &went {
+            Ok(_) => core.flusher.tenants.apart.remove(name),
+            Err(Stopped::Failed(error)) => core.flusher.tenants.apart.postpone(name, error.clone(), now),
+            Err(Stopped::Closed) => {}
+        }
+    }
+}
+
+/// Reads the records after one, up to another, or those of some tenants; the answer is how
+/// many bytes that were.
+async fn read(
+    core: &Weak<Core>,
+    tail: &Tail,
+    Range { start: after, end: up_to }: Range<Seq>,
+    only: Option<&Arc<Tenants>>,
+) -> Result<usize, Stopped> {
+    let disk = Arc::clone(&alive(core, tail)?.disk);
     let listing = Arc::clone(&disk);
     let segments = blocking(move || headers_of(&*listing)).await??;
     let mut total = 0;
@@ -114,7 +156,7 @@ async fn read(core: &Weak<Core>, tail: &Tail, up_to: Seq) -> Result<usize, Stopp
         let end = void_from(&segments, at).map_or(up_to + 1, |void| void.min(up_to + 1));
         let next = segments.get(at + 1).map_or(end, |(next, _)| next.first.max(end));
         let segment = Segment::read(&disk, found, *header, end, next).await?;
-        total += segment.take(core, tail, after).await?;
+        total += segment.take(core, tail, after, only).await?;
     }
     Ok(total)
 }
@@ -156,15 +198,25 @@ impl Segment {
         .await?
     }
 
-    /// Takes in the records after a number; the answer is how many bytes they have.
-    async fn take(self, core: &Weak<Core>, tail: &Tail, after: Seq) -> Result<usize, Stopped> {
+    /// Takes in the records after a number, or those of some tenants; the answer is how many
+    /// bytes they have.
+    async fn take(
+        self,
+        core: &Weak<Core>,
+        tail: &Tail,
+        after: Seq,
+        only: Option<&Arc<Tenants>>,
+    ) -> Result<usize, Stopped> {
         for damage in &self.parsed.damage {
             let range = self.around(damage);
             self.set_aside(&*alive(core, tail)?, &damage.bytes, range, "bytes that are no record")?;
         }
         let records: Vec<(Seq, Range<usize>)> =
             self.parsed.records.iter().filter(|(seq, _)| *seq > after).cloned().collect();
-        let tenants = Arc::new(self.tenants(&*alive(core, tail)?, &records).await?);
+        let tenants = match only {
+            Some(only) => Arc::clone(only),
+            None => Arc::new(self.tenants(&*alive(core, tail)?, &records).await?),
+        };
         let mut total = 0;
         let mut rest = records.as_slice();
         while !rest.is_empty() {
@@ -198,15 +250,28 @@ impl Segment {
         Ok(total)
     }
 
-    /// Everybody who has a record here, loaded several at a time.
+    /// Everybody who has a record here and whose tables can be read, loaded several at a time.
     async fn tenants(&self, core: &Core, records: &[(Seq, Range<usize>)]) -> Result<Tenants, StoreError> {
-        let heads = records.iter().filter_map(|(_, body)| record::read_head(&self.bytes[body.clone()]).ok());
-        let names: std::collections::HashSet<Tenant, ahash::RandomState> =
-            heads.map(|head| head.tenant).collect();
         let tenants = &core.flusher.tenants;
-        futures::stream::iter(names)
-            .map(|name| async move { tenants.get_known(&name).await.map(|state| (name, state)) })
+        let mut firsts: HashMap<Tenant, Seq, ahash::RandomState> = HashMap::default();
+        for (seq, body) in records {
+            if let Ok(head) = record::read_head(&self.bytes[body.clone()]) {
+                firsts.entry(head.tenant).or_insert(*seq);
+            }
+        }
+        firsts.retain(|name, _| tenants.apart.reason(name).is_none());
+        futures::stream::iter(firsts)
+            .map(|(name, first)| async move {
+                match tenants.get_known(&name).await {
+                    Ok(state) => Ok(Some((name, state))),
+                    Err(error) if error.is_of_a_table() => {
+                        tenants.apart.add(&name, first, error, core.clock.monotonic()).map(|()| None)
+                    }
+                    Err(error) => Err(error),
+                }
+            })
             .buffer_unordered(OPENED_AT_ONCE)
+            .try_filter_map(async |loaded| Ok(loaded))
             .try_collect()
             .await
     }
@@ -316,9 +381,10 @@ impl Core {
             Ok(record) => record,
             Err(fault) => return Ok(Some(fault)),
         };
+        // Those that are missing are set apart, or are not those that are looked for.
+        let Some(tenant) = tenants.get(&head.tenant) else { return Ok(None) };
         // Another life may have begun since the segment was opened.
-        let tenant = self.flusher.tenants.loaded(&head.tenant).or_else(|| tenants.get(&head.tenant).cloned());
-        let tenant = tenant.ok_or_else(|| StoreError::Internal(format!("{} was not loaded", head.tenant)))?;
+        let tenant = self.flusher.tenants.loaded(&head.tenant).unwrap_or_else(|| Arc::clone(tenant));
         let tenant = &*tenant;
         // Nothing is derived from what was deleted.
         let watched = seq > tenant.deleted() && self.observer.wants(&head.tenant, seq);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use isinglass_model::Kind;
 
 use crate::Seq;
+use crate::apart::ApartTenant;
 use crate::files::ObjectStats;
 use crate::report::LostRange;
 
@@ -98,6 +99,8 @@ pub struct StoreStats {
     pub damaged_reads: u64,
     /// Tenants in memory.
     pub tenants: u64,
+    /// Tenants whose tables could not be read at the start, and still cannot.
+    pub tenants_apart: Vec<ApartTenant>,
     /// Series in memory, of all tenants.
     pub series: u64,
     /// Batches answered as sent before.

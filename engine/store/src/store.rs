@@ -14,6 +14,7 @@ use crate::dedup::{Begin, Dedup};
 use crate::error::StoreError;
 use crate::flush::Flusher;
 use crate::pending::{Pending, prepare};
+use crate::recovery::rejoin;
 use crate::report::Report;
 use crate::room::Room;
 use crate::series::Resolver;
@@ -350,7 +351,8 @@ impl Core {
             Kind::ALL.into_iter().filter_map(|kind| tenant.first_needed(kind)).min()
         };
         let unflushed = self.flusher.tenants.all().iter().filter_map(of_tenant).min().unwrap_or(Seq::MAX);
-        (applied + 1).min(held).min(unflushed)
+        let apart = self.flusher.tenants.apart.first_needed().unwrap_or(Seq::MAX);
+        (applied + 1).min(held).min(unflushed).min(apart)
     }
 
     /// Ends the upkeep wherever it is: what it has not committed is an orphan.
@@ -428,6 +430,7 @@ impl Core {
                 .replay_time()
                 .unwrap_or_else(|| self.clock.monotonic().saturating_sub(self.opened)),
             tenants: tenants.len() as u64,
+            tenants_apart: self.flusher.tenants.apart.listed(),
             series: tenants.iter().map(|tenant| tenant.series.len() as u64).sum(),
             duplicates: self.dedup.duplicates(),
         }
@@ -455,7 +458,8 @@ pub(crate) async fn maintenance(core: Weak<Core>, wake: Arc<Notify>) {
         if let Err(error) = core.maintain().await {
             tracing::warn!(%error, "maintenance of the store failed");
         }
-        drop(core);
+        let core = Arc::downgrade(&core);
+        rejoin(&core).await;
         tokio::time::sleep(MAINTENANCE_PAUSE).await;
     }
 }

@@ -10,6 +10,7 @@ use object_store::path::Path;
 use parking_lot::RwLock;
 use tokio::sync::OnceCell;
 
+use crate::apart::Apart;
 use crate::series::{SeriesTable, restore_row};
 use crate::tables::{DataFile, TableFiles, TableState};
 use crate::tenant::{TenantState, Usage};
@@ -36,6 +37,8 @@ pub(crate) struct Tenants {
     /// Tenants that the log says were deleted, with the record.
     deleted: RwLock<Seqs>,
     slots: RwLock<HashMap<Tenant, Slot, ahash::RandomState>>,
+    /// Whose tables could not be read: neither written to nor shown.
+    pub(crate) apart: Apart,
 }
 
 impl Tenants {
@@ -58,6 +61,7 @@ impl Tenants {
             logged: RwLock::default(),
             deleted: RwLock::default(),
             slots: RwLock::default(),
+            apart: Apart::default(),
         })
     }
 
@@ -95,6 +99,7 @@ impl Tenants {
 
     /// The tenant, loaded if need be; refused if there are too many.
     pub(crate) async fn get(&self, tenant: &Tenant) -> Result<Arc<TenantState>, StoreError> {
+        self.apart.reason(tenant).map_or(Ok(()), Err)?;
         let slot = match self.slot(tenant) {
             Some(slot) => slot,
             None => self.add(tenant)?,
@@ -104,6 +109,7 @@ impl Tenants {
 
     /// The tenant, if it has anything in memory or on disk. Others are not remembered.
     pub(crate) async fn find(&self, tenant: &Tenant) -> Result<Option<Arc<TenantState>>, StoreError> {
+        self.apart.reason(tenant).map_or(Ok(()), Err)?;
         if self.slot(tenant).is_some() || self.stored.contains(tenant) {
             return self.get(tenant).await.map(Some);
         }

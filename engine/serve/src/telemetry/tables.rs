@@ -51,6 +51,8 @@ fn log(encoder: &mut DescriptorEncoder<'_>, stats: &StoreStats) -> fmt::Result {
         gauge(encoder, "isinglass_disk_free_min_bytes", "Writes are refused below", single(floor))?;
     }
     let replaying = single(u64::from(stats.replaying));
+    let apart = stats.tenants_apart.len() as u64;
+    gauge(encoder, "isinglass_tenants_apart", "Tenants whose tables cannot be read", single(apart))?;
     gauge(encoder, "isinglass_replaying", "1 while answers may lack what is in the log", replaying)?;
     let behind = "Log records that are acknowledged and cannot be seen yet";
     gauge(encoder, "isinglass_replay_behind_records", behind, single(stats.replay_behind))?;

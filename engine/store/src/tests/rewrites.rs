@@ -23,6 +23,7 @@ mod quiet;
 mod races;
 mod replicas;
 mod rules;
+mod torn;
 
 const DAY: Duration = Duration::from_secs(86_400);
 const HOUR: Duration = Duration::from_secs(3_600);
