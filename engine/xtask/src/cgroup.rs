@@ -2,12 +2,19 @@
 
 use std::path::PathBuf;
 
+use crate::outcome::Outcome;
+
 /// A memory cgroup of version 1; it goes with this.
 pub(crate) struct Group(PathBuf);
 
 impl Group {
+    /// One for a scenario, which is skipped where there is none.
+    pub(crate) fn or_skip(bytes: u64, outcome: &mut Outcome) -> Option<Self> {
+        Self::new(bytes).map_err(|why| outcome.skip(why)).ok()
+    }
+
     /// Why there is none, if so.
-    pub(crate) fn new(bytes: u64) -> Result<Self, String> {
+    fn new(bytes: u64) -> Result<Self, String> {
         let folder = PathBuf::from(format!("/sys/fs/cgroup/memory/isinglass-torture-{}", std::process::id()));
         std::fs::create_dir(&folder).map_err(|error| format!("no memory cgroup of version 1: {error}"))?;
         let group = Self(folder);

@@ -107,3 +107,19 @@ impl Drop for Bucket {
         drop(self.process.wait());
     }
 }
+
+/// Bytes of all files below a folder; of none where there is no folder.
+pub(crate) fn bytes_below(folder: &Path) -> anyhow::Result<u64> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Ok(0) };
+    let mut bytes = 0;
+    for entry in entries {
+        let entry = entry?;
+        // Files come and go.
+        bytes += match entry.metadata() {
+            Ok(of) if of.is_dir() => bytes_below(&entry.path())?,
+            Ok(of) => of.len(),
+            Err(_) => 0,
+        };
+    }
+    Ok(bytes)
+}

@@ -9,6 +9,7 @@ use crate::cgroup::Group;
 use crate::load::{Client, now_nanos};
 use crate::outcome::Outcome;
 use crate::server::Place;
+use crate::tools::bytes_below;
 
 /// The server's memory.
 const MEMORY_BYTES: u64 = 512 << 20;
@@ -34,13 +35,7 @@ wal_bytes_max = 17179869184
 ";
 
 pub(crate) async fn run(torture: &Torture, binary: &Path, outcome: &mut Outcome) -> anyhow::Result<()> {
-    let group = match Group::new(MEMORY_BYTES) {
-        Ok(group) => group,
-        Err(why) => {
-            outcome.skip(why);
-            return Ok(());
-        }
-    };
+    let Some(group) = Group::or_skip(MEMORY_BYTES, outcome) else { return Ok(()) };
     let place = Place::new(binary, GROW)?;
     let (lines, log_bytes) = grow(&place, torture.either(512 << 20, 8 << 30)).await?;
     place.configure(READ)?;
@@ -80,7 +75,7 @@ async fn grow(place: &Place, wanted: u64) -> anyhow::Result<(u64, u64)> {
     let client = Client::new(&server)?;
     let mut lines = 0;
     loop {
-        let bytes = log_bytes(&place.data().join("wal"))?;
+        let bytes = bytes_below(&place.data().join("wal"))?;
         if bytes >= wanted {
             server.kill().await?;
             return Ok((lines, bytes));
@@ -100,12 +95,4 @@ fn request(first: u64) -> String {
         body.push_str(&format!("{comma}[\"{now}\",\"{id:x} {padding}\"]"));
     }
     body + "]}]}"
-}
-
-fn log_bytes(folder: &Path) -> anyhow::Result<u64> {
-    let mut bytes = 0;
-    for entry in std::fs::read_dir(folder)? {
-        bytes += entry?.metadata().map_or(0, |of| of.len());
-    }
-    Ok(bytes)
 }

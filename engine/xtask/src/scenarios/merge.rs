@@ -11,6 +11,7 @@ use crate::cgroup::Group;
 use crate::load::{Client, now_nanos};
 use crate::outcome::Outcome;
 use crate::server::Place;
+use crate::tools::bytes_below;
 
 /// The server's memory.
 const MEMORY_BYTES: u64 = 512 << 20;
@@ -43,13 +44,7 @@ deadline_ms = 3600000
 const SUMS: &str = "select count(*) as n, sum(cast(substr(body, 1, 12) as bigint)) as total from logs";
 
 pub(crate) async fn run(torture: &Torture, binary: &Path, outcome: &mut Outcome) -> anyhow::Result<()> {
-    let group = match Group::new(MEMORY_BYTES) {
-        Ok(group) => group,
-        Err(why) => {
-            outcome.skip(why);
-            return Ok(());
-        }
-    };
+    let Some(group) = Group::or_skip(MEMORY_BYTES, outcome) else { return Ok(()) };
     let place = Place::new(binary, GROW)?;
     let tables = place.data().join("tables");
     let lines = grow(&place, &tables, torture.either(512 << 20, 10 << 30), torture.seed).await?;
@@ -126,19 +121,4 @@ fn request(first: u64, letters: &str) -> String {
         body.push_str(&format!("{comma}[\"{now}\",\"{line:012} {text}\"]"));
     }
     body + "]}]}"
-}
-
-fn bytes_below(folder: &Path) -> anyhow::Result<u64> {
-    let Ok(entries) = std::fs::read_dir(folder) else { return Ok(0) };
-    let mut bytes = 0;
-    for entry in entries {
-        let entry = entry?;
-        // Files come and go.
-        bytes += match entry.metadata() {
-            Ok(of) if of.is_dir() => bytes_below(&entry.path())?,
-            Ok(of) => of.len(),
-            Err(_) => 0,
-        };
-    }
-    Ok(bytes)
 }
