@@ -245,9 +245,16 @@ pub(crate) struct Book {
     faults: Mutex<Vec<String>>,
     /// How far the clock of the senders is from the true time.
     ahead_s: AtomicI64,
+    /// Items of a request, if not as many as ever.
+    items: Option<u64>,
 }
 
 impl Book {
+    /// For requests of so many items.
+    pub(crate) fn with_items(items: u64) -> Self {
+        Self { items: Some(items), ..Self::default() }
+    }
+
     /// Starts one sender of each signal; they end with [`Book::stop`], or when the connection
     /// breaks and they are told to leave.
     pub(crate) fn start(self: &Arc<Self>, client: &Client, on_break: OnBreak) -> JoinSet<()> {
@@ -277,8 +284,9 @@ impl Book {
 
     async fn send(self: Arc<Self>, client: Client, signal: Signal, on_break: OnBreak) {
         while !self.stop.load(Ordering::Relaxed) {
-            let first = self.next.fetch_add(ITEMS, Ordering::Relaxed);
-            let items: Vec<_> = (first..first + ITEMS).collect();
+            let count = self.items.unwrap_or(ITEMS);
+            let first = self.next.fetch_add(count, Ordering::Relaxed);
+            let items: Vec<_> = (first..first + count).collect();
             let request = Open { signal, body: signal.body(&items, self.clock()), items };
             self.ledgers.lock().await.entry(signal).or_default().sent(request.items.iter().copied());
             while !self.settle(&client, &request, on_break).await {
@@ -320,7 +328,7 @@ impl Book {
         let mut totals = self.totals.lock().await;
         let totals = totals.entry(request.signal).or_default();
         items().for_each(|item| totals.add(item));
-        self.acknowledged.fetch_add(ITEMS, Ordering::Relaxed);
+        self.acknowledged.fetch_add(request.items.len() as u64, Ordering::Relaxed);
         true
     }
 

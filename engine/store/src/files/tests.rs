@@ -188,8 +188,16 @@ async fn of_two_writers_of_the_same_rows_one_wins() {
 /// Eight processes try the same flushes, each when it likes: one of them does each.
 #[tokio::test(flavor = "multi_thread")]
 async fn of_eight_committers_each_flush_is_done_by_one() {
-    // `cargo xtask torture` makes it ten thousand.
+    // `cargo xtask torture` makes it ten thousand, of many tables: a long log takes time.
     let rounds: i64 = std::env::var("ISINGLASS_COMMITS").map_or(10, |rounds| rounds.parse().unwrap());
+    const OF_A_TABLE: i64 = 250;
+    for begun in (0..rounds).step_by(OF_A_TABLE as usize) {
+        eight_committers((rounds - begun).min(OF_A_TABLE)).await;
+    }
+    eprintln!("commits: {rounds}, each by one of eight");
+}
+
+async fn eight_committers(rounds: i64) {
     let objects: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
     let committers = (0..8).map(|_| {
         let tables = on(Arc::clone(&objects));

@@ -7,6 +7,7 @@ mod in_process;
 mod kill;
 mod memory;
 mod merge;
+mod outage;
 mod power;
 mod store;
 mod twice;
@@ -32,6 +33,7 @@ pub(crate) enum Scenario {
     Twice,
     Power,
     Clock,
+    Outage,
 }
 
 pub(crate) const ALL: &[Scenario] = &[
@@ -48,6 +50,7 @@ pub(crate) const ALL: &[Scenario] = &[
     Scenario::Twice,
     Scenario::Power,
     Scenario::Clock,
+    Scenario::Outage,
 ];
 
 /// All names, for whoever mistyped one.
@@ -71,6 +74,7 @@ impl Scenario {
             Self::Merge => ("merge", "tables of 10 GiB are merged in 512 MiB"),
             Self::Twice => ("twice", "a second server on the same folder"),
             Self::Power => ("power", "the power of a real ext4 and a real xfs is cut"),
+            Self::Outage => ("outage", "S3 is away for ten minutes under load"),
             Self::Clock => ("clock", "libfaketime sets the clock by hours and by decades"),
         }
     }
@@ -102,6 +106,7 @@ impl Scenario {
             Self::Merge => merge::run(torture, binary, outcome).await,
             Self::Twice => twice::run(binary, outcome).await,
             Self::Power => power::run(torture, binary, outcome).await,
+            Self::Outage => outage::run(torture, binary, outcome).await,
             Self::Clock => clock::run(torture, binary, outcome).await,
         }
     }
