@@ -386,6 +386,10 @@ impl Core {
         // Another life may have begun since the segment was opened.
         let tenant = self.flusher.tenants.loaded(&head.tenant).unwrap_or_else(|| Arc::clone(tenant));
         let tenant = &*tenant;
+        // A reading that failed half-way, and is made again, has brought it already.
+        if seq <= tenant.progress().0 {
+            return Ok(None);
+        }
         // Nothing is derived from what was deleted.
         let watched = seq > tenant.deleted() && self.observer.wants(&head.tenant, seq);
         let rows = match damage(Sections::read(tenant, seq, sections, watched))? {

@@ -65,7 +65,12 @@ async fn delete_idle(
         return Ok(0);
     }
     let named = table.iter().flat_map(|table| table.files.iter()).map(|file| &file.path).collect();
-    delete_but(upkeep, tenant, kind, old, &[&named]).await
+    let mut deleted = 0;
+    // All of them: there is no other look.
+    for some in old.chunks(DELETES_MAX) {
+        deleted += delete_but(upkeep, tenant, kind, some.to_vec(), &[&named]).await?;
+    }
+    Ok(deleted)
 }
 
 fn age(upkeep: &Upkeep) -> Duration {
