@@ -16,6 +16,7 @@
 //! | how a table of record is read and pruned | `table` |
 //! | ids as hex, times, values; filters turned into what files hold | `shown` |
 //! | `metrics.<name>` and its label columns | `metric` |
+//! | plans that DataFusion makes worse than it could | `rules` |
 //! | functions, their caps, `trace_tree`, `stream_label`, `json_text` | `functions` |
 //! | views and example questions | [`library`], `../../sql` |
 //! | messages, positions, suggestions | [`QueryError`], `hints` |
@@ -38,6 +39,7 @@ mod library;
 mod memory;
 mod metric;
 mod objects;
+mod rules;
 mod session;
 mod shown;
 mod statement;

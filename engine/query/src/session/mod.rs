@@ -23,6 +23,7 @@ use crate::QueryConfig;
 use crate::functions::{self, JoinedPlanner, TraceTree};
 use crate::memory::SharedMemory;
 use crate::objects::OnlyTables;
+use crate::rules;
 
 /// Makes sessions.
 pub(crate) struct Sessions {
@@ -87,6 +88,7 @@ fn template(config: &QueryConfig) -> SessionState {
     planners.push(Arc::new(JoinedPlanner::new()));
     SessionStateBuilder::new()
         .with_config(session_config(config))
+        .with_physical_optimizer_rules(rules::physical())
         .with_expr_planners(planners)
         .with_scalar_functions(functions::scalar())
         .with_aggregate_functions(functions::aggregate())
