@@ -112,14 +112,15 @@ impl<'a> Merge<'a> {
         last: bool,
     ) -> Result<Vec<NewFile>> {
         let level = if last { self.options.zstd_level } else { parquet::FLUSH_ZSTD_LEVEL };
-        let values = |column: &_| values_of(&opened, column);
-        let properties = parquet::properties(self.table, level, values)?.as_ref().clone();
+        let columns = self.table.columns.iter();
+        let values: Vec<Values> = columns.map(|column| values_of(&opened, column)).collect();
+        let (schema, properties) = parquet::layout_of(self.table, level, &values)?;
         let with_replicas = !last && opened.iter().any(Opened::has_replicas);
-        let schema =
-            if with_replicas { schema_with_replicas() } else { Arc::clone(self.table.file_schema()) };
         let layout = Layout {
-            schema,
+            schema: if with_replicas { schema_with_replicas() } else { schema },
             properties: properties
+                .as_ref()
+                .clone()
                 .into_builder()
                 .set_max_row_group_bytes(Some(self.budget.row_group()))
                 .build(),

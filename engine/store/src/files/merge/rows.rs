@@ -230,8 +230,11 @@ impl Chunk {
     /// Copies the rows, and is empty after.
     fn take(&mut self, schema: &SchemaRef) -> Result<(RecordBatch, Extent)> {
         let rows = self.rows();
-        let columns = schema.fields().iter().enumerate();
-        let columns = columns.map(|(at, field)| self.column(at, field.data_type(), rows));
+        let columns = schema.fields().iter();
+        let columns = columns.map(|field| match self.table.position(field.name()) {
+            Some(at) => self.column(at, field.data_type(), rows),
+            None => Ok(new_null_array(field.data_type(), rows)),
+        });
         let columns = columns.collect::<Result<Vec<_>>>()?;
         let batch = RecordBatch::try_new(Arc::clone(schema), columns)?;
         self.batches.clear();

@@ -35,10 +35,11 @@ pub(super) fn write(kind: Kind, batches: &[RecordBatch]) -> Result<(Sink, Extent
         return Err(bad(format!("there is no column {name}")));
     }
     let order = Order::of(table, batches)?;
-    let values = |column: &Column| values_of(column, batches);
-    let properties = layout::properties(table, layout::FLUSH_ZSTD_LEVEL, values)?;
-    let mut file = SerializedFileWriter::new(Sink::default(), layout::schema(table)?, properties)?;
-    let factory = ArrowRowGroupWriterFactory::new(&file, Arc::clone(table.file_schema()));
+    let values: Vec<Values> = table.columns.iter().map(|column| values_of(column, batches)).collect();
+    let (schema, properties) = layout::of(table, layout::FLUSH_ZSTD_LEVEL, &values)?;
+    let root = layout::parquet_schema(&schema)?;
+    let mut file = SerializedFileWriter::new(Sink::default(), root, properties)?;
+    let factory = ArrowRowGroupWriterFactory::new(&file, Arc::clone(&schema));
     let mut groups = order
         .rows()
         .chunks(layout::row_group_rows(kind))
@@ -46,7 +47,9 @@ pub(super) fn write(kind: Kind, batches: &[RecordBatch]) -> Result<(Sink, Extent
         .map(|(number, rows)| RowGroup::new(rows, factory.create_column_writers(number)?))
         .collect::<Result<Vec<_>>>()?;
     let rows_of_batches: Vec<usize> = batches.iter().map(RecordBatch::num_rows).collect();
-    for (column, field) in table.columns.iter().zip(table.file_schema().fields()) {
+    for field in schema.fields() {
+        let Some(at) = table.position(field.name()) else { continue };
+        let column = &table.columns[at];
         let arrays = batches.iter().map(|batch| batch.column_by_name(column.name)).collect();
         let source = Source::of(column, arrays, &rows_of_batches).map_err(bad)?;
         for group in &mut groups {

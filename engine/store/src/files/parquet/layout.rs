@@ -9,6 +9,7 @@ use ::parquet::basic::{Compression, Encoding, ZstdLevel};
 use ::parquet::file::metadata::SortingColumn;
 use ::parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesPtr};
 use ::parquet::schema::types::{SchemaDescriptor, TypePtr};
+use arrow_schema::{Schema, SchemaRef};
 use isinglass_model::Kind;
 use isinglass_model::tables::promoted::{LOG, SPAN};
 use isinglass_model::tables::{Column, Table, Type};
@@ -36,7 +37,11 @@ fn sizes(kind: Kind) -> Sizes {
             Sizes { row_group: 1 << 20, page: 20_000 }
         }
         Kind::Logs => Sizes { row_group: 128 << 10, page: 8_192 },
-        Kind::Spans | Kind::Rejected => Sizes { row_group: 128 << 10, page: 20_000 },
+        Kind::Spans => Sizes {
+            row_group: 128 << 10,
+            page: std::env::var("PAGE").ok().and_then(|t| t.parse().ok()).unwrap_or(20_000),
+        },
+        Kind::Rejected => Sizes { row_group: 128 << 10, page: 20_000 },
     }
 }
 
@@ -45,9 +50,9 @@ pub(super) fn row_group_rows(kind: Kind) -> usize {
     sizes(kind).row_group
 }
 
-/// The Parquet schema of a table.
-pub(super) fn schema(table: &Table) -> Result<TypePtr> {
-    Ok(ArrowSchemaConverter::new().convert(table.file_schema())?.root_schema_ptr())
+/// The Parquet schema of Arrow columns.
+pub(super) fn parquet_schema(schema: &Schema) -> Result<TypePtr> {
+    Ok(ArrowSchemaConverter::new().convert(schema)?.root_schema_ptr())
 }
 
 /// What a file has in a column.
@@ -62,13 +67,36 @@ pub(in crate::files) enum Values {
     Distinct,
 }
 
-/// How a file of a table is written, with such values in its columns.
-pub(in crate::files) fn properties(
+/// The columns of a file of a table and how they are written, with such values in those of the
+/// table. Of `logs` and `spans`, which have a column for every attribute that is promoted, those
+/// in which no row has a value are left out: a reader of the table takes them for null, and need
+/// not open a page to find that they are.
+pub(in crate::files) fn of(
     table: &Table,
     zstd_level: i32,
-    values: impl Fn(&Column) -> Values,
+    values: &[Values],
+) -> Result<(SchemaRef, WriterPropertiesPtr)> {
+    let there = table.columns.iter().zip(values).zip(table.file_schema().fields());
+    let all = !matches!(table.kind, Kind::Logs | Kind::Spans);
+    let there = there.filter(|((column, values), _)| all || !column.nullable || **values != Values::None);
+    let schema = Arc::new(Schema::new(there.map(|(_, field)| Arc::clone(field)).collect::<Vec<_>>()));
+    let properties = properties(table, &schema, zstd_level, values)?;
+    Ok((schema, properties))
+}
+
+/// How a file of `samples` is written.
+pub(in crate::files) fn of_samples(zstd_level: i32) -> Result<WriterPropertiesPtr> {
+    let table = Table::of(Kind::Samples);
+    Ok(of(table, zstd_level, &vec![Values::Repeated; table.columns.len()])?.1)
+}
+
+fn properties(
+    table: &Table,
+    schema: &Schema,
+    zstd_level: i32,
+    values: &[Values],
 ) -> Result<WriterPropertiesPtr> {
-    let schema = SchemaDescriptor::new(schema(table)?);
+    let schema = SchemaDescriptor::new(parquet_schema(schema)?);
     let sizes = sizes(table.kind);
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(zstd_level)?))
@@ -79,10 +107,10 @@ pub(in crate::files) fn properties(
     for leaf in schema.columns() {
         let path = leaf.path().clone();
         let top = path.parts().first().and_then(|name| table.position(name));
-        let Some(column) = top.map(|position| &table.columns[position]) else { continue };
+        let Some((column, values)) = top.map(|at| (&table.columns[at], values[at])) else { continue };
         let nested = path.parts().len() > 1;
-        let values = if nested { Values::Repeated } else { values(column) };
-        let statistics = if nested { EnabledStatistics::None } else { statistics(table, column, values) };
+        let values = if nested { Values::Repeated } else { values };
+        let statistics = if nested { EnabledStatistics::None } else { statistics(table, column) };
         properties = properties.set_column_statistics_enabled(path.clone(), statistics);
         if (table.kind, column.name) == (Kind::Logs, "body") {
             properties = properties.set_column_data_page_size_limit(path.clone(), BODY_PAGE_BYTES);
@@ -105,13 +133,11 @@ fn sorting(table: &Table, schema: &SchemaDescriptor) -> Vec<SortingColumn> {
 
 /// How fine the statistics of a column at the top are. There are none inside
 /// maps and lists, by which nobody prunes.
-fn statistics(table: &Table, column: &Column, values: Values) -> EnabledStatistics {
+fn statistics(table: &Table, column: &Column) -> EnabledStatistics {
     match column.ty {
         Type::Text => EnabledStatistics::None,
         _ if table.sorted_by.contains(&column.name) => EnabledStatistics::Page,
-        // Any page may have any value of a column that rows are not sorted by,
-        // but a file or a row group may have none at all.
-        Type::Dictionary if values == Values::None => EnabledStatistics::Chunk,
+        // Any page may have any value of a column that rows are not sorted by.
         // Values of one item say little of the next, and comparing all of them
         // was a tenth of a flush.
         Type::Dictionary if is_of_items(column) => EnabledStatistics::None,

@@ -26,7 +26,7 @@ use super::delta::Extent;
 use super::{FilesError, Result};
 use crate::tables::SortedRows;
 
-pub(super) use layout::{FLUSH_ZSTD_LEVEL, Values, is_of_items, properties};
+pub(super) use layout::{FLUSH_ZSTD_LEVEL, Values, is_of_items, of as layout_of, of_samples};
 pub(super) use samples::ids_and_values;
 pub(super) use sink::Sink;
 pub(super) use split::unscaled;

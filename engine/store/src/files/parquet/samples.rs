@@ -23,11 +23,7 @@ pub(super) fn write(samples: &SortedSamples) -> Result<(Sink, Extent)> {
     check(samples).map_err(|problem| FilesError::Rows { kind: Kind::Samples, problem })?;
     let table = Table::of(Kind::Samples);
     let options = ArrowWriterOptions::new()
-        .with_properties(
-            layout::properties(table, layout::FLUSH_ZSTD_LEVEL, |_| layout::Values::Repeated)?
-                .as_ref()
-                .clone(),
-        )
+        .with_properties(layout::of_samples(layout::FLUSH_ZSTD_LEVEL)?.as_ref().clone())
         // The types in a file are those that Parquet itself has, for us as for others.
         .with_skip_arrow_metadata(true);
     let mut writer =

@@ -32,12 +32,28 @@ fn read(encoded: &Encoded, kind: Kind) -> RecordBatch {
     assert_eq!(bytes.len() as u64, encoded.size_bytes);
     let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap().build().unwrap();
     let batches: Vec<RecordBatch> = reader.map(Result::unwrap).collect();
-    let schema = batches[0].schema();
-    assert_eq!(
-        &schema.as_ref().clone().with_metadata(Default::default()),
-        Table::of(kind).file_schema().as_ref()
-    );
-    concat_batches(&schema, &batches).unwrap()
+    let schema = Arc::new(batches[0].schema().as_ref().clone().with_metadata(Default::default()));
+    whole(kind, &concat_batches(&schema, &batches).unwrap())
+}
+
+/// The rows of a file with all columns of the table. What a file may leave out are columns of
+/// `logs` and `spans` that would be null.
+pub(in crate::files) fn whole(kind: Kind, rows: &RecordBatch) -> RecordBatch {
+    let schema = Table::of(kind).file_schema();
+    let there: Vec<_> = schema.fields().iter().filter(|f| rows.column_by_name(f.name()).is_some()).collect();
+    assert_eq!(there, rows.schema().fields().iter().collect::<Vec<_>>(), "{kind}");
+    let columns = schema.fields().iter().map(|field| {
+        let absent = || {
+            assert!(
+                field.is_nullable() && matches!(kind, Kind::Logs | Kind::Spans),
+                "{kind}.{}",
+                field.name()
+            );
+            arrow_array::new_null_array(field.data_type(), rows.num_rows())
+        };
+        rows.column_by_name(field.name()).cloned().unwrap_or_else(absent)
+    });
+    RecordBatch::try_new(Arc::clone(schema), columns.collect()).unwrap()
 }
 
 /// A few bytes of randomness drawn one after the other: shrinks well enough,

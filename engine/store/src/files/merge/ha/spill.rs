@@ -95,11 +95,7 @@ impl Collected {
         }
         // Stable: what was accepted first stays first.
         self.samples.sort_by_key(|(metric_id, series_id, sample)| (*metric_id, *series_id, sample.time));
-        let properties = parquet::properties(Table::of(Kind::Samples), parquet::FLUSH_ZSTD_LEVEL, |_| {
-            parquet::Values::Repeated
-        })?
-        .as_ref()
-        .clone();
+        let properties = parquet::of_samples(parquet::FLUSH_ZSTD_LEVEL)?.as_ref().clone();
         let layout = Layout {
             schema: schema_with_replicas(),
             properties,

@@ -85,7 +85,7 @@ fn check(kind: Kind, seed: u64, files: usize, options: &MergeOptions) {
                 let columns = columns + source.below(Table::of(kind).columns.len() as u64 - columns + 1);
                 // The three columns of a value are of one release.
                 let columns = if kind == Kind::Samples { columns.max(6) } else { columns };
-                bytes = rewritten(bytes, columns as usize, 1 + source.below(20) as usize);
+                bytes = rewritten(kind, bytes, columns as usize, 1 + source.below(20) as usize);
             }
             rows.push(rows_of(bytes.clone()));
             inputs.push(put(&objects, kind, number, bytes).await);

@@ -19,7 +19,7 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _};
 
 use crate::files::merge::{MergeOptions, Merged, merge};
-use crate::files::parquet::tests::{Source, bytes_of};
+use crate::files::parquet::tests::{Source, bytes_of, whole};
 use crate::files::{Result, parquet};
 use crate::tables::{DataFile, SeriesRun, SortedRows, SortedSamples};
 
@@ -92,8 +92,7 @@ pub(super) async fn outputs(objects: &Arc<dyn ObjectStore>, kind: Kind, merged: 
         let bytes = objects.get(&path).await.unwrap().bytes().await.unwrap();
         assert_eq!(bytes.len() as u64, file.size_bytes);
         assert_eq!(file.crc32c, bytes.chunks(1 << 20).map(crc32c::crc32c).collect::<Vec<_>>());
-        let rows = rows_of(bytes);
-        assert_eq!(&rows.schema(), Table::of(kind).file_schema());
+        let rows = whole(kind, &rows_of(bytes));
         assert_eq!(rows.num_rows() as u64, file.extent.rows);
         outputs.push(rows);
     }
@@ -102,8 +101,8 @@ pub(super) async fn outputs(objects: &Arc<dyn ObjectStore>, kind: Kind, merged: 
 
 /// The file as a release would have written it that knew only the first columns,
 /// with row groups of so many rows.
-pub(super) fn rewritten(bytes: Bytes, columns: usize, row_group: usize) -> Bytes {
-    let rows = rows_of(bytes);
+pub(super) fn rewritten(kind: Kind, bytes: Bytes, columns: usize, row_group: usize) -> Bytes {
+    let rows = whole(kind, &rows_of(bytes));
     let rows = rows.project(&(0..columns.min(rows.num_columns())).collect::<Vec<_>>()).unwrap();
     let properties = ::parquet::file::properties::WriterProperties::builder()
         .set_max_row_group_row_count(Some(row_group))

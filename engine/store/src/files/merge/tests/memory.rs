@@ -124,7 +124,9 @@ async fn held(files: i64, rows: i64, row_group: usize, memory_bytes: usize) -> (
             (1, series, time, source.next(), 0)
         };
         let bytes = samples_file((0..rows).map(|at| row(at, &mut source)).collect());
-        inputs.push(put(&objects, Kind::Samples, file as usize, rewritten(bytes, 7, row_group)).await);
+        inputs.push(
+            put(&objects, Kind::Samples, file as usize, rewritten(Kind::Samples, bytes, 7, row_group)).await,
+        );
     }
     let size: u64 = inputs.iter().map(|input| input.size_bytes).sum();
     let options = MergeOptions { memory_bytes, ..options() };
