@@ -17,10 +17,11 @@ const VARIABLE: &str = "MIMALLOC_PURGE_DELAY";
 /// With less memory than this what is freed is given back at once.
 const SHORT_BYTES: u64 = 1 << 30;
 
-/// Starts the process again with the variable set if memory is short. Before any thread, file
-/// or socket; where it does not succeed the process goes on as it is.
-pub(crate) fn tune() {
-    if std::env::var_os(VARIABLE).is_some() || memory_bytes() >= SHORT_BYTES {
+/// Starts the process again with the variable set if memory is short: what the machine has, or
+/// the `limit` of the process. Before any thread or socket; where it does not succeed the process
+/// goes on as it is.
+pub(crate) fn tune(limit: u64) {
+    if std::env::var_os(VARIABLE).is_some() || memory_bytes().min(limit) >= SHORT_BYTES {
         return;
     }
     let mut arguments = std::env::args_os();
@@ -41,7 +42,7 @@ pub(crate) fn log() {
 }
 
 /// What this process may use: the machine's memory, or less by its control groups.
-fn memory_bytes() -> u64 {
+pub(crate) fn memory_bytes() -> u64 {
     let read = |path: &Path| std::fs::read_to_string(path).ok();
     let groups = read(Path::new("/proc/self/cgroup")).unwrap_or_default();
     let machine = read(Path::new("/proc/meminfo")).as_deref().and_then(total).unwrap_or(u64::MAX);

@@ -47,6 +47,10 @@ pub(crate) struct ServeArgs {
     /// TOML file; keys can also be set as ISINGLASS_SECTION__KEY
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// What the process may hold in memory, as in 512MiB; all budgets are shares of it [default: half of
+    /// the machine's, at most 4GiB]
+    #[arg(long, value_name = "SIZE")]
+    pub memory: Option<String>,
     /// Refuse to start where a part of the log cannot be read, instead of setting it aside
     #[arg(long)]
     pub strict: bool,

@@ -17,8 +17,10 @@ use isinglass_serve::ServeConfig;
 use isinglass_store::StoreConfig;
 use serde::{Deserialize, Serialize};
 
+use crate::allocator;
 use crate::args::ServeArgs;
 use crate::log::LogConfig;
+use crate::memory::{Memory, divide};
 
 /// Environment variables with this prefix, and `__` between section and key.
 /// Others with the prefix are left alone: container platforms set variables
@@ -31,6 +33,8 @@ const SIMILAR: f64 = 0.75;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Config {
+    /// What the process may hold in memory; all budgets below are shares of it.
+    pub memory: Memory,
     /// Addresses and bounds of the front door.
     pub server: ServeConfig,
     /// Log, head and tables.
@@ -47,9 +51,23 @@ pub(crate) struct Config {
     pub log: LogConfig,
 }
 
+/// What has to be known before there are defaults.
+#[derive(Deserialize)]
+struct Given {
+    memory: Option<Memory>,
+}
+
 impl Default for Config {
     fn default() -> Self {
-        Self {
+        Self::with(Memory::of_machine(allocator::memory_bytes()))
+    }
+}
+
+impl Config {
+    /// Defaults of a process that may hold so much.
+    pub(crate) fn with(memory: Memory) -> Self {
+        let undivided = Self {
+            memory,
             server: ServeConfig::default(),
             store: StoreConfig { data_dir: "isinglass-data".into(), ..StoreConfig::default() },
             ingest: IngestConfig::default(),
@@ -57,20 +75,23 @@ impl Default for Config {
             plugins: ChainConfig::default(),
             query: QueryConfig::default(),
             log: LogConfig::default(),
-        }
+        };
+        divide(undivided)
     }
-}
 
-impl Config {
     /// Reads everything; the later wins: defaults, file, environment, flags.
     pub(crate) fn load(args: &ServeArgs) -> anyhow::Result<Self> {
-        let mut figment = Figment::from(Serialized::defaults(Self::default()));
+        let mut given = Figment::new();
         if let Some(path) = &args.config {
-            figment = figment.merge(file(path)?);
+            given = given.merge(file(path)?);
         }
-        let environment = Env::prefixed(ENVIRONMENT).filter(|key| key.as_str().contains("__")).split("__");
-        figment = flags(figment.merge(environment), args);
-        figment.extract().map_err(explain)
+        let ours = |key: &figment::value::UncasedStr| key == "memory" || key.as_str().contains("__");
+        let environment = Env::prefixed(ENVIRONMENT).filter(ours).split("__");
+        given = flags(given.merge(environment), args);
+        // Shares of what is said to be there, with what is said of a share over it.
+        let Given { memory } = given.extract().map_err(explain)?;
+        let defaults = memory.map_or_else(Self::default, Self::with);
+        Figment::from(Serialized::defaults(defaults)).merge(given).extract().map_err(explain)
     }
 }
 
@@ -91,6 +112,7 @@ fn flags(figment: Figment, args: &ServeArgs) -> Figment {
     let figment = text(figment, "server.otlp_grpc", &args.otlp_grpc);
     let figment = text(figment, "server.otlp_http", &args.otlp_http);
     let figment = text(figment, "log.level", &args.log_level);
+    let figment = text(figment, "memory", &args.memory);
     let figment =
         if args.strict { figment.merge(Serialized::default("store.strict", true)) } else { figment };
     match &args.data_dir {
@@ -190,6 +212,22 @@ mod tests {
     }
 
     #[test]
+    fn budgets_are_shares_of_the_memory() {
+        let small = load("memory = \"512MiB\"\n").unwrap();
+        assert_eq!(small, Config::with(Memory(512 << 20)));
+        let large = load("memory = 4294967296\n").unwrap();
+        assert!(small.query.memory_bytes < large.query.memory_bytes);
+        // What is said of a share holds.
+        let config = load("memory = \"512MiB\"\n[query]\nmemory_bytes = 77\n").unwrap();
+        assert_eq!(config.query.memory_bytes, 77);
+        assert_eq!(config.store, small.store);
+        let args = ServeArgs { memory: Some("1GiB".to_owned()), ..ServeArgs::default() };
+        assert_eq!(Config::load(&args).unwrap(), Config::with(Memory(1 << 30)));
+        check("memory = true\n", "`memory`: expected a size as in \"512MiB\", or a number of bytes");
+        check("memory = \"1MiB\"\n", "`memory`: memory of 1048576 bytes is less than 256MiB");
+    }
+
+    #[test]
     fn one_limit_of_a_plugin_can_be_changed_alone() {
         let config = load("[plugins.config.validate]\nline_bytes_max = 1000\n[plugins.tenants.acme.rate-limit]\nitems_per_second = 5\n")
             .unwrap();
@@ -238,7 +276,8 @@ mod tests {
     fn every_key_is_described() {
         let page = include_str!("../docs/formats/config.md");
         let config = serde_json::to_value(Config::default()).unwrap();
-        for (section, keys) in config.as_object().unwrap() {
+        assert!(page.contains("`memory`"));
+        for (section, keys) in config.as_object().unwrap().iter().filter(|(_, keys)| keys.is_object()) {
             assert!(page.contains(&format!("## `[{section}]`")), "[{section}] is not described");
             // The chain has a page of its own.
             for key in keys.as_object().unwrap().keys().filter(|_| section != "plugins") {

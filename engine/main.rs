@@ -5,6 +5,7 @@
 //! | `allocator.rs` | what becomes of freed memory |
 //! | `args.rs` | commands and flags |
 //! | `config.rs` | defaults, file, environment and flags in one configuration |
+//! | `memory.rs` | `--memory`, divided among all that takes some |
 //! | `log.rs` | structured logs on standard error |
 //! | `run.rs` | `serve` and `demo`: start, signals, graceful stop |
 
@@ -12,6 +13,7 @@ mod allocator;
 mod args;
 mod config;
 mod log;
+mod memory;
 mod run;
 
 use std::io::Write;
@@ -19,7 +21,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use args::{Args, Command};
+use args::{Args, Command, ServeArgs};
 use config::Config;
 
 #[global_allocator]
@@ -36,9 +38,6 @@ fn main() -> ExitCode {
     // memory for no gain in speed. Where the kernel refuses, memory is larger.
     let _ = rustix::thread::disable_transparent_huge_pages(true);
     let args = Args::parse();
-    if matches!(args.command, None | Some(Command::Serve(_) | Command::Demo(_))) {
-        allocator::tune();
-    }
     match execute(args) {
         Ok(code) => code,
         Err(error) => {
@@ -57,18 +56,23 @@ fn execute(args: Args) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Serve(args) => {
-            let config = Config::load(&args)?;
-            log::start(&config.log)?;
-            allocator::log();
+            let config = started(&args)?;
             runtime()?.block_on(run::serve(config))
         }
         Command::Demo(args) => {
-            let config = Config::load(&args.serve)?;
-            log::start(&config.log)?;
-            allocator::log();
+            let config = started(&args.serve)?;
             runtime()?.block_on(run::demo(config, args.for_, args.rides_per_second))
         }
     }
+}
+
+/// The configuration, and with it what is set once for the process.
+fn started(args: &ServeArgs) -> anyhow::Result<Config> {
+    let config = Config::load(args)?;
+    allocator::tune(config.memory.0);
+    log::start(&config.log)?;
+    allocator::log();
+    Ok(config)
 }
 
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {

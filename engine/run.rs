@@ -11,8 +11,8 @@ use anyhow::Context as _;
 use isinglass_chain::Chain;
 use isinglass_cli::demo::{self, DemoOptions, Question};
 use isinglass_ingest::Ingest;
-use isinglass_model::Clock;
 use isinglass_model::clock::SystemClock;
+use isinglass_model::{Clock, MemoryLimit};
 use isinglass_query::QueryEngine;
 use isinglass_serve::{Addresses, Listeners, Server, VERSION};
 use isinglass_store::Lock;
@@ -20,6 +20,7 @@ use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::Config;
+use crate::memory::ProcessMemory;
 
 /// Where the real addresses stand, for scripts that start a server on port 0.
 const ADDRESSES_FILE: &str = "addresses.json";
@@ -77,7 +78,8 @@ async fn start(config: &Config) -> anyhow::Result<Running> {
     let ingest = Ingest::start_early(lock, store, chain, ingest, logs, Arc::clone(&clock))
         .await
         .with_context(|| format!("cannot open {}", data_dir.display()))?;
-    let query = QueryEngine::new(ingest.store().clone(), config.query.clone())?;
+    let memory = MemoryLimit::new(config.memory.0, Arc::new(ProcessMemory::new()));
+    let query = QueryEngine::within(ingest.store().clone(), config.query.clone(), memory)?;
     let server = isinglass_serve::start_on(listeners, &config.server, ingest.clone(), query, clock);
     let addresses = server.addresses();
     write_addresses(&addresses_file, addresses)

@@ -19,7 +19,7 @@
 //! | [`batch`] | batches between decode and store |
 //! | [`tables`] | the schema of each table, in memory and in its files |
 //! | [`columns`], [`verdict`], [`deltas`] | what a plugin is given and what it gives back |
-//! | [`clock`] | time as a value |
+//! | [`clock`], [`memory`] | time, and the memory of the process, as values |
 //!
 //! It knows nothing of tokio, DataFusion or HTTP.
 
@@ -33,6 +33,7 @@ pub mod ids;
 pub mod kind;
 pub mod labels;
 pub mod limits;
+pub mod memory;
 pub mod reason;
 pub mod series;
 pub mod tables;
@@ -43,5 +44,6 @@ pub use clock::Clock;
 pub use counts::Counts;
 pub use error::ErrorKind;
 pub use kind::Kind;
+pub use memory::{MemoryGauge, MemoryLimit};
 pub use reason::Reason;
 pub use tenant::Tenant;

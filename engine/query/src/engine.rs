@@ -9,7 +9,7 @@ use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::execute_stream;
 use futures::StreamExt;
-use isinglass_model::{ErrorKind, Tenant};
+use isinglass_model::{ErrorKind, MemoryLimit, Tenant};
 use isinglass_store::{Store, StoreError, View};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use crate::config::{QueryConfig, SqlOptions};
 use crate::error::QueryError;
 use crate::interrupt::{Interrupt, interruptible};
+use crate::pressure::Pressure;
 use crate::session::Sessions;
 use crate::stream::{Budget, Message, ResultStream};
 use crate::workers::Workers;
@@ -33,6 +34,7 @@ struct Inner {
     config: QueryConfig,
     sessions: Arc<Sessions>,
     turns: Arc<Semaphore>,
+    pressure: Arc<Pressure>,
     workers: Workers,
 }
 
@@ -50,10 +52,24 @@ pub struct SqlResult {
 impl QueryEngine {
     /// An engine over a store, with threads of its own.
     pub fn new(store: Store, config: QueryConfig) -> Result<Self, QueryError> {
+        Self::within(store, config, MemoryLimit::none())
+    }
+
+    /// The same in a process that may hold no more than `limit`: beyond it queries end.
+    pub fn within(store: Store, config: QueryConfig, limit: MemoryLimit) -> Result<Self, QueryError> {
         let sessions = Arc::new(Sessions::new(&config)?);
         let turns = Arc::new(Semaphore::new(config.concurrent_max.max(1)));
         let workers = Workers::start(config.threads())?;
-        Ok(Self { inner: Arc::new(Inner { store, config, sessions, turns, workers }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                store,
+                config,
+                sessions,
+                turns,
+                pressure: Pressure::new(limit),
+                workers,
+            }),
+        })
     }
 
     /// Runs one statement for a tenant. It sees that tenant's tables at this
@@ -79,6 +95,7 @@ impl QueryEngine {
             settled.map_err(|_| QueryError::timeout(deadline))?.map_err(of_store)?;
         }
         let turn = inner.turn(until, deadline).await?;
+        inner.pressure.admit()?;
         let view = inner.store.view(tenant).await.map_err(of_store)?;
         let warnings = if view.replaying { vec!["partial: replay".to_owned()] } else { Vec::new() };
         let budget = Budget {
@@ -115,6 +132,11 @@ impl QueryEngine {
     /// Limits in force.
     pub fn config(&self) -> &QueryConfig {
         &self.inner.config
+    }
+
+    /// What the process may hold.
+    pub fn memory_limit(&self) -> &MemoryLimit {
+        self.inner.pressure.limit()
     }
 
     /// Queries that run now.
@@ -161,7 +183,14 @@ impl Job {
         planned: oneshot::Sender<Result<SchemaRef, QueryError>>,
         reader: mpsc::Sender<Message>,
     ) {
-        let stream = match self.start().await {
+        let state = self.inner.sessions.open(&self.view);
+        let seat = self.inner.pressure.enter(Arc::clone(&state.runtime_env().memory_pool));
+        let started = tokio::select! {
+            biased;
+            error = seat.evicted() => Err(error),
+            started = self.start(&state) => started,
+        };
+        let stream = match started {
             Ok(stream) => stream,
             Err(error) => {
                 // Nobody waits for an answer that has timed out.
@@ -177,6 +206,7 @@ impl Job {
             biased;
             () = reader.closed() => {}
             () = tokio::time::sleep_until(self.budget.until) => {}
+            error = seat.evicted() => { let _ = reader.send(Message::Failed(error)).await; }
             () = self.send(stream, &reader) => {}
         }
     }
@@ -195,13 +225,12 @@ impl Job {
         }
     }
 
-    async fn start(&self) -> Result<SendableRecordBatchStream, QueryError> {
-        let state = self.inner.sessions.open(&self.view);
-        let plan = self.plan(&state).await?;
+    async fn start(&self, state: &SessionState) -> Result<SendableRecordBatchStream, QueryError> {
+        let plan = self.plan(state).await?;
         let of = |error| QueryError::of(&error, &self.text);
         let physical = state.create_physical_plan(&plan).await.map_err(of)?;
         let physical = interruptible(physical, &self.interrupt).map_err(of)?;
-        execute_stream(physical, Arc::new(TaskContext::from(&state))).map_err(of)
+        execute_stream(physical, Arc::new(TaskContext::from(state))).map_err(of)
     }
 
     async fn plan(&self, state: &SessionState) -> Result<LogicalPlan, QueryError> {

@@ -10,7 +10,7 @@
 //!
 //! | you want to change | look in |
 //! |---|---|
-//! | limits, threads, deadlines | [`QueryConfig`], `engine`, `stream`, `memory`, `workers`, `interrupt` |
+//! | limits, threads, deadlines | [`QueryConfig`], `engine`, `stream`, `memory`, `pressure`, `workers`, `interrupt` |
 //! | which statements are allowed | `statement` |
 //! | what a tenant can name | `session` |
 //! | how a table of record is read and pruned | `table` |
@@ -39,6 +39,7 @@ mod library;
 mod memory;
 mod metric;
 mod objects;
+mod pressure;
 mod rules;
 mod session;
 mod shown;

@@ -45,6 +45,12 @@ impl Shared {
         let writes = Gate::new("writes", config.writes_max, config.queue_timeout());
         let queries = Gate::new("queries", config.queries_max, config.queue_timeout());
         let gates = [writes.clone(), queries.clone()];
+        let bodies = BodyReader::new(
+            config.body_bytes_max,
+            config.inflight_bytes_max,
+            config.body_timeout(),
+            query.memory_limit().clone(),
+        );
         Self {
             telemetry: Telemetry::new(ingest.clone(), &clock, config.tenant_labels_max, gates),
             started: clock.monotonic(),
@@ -52,7 +58,7 @@ impl Shared {
             query,
             clock,
             addresses,
-            bodies: BodyReader::new(config.body_bytes_max, config.inflight_bytes_max, config.body_timeout()),
+            bodies,
             writes,
             queries,
             write_timeout: config.write_timeout(),

@@ -8,6 +8,7 @@ use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::body::Body as _;
+use isinglass_model::MemoryLimit;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -20,6 +21,9 @@ const UNIT_BYTES: usize = 1 << 10;
 const RESERVE_BYTES_MAX: usize = 1 << 20;
 /// How long a body waits for memory that other bodies hold.
 const BUDGET_WAIT: Duration = Duration::from_secs(5);
+/// Bodies wait while the process holds so many times what it may; queries end before that.
+const MEMORY_MARGIN: f64 = 1.05;
+const MEMORY_LOOK: Duration = Duration::from_millis(20);
 
 /// Reads bodies.
 #[derive(Debug, Clone)]
@@ -28,6 +32,7 @@ pub(crate) struct BodyReader {
     deadline: Duration,
     budget: Arc<Semaphore>,
     budget_wait: Duration,
+    memory: MemoryLimit,
 }
 
 /// A body, and its share of the memory for bodies.
@@ -39,11 +44,16 @@ pub(crate) struct Received {
 }
 
 impl BodyReader {
-    pub(crate) fn new(bytes_max: usize, inflight_bytes_max: usize, deadline: Duration) -> Self {
+    pub(crate) fn new(
+        bytes_max: usize,
+        inflight_bytes_max: usize,
+        deadline: Duration,
+        memory: MemoryLimit,
+    ) -> Self {
         // One body of the largest size must always fit, or it could never be taken.
         let units = inflight_bytes_max.max(bytes_max).div_ceil(UNIT_BYTES) + 1;
         let budget = Arc::new(Semaphore::new(units.min(Semaphore::MAX_PERMITS)));
-        Self { bytes_max, deadline, budget, budget_wait: BUDGET_WAIT.min(deadline) }
+        Self { bytes_max, deadline, budget, budget_wait: BUDGET_WAIT.min(deadline), memory }
     }
 
     /// A reader for small bodies that shares this one's budget.
@@ -53,6 +63,7 @@ impl BodyReader {
 
     /// Reads to the end. `extra` bytes of framing do not count against the limit.
     pub(crate) async fn read(&self, body: Body, extra: usize) -> Result<Received, Problem> {
+        self.room().await?;
         let bytes_max = self.bytes_max + extra;
         let declared = body.size_hint().exact().and_then(|n| usize::try_from(n).ok());
         if let Some(declared) = declared.filter(|n| *n > bytes_max) {
@@ -94,6 +105,19 @@ impl BodyReader {
         match &mut reading.hold {
             Some(hold) => hold.merge(permit),
             none => *none = Some(permit),
+        }
+        Ok(())
+    }
+
+    /// Waits while the process holds more than it may: queries give way in the meantime.
+    async fn room(&self) -> Result<(), Problem> {
+        let until = Instant::now() + self.budget_wait;
+        while self.memory.is_exceeded_by(MEMORY_MARGIN) {
+            if Instant::now() >= until {
+                let message = format!("the memory of {} that the server may hold is in use", self.memory);
+                return Err(Problem::unavailable(message));
+            }
+            tokio::time::sleep(MEMORY_LOOK).await;
         }
         Ok(())
     }
@@ -156,7 +180,7 @@ mod tests {
     use super::*;
 
     fn reader(bytes_max: usize) -> BodyReader {
-        BodyReader::new(bytes_max, bytes_max, Duration::from_millis(50))
+        BodyReader::new(bytes_max, bytes_max, Duration::from_millis(50), MemoryLimit::none())
     }
 
     fn chunks(chunks: &[&'static str]) -> Body {
