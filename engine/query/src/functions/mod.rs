@@ -2,13 +2,15 @@
 //!
 //! `allowed.txt` names them all: what a new release of DataFusion brings does not
 //! come in by itself. Those that can make much out of little are capped
-//! ([`capped`], [`joined`]); bins of time are found faster than by DataFusion ([`bins`]). Ours are `stream_label`, `json_text` and the table function
+//! ([`capped`], [`joined`]); bins of time and values of maps are found faster than by
+//! DataFusion ([`bins`], [`map_value`]). Ours are `stream_label`, `json_text` and the table function
 //! `trace_tree`.
 
 mod bins;
 mod capped;
 mod joined;
 mod json_text;
+mod map_value;
 mod stream_label;
 mod trace_tree;
 mod tree;
@@ -20,6 +22,7 @@ use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 use hashbrown::HashSet;
 
 pub(crate) use joined::JoinedPlanner;
+pub(crate) use map_value::MapValuePlanner;
 pub(crate) use trace_tree::TraceTree;
 
 static ALLOWED: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {

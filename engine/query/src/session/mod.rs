@@ -20,7 +20,7 @@ use isinglass_store::View;
 pub(crate) use catalog::{CATALOG, METRICS, PUBLIC, TenantCatalog};
 
 use crate::QueryConfig;
-use crate::functions::{self, JoinedPlanner, TraceTree};
+use crate::functions::{self, JoinedPlanner, MapValuePlanner, TraceTree};
 use crate::memory::SharedMemory;
 use crate::objects::OnlyTables;
 use crate::rules;
@@ -86,6 +86,7 @@ fn template(config: &QueryConfig) -> SessionState {
     let mut planners = SessionStateDefaults::default_expr_planners();
     // after the one for lists
     planners.push(Arc::new(JoinedPlanner::new()));
+    planners.insert(0, Arc::new(MapValuePlanner::new()));
     SessionStateBuilder::new()
         .with_config(session_config(config))
         .with_physical_optimizer_rules(rules::physical())

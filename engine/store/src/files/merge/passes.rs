@@ -1,7 +1,6 @@
 //! As many inputs at a time as fit into memory, in as many passes as it takes.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use isinglass_model::Kind;
 use isinglass_model::tables::{Column, Table};

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use ::parquet::arrow::ArrowSchemaConverter;
 use ::parquet::basic::{Compression, Encoding, ZstdLevel};
 use ::parquet::file::metadata::SortingColumn;
-use ::parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesPtr};
+use ::parquet::file::properties::{
+    BloomFilterPosition, EnabledStatistics, WriterProperties, WriterPropertiesPtr,
+};
 use ::parquet::schema::types::{SchemaDescriptor, TypePtr};
 use arrow_schema::{Schema, SchemaRef};
 use isinglass_model::Kind;
@@ -25,6 +27,9 @@ const DICTIONARY_BYTES_MAX: usize = 1 << 20;
 /// A page of log lines. zstd does better on half a MiB than on a whole one.
 const BODY_PAGE_BYTES: usize = 512 << 10;
 
+/// How often the filter of a row group lets a trace pass that is not in it.
+const TRACE_FPP: f64 = 0.01;
+
 /// Rows of a row group and of a page.
 struct Sizes {
     row_group: usize,
@@ -37,10 +42,8 @@ fn sizes(kind: Kind) -> Sizes {
             Sizes { row_group: 1 << 20, page: 20_000 }
         }
         Kind::Logs => Sizes { row_group: 128 << 10, page: 8_192 },
-        Kind::Spans => Sizes {
-            row_group: 128 << 10,
-            page: std::env::var("PAGE").ok().and_then(|t| t.parse().ok()).unwrap_or(20_000),
-        },
+        // A trace is a few rows: a page of all its columns is decoded to find them.
+        Kind::Spans => Sizes { row_group: 128 << 10, page: 2_048 },
         Kind::Rejected => Sizes { row_group: 128 << 10, page: 20_000 },
     }
 }
@@ -103,6 +106,7 @@ fn properties(
         .set_max_row_group_row_count(Some(sizes.row_group))
         .set_data_page_row_count_limit(sizes.page)
         .set_dictionary_page_size_limit(DICTIONARY_BYTES_MAX)
+        .set_bloom_filter_position(BloomFilterPosition::End)
         .set_sorting_columns(Some(sorting(table, &schema)));
     for leaf in schema.columns() {
         let path = leaf.path().clone();
@@ -112,6 +116,11 @@ fn properties(
         let values = if nested { Values::Repeated } else { values };
         let statistics = if nested { EnabledStatistics::None } else { statistics(table, column) };
         properties = properties.set_column_statistics_enabled(path.clone(), statistics);
+        if (table.kind, column.name) == (Kind::Spans, "trace_id") {
+            // Says of a file that a trace is not in it without its dictionary of all traces; as
+            // small as that many ids let it be.
+            properties = properties.set_column_bloom_filter_fpp(path.clone(), TRACE_FPP);
+        }
         if (table.kind, column.name) == (Kind::Logs, "body") {
             properties = properties.set_column_data_page_size_limit(path.clone(), BODY_PAGE_BYTES);
         }
