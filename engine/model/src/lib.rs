@@ -19,6 +19,7 @@
 //! | [`batch`] | batches between decode and store |
 //! | [`tables`] | the schema of each table, in memory and in its files |
 //! | [`columns`], [`verdict`], [`deltas`] | what a plugin is given and what it gives back |
+//! | [`system`] | tables about the engine itself, answered by whoever knows |
 //! | [`clock`] | time as a value |
 //!
 //! It knows nothing of tokio, DataFusion or HTTP.
@@ -35,6 +36,7 @@ pub mod labels;
 pub mod limits;
 pub mod reason;
 pub mod series;
+pub mod system;
 pub mod tables;
 pub mod tenant;
 pub mod verdict;
@@ -44,4 +46,5 @@ pub use counts::Counts;
 pub use error::ErrorKind;
 pub use kind::Kind;
 pub use reason::Reason;
+pub use system::SystemTable;
 pub use tenant::Tenant;

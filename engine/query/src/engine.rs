@@ -9,7 +9,7 @@ use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::execute_stream;
 use futures::StreamExt;
-use isinglass_model::{ErrorKind, Tenant};
+use isinglass_model::{ErrorKind, SystemTable, Tenant};
 use isinglass_store::{Store, StoreError, View};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
@@ -17,8 +17,10 @@ use tokio::time::Instant;
 use crate::config::{QueryConfig, SqlOptions};
 use crate::error::QueryError;
 use crate::interrupt::{Interrupt, interruptible};
+use crate::queries::{Entry, Queries};
 use crate::session::Sessions;
 use crate::stream::{Budget, Message, ResultStream};
+use crate::system::System;
 use crate::workers::Workers;
 use crate::{hints, statement};
 
@@ -50,7 +52,22 @@ pub struct SqlResult {
 impl QueryEngine {
     /// An engine over a store, with threads of its own.
     pub fn new(store: Store, config: QueryConfig) -> Result<Self, QueryError> {
-        let sessions = Arc::new(Sessions::new(&config)?);
+        Self::with_tables(store, config, Vec::new())
+    }
+
+    /// The same with more tables in the schema `system`. One whose name is taken is not seen.
+    pub fn with_tables(
+        store: Store,
+        config: QueryConfig,
+        tables: Vec<Arc<dyn SystemTable>>,
+    ) -> Result<Self, QueryError> {
+        let system = System {
+            store: store.clone(),
+            queries: Queries::new(Arc::clone(store.clock()), config.queries_kept),
+            others: tables.into(),
+            rows_max: config.system_rows_max,
+        };
+        let sessions = Arc::new(Sessions::new(&config, system)?);
         let turns = Arc::new(Semaphore::new(config.concurrent_max.max(1)));
         let workers = Workers::start(config.threads())?;
         Ok(Self { inner: Arc::new(Inner { store, config, sessions, turns, workers }) })
@@ -64,6 +81,23 @@ impl QueryEngine {
         tenant: &Tenant,
         text: &str,
         options: SqlOptions,
+    ) -> Result<SqlResult, QueryError> {
+        let tracked = self.inner.sessions.system.queries.begin(tenant, text);
+        match self.answer(tenant, text, options, tracked.entry()).await {
+            Ok(result) => Ok(SqlResult { stream: result.stream.tracked(tracked), ..result }),
+            Err(error) => {
+                tracked.failed(&error);
+                Err(error)
+            }
+        }
+    }
+
+    async fn answer(
+        &self,
+        tenant: &Tenant,
+        text: &str,
+        options: SqlOptions,
+        entry: &Arc<Entry>,
     ) -> Result<SqlResult, QueryError> {
         let inner = &self.inner;
         let deadline = inner.config.deadline(options.deadline);
@@ -79,6 +113,7 @@ impl QueryEngine {
             settled.map_err(|_| QueryError::timeout(deadline))?.map_err(of_store)?;
         }
         let turn = inner.turn(until, deadline).await?;
+        entry.planning();
         let view = inner.store.view(tenant).await.map_err(of_store)?;
         let warnings = if view.replaying { vec!["partial: replay".to_owned()] } else { Vec::new() };
         let budget = Budget {
@@ -98,6 +133,7 @@ impl QueryEngine {
             view,
             budget,
             interrupt: interrupt.clone(),
+            entry: Arc::clone(entry),
             _turn: turn,
         };
         let task = inner.workers.spawn(job.run(planned, sender));
@@ -152,6 +188,7 @@ struct Job {
     view: Arc<View>,
     budget: Budget,
     interrupt: Interrupt,
+    entry: Arc<Entry>,
     _turn: OwnedSemaphorePermit,
 }
 
@@ -196,18 +233,26 @@ impl Job {
     }
 
     async fn start(&self) -> Result<SendableRecordBatchStream, QueryError> {
-        let state = self.inner.sessions.open(&self.view);
+        let state = self.inner.sessions.open(&self.view, self.entry.memory_peak());
         let plan = self.plan(&state).await?;
         let of = |error| QueryError::of(&error, &self.text);
         let physical = state.create_physical_plan(&plan).await.map_err(of)?;
         let physical = interruptible(physical, &self.interrupt).map_err(of)?;
+        self.entry.running(&physical);
         execute_stream(physical, Arc::new(TaskContext::from(&state))).map_err(of)
     }
 
     async fn plan(&self, state: &SessionState) -> Result<LogicalPlan, QueryError> {
         let config = &self.inner.config;
         let statement = statement::parse(&self.text, &config.gate(), config.relations_max)?;
-        let of = |error| hints::explain(QueryError::of(&error, &self.text), &self.text, &self.view, state);
+        let of = |error| {
+            hints::explain(
+                QueryError::of(&error, &self.text),
+                &self.text,
+                &self.view,
+                &self.inner.sessions.system,
+            )
+        };
         let plan = state.statement_to_plan(statement).await.map_err(of)?;
         statement::options().verify_plan(&plan).map_err(|error| QueryError::forbidden(error.message()))?;
         Ok(plan)
