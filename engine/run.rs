@@ -77,7 +77,8 @@ async fn start(config: &Config) -> anyhow::Result<Running> {
     let ingest = Ingest::start_early(lock, store, chain, ingest, logs, Arc::clone(&clock))
         .await
         .with_context(|| format!("cannot open {}", data_dir.display()))?;
-    let query = QueryEngine::new(ingest.store().clone(), config.query.clone())?;
+    let (store, tables) = (ingest.store().clone(), ingest.system_tables());
+    let query = QueryEngine::with_tables(store, config.query.clone(), tables)?;
     let server = isinglass_serve::start_on(listeners, &config.server, ingest.clone(), query, clock);
     let addresses = server.addresses();
     write_addresses(&addresses_file, addresses)

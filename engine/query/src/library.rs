@@ -74,7 +74,8 @@ const DIAGNOSTICS: &[Question] = files!(Question, "diagnostics":
     "files_by_level"
     "log_segments"
     "highest_cardinality_labels"
-    "slowest_queries");
+    "slowest_queries"
+    "plugin_cost");
 
 /// Views and questions, in the order in which they are shown.
 pub fn library() -> Library {

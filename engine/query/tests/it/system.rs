@@ -1,7 +1,5 @@
 //! The schema `system`: what it says is what there is, and nothing of another tenant.
 
-use std::path::Path;
-
 use futures::StreamExt;
 use isinglass_model::{ErrorKind, Kind, Tenant};
 use isinglass_query::{QueryConfig, SqlOptions};
@@ -211,21 +209,4 @@ async fn names_show_up() {
     assert!(fixture.text("SHOW TABLES").await.unwrap().contains("label_values"));
     let error = fixture.text("SELECT * FROM system.table").await.unwrap_err();
     assert!(error.to_string().contains("did you mean system.tables?"), "{error}");
-}
-
-/// The page of the tables names every column.
-#[tokio::test]
-async fn every_column_is_described() {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/formats/system-tables.md");
-    let page = std::fs::read_to_string(page).unwrap();
-    let fixture = Fixture::empty(QueryConfig::default()).await;
-    let columns =
-        "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'system'";
-    for row in fixture.text(columns).await.unwrap().lines() {
-        let (table, column) = row.split_once(" | ").unwrap();
-        let section = page.split(&format!("## `system.{table}`")).nth(1);
-        let section =
-            section.unwrap_or_else(|| panic!("no section on {table}")).split("\n## ").next().unwrap();
-        assert!(section.contains(&format!("`{column}`")), "{table}.{column} is not described");
-    }
 }
