@@ -42,7 +42,7 @@ impl Told {
             tokio::task::spawn_blocking(|| verifier.wait_with_output().unwrap()).await.unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
         let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        let of = |key: &str| lines.iter().map(|line| line[key].clone()).filter(|value| !value.is_null());
+        let of = |key: &'static str| lines.iter().filter_map(move |line| line.get(key).cloned());
         Self {
             code: output.status.code(),
             checks: of("check").collect(),
