@@ -119,6 +119,29 @@ pub(super) fn compare(
         unknown: range.filter(unknown).count() as u64 * items,
         ..Counts::default()
     };
+    let seen = sort(plan, signal, rows, &mut counts, (ledger, &mut *faults));
+    for (step, item) in must.iter().flat_map(|step| (0..signal.items()).map(move |item| (*step, item))) {
+        match seen.get(&(step, item)) {
+            Some((_, true)) => counts.found += 1,
+            Some((_, false)) => {}
+            None => {
+                counts.missing += 1;
+                faults.note(signal, Fault::Missing, step, item);
+            }
+        }
+    }
+    counts
+}
+
+/// How often each item is there and whether always right; notes what is to be said of rows
+/// without looking at what is missing.
+fn sort(
+    plan: &Plan,
+    signal: Signal,
+    rows: &[Found],
+    counts: &mut Counts,
+    (ledger, faults): (&Ledger, &mut Faults),
+) -> HashMap<(Step, u32), (u32, bool)> {
     let mut seen: HashMap<(Step, u32), (u32, bool)> = HashMap::with_capacity(rows.len());
     for row in rows {
         let (step, item) = place(plan, signal, row);
@@ -144,17 +167,7 @@ pub(super) fn compare(
             bad(Fault::Wrong, &mut counts.wrong);
         }
     }
-    for (step, item) in must.iter().flat_map(|step| (0..signal.items()).map(move |item| (*step, item))) {
-        match seen.get(&(step, item)) {
-            Some((_, true)) => counts.found += 1,
-            Some((_, false)) => {}
-            None => {
-                counts.missing += 1;
-                faults.note(signal, Fault::Missing, step, item);
-            }
-        }
-    }
-    counts
+    seen
 }
 
 fn place(plan: &Plan, signal: Signal, row: &Found) -> (Step, Option<u32>) {

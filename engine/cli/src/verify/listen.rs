@@ -24,9 +24,10 @@ const CONNECTIONS_MAX: usize = 16;
 /// A client that has not sent its request by then is let go.
 const HEADER_MAX: Duration = Duration::from_secs(10);
 
-/// Serves until the process ends.
-pub(super) async fn serve(address: SocketAddr, books: Arc<Mutex<Books>>) -> anyhow::Result<()> {
+/// Serves until the process ends; where.
+pub(super) async fn serve(address: SocketAddr, books: Arc<Mutex<Books>>) -> anyhow::Result<SocketAddr> {
     let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+    let address = listener.local_addr()?;
     let turns = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     tokio::spawn(async move {
         loop {
@@ -44,7 +45,7 @@ pub(super) async fn serve(address: SocketAddr, books: Arc<Mutex<Books>>) -> anyh
             }
         }
     });
-    Ok(())
+    Ok(address)
 }
 
 async fn connection(stream: TcpStream, books: Arc<Mutex<Books>>) {
@@ -69,4 +70,25 @@ fn respond(request: &Request<Incoming>, books: &Mutex<Books>) -> Response<Full<B
     let plain = hyper::header::HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     response.headers_mut().insert(CONTENT_TYPE, plain);
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::ledger::Ledger;
+    use super::*;
+
+    #[tokio::test]
+    async fn counters_are_served() {
+        let books = Arc::new(Mutex::new(Books::new(Ledger::new(0, 0))));
+        let address = serve(([127, 0, 0, 1], 0).into(), Arc::clone(&books)).await.unwrap();
+        books.lock().checks = 7;
+        let get = |path| reqwest::get(format!("http://{address}/{path}"));
+        let answer = get("metrics").await.unwrap();
+        assert_eq!(answer.status(), 200);
+        let text = answer.text().await.unwrap();
+        assert!(text.contains("isinglass_verify_checks_total{result=\"read\"} 7\n"), "{text}");
+        assert_eq!(get("else").await.unwrap().status(), 404);
+        let taken = serve(address, books).await.unwrap_err();
+        assert!(taken.to_string().contains("cannot listen on"), "{taken}");
+    }
 }
