@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::harness::Server;
+use crate::harness::{Server, eventually};
 
 /// A verifier of the server, a step a second.
 fn verify(server: &Server, arguments: &[&str]) -> Child {
@@ -26,6 +26,13 @@ fn verify(server: &Server, arguments: &[&str]) -> Child {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap()
+}
+
+/// Waits until a verifier has written some steps.
+async fn some_steps(server: &Server) {
+    let client = server.client();
+    let spans = || async { (client.count("spans").await >= 4 * 3).then_some(()) };
+    eventually("three steps", Duration::from_secs(60), spans).await;
 }
 
 struct Told {
@@ -74,12 +81,12 @@ impl Told {
 async fn a_server_that_is_killed_and_starts_again_misses_nothing() {
     let mut server = Server::start();
     let verifier = verify(&server, &["--for", "20s", "--id", "kill"]);
-    tokio::time::sleep(Duration::from_secs(6)).await;
+    some_steps(&server).await;
     server.kill();
     server.start_again_there();
     let told = Told::by(verifier).await;
     told.is_clean();
-    assert!(told.each("acknowledged").iter().all(|items| *items >= 4 * 15), "{}", told.summary);
+    assert!(told.each("acknowledged").iter().all(|items| *items >= 4 * 5), "{}", told.summary);
     assert!(!told.checks.is_empty());
 
     // Who comes later knows what was written, from the name and the times alone.
@@ -97,7 +104,7 @@ async fn a_server_that_is_killed_and_starts_again_misses_nothing() {
 async fn what_is_lost_is_told() {
     let mut server = Server::start();
     let verifier = verify(&server, &["--for", "12s", "--id", "lost"]);
-    tokio::time::sleep(Duration::from_secs(6)).await;
+    some_steps(&server).await;
     server.client().flush().await;
     let told = Told::by(verifier).await;
     told.is_clean();

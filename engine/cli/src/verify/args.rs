@@ -38,6 +38,9 @@ pub struct VerifyArgs {
     /// Write nothing, check from --since up to then
     #[arg(long, value_name = "TIME", value_parser = parse_moment, requires = "since", conflicts_with_all = ["for_", "once"])]
     pub until: Option<SystemTime>,
+    /// How far back is read at most; no longer than the server keeps the data
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = humantime::parse_duration, conflicts_with = "until")]
+    pub back: Duration,
     /// How long a step is sent again while the server does not take it, at most 9m
     #[arg(long, value_name = "TIME", default_value = "2m", value_parser = humantime::parse_duration)]
     pub retry_for: Duration,

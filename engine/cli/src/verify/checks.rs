@@ -54,8 +54,13 @@ impl Verifier {
     fn steps_of(&self, range: Duration) -> (Range<Step>, bool) {
         let end = self.plan.step_at(self.clock.now_unix_millis()) + 1;
         let long = i64::try_from(range.as_millis()).unwrap_or(i64::MAX) / self.plan.interval_ms();
-        let (from, first) = (end - long.max(1), self.books.lock().ledger.first());
+        let (from, first) = (end - long.max(1), self.first(end));
         (from.max(first)..end, from <= first)
+    }
+
+    /// The first step to be read back, where `end` comes after the last.
+    fn first(&self, end: Step) -> Step {
+        self.books.lock().ledger.first().max(end.saturating_sub(self.back.max(1)))
     }
 
     /// Reads a range back, notes what is wrong with it, and tells.
@@ -106,7 +111,7 @@ impl Verifier {
         let end =
             if self.writes { self.plan.step_at(self.clock.now_unix_millis()) + 1 } else { self.own_from };
         loop {
-            let first = self.books.lock().ledger.first();
+            let first = self.first(end);
             match self.check(first..end.max(first)).await {
                 Ok(counts) => return Ok(counts),
                 Err(error) if Instant::now() >= until => {

@@ -39,6 +39,8 @@ pub(super) struct Verifier {
     /// The first step that this verifier writes; the one after the last if it writes none.
     pub(super) own_from: Step,
     pub(super) writes: bool,
+    /// Steps that are read back at most.
+    pub(super) back: Step,
     json: bool,
 }
 
@@ -61,6 +63,10 @@ impl Verifier {
         if args.until.is_some() && since >= own_from {
             bail!("there is no step between --since and --until");
         }
+        let back = match args.until {
+            Some(_) => Step::MAX,
+            None => i64::try_from(args.back.as_millis()).unwrap_or(i64::MAX) / plan.interval_ms(),
+        };
         let http = reqwest::Client::builder().connect_timeout(Duration::from_secs(5)).build()?;
         let otlp = args.otlp_http.clone().map_or_else(|| otlp_beside(&args.url), Ok)?;
         let urls = (folder(args.url.clone()), folder(otlp));
@@ -73,6 +79,7 @@ impl Verifier {
             clock,
             own_from,
             writes: args.until.is_none(),
+            back,
             json: args.json,
         })
     }

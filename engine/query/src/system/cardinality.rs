@@ -49,7 +49,7 @@ impl LabelTable {
 
 impl Source for LabelTable {
     fn schema(&self) -> SchemaRef {
-        columns::schema(named(self.table, &[], 0))
+        columns::schema(&named(self.table, &[], 0))
     }
 
     fn rows(&self, wanted: &Wanted) -> BoxStream<'static, Result<RecordBatch>> {

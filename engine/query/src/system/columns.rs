@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 use arrow_array::{
     ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray, TimestampNanosecondArray,
 };
-use arrow_schema::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow_schema::{Field, Schema, SchemaRef};
 use datafusion::common::Result;
 use isinglass_model::Kind;
 use isinglass_model::tables::{Table, Type};
@@ -15,17 +15,15 @@ static UTC: LazyLock<Arc<str>> = LazyLock::new(|| "UTC".into());
 /// A column of a table: its name, and the array of its values.
 pub(super) type Named = (&'static str, ArrayRef);
 
-/// One batch of columns. Without rows it is the schema of the table, so that both are
-/// stated once.
+/// One batch of columns.
 pub(super) fn batch(columns: Vec<Named>) -> Result<RecordBatch> {
-    let fields = columns.iter().map(|(name, array)| Field::new(*name, array.data_type().clone(), true));
-    let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    let schema = schema(&columns);
     let arrays = columns.into_iter().map(|(_, array)| array).collect();
     Ok(RecordBatch::try_new(schema, arrays)?)
 }
 
-/// The schema of columns without rows.
-pub(super) fn schema(columns: Vec<Named>) -> SchemaRef {
+/// The schema of columns, with rows or without: so a table states them once.
+pub(super) fn schema(columns: &[Named]) -> SchemaRef {
     let field = |(name, array): &Named| Field::new(*name, array.data_type().clone(), true);
     Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()))
 }
@@ -59,10 +57,6 @@ pub(super) fn flag(name: &'static str, values: impl IntoIterator<Item = bool>) -
 /// Nanoseconds since 1970.
 pub(super) fn time(name: &'static str, nanos: impl IntoIterator<Item = Option<i64>>) -> Named {
     let times = TimestampNanosecondArray::from_iter(nanos).with_timezone(Arc::clone(&UTC));
-    debug_assert!(matches!(
-        arrow_array::Array::data_type(&times),
-        DataType::Timestamp(TimeUnit::Nanosecond, _)
-    ));
     (name, Arc::new(times))
 }
 

@@ -22,7 +22,7 @@ pub(super) struct Files(pub(super) Arc<View>);
 
 impl Source for Files {
     fn schema(&self) -> SchemaRef {
-        columns::schema(named(Kind::Samples, &[]))
+        columns::schema(&named(Kind::Samples, &[]))
     }
 
     fn rows(&self, wanted: &Wanted) -> BoxStream<'static, Result<RecordBatch>> {

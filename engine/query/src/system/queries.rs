@@ -29,7 +29,7 @@ impl QueryRows {
 
 impl Source for QueryRows {
     fn schema(&self) -> SchemaRef {
-        columns::schema(named(&[]))
+        columns::schema(&named(&[]))
     }
 
     fn rows(&self, _: &Wanted) -> BoxStream<'static, Result<RecordBatch>> {

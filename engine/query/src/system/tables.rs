@@ -19,7 +19,7 @@ pub(super) struct Tables(pub(super) Arc<View>);
 
 impl Source for Tables {
     fn schema(&self) -> SchemaRef {
-        columns::schema(named(&[]))
+        columns::schema(&named(&[]))
     }
 
     fn rows(&self, _: &Wanted) -> BoxStream<'static, Result<RecordBatch>> {

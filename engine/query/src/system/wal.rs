@@ -17,7 +17,7 @@ pub(super) struct Segments(pub(super) Store);
 
 impl Source for Segments {
     fn schema(&self) -> SchemaRef {
-        columns::schema(segments(&[]))
+        columns::schema(&segments(&[]))
     }
 
     fn rows(&self, _: &Wanted) -> BoxStream<'static, Result<RecordBatch>> {
@@ -49,7 +49,7 @@ pub(super) struct Totals(pub(super) Store);
 
 impl Source for Totals {
     fn schema(&self) -> SchemaRef {
-        columns::schema(totals(&StoreStats::default()))
+        columns::schema(&totals(&StoreStats::default()))
     }
 
     fn rows(&self, _: &Wanted) -> BoxStream<'static, Result<RecordBatch>> {
