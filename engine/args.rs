@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use isinglass_cli::sql::SqlArgs;
+use isinglass_cli::verify::VerifyArgs;
 
 /// Metrics, logs and spans in; open Parquet tables; SQL out.
 #[derive(Debug, Parser)]
@@ -25,6 +26,8 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Ask a running server
     Sql(SqlArgs),
+    /// Write known data to a running server and check that it can be read back
+    Verify(VerifyArgs),
     /// Print the configuration that `serve` with the same flags would have
     Config(ServeArgs),
 }

@@ -50,6 +50,7 @@ fn main() -> ExitCode {
 fn execute(args: Args) -> anyhow::Result<ExitCode> {
     match args.command.unwrap_or(Command::Serve(args.serve)) {
         Command::Sql(args) => runtime()?.block_on(isinglass_cli::sql::run(args)),
+        Command::Verify(args) => Ok(runtime()?.block_on(isinglass_cli::verify::run(args))),
         Command::Config(args) => {
             let text = toml::to_string(&Config::load(&args)?)?;
             std::io::stdout().write_all(text.as_bytes())?;

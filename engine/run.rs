@@ -79,7 +79,8 @@ async fn start(config: &Config) -> anyhow::Result<Running> {
         .await
         .with_context(|| format!("cannot open {}", data_dir.display()))?;
     let memory = MemoryLimit::new(config.memory.0, Arc::new(ProcessMemory::new()));
-    let query = QueryEngine::within(ingest.store().clone(), config.query.clone(), memory)?;
+    let (store, tables) = (ingest.store().clone(), ingest.system_tables());
+    let query = QueryEngine::within(store, config.query.clone(), tables, memory)?;
     let server = isinglass_serve::start_on(listeners, &config.server, ingest.clone(), query, clock);
     let addresses = server.addresses();
     write_addresses(&addresses_file, addresses)

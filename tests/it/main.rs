@@ -20,6 +20,8 @@
 //! | [`tables`] | do the Delta reader and DuckDB agree with SQL? |
 //! | [`bad_input`] | what is malformed is named and not stored |
 //! | [`sql`] | formats, the gate, the questions that ship |
+//! | [`system`] | do the tables about the engine say what is? |
+//! | [`verify`] | does `isinglass verify` find nothing where nothing is wrong, and a loss where there is one? |
 //! | [`streams`] | HTTP/2 streams that break, connections that flood |
 //! | [`operate`] | ready, stop, configuration, one process per folder |
 //!
@@ -44,6 +46,8 @@ mod restart;
 mod senders;
 mod sql;
 mod streams;
+mod system;
 mod tables;
 mod tenants;
 mod trickle;
+mod verify;

@@ -58,6 +58,21 @@ pub struct Deriver {
     pub metrics: Vec<DerivedMetric>,
 }
 
+/// A binding as it is for one tenant.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Bound {
+    /// Its place in the chain, from 0. Worlds run in their own order.
+    pub order: u16,
+    /// Signals that it is shown.
+    pub signals: Vec<Signal>,
+    /// What happens when it fails.
+    pub on_error: OnError,
+    /// Whether the tenant has a configuration of its own.
+    pub own_config: bool,
+    /// What it did for all tenants since the chain was loaded.
+    pub stats: BindingStats,
+}
+
 impl std::fmt::Debug for Chain {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let plugins: Vec<_> = self.plugins.iter().map(|plugin| (&plugin.binding, &plugin.plugin)).collect();
@@ -105,6 +120,18 @@ impl Chain {
     pub fn stats(&self) -> Vec<BindingStats> {
         let read = |p: &Plugin| p.meter.read(&p.plugin, &p.component.digest, p.world);
         self.plugins.iter().map(read).collect()
+    }
+
+    /// The bindings, as they are for a tenant.
+    pub fn bound(&self, tenant: &Tenant) -> Vec<Bound> {
+        let bound = |plugin: &Plugin, stats| Bound {
+            order: plugin.index,
+            signals: Signal::ALL.into_iter().filter(|signal| plugin.takes(*signal)).collect(),
+            on_error: plugin.on_error,
+            own_config: plugin.variant_of(tenant) > 0,
+            stats,
+        };
+        self.plugins.iter().zip(self.stats()).map(|(plugin, stats)| bound(plugin, stats)).collect()
     }
 
     /// Asks the limiters about a request before it is decoded: all that is known

@@ -50,7 +50,7 @@ mod ticker;
 mod variant;
 mod verdicts;
 
-pub use chain::{Chain, Deriver};
+pub use chain::{Bound, Chain, Deriver};
 pub use config::{Binding, Budget, ChainConfig, OnError, Source, World};
 pub use error::ChainError;
 pub use failure::FailureKind;

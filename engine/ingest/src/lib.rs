@@ -17,12 +17,14 @@
 //! | `refused.rs` | refused items as rows of the table `rejected` |
 //! | `derived/` | the counters behind derived metrics, the tick, their recovery |
 //! | `stats.rs` | what `/metrics` shows |
+//! | `plugins.rs` | what `system.plugins` shows |
 
 mod config;
 mod derived;
 mod error;
 mod filter;
 mod judge;
+mod plugins;
 mod push;
 mod refused;
 mod request;

@@ -12,7 +12,7 @@ use isinglass_model::kind::Signal;
 use isinglass_model::limits::HardCaps;
 use isinglass_model::reason::code;
 use isinglass_model::verdict::{Decision, Verdicts};
-use isinglass_model::{Clock, Counts, Tenant};
+use isinglass_model::{Clock, Counts, SystemTable, Tenant};
 use isinglass_store::{
     Append, BatchKey, Begin, Deleted, Lock, Resolver, Store, StoreConfig, Tick as TickMark,
 };
@@ -25,6 +25,7 @@ use crate::derived::{Board, Note, write_tick};
 use crate::error::IngestError;
 use crate::filter::{drop_histograms, drop_rows, drop_samples, drop_series};
 use crate::judge::judge;
+use crate::plugins::Plugins;
 use crate::refused::Allowance;
 use crate::request::{Fault, Outcome, Request, signal_of};
 use crate::stats::{IngestStats, Recorder};
@@ -369,6 +370,11 @@ impl Ingest {
     /// The plugin chain.
     pub fn chain(&self) -> &Chain {
         &self.0.chain
+    }
+
+    /// What is known here and asked for in SQL: `system.plugins`.
+    pub fn system_tables(&self) -> Vec<Arc<dyn SystemTable>> {
+        vec![Arc::new(Plugins::new(&self.0.chain))]
     }
 
     /// Counts since start.

@@ -20,6 +20,7 @@
 //! | [`tables`] | the schema of each table, in memory and in its files |
 //! | [`columns`], [`verdict`], [`deltas`] | what a plugin is given and what it gives back |
 //! | [`clock`], [`memory`] | time, and the memory of the process, as values |
+//! | [`system`] | tables about the engine itself, answered by whoever knows |
 //!
 //! It knows nothing of tokio, DataFusion or HTTP.
 
@@ -36,6 +37,7 @@ pub mod limits;
 pub mod memory;
 pub mod reason;
 pub mod series;
+pub mod system;
 pub mod tables;
 pub mod tenant;
 pub mod verdict;
@@ -46,4 +48,5 @@ pub use error::ErrorKind;
 pub use kind::Kind;
 pub use memory::{MemoryGauge, MemoryLimit};
 pub use reason::Reason;
+pub use system::SystemTable;
 pub use tenant::Tenant;

@@ -37,6 +37,12 @@ pub struct QueryConfig {
     pub brackets_max: usize,
     /// Depth of the tree of a query text.
     pub depth_max: usize,
+    /// Finished queries that `system.queries` remembers, of all tenants together; the
+    /// oldest go first.
+    pub queries_kept: usize,
+    /// Rows that a query may read of one table of the schema `system`; one more ends
+    /// it with 413.
+    pub system_rows_max: u64,
     /// Tables that a query reads once every named query (`WITH`) is written out.
     pub relations_max: u64,
 }
@@ -58,6 +64,8 @@ impl Default for QueryConfig {
             tokens_max,
             brackets_max,
             depth_max,
+            queries_kept: 1_000,
+            system_rows_max: 1_000_000,
             relations_max: 64,
         }
     }

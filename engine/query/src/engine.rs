@@ -9,7 +9,7 @@ use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::execute_stream;
 use futures::StreamExt;
-use isinglass_model::{ErrorKind, MemoryLimit, Tenant};
+use isinglass_model::{ErrorKind, MemoryLimit, SystemTable, Tenant};
 use isinglass_store::{Store, StoreError, View};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
@@ -18,8 +18,10 @@ use crate::config::{QueryConfig, SqlOptions};
 use crate::error::QueryError;
 use crate::interrupt::{Interrupt, interruptible};
 use crate::pressure::Pressure;
+use crate::queries::{Entry, Queries};
 use crate::session::Sessions;
 use crate::stream::{Budget, Message, ResultStream};
+use crate::system::System;
 use crate::workers::Workers;
 use crate::{hints, statement};
 
@@ -52,12 +54,24 @@ pub struct SqlResult {
 impl QueryEngine {
     /// An engine over a store, with threads of its own.
     pub fn new(store: Store, config: QueryConfig) -> Result<Self, QueryError> {
-        Self::within(store, config, MemoryLimit::none())
+        Self::within(store, config, Vec::new(), MemoryLimit::none())
     }
 
-    /// The same in a process that may hold no more than `limit`: beyond it queries end.
-    pub fn within(store: Store, config: QueryConfig, limit: MemoryLimit) -> Result<Self, QueryError> {
-        let sessions = Arc::new(Sessions::new(&config)?);
+    /// The same with more tables in the schema `system`, of which one whose name is taken is not
+    /// seen, in a process that may hold no more than `limit`: beyond it queries end.
+    pub fn within(
+        store: Store,
+        config: QueryConfig,
+        tables: Vec<Arc<dyn SystemTable>>,
+        limit: MemoryLimit,
+    ) -> Result<Self, QueryError> {
+        let system = System {
+            store: store.clone(),
+            queries: Queries::new(Arc::clone(store.clock()), config.queries_kept),
+            others: tables.into(),
+            rows_max: config.system_rows_max,
+        };
+        let sessions = Arc::new(Sessions::new(&config, system)?);
         let turns = Arc::new(Semaphore::new(config.concurrent_max.max(1)));
         let workers = Workers::start(config.threads())?;
         Ok(Self {
@@ -81,6 +95,23 @@ impl QueryEngine {
         text: &str,
         options: SqlOptions,
     ) -> Result<SqlResult, QueryError> {
+        let tracked = self.inner.sessions.system.queries.begin(tenant, text);
+        match self.answer(tenant, text, options, tracked.entry()).await {
+            Ok(result) => Ok(SqlResult { stream: result.stream.tracked(tracked), ..result }),
+            Err(error) => {
+                tracked.failed(&error);
+                Err(error)
+            }
+        }
+    }
+
+    async fn answer(
+        &self,
+        tenant: &Tenant,
+        text: &str,
+        options: SqlOptions,
+        entry: &Arc<Entry>,
+    ) -> Result<SqlResult, QueryError> {
         let inner = &self.inner;
         let deadline = inner.config.deadline(options.deadline);
         let until = Instant::now() + deadline;
@@ -96,6 +127,7 @@ impl QueryEngine {
         }
         let turn = inner.turn(until, deadline).await?;
         inner.pressure.admit()?;
+        entry.planning();
         let view = inner.store.view(tenant).await.map_err(of_store)?;
         let warnings = if view.replaying { vec!["partial: replay".to_owned()] } else { Vec::new() };
         let budget = Budget {
@@ -115,6 +147,7 @@ impl QueryEngine {
             view,
             budget,
             interrupt: interrupt.clone(),
+            entry: Arc::clone(entry),
             _turn: turn,
         };
         let task = inner.workers.spawn(job.run(planned, sender));
@@ -174,6 +207,7 @@ struct Job {
     view: Arc<View>,
     budget: Budget,
     interrupt: Interrupt,
+    entry: Arc<Entry>,
     _turn: OwnedSemaphorePermit,
 }
 
@@ -183,7 +217,7 @@ impl Job {
         planned: oneshot::Sender<Result<SchemaRef, QueryError>>,
         reader: mpsc::Sender<Message>,
     ) {
-        let state = self.inner.sessions.open(&self.view);
+        let state = self.inner.sessions.open(&self.view, self.entry.memory_peak());
         let seat = self.inner.pressure.enter(Arc::clone(&state.runtime_env().memory_pool));
         let started = tokio::select! {
             biased;
@@ -230,13 +264,21 @@ impl Job {
         let of = |error| QueryError::of(&error, &self.text);
         let physical = state.create_physical_plan(&plan).await.map_err(of)?;
         let physical = interruptible(physical, &self.interrupt).map_err(of)?;
+        self.entry.running(&physical);
         execute_stream(physical, Arc::new(TaskContext::from(state))).map_err(of)
     }
 
     async fn plan(&self, state: &SessionState) -> Result<LogicalPlan, QueryError> {
         let config = &self.inner.config;
         let statement = statement::parse(&self.text, &config.gate(), config.relations_max)?;
-        let of = |error| hints::explain(QueryError::of(&error, &self.text), &self.text, &self.view, state);
+        let of = |error| {
+            hints::explain(
+                QueryError::of(&error, &self.text),
+                &self.text,
+                &self.view,
+                &self.inner.sessions.system,
+            )
+        };
         let plan = state.statement_to_plan(statement).await.map_err(of)?;
         statement::options().verify_plan(&plan).map_err(|error| QueryError::forbidden(error.message()))?;
         Ok(plan)

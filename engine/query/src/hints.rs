@@ -1,7 +1,6 @@
 //! Errors of planning with a place in the text and a name that was perhaps meant.
 
 use datafusion::common::utils::datafusion_strsim::normalized_levenshtein;
-use datafusion::execution::SessionState;
 use isinglass_lang::Position;
 use isinglass_lang::token::{Lexer, TokenKind};
 use isinglass_model::Kind;
@@ -9,13 +8,14 @@ use isinglass_store::View;
 
 use crate::error::QueryError;
 use crate::library;
-use crate::session::{CATALOG, METRICS, PUBLIC};
+use crate::session::{CATALOG, METRICS, PUBLIC, SYSTEM};
+use crate::system::System;
 
 /// Names less alike than this are not offered.
 const ALIKE_MIN: f64 = 0.5;
 
 /// Completes an error about a table that is not there.
-pub(crate) fn explain(error: QueryError, text: &str, view: &View, _: &SessionState) -> QueryError {
+pub(crate) fn explain(error: QueryError, text: &str, view: &View, system: &System) -> QueryError {
     let Some(name) = missing_table(error.message()) else { return error };
     let (schema, table) = match name.split('.').collect::<Vec<_>>().as_slice() {
         [CATALOG, schema, rest @ ..] | [schema, rest @ ..] => ((*schema).to_owned(), rest.join(".")),
@@ -27,7 +27,8 @@ pub(crate) fn explain(error: QueryError, text: &str, view: &View, _: &SessionSta
             nearest(&table, view.series().metrics().iter().map(|metric| metric.name.to_string()), "metrics.")
         }
         PUBLIC => in_public(&table, view),
-        _ => Some(format!("tables are in the schemas {PUBLIC} and {METRICS}")),
+        SYSTEM => nearest(&table, system.names().into_iter(), "system."),
+        _ => Some(format!("tables are in the schemas {PUBLIC}, {METRICS} and {SYSTEM}")),
     };
     error.at(place).with_help(help)
 }

@@ -17,6 +17,7 @@
 //! | ids as hex, times, values; filters turned into what files hold | `shown` |
 //! | `metrics.<name>` and its label columns | `metric` |
 //! | plans that DataFusion makes worse than it could | `rules` |
+//! | tables about the engine itself, which queries run | `system`, `queries`, `read` |
 //! | functions, their caps, `trace_tree`, `stream_label`, `json_text` | `functions` |
 //! | views and example questions | [`library`], `../../sql` |
 //! | messages, positions, suggestions | [`QueryError`], `hints` |
@@ -24,7 +25,8 @@
 //! Invariants:
 //! - a query takes one [`isinglass_store::View`] and uses it for all its tables;
 //! - a session reaches nothing but that view: its object store, its catalog and
-//!   its functions have no way to a file, another tenant or the network;
+//!   its functions have no way to a file, another tenant or the network; tables of
+//!   the schema `system` show the tenant's own, or figures that name nobody;
 //! - nothing recurses over a text that the gate has not measured.
 //!
 //! It knows nothing of HTTP, protocols or plugins.
@@ -40,11 +42,14 @@ mod memory;
 mod metric;
 mod objects;
 mod pressure;
+mod queries;
+mod read;
 mod rules;
 mod session;
 mod shown;
 mod statement;
 mod stream;
+mod system;
 mod table;
 mod workers;
 

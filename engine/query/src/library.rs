@@ -1,4 +1,4 @@
-//! The SQL that ships: views and example questions.
+//! The SQL that ships: views, example questions, and questions about the engine itself.
 //!
 //! They stand in `sql/` at the root of the repository, are embedded here, and are
 //! run by tests. A comment at the top of each file says what it is for.
@@ -42,6 +42,8 @@ pub struct Library {
     pub views: &'static [View],
     /// The questions.
     pub questions: &'static [Question],
+    /// Questions to the schema `system`.
+    pub diagnostics: &'static [Question],
 }
 
 macro_rules! files {
@@ -66,9 +68,18 @@ const QUESTIONS: &[Question] = files!(Question, "questions":
     "log_lines_by_service"
     "series_per_metric");
 
+const DIAGNOSTICS: &[Question] = files!(Question, "diagnostics":
+    "largest_tables"
+    "unflushed_rows"
+    "files_by_level"
+    "log_segments"
+    "highest_cardinality_labels"
+    "slowest_queries"
+    "plugin_cost");
+
 /// Views and questions, in the order in which they are shown.
 pub fn library() -> Library {
-    Library { views: VIEWS, questions: QUESTIONS }
+    Library { views: VIEWS, questions: QUESTIONS, diagnostics: DIAGNOSTICS }
 }
 
 pub(crate) fn views() -> impl Iterator<Item = &'static View> {
@@ -103,6 +114,8 @@ mod tests {
         };
         assert_eq!(files("views"), sorted(VIEWS.iter().map(|view| view.name).collect()));
         assert_eq!(files("questions"), sorted(QUESTIONS.iter().map(|question| question.name).collect()));
+        assert_eq!(files("diagnostics"), sorted(DIAGNOSTICS.iter().map(|question| question.name).collect()));
+        assert!(DIAGNOSTICS.iter().all(|question| !question.title().is_empty()));
         assert!(VIEWS.iter().all(|view| !view.title().is_empty()));
         assert!(QUESTIONS.iter().all(|question| !question.title().is_empty()));
     }

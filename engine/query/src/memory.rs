@@ -23,9 +23,9 @@ impl SharedMemory {
         Arc::new(Self { limit, used: AtomicUsize::new(0) })
     }
 
-    /// The pool of one query.
-    pub(crate) fn pool(self: &Arc<Self>, limit: usize) -> Arc<dyn MemoryPool> {
-        Arc::new(QueryPool { shared: Arc::clone(self), limit, used: AtomicUsize::new(0) })
+    /// The pool of one query, which notes how full it was at most.
+    pub(crate) fn pool(self: &Arc<Self>, limit: usize, peak: Arc<AtomicUsize>) -> Arc<dyn MemoryPool> {
+        Arc::new(QueryPool { shared: Arc::clone(self), limit, used: AtomicUsize::new(0), peak })
     }
 }
 
@@ -34,6 +34,13 @@ struct QueryPool {
     shared: Arc<SharedMemory>,
     limit: usize,
     used: AtomicUsize,
+    peak: Arc<AtomicUsize>,
+}
+
+impl QueryPool {
+    fn note_peak(&self) {
+        self.peak.fetch_max(self.used.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
 }
 
 impl MemoryPool for QueryPool {
@@ -44,6 +51,7 @@ impl MemoryPool for QueryPool {
     fn grow(&self, _: &MemoryReservation, additional: usize) {
         self.used.fetch_add(additional, Ordering::Relaxed);
         self.shared.used.fetch_add(additional, Ordering::Relaxed);
+        self.note_peak();
     }
 
     fn shrink(&self, _: &MemoryReservation, shrink: usize) {
@@ -60,6 +68,7 @@ impl MemoryPool for QueryPool {
             self.used.fetch_sub(additional, Ordering::Relaxed);
             return Err(exhausted(&who(), additional, "all queries", self.shared.limit));
         }
+        self.note_peak();
         Ok(())
     }
 
@@ -105,7 +114,8 @@ mod tests {
     #[test]
     fn both_limits_hold_and_all_is_given_back() {
         let shared = SharedMemory::new(150);
-        let pools = [shared.pool(100), shared.pool(100)];
+        let peaks = [Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0))];
+        let pools = [shared.pool(100, Arc::clone(&peaks[0])), shared.pool(100, Arc::clone(&peaks[1]))];
         let first = MemoryConsumer::new("sort").register(&pools[0]);
         let second = MemoryConsumer::new("join").register(&pools[1]);
         assert!(first.try_grow(101).unwrap_err().to_string().contains("this query"));
@@ -114,6 +124,7 @@ mod tests {
         second.try_grow(50).unwrap();
         assert_eq!(pools[1].reserved(), 50);
         drop((first, second));
+        assert_eq!(peaks.map(|peak| peak.load(Ordering::Relaxed)), [100, 50]);
         assert_eq!(shared.used.load(Ordering::Relaxed), 0);
     }
 }

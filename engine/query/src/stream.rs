@@ -16,6 +16,7 @@ use tokio::time::{Instant, Sleep};
 
 use crate::error::QueryError;
 use crate::interrupt::Interrupt;
+use crate::queries::Tracked;
 
 /// What an answer may take.
 #[derive(Debug, Clone, Copy)]
@@ -47,6 +48,8 @@ pub struct ResultStream {
     interrupt: Interrupt,
     budget: Budget,
     timer: Pin<Box<Sleep>>,
+    /// Who is told how the query ends.
+    tracked: Option<Tracked>,
     done: bool,
 }
 
@@ -58,7 +61,13 @@ impl ResultStream {
         budget: Budget,
     ) -> Self {
         let timer = Box::pin(tokio::time::sleep_until(budget.until));
-        Self { messages, task, interrupt, budget, timer, done: false }
+        Self { messages, task, interrupt, budget, timer, tracked: None, done: false }
+    }
+
+    /// Tells how the query ends.
+    pub(crate) fn tracked(mut self, tracked: Tracked) -> Self {
+        self.tracked = Some(tracked);
+        self
     }
 
     fn charge(&mut self, batch: RecordBatch) -> Result<RecordBatch, QueryError> {
@@ -74,6 +83,9 @@ impl ResultStream {
         }
         self.budget.rows -= rows;
         self.budget.bytes -= bytes;
+        if let Some(tracked) = &self.tracked {
+            tracked.rows(rows, bytes);
+        }
         Ok(batch)
     }
 
@@ -119,6 +131,11 @@ impl Stream for ResultStream {
         }
         let item = ready!(self.next(context));
         self.done = !matches!(item, Some(Ok(_)));
+        match (&self.tracked, &item) {
+            (Some(tracked), None) => tracked.done(),
+            (Some(tracked), Some(Err(error))) => tracked.failed(error),
+            _ => {}
+        }
         Poll::Ready(item)
     }
 }

@@ -85,6 +85,7 @@ pub use store::Store;
 pub use tables::{DataFile, Kept};
 pub use upkeep::{CompactionConfig, HaConfig, Keep, KeepByKind, RetentionConfig, RetentionRule, RuleKind};
 pub use view::{HeadFilter, TableView, View};
+pub use wal::WalSegment;
 
 #[cfg(test)]
 mod tests;

@@ -23,7 +23,7 @@ use crate::tail::Tail;
 use crate::tenant::TenantState;
 use crate::upkeep::Upkeep;
 use crate::view::View;
-use crate::wal::{Disk, Job, Wal};
+use crate::wal::{Disk, Job, Wal, WalSegment};
 
 /// The store. Cheap to clone; all clones are one store.
 #[derive(Clone)]
@@ -182,6 +182,16 @@ impl Store {
         core.stop_upkeep().await;
         core.flusher.flush_all(Seq::MAX).await?;
         core.truncate().await
+    }
+
+    /// The segments of the log, oldest first.
+    pub fn wal_segments(&self) -> Vec<WalSegment> {
+        self.core.wal.segments()
+    }
+
+    /// The clock that it goes by.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.core.clock
     }
 
     /// Figures for `/metrics`.

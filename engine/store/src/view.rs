@@ -64,6 +64,8 @@ pub struct TableView {
     pub files: Arc<[DataFile]>,
     /// Delta version of `files`; `None` if the table does not exist yet.
     pub version: Option<i64>,
+    /// Every row of a record of the log up to this one is in `files`.
+    pub flushed: Seq,
     pub(crate) runs: Vec<Run>,
     pub(crate) series: Arc<SeriesTable>,
 }
@@ -89,12 +91,25 @@ impl TableView {
         series: Arc<SeriesTable>,
     ) -> Self {
         let files = table.map_or_else(|| Arc::from([]), |table| Arc::clone(&table.files));
-        Self { kind, files, version: table.map(|table| table.version), runs, series }
+        let (version, flushed) = (table.map(|table| table.version), table.map_or(0, |table| table.flushed));
+        Self { kind, files, version, flushed, runs, series }
     }
 
     /// Unflushed rows, without those that the filter leaves out.
     pub fn head_rows(&self) -> usize {
         self.runs.iter().map(Run::rows).sum()
+    }
+
+    /// Memory that the unflushed rows take.
+    pub fn head_bytes(&self) -> usize {
+        self.runs.iter().map(Run::bytes).sum()
+    }
+
+    /// Smallest and largest time of the unflushed rows, in the unit of [`DataFile::time`];
+    /// `None` if there are none.
+    pub fn head_time(&self) -> Option<(i64, i64)> {
+        let ranges = self.runs.iter().filter_map(Run::time);
+        ranges.reduce(|(low, high), (from, to)| (low.min(from), high.max(to)))
     }
 
     /// The unflushed rows that pass the filter, in the batch types of

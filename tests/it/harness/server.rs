@@ -30,6 +30,8 @@ pub(crate) struct Server {
     environment: Vec<(String, String)>,
     child: Option<Child>,
     addresses: Addresses,
+    /// Ports to take; any that are free without.
+    ports: Option<Addresses>,
 }
 
 impl Server {
@@ -67,7 +69,7 @@ impl Server {
         });
         let addresses = Addresses { http: String::new(), otlp_grpc: String::new(), otlp_http: String::new() };
         let environment = environment.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
-        Self { folder, config, environment, child: None, addresses }
+        Self { folder, config, environment, child: None, addresses, ports: None }
     }
 
     /// Starts the binary on the folder as it is.
@@ -92,12 +94,21 @@ impl Server {
         self.child = Some(child);
     }
 
+    /// Starts the binary on the folder as it is, on the ports that it had: for clients that
+    /// know no others.
+    pub(crate) fn start_again_there(&mut self) {
+        self.ports = Some(self.addresses.clone());
+        self.start_again();
+    }
+
     /// The command line, with output going to the log of this server.
     pub(crate) fn command(&self) -> Command {
         let log = File::options().create(true).append(true).open(self.log_path()).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_isinglass"));
         command.arg("serve").arg("--data-dir").arg(self.data_dir());
-        command.args(["--listen", "127.0.0.1:0", "--otlp-grpc", "127.0.0.1:0", "--otlp-http", "127.0.0.1:0"]);
+        let port = |of: fn(&Addresses) -> &str| self.ports.as_ref().map_or("127.0.0.1:0", of);
+        command.args(["--listen", port(|at| &at.http), "--otlp-grpc", port(|at| &at.otlp_grpc)]);
+        command.args(["--otlp-http", port(|at| &at.otlp_http)]);
         if let Some(config) = &self.config {
             command.arg("--config").arg(config);
         }

@@ -30,10 +30,10 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use reqwest::Url;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
+use crate::end::end;
 use rides::Rides;
 use server::Server;
 
@@ -99,23 +99,4 @@ async fn order(rides: &Arc<Rides>, options: &DemoOptions) -> io::Result<()> {
     }
     while on_their_way.join_next().await.is_some() {}
     Ok(())
-}
-
-/// Resolves when the time is up or the process is told to end.
-fn end(after: Option<Duration>) -> io::Result<impl Future<Output = ()>> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    Ok(async move {
-        let time = async {
-            match after {
-                Some(time) => tokio::time::sleep(time).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            () = time => {}
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    })
 }

@@ -1,4 +1,4 @@
-//! What a tenant can name: its own tables, views and metrics.
+//! What a tenant can name: its own tables, views and metrics, and tables about the engine.
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,6 +22,9 @@ pub(crate) const CATALOG: &str = "isinglass";
 pub(crate) const PUBLIC: &str = "public";
 /// The schema whose tables are the metrics.
 pub(crate) const METRICS: &str = "metrics";
+
+/// The schema of tables about the engine itself.
+pub(crate) const SYSTEM: &str = "system";
 
 /// The one catalog of one tenant at one moment. Nothing can be added to it.
 #[derive(Clone)]
@@ -58,13 +61,14 @@ impl CatalogProviderList for TenantCatalog {
 
 impl CatalogProvider for TenantCatalog {
     fn schema_names(&self) -> Vec<String> {
-        vec![PUBLIC.to_owned(), METRICS.to_owned()]
+        vec![PUBLIC.to_owned(), METRICS.to_owned(), SYSTEM.to_owned()]
     }
 
     fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
         match name {
             PUBLIC => Some(Arc::new(PublicSchema(self.clone()))),
             METRICS => Some(Arc::new(MetricsSchema(Arc::clone(&self.view)))),
+            SYSTEM => Some(Arc::new(SystemSchema(self.clone()))),
             _ => None,
         }
     }
@@ -124,5 +128,28 @@ impl SchemaProvider for MetricsSchema {
 
     fn table_exist(&self, name: &str) -> bool {
         self.0.series().metric(name).is_some()
+    }
+}
+
+/// Tables about the engine itself.
+#[derive(Debug)]
+struct SystemSchema(TenantCatalog);
+
+#[async_trait]
+impl SchemaProvider for SystemSchema {
+    fn table_names(&self) -> Vec<String> {
+        self.0.sessions.system.names()
+    }
+
+    async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        Ok(self.0.sessions.system.table(name, &self.0.view))
+    }
+
+    async fn table_type(&self, name: &str) -> Result<Option<TableType>> {
+        Ok(self.table_exist(name).then_some(TableType::Base))
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        self.0.sessions.system.names().iter().any(|known| known == name)
     }
 }

@@ -7,23 +7,24 @@
 mod catalog;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use datafusion::common::Result;
 use datafusion::execution::cache::cache_manager::CacheManagerConfig;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
-use datafusion::execution::memory_pool::MemoryPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::{SessionState, SessionStateBuilder, SessionStateDefaults};
 use datafusion::prelude::SessionConfig;
 use isinglass_store::View;
 
-pub(crate) use catalog::{CATALOG, METRICS, PUBLIC, TenantCatalog};
+pub(crate) use catalog::{CATALOG, METRICS, PUBLIC, SYSTEM, TenantCatalog};
 
 use crate::QueryConfig;
 use crate::functions::{self, JoinedPlanner, MapValuePlanner, TraceTree};
 use crate::memory::SharedMemory;
 use crate::objects::OnlyTables;
 use crate::rules;
+use crate::system::System;
 
 /// Makes sessions.
 pub(crate) struct Sessions {
@@ -31,10 +32,11 @@ pub(crate) struct Sessions {
     runtime: RuntimeEnv,
     memory: Arc<SharedMemory>,
     query_memory_bytes: usize,
+    pub(crate) system: System,
 }
 
 impl Sessions {
-    pub(crate) fn new(config: &QueryConfig) -> Result<Self> {
+    pub(crate) fn new(config: &QueryConfig, system: System) -> Result<Self> {
         let runtime = RuntimeEnvBuilder::new()
             .with_cache_manager(
                 CacheManagerConfig::default()
@@ -49,14 +51,15 @@ impl Sessions {
             runtime,
             memory: SharedMemory::new(config.memory_bytes),
             query_memory_bytes: config.query_memory_bytes,
+            system,
         })
     }
 
-    /// The session of one query.
-    pub(crate) fn open(self: &Arc<Self>, view: &Arc<View>) -> SessionState {
+    /// The session of one query; the most memory that it takes at once is noted.
+    pub(crate) fn open(self: &Arc<Self>, view: &Arc<View>, memory_peak: Arc<AtomicUsize>) -> SessionState {
         let catalog = TenantCatalog::new(Arc::clone(view), Arc::clone(self));
         let runtime = RuntimeEnv {
-            memory_pool: self.pool(),
+            memory_pool: self.memory.pool(self.query_memory_bytes, memory_peak),
             object_store_registry: Arc::new(OnlyTables(view.objects())),
             ..self.runtime.clone()
         };
@@ -75,10 +78,6 @@ impl Sessions {
         // `now()` is one moment for the whole query.
         state.mark_start_execution();
         state
-    }
-
-    fn pool(&self) -> Arc<dyn MemoryPool> {
-        self.memory.pool(self.query_memory_bytes)
     }
 }
 

@@ -124,6 +124,10 @@ async fn the_library_runs() {
                 fixture.text(question.sql).await.unwrap_or_else(|error| panic!("{}: {error}", question.name));
             assert!(!answer.is_empty(), "{}", question.name);
         }
+        for question in library.diagnostics.iter().filter(|question| question.name != "plugin_cost") {
+            let answer = fixture.text(question.sql).await;
+            answer.unwrap_or_else(|error| panic!("{}: {error}", question.name));
+        }
         for view in library.views {
             let sql = format!("SELECT * FROM {}", view.name);
             let answer = fixture.text(&sql).await.unwrap_or_else(|error| panic!("{}: {error}", view.name));

@@ -6,4 +6,5 @@ mod damage;
 mod fixture;
 mod once;
 mod plans;
+mod system;
 mod tenants;

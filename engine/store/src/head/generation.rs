@@ -30,6 +30,23 @@ impl Run {
         }
     }
 
+    /// Smallest and largest time, in the unit of the table's files.
+    pub(crate) fn time(&self) -> Option<(i64, i64)> {
+        const MICROS: i64 = 1_000;
+        match self {
+            Self::Samples(run) => {
+                let (from, to) = run.time_range_ms;
+                Some((from.saturating_mul(MICROS), to.saturating_mul(MICROS)))
+            }
+            Self::Series(run) => {
+                let days = run.iter().map(|(_, day)| i64::from(*day));
+                days.clone().min().zip(days.max())
+            }
+            // Rows without a time have the widest range.
+            Self::Rows(run) => Some(run.time).filter(|time| *time != (i64::MIN, i64::MAX)),
+        }
+    }
+
     /// Memory it takes.
     pub(crate) fn bytes(&self) -> usize {
         const OVERHEAD: usize = 160;

@@ -411,3 +411,28 @@ async fn the_observer_is_told_in_order_live_and_at_replay() {
     assert_eq!(world.logs(&acme).await.len(), 3);
     assert_eq!(world.store.core.applied.load(Ordering::Acquire), 4);
 }
+
+/// Every record lies in one of the segments that are listed, and those that a sync has not
+/// reached say so.
+#[tokio::test]
+async fn segments_say_what_they_hold() {
+    let acme = tenant("acme");
+    for durability in [Durability::Sync, Durability::Os] {
+        let world = World::new(StoreConfig { durability, ..small() }).await;
+        for n in 0..40 {
+            world.store.append(log_append(&acme, &[format!("{n}").repeat(900)])).await.unwrap();
+        }
+        let segments = world.store.wal_segments();
+        let (active, closed) = segments.split_last().unwrap();
+        assert!(closed.len() > 2 && active.active && closed.iter().all(|segment| !segment.active));
+        assert!(segments.windows(2).all(|pair| pair[0].last + 1 == pair[1].first), "{segments:?}");
+        assert_eq!((segments[0].first, active.last), (1, 40), "{durability}");
+        assert!(closed.iter().all(|segment| segment.synced), "a full segment is synced: {closed:?}");
+        assert_eq!(active.synced, durability == Durability::Sync, "{durability}");
+        assert_eq!(segments.iter().map(|segment| segment.bytes).sum::<u64>(), world.store.stats().wal_bytes);
+        let world = world.kill().await;
+        let found = world.store.wal_segments();
+        assert!(found.iter().all(|segment| segment.synced && !segment.active), "{found:?}");
+        assert_eq!(found.last().map(|segment| segment.last), Some(40));
+    }
+}

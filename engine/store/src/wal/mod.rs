@@ -32,6 +32,7 @@ pub(crate) use frame::BODY_BYTES_MAX;
 pub(crate) use header::Header;
 pub(crate) use parse::{Damage, Parsed, parse};
 pub(crate) use queue::Job;
+pub use segments::WalSegment;
 #[cfg(test)]
 pub(crate) use segments::segments_of;
 pub(crate) use segments::{Found, Keep};

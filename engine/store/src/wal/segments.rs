@@ -92,9 +92,22 @@ pub(super) struct Closed {
     /// Its last record.
     pub(super) last: Seq,
     bytes: u64,
+    /// Whether every record of it survives a loss of power.
+    synced: bool,
     /// Its batch keys are remembered until then, on the monotonic clock of this process.
     until: Duration,
     heads: Heads,
+}
+
+impl Closed {
+    fn shown(&self) -> WalSegment {
+        let heads_bytes = match self.heads {
+            Heads::Saved(bytes) => Some(bytes),
+            Heads::Unsaved(_) | Heads::Unknown => None,
+        };
+        let (name, first, last, bytes) = (self.name.clone(), self.first, self.last, self.bytes);
+        WalSegment { name, first, last, bytes, active: false, synced: self.synced, heads_bytes }
+    }
 }
 
 /// Heads whose segment is gone.
@@ -125,6 +138,8 @@ pub(super) struct Active {
     at: u64,
     bytes: u64,
     pub(super) last: Seq,
+    /// The last record that a sync has reached.
+    pub(super) synced: Seq,
     heads: Vec<u8>,
 }
 
@@ -157,8 +172,29 @@ impl Active {
     }
 
     pub(super) fn sync(&mut self) -> io::Result<()> {
-        self.file.sync()
+        self.file.sync()?;
+        self.synced = self.last;
+        Ok(())
     }
+}
+
+/// A segment of the log, for people to look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WalSegment {
+    /// Name of its file.
+    pub name: String,
+    /// The number that its first record has or will have.
+    pub first: Seq,
+    /// Its last record; less than `first` = it has none yet.
+    pub last: Seq,
+    /// Size of its file, which is allocated before it is filled.
+    pub bytes: u64,
+    /// Whether it is the one being written.
+    pub active: bool,
+    /// Whether every record of it survives a loss of power.
+    pub synced: bool,
+    /// Bytes of the file with the heads of its records; `None` = not written.
+    pub heads_bytes: Option<u64>,
 }
 
 /// All closed segments, oldest first.
@@ -168,6 +204,8 @@ pub(super) struct Segments {
     /// Of segments that are gone, oldest first.
     heads: VecDeque<HeadFile>,
     active_bytes: Option<u64>,
+    /// The first record of the segment that is being written.
+    active_first: Seq,
     /// Size of the spare file, and since when it waits.
     spare: Option<(u64, Duration)>,
 }
@@ -187,6 +225,8 @@ impl Segments {
             first: segment.found.first,
             last: segment.last,
             bytes: segment.found.bytes,
+            // What a start finds it syncs before it relies on it.
+            synced: true,
             until: until(segment.age),
             heads: segment.heads,
         });
@@ -195,7 +235,7 @@ impl Segments {
             bytes: found.bytes,
             until: until(age),
         });
-        Self { closed: closed.collect(), heads: heads.collect(), active_bytes: None, spare: None }
+        Self { closed: closed.collect(), heads: heads.collect(), ..Self::default() }
     }
 
     /// Bytes on disk and number of segments.
@@ -203,6 +243,22 @@ impl Segments {
         let closed: u64 = self.closed.iter().map(|segment| segment.bytes).sum();
         let active = u64::from(self.active_bytes.is_some());
         (closed + self.active_bytes.unwrap_or(0), self.closed.len() as u64 + active)
+    }
+
+    /// All of them, oldest first. `written` is the last record of the log, `synced` the last
+    /// of the segment that is being written that a sync has reached.
+    pub(super) fn listed(&self, written: Seq, synced: Seq) -> Vec<WalSegment> {
+        let closed = self.closed.iter().map(Closed::shown);
+        let active = self.active_bytes.map(|bytes| WalSegment {
+            name: name_of(self.active_first),
+            first: self.active_first,
+            last: written,
+            bytes,
+            active: true,
+            synced: written < self.active_first || synced >= written,
+            heads_bytes: None,
+        });
+        closed.chain(active).collect()
     }
 
     /// Bytes of heads files and of the spare file.
@@ -239,10 +295,10 @@ impl Segments {
         self.spare = None;
         // Recovery may have left an empty one of the same name: this one has replaced it.
         self.closed.retain(|closed| closed.name != name);
-        self.active_bytes = Some(bytes);
+        (self.active_bytes, self.active_first) = (Some(bytes), header.first);
         let last = header.first.saturating_sub(1);
         let heads = header.encode().to_vec();
-        Ok(Active { file, name, header: *header, at: DATA as u64, bytes, last, heads })
+        Ok(Active { file, name, header: *header, at: DATA as u64, bytes, last, synced: last, heads })
     }
 
     /// Ends a segment, whose batch keys are remembered `until` then.
@@ -250,8 +306,9 @@ impl Segments {
         self.active_bytes = None;
         let heads =
             if active.heads.len() > DATA { Heads::Unsaved(Arc::new(active.heads)) } else { Heads::Saved(0) };
-        let (first, last) = (active.header.first, active.last);
-        self.closed.push_back(Closed { name: active.name, first, last, bytes: active.bytes, until, heads });
+        let (first, last, synced) = (active.header.first, active.last, active.synced >= active.last);
+        let (name, bytes) = (active.name, active.bytes);
+        self.closed.push_back(Closed { name, first, last, bytes, synced, until, heads });
     }
 
     /// The oldest segment whose heads are not on disk: its number and the heads.

@@ -14,7 +14,7 @@ use super::disk::Disk;
 use super::frame::{framed_bytes, put_frame};
 use super::header::{DATA, Header};
 use super::queue::{Job, Queue};
-use super::segments::{Active, Found, Keep, Recovered, Segments, save_heads};
+use super::segments::{Active, Found, Keep, Recovered, Segments, WalSegment, save_heads};
 use crate::config::Durability;
 use crate::log_id::LogId;
 use crate::{Seq, StoreError};
@@ -67,6 +67,10 @@ pub(crate) struct WalStats {
     pub(crate) heads_bytes: AtomicU64,
     pub(crate) spare_bytes: AtomicU64,
     pub(crate) segments: AtomicU64,
+    /// The last record written.
+    pub(crate) last: AtomicU64,
+    /// The last record that a sync has reached.
+    pub(crate) synced: AtomicU64,
 }
 
 /// The log.
@@ -131,6 +135,7 @@ impl<T: Send + 'static> Wal<T> {
             stats: WalStats::default(),
         });
         shared.segments(|_| ());
+        shared.stats.last.store(options.last, Ordering::Release);
         let writer = Writer {
             shared: Arc::clone(&shared),
             clock,
@@ -187,6 +192,14 @@ impl<T: Send + 'static> Wal<T> {
     /// The last record of the oldest segment that is not being written.
     pub(crate) fn oldest_last(&self) -> Option<Seq> {
         self.shared.segments.lock().oldest_last()
+    }
+
+    /// Its segments, oldest first.
+    pub(crate) fn segments(&self) -> Vec<WalSegment> {
+        let segments = self.shared.segments.lock();
+        // In this order: a record that is written meanwhile only looks unsynced.
+        let synced = self.shared.stats.synced.load(Ordering::Acquire);
+        segments.listed(self.shared.stats.last.load(Ordering::Acquire), synced)
     }
 
     pub(crate) fn stats(&self) -> &WalStats {
@@ -301,6 +314,7 @@ impl<T: Send + 'static, S: Sink<T>> Writer<T, S> {
             Ok(()) => {
                 self.failed_before = false;
                 let stats = &self.shared.stats;
+                stats.last.store(self.last, Ordering::Release);
                 stats.records.fetch_add(jobs.len() as u64, Ordering::Relaxed);
                 stats.bytes.fetch_add(self.frames.len() as u64, Ordering::Relaxed);
                 if let Some(active) = &mut self.active {
@@ -388,6 +402,7 @@ impl<T: Send + 'static, S: Sink<T>> Writer<T, S> {
         active.sync()?;
         let took = self.clock.monotonic().saturating_sub(start);
         let stats = &self.shared.stats;
+        stats.synced.store(active.synced, Ordering::Release);
         stats.syncs.fetch_add(1, Ordering::Relaxed);
         stats.sync_nanos.fetch_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
         self.dirty_since = None;

@@ -126,3 +126,22 @@ fn the_digest_follows_everything_that_verdicts_depend_on() {
     assert_eq!(digests.iter().collect::<std::collections::HashSet<_>>().len(), digests.len());
     assert_eq!(digests[0], digest(validate, json!({ "instances_max": 1 })));
 }
+
+#[test]
+fn a_tenant_is_told_how_the_plugins_are_bound_for_it() {
+    let mut config = ChainConfig::default();
+    let own = json!({ "items_per_second": 7 });
+    config.tenants.insert("acme".into(), [("rate-limit".to_owned(), own)].into());
+    let chain = Chain::load(&config, clock()).unwrap();
+    let own = |tenant: &str| -> Vec<(u16, String, bool)> {
+        let bound = chain.bound(&Tenant::new(tenant).unwrap()).into_iter();
+        bound.map(|bound| (bound.order, bound.stats.binding, bound.own_config)).collect()
+    };
+    let of = |limits| {
+        let names = [("validate", false), ("rate-limit", limits), ("span-metrics", false)];
+        (0_u16..).zip(names).map(|(at, (name, own))| (at, name.to_owned(), own)).collect::<Vec<_>>()
+    };
+    assert_eq!((own("acme"), own("umbrella")), (of(true), of(false)));
+    let derivers = &chain.bound(&Tenant::default())[2];
+    assert_eq!((&derivers.signals[..], derivers.on_error), (&[Signal::Traces][..], OnError::Skip));
+}
