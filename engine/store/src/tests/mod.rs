@@ -25,6 +25,7 @@ use crate::tables::SortedRows;
 use crate::view::{HeadFilter, View};
 use crate::wal::sim::SimDisk;
 
+mod backup;
 mod basics;
 mod damage;
 mod failing;

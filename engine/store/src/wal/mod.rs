@@ -29,10 +29,10 @@ mod tests;
 pub(crate) use disk::LogFile;
 pub(crate) use disk::{Disk, Folder, Space};
 pub(crate) use frame::BODY_BYTES_MAX;
-pub(crate) use header::Header;
+pub(crate) use header::{DATA, Header};
 pub(crate) use parse::{Damage, Parsed, parse};
 pub(crate) use queue::Job;
 #[cfg(test)]
 pub(crate) use segments::segments_of;
-pub(crate) use segments::{Found, Keep};
+pub(crate) use segments::{Found, Keep, head_files_of};
 pub(crate) use writer::{Sink, Wal, WalOptions};
