@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use isinglass_cli::backup::{BackupArgs, RestoreArgs};
 use isinglass_cli::sql::SqlArgs;
 
 /// Metrics, logs and spans in; open Parquet tables; SQL out.
@@ -25,6 +26,10 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Ask a running server
     Sql(SqlArgs),
+    /// Copy a running server or a stopped folder
+    Backup(BackupArgs),
+    /// Make a folder that can be started out of a backup
+    Restore(RestoreArgs),
     /// Print the configuration that `serve` with the same flags would have
     Config(ServeArgs),
 }

@@ -2,8 +2,10 @@
 //!
 //! | module | is |
 //! |---|---|
+//! | [`backup`] | `isinglass backup` and `isinglass restore` |
 //! | [`demo`] | `isinglass demo`: a ride service that sends real telemetry |
 //! | [`sql`] | `isinglass sql`: asks a server and shows the answer |
 
+pub mod backup;
 pub mod demo;
 pub mod sql;
