@@ -34,6 +34,7 @@
 //! | when to flush, in which order, truncation | `flush` |
 //! | merging files, retention, deleting files | `upkeep` |
 //! | deleting a tenant | `deletion` |
+//! | what is on disk, and what a start would do | [`inspect`] |
 //! | copies that can be started again | [`backup`] |
 //! | what stays while a copy is made | `removals` |
 //! | what queries see | `view` |
@@ -55,6 +56,7 @@ mod fence;
 mod files;
 mod flush;
 mod head;
+pub mod inspect;
 mod lock;
 mod log_id;
 mod open;

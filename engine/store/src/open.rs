@@ -180,7 +180,7 @@ impl Store {
 }
 
 /// Settings that serde cannot refuse.
-fn check(config: &StoreConfig) -> Result<Rules, StoreError> {
+pub(crate) fn check(config: &StoreConfig) -> Result<Rules, StoreError> {
     let refused = |reason| StoreError::Setting { reason };
     config.compaction.check().map_err(refused)?;
     Rules::compile(&config.retention).map_err(refused)

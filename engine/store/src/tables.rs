@@ -184,6 +184,7 @@ pub(crate) struct Rewritten {
 #[derive(Debug, Clone)]
 pub(crate) struct FoundFile {
     pub path: Path,
+    pub size_bytes: u64,
     pub modified_unix_ms: i64,
 }
 

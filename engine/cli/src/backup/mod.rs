@@ -27,10 +27,9 @@ use screen::Screen;
 
 /// What to copy, and where to.
 #[derive(Debug, Clone, Args)]
-#[group(id = "source", required = true, multiple = false, args = ["url", "data_dir"])]
 pub struct BackupArgs {
     /// Main address of a running server, e.g. http://127.0.0.1:4319
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", required_unless_present = "data_dir", conflicts_with = "data_dir")]
     pub url: Option<Url>,
     /// Folder of a stopped server
     #[arg(long, value_name = "DIR")]

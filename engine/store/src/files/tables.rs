@@ -372,11 +372,15 @@ impl TableFiles for Tables {
     }
 
     async fn list(&self, tenant: &Tenant, kind: Kind) -> Result<Vec<FoundFile>, StoreError> {
-        let folder = Path::from_iter([tenant.as_str(), kind.as_str()]);
+        // As it is: a `*` in the name of a tenant is not encoded.
+        let folder = format!("{tenant}/{kind}");
+        let folder = Path::parse(&folder)
+            .map_err(|error| FilesError::Damaged { path: folder, problem: error.to_string() })?;
         let listed =
             self.shared.objects.list_with_delimiter(Some(&folder)).await.map_err(FilesError::from)?;
         let data = listed.objects.into_iter().filter(|object| object.location.extension() == Some("parquet"));
         let found = data.map(|object| FoundFile {
+            size_bytes: object.size,
             modified_unix_ms: object.last_modified.timestamp_millis(),
             path: object.location,
         });

@@ -28,6 +28,7 @@ use crate::wal::sim::SimDisk;
 mod backup;
 mod basics;
 mod damage;
+mod doctor;
 mod failing;
 mod golden;
 mod interleavings;
