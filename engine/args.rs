@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use isinglass_cli::backup::{BackupArgs, RestoreArgs};
+use isinglass_cli::doctor::DoctorArgs;
 use isinglass_cli::sql::SqlArgs;
 
 /// Metrics, logs and spans in; open Parquet tables; SQL out.
@@ -26,6 +27,8 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Ask a running server
     Sql(SqlArgs),
+    /// Say what is on disk, what is damaged, and what a start would do; changes nothing
+    Doctor(DoctorArgs),
     /// Copy a running server or a stopped folder
     Backup(BackupArgs),
     /// Make a folder that can be started out of a backup

@@ -51,6 +51,16 @@ fn main() -> ExitCode {
 fn execute(args: Args) -> anyhow::Result<ExitCode> {
     match args.command.unwrap_or(Command::Serve(args.serve)) {
         Command::Sql(args) => runtime()?.block_on(isinglass_cli::sql::run(args)),
+        Command::Doctor(args) => {
+            let config = match Config::of_folder(args.data_dir.as_deref(), args.config.as_deref()) {
+                Ok(config) => config,
+                Err(error) => {
+                    writeln!(std::io::stderr(), "error: cannot look: {error:#}")?;
+                    return Ok(ExitCode::from(2));
+                }
+            };
+            runtime()?.block_on(isinglass_cli::doctor::run(args, config.store))
+        }
         Command::Backup(args) => {
             let config = Config::of_folder(args.data_dir.as_deref(), args.config.as_deref())?;
             runtime()?.block_on(isinglass_cli::backup::run(args, config.store))

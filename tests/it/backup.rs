@@ -118,9 +118,20 @@ async fn a_stopped_folder_is_backed_up_and_a_damaged_backup_is_named() {
     let output = run(&backup).await;
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && said.contains("is in use by another process"), "{said}");
+    let text_of = |output: &Output| String::from_utf8_lossy(&output.stdout).into_owned();
+    let running = run(&["doctor", "--data-dir", text(&data)]).await;
+    let said = text_of(&running);
+    assert!(
+        running.status.success() && said.contains(&format!("process {} has it", server.process_id())),
+        "{said}"
+    );
     server.kill();
+    let stopped = ok(&["doctor", "--data-dir", text(&data), "--deep", "--json"]).await;
+    let report: serde_json::Value = serde_json::from_str(&stopped).unwrap();
+    assert_eq!(report["next_start"]["replayed"][0]["rows"]["logs"], 50, "{stopped}");
+    assert_eq!((&report["format"], &report["lock"]["held"]), (&1.into(), &false.into()), "{stopped}");
     ok(&backup).await;
-    let object = first_segment(&dest);
+    let object = first_segment(&dest.join("objects/wal"));
     let mut bytes = std::fs::read(&object).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 4;
@@ -135,11 +146,20 @@ async fn a_stopped_folder_is_backed_up_and_a_damaged_backup_is_named() {
     std::fs::write(&object, &bytes).unwrap();
     std::fs::remove_dir_all(&restored).unwrap();
     ok(&restore).await;
+    let wrong = run(&["doctor", "--data-dir", text(server.scratch())]).await;
+    assert_eq!(wrong.status.code(), Some(2), "{}", String::from_utf8_lossy(&wrong.stderr));
     let copy = Server::start_on(&restored);
     assert_eq!(found(&copy.client(), Signal::Logs).await, items.iter().map(|item| (*item, 1)).collect());
+    let segment = first_segment(&restored.join("wal"));
+    let mut bytes = std::fs::read(&segment).unwrap();
+    bytes[200] ^= 1;
+    std::fs::write(&segment, &bytes).unwrap();
+    let damaged = run(&["doctor", "--data-dir", text(&restored)]).await;
+    let said = text_of(&damaged);
+    assert!(damaged.status.code() == Some(1) && said.contains("after the last whole record"), "{said}");
 }
 
-fn first_segment(dest: &Path) -> PathBuf {
-    let wal = std::fs::read_dir(dest.join("objects/wal")).unwrap();
-    wal.map(|entry| entry.unwrap().path()).find(|path| text(path).contains(".wal.")).unwrap()
+fn first_segment(wal: &Path) -> PathBuf {
+    let wal = std::fs::read_dir(wal).unwrap();
+    wal.map(|entry| entry.unwrap().path()).find(|path| text(path).contains(".wal")).unwrap()
 }

@@ -71,7 +71,10 @@ pub(super) async fn look(
     let tenants = Tenants::new(files, usage, 0, bounds, Arc::default()).await?;
     tenants.expect(logged, deleted);
     let listing = Arc::clone(disk);
-    let segments = Arc::new(blocking(move || headers_of(&*listing)).await?);
+    let mut segments = blocking(move || headers_of(&*listing)).await?;
+    // Those that were begun since are of a later moment.
+    segments.retain(|(found, _)| !told.lock.held || found.first <= last);
+    let segments = Arc::new(segments);
     let mut look =
         Look { told, tenants, loaded: HashMap::default(), held: BTreeMap::new(), rows: BTreeMap::new() };
     look.heads(disk)?;
@@ -86,7 +89,8 @@ pub(super) async fn look(
         look.missing(&segments, at, known);
         look.segment(&segments, at, &segment);
         // One without records, and with another of its number behind it, is not replayed.
-        if segments.get(at + 1).is_none_or(|(next, _)| next.first > 1) {
+        let is_stuck = look.told.next_start.stuck.is_some();
+        if !is_stuck && segments.get(at + 1).is_none_or(|(next, _)| next.first > 1) {
             look.replay(&segment).await?;
         }
         let damaged_end =
@@ -244,7 +248,14 @@ impl Look<'_> {
             Ok(tenant) => Some(tenant),
             Err(error) => {
                 let (tenant, reason) = (name.as_str().to_owned(), error.to_string());
-                self.told.next_start.apart.push(TenantApart { tenant, first: seq, reason });
+                let apart = TenantApart { tenant, first: seq, reason };
+                let start = &mut self.told.next_start;
+                // A start sets apart whose tables are damaged, and tries anything else again.
+                if error.is_of_a_table() {
+                    start.apart.push(apart);
+                } else {
+                    start.stuck.get_or_insert(apart);
+                }
                 None
             }
         };

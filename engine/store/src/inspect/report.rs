@@ -158,6 +158,9 @@ pub struct NextStart {
     pub set_aside: Vec<Aside>,
     /// Tenants that it would set apart.
     pub apart: Vec<TenantApart>,
+    /// An object that cannot be had, because of which the log would be tried again and again
+    /// and not be read to its end. What stands in the rest of it is not told here.
+    pub stuck: Option<TenantApart>,
 }
 
 /// Rows of a tenant that are in the log alone.
@@ -235,9 +238,10 @@ impl Inspection {
         }
     }
 
-    /// Whether nothing is damaged and nothing but a running server would refuse a start.
+    /// Whether nothing is damaged, and nothing but a running server is in the way of a start.
     pub fn is_sound(&self) -> bool {
-        self.damage.is_empty() && self.next_start.refused.is_empty()
+        let start = &self.next_start;
+        self.damage.is_empty() && start.refused.is_empty() && start.apart.is_empty() && start.stuck.is_none()
     }
 
     pub(super) fn damaged(
