@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use isinglass_cli::backup::{BackupArgs, RestoreArgs};
+use isinglass_cli::doctor::DoctorArgs;
 use isinglass_cli::sql::SqlArgs;
 use isinglass_cli::verify::VerifyArgs;
 
@@ -28,6 +30,12 @@ pub(crate) enum Command {
     Sql(SqlArgs),
     /// Write known data to a running server and check that it can be read back
     Verify(VerifyArgs),
+    /// Say what is on disk, what is damaged, and what a start would do; changes nothing
+    Doctor(DoctorArgs),
+    /// Copy a running server or a stopped folder
+    Backup(BackupArgs),
+    /// Make a folder that can be started out of a backup
+    Restore(RestoreArgs),
     /// Print the configuration that `serve` with the same flags would have
     Config(ServeArgs),
 }

@@ -95,6 +95,14 @@ impl Config {
     }
 }
 
+impl Config {
+    /// What `serve` with this folder and file would have.
+    pub(crate) fn of_folder(data_dir: Option<&Path>, file: Option<&Path>) -> anyhow::Result<Self> {
+        let owned = |path: Option<&Path>| path.map(Path::to_path_buf);
+        Self::load(&ServeArgs { data_dir: owned(data_dir), config: owned(file), ..ServeArgs::default() })
+    }
+}
+
 /// The file. Read here and not by figment, which takes a missing one for empty.
 fn file(path: &Path) -> anyhow::Result<figment::providers::Data<Toml>> {
     if !path.is_file() {

@@ -51,6 +51,25 @@ fn execute(args: Args) -> anyhow::Result<ExitCode> {
     match args.command.unwrap_or(Command::Serve(args.serve)) {
         Command::Sql(args) => runtime()?.block_on(isinglass_cli::sql::run(args)),
         Command::Verify(args) => Ok(runtime()?.block_on(isinglass_cli::verify::run(args))),
+        Command::Doctor(args) => {
+            let config = match Config::of_folder(args.data_dir.as_deref(), args.config.as_deref()) {
+                Ok(config) => config,
+                Err(error) => {
+                    writeln!(std::io::stderr(), "error: cannot look: {error:#}")?;
+                    return Ok(ExitCode::from(2));
+                }
+            };
+            runtime()?.block_on(isinglass_cli::doctor::run(args, config.store))
+        }
+        Command::Backup(args) => {
+            let config = Config::of_folder(args.data_dir.as_deref(), args.config.as_deref())?;
+            runtime()?.block_on(isinglass_cli::backup::run(args, config.store))
+        }
+        Command::Restore(args) => {
+            let mut config = Config::of_folder(Some(&args.data_dir), args.config.as_deref())?;
+            config.store.url = args.url.clone().unwrap_or_default();
+            runtime()?.block_on(isinglass_cli::backup::run_restore(args, config.store))
+        }
         Command::Config(args) => {
             let text = toml::to_string(&Config::load(&args)?)?;
             std::io::stdout().write_all(text.as_bytes())?;

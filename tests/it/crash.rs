@@ -24,16 +24,16 @@ const ITEMS: u64 = 25;
 
 /// What a request is made of. Every item carries its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Signal {
+pub(crate) enum Signal {
     Metrics,
     Logs,
     Traces,
 }
 
 impl Signal {
-    const ALL: [Self; 3] = [Self::Metrics, Self::Logs, Self::Traces];
+    pub(crate) const ALL: [Self; 3] = [Self::Metrics, Self::Logs, Self::Traces];
 
-    fn body(self, items: &[u64]) -> Vec<u8> {
+    pub(crate) fn body(self, items: &[u64]) -> Vec<u8> {
         let now = now_nanos();
         match self {
             Self::Metrics => {
@@ -51,7 +51,7 @@ impl Signal {
         }
     }
 
-    async fn send(self, client: &Client, body: &[u8]) -> Result<Answer, reqwest::Error> {
+    pub(crate) async fn send(self, client: &Client, body: &[u8]) -> Result<Answer, reqwest::Error> {
         let protobuf = [("content-type", "application/x-protobuf")];
         match self {
             Self::Metrics => client.try_remote_write(body).await,
@@ -60,7 +60,7 @@ impl Signal {
         }
     }
 
-    fn query(self) -> &'static str {
+    pub(crate) fn query(self) -> &'static str {
         match self {
             Self::Metrics => {
                 "select cast(value as bigint) as item, count(*) as n from metrics.crash_item group by 1"

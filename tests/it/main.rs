@@ -13,6 +13,7 @@
 //! | [`hostile`] | plugins that trap, loop, grow |
 //! | [`crash`] | kill -9 while data comes in |
 //! | [`restart`] | what is told while the log is read, and of what cannot be read |
+//! | [`backup`] | a copy of a server under load, and its way back |
 //! | [`golden`] | folders that earlier releases wrote |
 //! | [`trickle`] | a thousand tenants, few commits |
 //! | [`tenants`] | does one see the other's? |
@@ -30,6 +31,7 @@
 mod harness;
 
 mod architecture;
+mod backup;
 mod bad_input;
 mod buckets;
 mod crash;

@@ -2,11 +2,15 @@
 //!
 //! | module | is |
 //! |---|---|
+//! | [`backup`] | `isinglass backup` and `isinglass restore` |
 //! | [`demo`] | `isinglass demo`: a ride service that sends real telemetry |
+//! | [`doctor`] | `isinglass doctor`: looks at a folder |
 //! | [`sql`] | `isinglass sql`: asks a server and shows the answer |
 //! | [`verify`] | `isinglass verify`: writes known data and reads it back, for ever if wanted |
 
+pub mod backup;
 pub mod demo;
 mod end;
+pub mod doctor;
 pub mod sql;
 pub mod verify;

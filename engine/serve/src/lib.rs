@@ -19,6 +19,7 @@
 //! | `rpc.rs` | the few protobuf messages that go back to OTLP senders |
 //! | `sql/` | `/api/sql` |
 //! | `admin.rs` | readiness, flush, status, the front page |
+//! | `backup.rs` | a backup as a stream |
 //! | `telemetry/` | `/metrics` |
 //!
 //! What a client may rely on stands in `docs/formats/http-api.md`, the metrics
@@ -26,6 +27,7 @@
 
 mod admin;
 mod app;
+mod backup;
 mod body;
 mod config;
 mod content;

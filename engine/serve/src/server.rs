@@ -22,7 +22,7 @@ use crate::config::ServeConfig;
 use crate::listen::{Addresses, Connections, Listeners, ServeError, accept};
 use crate::problem::Problem;
 use crate::receive::{grpc, loki, otlp_http, prometheus};
-use crate::{admin, sql, telemetry, tenants};
+use crate::{admin, backup, sql, telemetry, tenants};
 
 /// A running server.
 #[derive(Debug)]
@@ -99,6 +99,7 @@ fn main_routes(app: &App) -> Router {
         .route("/", get(admin::front_page))
         .route("/api/v1/write", post(prometheus::write))
         .route("/loki/api/v1/push", post(loki::write))
+        .route("/api/admin/backup", post(backup::backup))
         .route("/api/admin/flush", post(admin::flush))
         .route("/api/admin/compact", post(admin::compact))
         .route("/api/admin/tenants/{tenant}", get(tenants::report).delete(tenants::delete))

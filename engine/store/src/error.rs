@@ -57,6 +57,12 @@ pub enum StoreError {
         /// The cap.
         limit: usize,
     },
+    /// A backup cannot be taken now.
+    #[error("cannot back up: {reason}")]
+    Backup {
+        /// Why.
+        reason: String,
+    },
     /// A table could not be read or written.
     #[error("table {kind} of tenant {tenant}: {reason}")]
     Table {
@@ -110,6 +116,7 @@ impl StoreError {
             Self::Locked { .. }
             | Self::Fenced { .. }
             | Self::Unavailable { .. }
+            | Self::Backup { .. }
             | Self::TooManyTenants { .. } => ErrorKind::Unavailable,
             Self::TooLarge { .. } => ErrorKind::TooLarge,
             Self::Setting { .. }

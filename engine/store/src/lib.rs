@@ -34,6 +34,9 @@
 //! | when to flush, in which order, truncation | `flush` |
 //! | merging files, retention, deleting files | `upkeep` |
 //! | deleting a tenant | `deletion` |
+//! | what is on disk, and what a start would do | [`inspect`] |
+//! | copies that can be started again | [`backup`] |
+//! | what stays while a copy is made | `removals` |
 //! | what queries see | `view` |
 //! | Parquet layout, Delta commits, synced put | `files` (behind the trait in `tables`) |
 //! | S3 and the like, checksums on reads | `files::objects` |
@@ -43,6 +46,7 @@
 mod apart;
 mod append;
 mod apply;
+pub mod backup;
 mod config;
 mod dedup;
 mod deletion;
@@ -52,11 +56,13 @@ mod fence;
 mod files;
 mod flush;
 mod head;
+pub mod inspect;
 mod lock;
 mod log_id;
 mod open;
 mod pending;
 mod recovery;
+mod removals;
 mod report;
 mod room;
 mod series;

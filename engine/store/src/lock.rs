@@ -34,6 +34,23 @@ impl Lock {
     }
 }
 
+/// Whether somebody has a folder, and who as they wrote it down. Nothing is made.
+pub(crate) fn look(folder: &Path) -> Result<Option<Option<String>>, StoreError> {
+    let path = folder.join("LOCK");
+    let io = |error: &std::io::Error| StoreError::io(path.display().to_string(), error);
+    let mut file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(io(&error)),
+    };
+    // For a moment only: whoever starts just then is refused and has to try again.
+    match flock(&file, FlockOperation::NonBlockingLockShared) {
+        Ok(()) => Ok(None),
+        Err(Errno::WOULDBLOCK) => Ok(Some(holder(&mut file))),
+        Err(error) => Err(io(&error.into())),
+    }
+}
+
 /// What the one who has the lock wrote into it.
 fn holder(file: &mut File) -> Option<String> {
     let mut text = String::new();

@@ -14,6 +14,7 @@ use tokio::sync::{Notify, Semaphore};
 
 use crate::append::Observer;
 use crate::apply::{Applier, ToApplier};
+use crate::backup::restored;
 use crate::config::StoreConfig;
 use crate::dedup::Dedup;
 use crate::error::StoreError;
@@ -23,6 +24,7 @@ use crate::flush::{FlushStats, Flusher};
 use crate::lock::Lock;
 use crate::log_id::LogId;
 use crate::recovery::follow;
+use crate::removals::Removals;
 use crate::report::Report;
 use crate::room::Room;
 use crate::store::{Core, ROOM_BYTES, Store, maintenance, watch_disk};
@@ -59,6 +61,7 @@ impl Store {
         let disk = folder.map_err(|error| StoreError::io("making the wal folder", &error))?;
         let folder = config.data_dir.join("tables");
         let tables = Tables::open(&config.url, &config.objects, &folder, Arc::clone(&clock)).await?;
+        restored::check(&config.data_dir, &config.url, &tables.objects()).await?;
         tables.claim_epoch().await?;
         Self::begin_on(config, clock, observer, Arc::new(disk), Arc::new(tables), Some(lock)).await
     }
@@ -154,6 +157,8 @@ impl Store {
             closing: AtomicBool::new(false),
             report: Report::default(),
             upkeep,
+            log_removals: Removals::default(),
+            backup: Arc::default(),
             upkeep_task: Mutex::new(None),
             opened,
         });
@@ -175,7 +180,7 @@ impl Store {
 }
 
 /// Settings that serde cannot refuse.
-fn check(config: &StoreConfig) -> Result<Rules, StoreError> {
+pub(crate) fn check(config: &StoreConfig) -> Result<Rules, StoreError> {
     let refused = |reason| StoreError::Setting { reason };
     config.compaction.check().map_err(refused)?;
     Rules::compile(&config.retention).map_err(refused)
@@ -189,6 +194,7 @@ fn upkeep(config: &Arc<StoreConfig>, clock: &Arc<dyn Clock>, flusher: &Flusher, 
         tenants: Arc::clone(&flusher.tenants),
         fenced: flusher.fenced.clone(),
         stats: UpkeepStats::default(),
+        removals: Removals::default(),
         rules,
         core: std::sync::OnceLock::new(),
         state: tokio::sync::Mutex::default(),

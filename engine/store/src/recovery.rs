@@ -17,15 +17,14 @@ use isinglass_model::{Kind, Tenant};
 
 use crate::apply::series_run;
 use crate::head::{Rows, Run};
-use crate::report::LostRange;
 use crate::series::SeriesTable;
 use crate::store::Core;
 use crate::tail::Tail;
 use crate::tenant::TenantState;
 use crate::wal::record::{self, Record};
-use crate::wal::scan::{headers_of, void_from};
+use crate::wal::replay::{Around, Segment};
+use crate::wal::scan::headers_of;
 use crate::wal::section::{SeriesEntry, read_samples, read_series, read_table};
-use crate::wal::{Damage, Disk, Found, Header, Parsed, parse};
 use crate::{Seq, StoreError};
 
 /// Bytes of records that are taken in at once at most, off the async threads.
@@ -146,16 +145,14 @@ async fn read(
 ) -> Result<usize, Stopped> {
     let disk = Arc::clone(&alive(core, tail)?.disk);
     let listing = Arc::clone(&disk);
-    let segments = blocking(move || headers_of(&*listing)).await??;
+    let segments = Arc::new(blocking(move || headers_of(&*listing)).await??);
     let mut total = 0;
     for at in 0..segments.len() {
-        let (found, header) = &segments[at];
         if segments.get(at + 1).is_some_and(|(next, _)| next.first <= after + 1) {
             continue;
         }
-        let end = void_from(&segments, at).map_or(up_to + 1, |void| void.min(up_to + 1));
-        let next = segments.get(at + 1).map_or(end, |(next, _)| next.first.max(end));
-        let segment = Segment::read(&disk, found, *header, end, next).await?;
+        let (disk, segments) = (Arc::clone(&disk), Arc::clone(&segments));
+        let segment = blocking(move || Segment::read(&*disk, &segments, at, up_to)).await??;
         total += segment.take(core, tail, after, only).await?;
     }
     Ok(total)
@@ -165,39 +162,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
     tokio::task::spawn_blocking(work).await.map_err(|error| StoreError::Internal(error.to_string()))
 }
 
-/// A segment in memory.
-struct Segment {
-    name: String,
-    bytes: Arc<Vec<u8>>,
-    parsed: Parsed,
-    /// No record in it has this number or a higher one.
-    end: Seq,
-}
-
 impl Segment {
-    async fn read(
-        disk: &Arc<dyn Disk>,
-        found: &Found,
-        header: Option<Header>,
-        void_from: Seq,
-        end: Seq,
-    ) -> Result<Self, StoreError> {
-        let (disk, name, first) = (Arc::clone(disk), found.name.clone(), found.first);
-        blocking(move || {
-            let bytes = disk.read(&name, usize::MAX).map_err(|error| StoreError::io(&name, &error))?;
-            let parsed = match header {
-                Some(header) => parse(&bytes, &header, Some(void_from)),
-                // Neither copy of the header can be read: all of it is set aside.
-                None => Parsed {
-                    records: Vec::new(),
-                    damage: vec![Damage { bytes: 0..bytes.len(), after: first.saturating_sub(1) }],
-                },
-            };
-            Ok(Self { name, bytes: Arc::new(bytes), parsed, end })
-        })
-        .await?
-    }
-
     /// Takes in the records after a number, or those of some tenants; the answer is how many
     /// bytes they have.
     async fn take(
@@ -238,9 +203,8 @@ impl Segment {
             };
             let (faults, result) = blocking(work).await?;
             for (seq, body, fault) in faults {
-                let time = record::read_head(&self.bytes[body.clone()]).ok().map(|head| head.time_unix_ms);
-                let range = ((seq, seq), (time, time));
-                self.set_aside(&*alive(core, tail)?, &body, range, &fault.to_string())?;
+                let around = self.around_record(seq, &body);
+                self.set_aside(&*alive(core, tail)?, &body, around, &fault.to_string())?;
             }
             result?;
             alive(core, tail)?.report.add(chunk.len() as u64, size as u64);
@@ -276,35 +240,15 @@ impl Segment {
             .await
     }
 
-    /// Which records the damage can have held, and when they were written.
-    fn around(&self, damage: &Damage) -> ((Seq, Seq), (Option<i64>, Option<i64>)) {
-        let records = &self.parsed.records;
-        let time = |found: Option<&(Seq, Range<usize>)>| {
-            record::read_head(&self.bytes[found?.1.clone()]).ok().map(|head| head.time_unix_ms)
-        };
-        let at = records.partition_point(|(_, body)| body.start < damage.bytes.start);
-        let next = records.get(at);
-        let last = next.map_or(self.end, |(seq, _)| *seq).saturating_sub(1).max(damage.after + 1);
-        ((damage.after + 1, last), (time(at.checked_sub(1).and_then(|at| records.get(at))), time(next)))
-    }
-
     fn set_aside(
         &self,
         core: &Core,
         range: &Range<usize>,
-        (records, time_unix_ms): ((Seq, Seq), (Option<i64>, Option<i64>)),
+        around: Around,
         what: &str,
     ) -> Result<(), StoreError> {
-        let damaged = self.bytes.get(range.clone()).unwrap_or_default();
-        let length = damaged.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-        let name = format!("{}-{}.damaged", self.name, range.start);
-        let lost = LostRange {
-            segment: self.name.clone(),
-            offset: range.start as u64,
-            bytes: length as u64,
-            records,
-            time_unix_ms,
-        };
+        let (lost, aside) = self.lost(range, around);
+        let name = aside.name;
         if !core.report.lost(&lost) {
             return Ok(());
         }
@@ -312,15 +256,15 @@ impl Segment {
             segment = lost.segment,
             offset = lost.offset,
             bytes = lost.bytes,
-            first_record = records.0,
-            last_record = records.1,
-            written_after_unix_ms = time_unix_ms.0,
-            written_before_unix_ms = time_unix_ms.1,
+            first_record = lost.records.0,
+            last_record = lost.records.1,
+            written_after_unix_ms = lost.time_unix_ms.0,
+            written_before_unix_ms = lost.time_unix_ms.1,
             what,
             kept_as = name,
             "damaged bytes in the wal were set aside"
         );
-        let kept = core.disk.set_aside(&name, &damaged[..length]);
+        let kept = core.disk.set_aside(&name, aside.bytes);
         kept.map_err(|error| StoreError::io(format!("setting aside {name}"), &error))
     }
 }
@@ -396,7 +340,7 @@ impl Core {
             Ok(rows) => rows,
             Err(fault) => return Ok(Some(fault)),
         };
-        let unflushed = rows.runs.iter().filter(|(kind, _)| tenant.flushed(*kind) < seq).cloned().collect();
+        let unflushed = rows.unflushed(tenant, seq);
         tenant.apply(seq, unflushed, self.clock.monotonic());
         let batch = |kind| rows.batch(kind).filter(|_| watched);
         if head.deletes {
@@ -407,6 +351,17 @@ impl Core {
         }
         Ok(None)
     }
+}
+
+/// What a start would take of a record, which is not applied; the inner error is why the
+/// record would be set aside. Labels that it defines become known, as later records need them.
+pub(crate) fn look_at(
+    seq: Seq,
+    body: &[u8],
+    tenant: &TenantState,
+) -> Result<Result<Vec<(Kind, Run)>, StoreError>, StoreError> {
+    let read = record::read(body).and_then(|record| Sections::read(tenant, seq, record.sections, false));
+    Ok(damage(read)?.map(|rows| rows.unflushed(tenant, seq)))
 }
 
 /// Tells damage from every other error.
@@ -448,6 +403,11 @@ impl Sections {
             }
         }
         Ok(Self { runs })
+    }
+
+    /// Those that no table has.
+    fn unflushed(&self, tenant: &TenantState, seq: Seq) -> Vec<(Kind, Run)> {
+        self.runs.iter().filter(|(kind, _)| tenant.flushed(*kind) < seq).cloned().collect()
     }
 
     fn batch(&self, wanted: Kind) -> Option<&arrow_array::RecordBatch> {

@@ -15,6 +15,7 @@ use crate::error::StoreError;
 use crate::flush::Flusher;
 use crate::pending::{Pending, prepare};
 use crate::recovery::rejoin;
+use crate::removals::Removals;
 use crate::report::Report;
 use crate::room::Room;
 use crate::series::Resolver;
@@ -54,6 +55,10 @@ pub(crate) struct Core {
     pub(crate) closing: AtomicBool,
     pub(crate) report: Report,
     pub(crate) upkeep: Arc<Upkeep>,
+    /// Removals of segments of the log.
+    pub(crate) log_removals: Removals,
+    /// Held by the one backup that runs.
+    pub(crate) backup: Arc<tokio::sync::Mutex<()>>,
     pub(crate) upkeep_task: Mutex<Option<tokio::task::JoinHandle<()>>>,
     /// When it was opened, on the monotonic clock.
     pub(crate) opened: Duration,
@@ -339,11 +344,26 @@ impl Core {
             return Ok(());
         }
         let saved = self.save_heads().await;
+        let _removing = match self.log_removals.begin() {
+            Some(removing) => Some(removing),
+            // A backup copies the log. Writes are more important than that.
+            None if self.wal_is_near_its_end() => {
+                self.log_removals.insist();
+                None
+            }
+            None => return saved,
+        };
         let keep_from = self.keep_from();
         // A rename and a sync of the folder: short enough for a worker.
         self.wal.truncate(keep_from)?;
         self.flusher.freed.notify_waiters();
         saved
+    }
+
+    /// Whether the log has come half of the way from its bound to where writes are refused.
+    fn wal_is_near_its_end(&self) -> bool {
+        let wal = self.wal.stats().disk_bytes.load(Ordering::Relaxed);
+        wal >= self.config.wal_bytes_max.saturating_mul(3) / 2
     }
 
     async fn save_heads(&self) -> Result<(), StoreError> {

@@ -9,13 +9,15 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use async_trait::async_trait;
+use bytes::Bytes;
 use isinglass_model::labels::Temporality;
 use isinglass_model::{Kind, Tenant};
-use object_store::ObjectStore;
 use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt as _};
 
-use crate::files::{Checker, DropRows, HaDedup, ObjectStats};
+use crate::files::{Checker, DropRows, FilesError, HaDedup, ObjectStats};
 use crate::log_id::LogId;
+use crate::removals::Removals;
 use crate::{Seq, StoreError};
 
 /// A committed data file.
@@ -182,6 +184,7 @@ pub(crate) struct Rewritten {
 #[derive(Debug, Clone)]
 pub(crate) struct FoundFile {
     pub path: Path,
+    pub size_bytes: u64,
     pub modified_unix_ms: i64,
 }
 
@@ -241,6 +244,22 @@ pub(crate) trait TableFiles: Send + Sync {
         tenant: &Tenant,
         each: &mut (dyn for<'r> FnMut(SeriesRow<'r>) + Send),
     ) -> Result<(), StoreError>;
+
+    /// The files of the Delta log from which a version is read.
+    async fn log_files(&self, _: &Tenant, _: Kind, _version: i64) -> Result<Vec<Path>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    /// One of them, compared with its checksum.
+    async fn read_log_file(&self, path: &Path) -> Result<Bytes, StoreError> {
+        let found = self.objects().get(path).await.map_err(FilesError::from)?;
+        Ok(found.bytes().await.map_err(FilesError::from)?)
+    }
+
+    /// Removals of files of Delta logs.
+    fn log_removals(&self) -> Removals {
+        Removals::default()
+    }
 
     /// Which writer of these tables this process is, counted from 1; 0 = not counted.
     fn epoch(&self) -> u64 {

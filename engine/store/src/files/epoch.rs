@@ -20,7 +20,7 @@ use super::{FilesError, Result};
 pub(in crate::files) const EPOCH_APP_ID: &str = "isinglass/epoch";
 
 /// The folder of what belongs to no tenant; no tenant can have its name.
-pub(in crate::files) const OWN_FOLDER: &str = "_isinglass";
+pub(crate) const OWN_FOLDER: &str = "_isinglass";
 
 /// Claims beyond which a start gives up: as many others start at the same time.
 const CLAIMS_MAX: u32 = 1_000;
@@ -91,6 +91,19 @@ impl Epoch {
         let text = found.bytes().await.map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned());
         text.ok().filter(|text| !text.is_empty()).map(|text| format!(" ({text})")).unwrap_or_default()
     }
+}
+
+/// The highest claimed number; 0 = there is none.
+pub(in crate::files) async fn highest(objects: &Arc<dyn ObjectStore>) -> Result<u64> {
+    Ok(claims(objects, None).await?.last().copied().unwrap_or(0))
+}
+
+/// Claims a number for nobody, so that the next writer gets a higher one: in restored tables
+/// commits of writers up to this one are found.
+pub(crate) async fn leave_off_at(objects: &Arc<dyn ObjectStore>, number: u64) -> Result<()> {
+    let claim = PutPayload::from_static(b"restored from a backup\n");
+    objects.put(&path_of(number), claim).await?;
+    Ok(())
 }
 
 fn folder() -> Path {

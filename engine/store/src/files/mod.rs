@@ -38,9 +38,10 @@ mod rewrite;
 mod series;
 mod tables;
 
+pub(crate) use epoch::{OWN_FOLDER, leave_off_at};
 pub(crate) use error::FilesError;
 pub(crate) use merge::{DropRows, Group, HaDedup, Replica};
-pub(crate) use objects::Checker;
+pub(crate) use objects::{Checker, PIECE_BYTES as CHECKED_BYTES, open, reach, to_read};
 pub use objects::{ObjectStats, ObjectsConfig};
 pub(crate) use tables::Tables;
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures::StreamExt as _;
 use hashbrown::HashMap;
 use isinglass_model::{Clock, Kind, Tenant};
@@ -17,8 +18,9 @@ use super::delta::{self, Table};
 use super::epoch::{Epoch, OWN_FOLDER};
 use super::objects::{self, Checker, Counters, ObjectStats, ObjectsConfig};
 use super::parquet::{self, Encoded};
-use super::{FilesError, Result, days, error, rewrite, series};
+use super::{FilesError, Result, days, epoch, error, rewrite, series};
 use crate::log_id::LogId;
+use crate::removals::Removals;
 use crate::tables::{
     DataFile, FoundFile, Reach, Rewrite, Rewritten, SeriesRow, SortedRows, TableFiles, TableState,
 };
@@ -53,6 +55,8 @@ struct Shared {
     log: OnceLock<LogId>,
     slots: Mutex<HashMap<(Tenant, Kind), Arc<Slot>, ahash::RandomState>>,
     uses: AtomicU64,
+    /// Checkpoints remove what they make superfluous.
+    log_removals: Removals,
 }
 
 /// A table's place. The lock is held over a commit: a table has one at a time.
@@ -74,6 +78,21 @@ impl Tables {
         Ok(Self::on(objects::open(url, options, folder).await?, clock))
     }
 
+    /// Tables to look at: nothing is made or changed by opening them.
+    pub(crate) fn to_read(
+        url: &str,
+        options: &ObjectsConfig,
+        folder: &FilePath,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self> {
+        Ok(Self::on(objects::to_read("store.url", url, options, folder)?, clock))
+    }
+
+    /// The highest number that any writer has claimed; 0 = none has.
+    pub(crate) async fn highest_epoch(&self) -> Result<u64> {
+        epoch::highest(&self.shared.objects).await
+    }
+
     /// Tables on any object store that refuses a second create.
     pub(crate) fn on(objects: Arc<dyn ObjectStore>, clock: Arc<dyn Clock>) -> Self {
         Self::with_checkpoints(objects, clock, CHECKPOINT_INTERVAL)
@@ -89,7 +108,19 @@ impl Tables {
             (OnceLock::new(), OnceLock::new(), Mutex::default(), AtomicU64::new(0));
         let (objects, counters) = objects::metered(objects, Arc::clone(&clock));
         let checker = Arc::new(Checker::new(Arc::clone(&objects)));
-        let shared = Shared { objects, counters, checker, clock, checkpoint_every, epoch, log, slots, uses };
+        let log_removals = Removals::default();
+        let shared = Shared {
+            objects,
+            counters,
+            checker,
+            clock,
+            checkpoint_every,
+            epoch,
+            log,
+            slots,
+            uses,
+            log_removals,
+        };
         Self { shared: Arc::new(shared) }
     }
 
@@ -152,7 +183,7 @@ impl Tables {
         *place = Some(table);
         drop(place);
         if checkpoint {
-            tokio::spawn(checkpoint_in(slot));
+            tokio::spawn(checkpoint_in(slot, self.shared.log_removals.clone()));
         }
         Ok(state)
     }
@@ -267,7 +298,7 @@ impl Tables {
     /// A checkpoint of a table now.
     #[cfg(test)]
     pub(crate) async fn checkpoint(&self, tenant: &Tenant, kind: Kind) {
-        checkpoint_in(self.slot(tenant, kind)).await;
+        checkpoint_in(self.slot(tenant, kind), self.shared.log_removals.clone()).await;
     }
 
     #[cfg(test)]
@@ -341,11 +372,15 @@ impl TableFiles for Tables {
     }
 
     async fn list(&self, tenant: &Tenant, kind: Kind) -> Result<Vec<FoundFile>, StoreError> {
-        let folder = Path::from_iter([tenant.as_str(), kind.as_str()]);
+        // As it is: a `*` in the name of a tenant is not encoded.
+        let folder = format!("{tenant}/{kind}");
+        let folder = Path::parse(&folder)
+            .map_err(|error| FilesError::Damaged { path: folder, problem: error.to_string() })?;
         let listed =
             self.shared.objects.list_with_delimiter(Some(&folder)).await.map_err(FilesError::from)?;
         let data = listed.objects.into_iter().filter(|object| object.location.extension() == Some("parquet"));
         let found = data.map(|object| FoundFile {
+            size_bytes: object.size,
             modified_unix_ms: object.last_modified.timestamp_millis(),
             path: object.location,
         });
@@ -394,6 +429,19 @@ impl TableFiles for Tables {
         Ok(tenants)
     }
 
+    async fn log_files(&self, tenant: &Tenant, kind: Kind, version: i64) -> Result<Vec<Path>, StoreError> {
+        let Ok(version) = u64::try_from(version) else { return Ok(Vec::new()) };
+        Ok(delta::log_files(&self.shared.objects, tenant, kind, version).await?)
+    }
+
+    async fn read_log_file(&self, path: &Path) -> Result<Bytes, StoreError> {
+        Ok(delta::read_log_file(&self.shared.objects, path).await?)
+    }
+
+    fn log_removals(&self) -> Removals {
+        self.shared.log_removals.clone()
+    }
+
     fn epoch(&self) -> u64 {
         self.shared.epoch.get().map_or(0, |epoch| epoch.number())
     }
@@ -421,8 +469,10 @@ fn close_idle(slots: &mut HashMap<(Tenant, Kind), Arc<Slot>, ahash::RandomState>
     slots.retain(|_, slot| Arc::strong_count(slot) > 1 || slot.last_use.load(Ordering::Relaxed) > median);
 }
 
-/// Checkpoints the table of a slot. A failure costs only time at the next open.
-async fn checkpoint_in(slot: Arc<Slot>) {
+/// Checkpoints the table of a slot. A failure costs only time at the next open, and so does
+/// a backup that keeps all logs: the next checkpoint is due a hundred commits later.
+async fn checkpoint_in(slot: Arc<Slot>, removals: Removals) {
+    let Some(_removing) = removals.begin() else { return };
     let mut place = slot.table.lock().await;
     let Some(mut table) = place.take() else { return };
     match table.checkpoint().await {

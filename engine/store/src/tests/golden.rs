@@ -18,24 +18,24 @@ use crate::wal::Folder;
 const BODIES: [&str; 9] = ["a1", "a2", "b1", "b2", "c1", "line", "w1", "w2", "w3"];
 const KEYS: [u128; 2] = [0xA11CE, 0xB0B];
 
-fn golden(version: &str) -> PathBuf {
+pub(super) fn golden(version: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden").join(version)
 }
 
-fn config(folder: &Path) -> StoreConfig {
+pub(super) fn config(folder: &Path) -> StoreConfig {
     let mut config =
         StoreConfig { data_dir: folder.to_owned(), wal_segment_bytes: 2 << 10, ..StoreConfig::default() };
     config.compaction.enabled = false;
     config
 }
 
-struct Opened {
+pub(super) struct Opened {
     clock: Arc<ManualClock>,
     tables: Tables,
-    store: Store,
+    pub(super) store: Store,
 }
 
-async fn open_golden(folder: &Path) -> Result<Opened, StoreError> {
+pub(super) async fn open_golden(folder: &Path) -> Result<Opened, StoreError> {
     let clock = Arc::new(ManualClock::at((NOW_MS + 60_000) * 1_000_000));
     let time: Arc<dyn Clock> = Arc::<ManualClock>::clone(&clock);
     let disk = Folder::new(folder.join("wal"), folder.join("quarantine")).unwrap();
@@ -53,7 +53,7 @@ fn lines(texts: &[&str]) -> Vec<String> {
 }
 
 /// The newest.
-const NOW: &str = "v2";
+pub(super) const NOW: &str = "v2";
 /// Spans are in it from version 2 on.
 const SPANS: [&str; 4] = ["GET /", "POST /", "flushed later", "in the log"];
 
@@ -81,7 +81,7 @@ async fn write(folder: &Path) {
     store.append(append).await.unwrap();
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(super) fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
         let to = to.join(entry.file_name());
@@ -103,7 +103,7 @@ fn size(folder: &Path) -> u64 {
 }
 
 /// The rows of a golden folder, and `more` logs.
-async fn audit(version: &str, store: &Store, more: &[&str]) {
+pub(super) async fn audit(version: &str, store: &Store, more: &[&str]) {
     let acme = store.view(&tenant("acme")).await.unwrap();
     let rows = |kind| try_rows_of_view(&acme, kind);
     let mut logs = lines(&BODIES);
@@ -172,7 +172,7 @@ async fn go_on_with(version: &str) {
 }
 
 /// Every byte of a folder, by path.
-fn content(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+pub(super) fn content(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut all = BTreeMap::new();
     for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
         if entry.is_dir() {

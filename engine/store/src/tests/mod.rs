@@ -25,8 +25,10 @@ use crate::tables::SortedRows;
 use crate::view::{HeadFilter, View};
 use crate::wal::sim::SimDisk;
 
+mod backup;
 mod basics;
 mod damage;
+mod doctor;
 mod failing;
 mod golden;
 mod interleavings;

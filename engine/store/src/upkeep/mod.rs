@@ -47,6 +47,7 @@ use vacuum::Vacuum;
 use crate::StoreError;
 use crate::config::StoreConfig;
 use crate::fence::Fenced;
+use crate::removals::Removals;
 use crate::store::Core;
 use crate::tables::{DataFile, Rewrite, Rewritten, TableFiles, TableState};
 use crate::tenant::TenantState;
@@ -77,6 +78,8 @@ pub(crate) struct Upkeep {
     pub(crate) tenants: Arc<Tenants>,
     pub(crate) fenced: Fenced,
     pub(crate) stats: UpkeepStats,
+    /// Removals of data files.
+    pub(crate) removals: Removals,
     pub(crate) rules: Rules,
     /// Where rows of `series` go into the log; set once the store is whole.
     pub(crate) core: OnceLock<Weak<Core>>,
@@ -107,7 +110,9 @@ impl Upkeep {
     pub(crate) async fn round(&self) {
         let mut state = self.state.lock().await;
         let trusted = state.steady.look(&*self.clock);
-        if let Some(now_unix_ms) = trusted {
+        if let Some(now_unix_ms) = trusted
+            && let Some(_removing) = self.removals.begin()
+        {
             let deleted = state.idle.run(self, now_unix_ms).await;
             self.stats.deleted.fetch_add(deleted, Ordering::Relaxed);
         }
@@ -172,6 +177,7 @@ impl Upkeep {
                 break;
             }
         }
+        let Some(_removing) = self.removals.begin() else { return Ok(()) };
         let deleted = state.vacuum.run(self, tenant, kind, trusted).await?;
         self.stats.deleted.fetch_add(deleted, Ordering::Relaxed);
         Ok(())

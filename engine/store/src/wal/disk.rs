@@ -64,6 +64,11 @@ impl Folder {
         durable::make_folder(&path)?;
         Ok(Self { path, quarantine })
     }
+
+    /// The folder of a log to look at, which is not made.
+    pub(crate) fn to_read(path: PathBuf, quarantine: PathBuf) -> Self {
+        Self { path, quarantine }
+    }
 }
 
 /// Zeros are written, not only reserved: a sync of a block that was written before does

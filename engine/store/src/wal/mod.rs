@@ -14,6 +14,7 @@ pub(crate) mod header;
 mod parse;
 mod queue;
 pub(crate) mod record;
+pub(crate) mod replay;
 pub(crate) mod scan;
 pub(crate) mod section;
 mod segments;
@@ -25,15 +26,13 @@ pub(crate) mod sim;
 #[cfg(test)]
 mod tests;
 
-#[cfg(test)]
-pub(crate) use disk::LogFile;
-pub(crate) use disk::{Disk, Folder, Space};
+pub(crate) use disk::{Disk, Folder, LogFile, Space};
 pub(crate) use frame::BODY_BYTES_MAX;
-pub(crate) use header::Header;
-pub(crate) use parse::{Damage, Parsed, parse};
+pub(crate) use header::{DATA, Header};
+pub(crate) use parse::parse;
 pub(crate) use queue::Job;
 pub use segments::WalSegment;
 #[cfg(test)]
 pub(crate) use segments::segments_of;
-pub(crate) use segments::{Found, Keep};
+pub(crate) use segments::{Found, Keep, head_files_of};
 pub(crate) use writer::{Sink, Wal, WalOptions};

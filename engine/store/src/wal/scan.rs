@@ -239,7 +239,7 @@ fn heads_in(header: &Header, bytes: &[u8], records: &[(Seq, Range<usize>)]) -> H
 
 /// A heads file, if every byte of it is as it was written and it belongs to a segment with
 /// this header.
-fn whole_heads(
+pub(crate) fn whole_heads(
     disk: &dyn Disk,
     file: &Found,
     of: Option<&Header>,

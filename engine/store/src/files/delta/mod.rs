@@ -13,6 +13,7 @@
 
 mod commit;
 mod erase;
+mod log_files;
 mod maintenance;
 mod objects;
 mod rewrite;
@@ -22,6 +23,7 @@ mod stats;
 mod table;
 
 pub(super) use commit::NewFile;
+pub(super) use log_files::{log_files, read_log_file};
 pub(super) use rewrite::Replacement;
 pub(super) use stats::Extent;
 pub(super) use table::Table;

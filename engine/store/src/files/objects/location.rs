@@ -30,8 +30,12 @@ pub(super) enum Location {
 impl Location {
     /// Reads `store.url`; nothing means `folder`.
     pub(super) fn parse(text: &str, folder: &FilePath) -> Result<Self> {
-        let refused =
-            |problem: String| FilesError::Setting { key: "store.url", value: text.to_owned(), problem };
+        Self::parse_as("store.url", text, folder)
+    }
+
+    /// The same for a URL of another name.
+    pub(super) fn parse_as(key: &'static str, text: &str, folder: &FilePath) -> Result<Self> {
+        let refused = |problem: String| FilesError::Setting { key, value: text.to_owned(), problem };
         if text.is_empty() {
             return Ok(Self::Folder(folder.to_owned()));
         }

@@ -34,10 +34,11 @@ use std::sync::Arc;
 
 use isinglass_model::Clock;
 use object_store::ObjectStore;
+use object_store::local::LocalFileSystem;
 
 use self::location::Location;
 use self::metered::Metered;
-use super::Result;
+use super::{FilesError, Result};
 
 pub(in crate::files) use checked::damaged_object;
 pub(crate) use checked::{Checker, PIECE_BYTES};
@@ -47,7 +48,7 @@ pub use options::ObjectsConfig;
 
 /// Opens what `store.url` names; nothing means the folder `folder`. Fails if it does not
 /// refuse to create an object twice.
-pub(super) async fn open(
+pub(crate) async fn open(
     url: &str,
     options: &ObjectsConfig,
     folder: &FilePath,
@@ -60,6 +61,29 @@ pub(super) async fn open(
         probe::check(&objects, url).await?;
     }
     Ok(objects)
+}
+
+/// Opens a place to write to, where nobody else writes. `key` is what the user calls it.
+pub(crate) fn reach(key: &'static str, url: &str, options: &ObjectsConfig) -> Result<Arc<dyn ObjectStore>> {
+    let location = Location::parse_as(key, url, FilePath::new(""))?;
+    build::build(&location, options)
+}
+
+/// Opens a place to look at, which is left as it is.
+pub(crate) fn to_read(
+    key: &'static str,
+    url: &str,
+    options: &ObjectsConfig,
+    folder: &FilePath,
+) -> Result<Arc<dyn ObjectStore>> {
+    match Location::parse_as(key, url, folder)? {
+        Location::Folder(path) => {
+            let failed = |source| FilesError::Folder { path: path.clone(), source };
+            let path = path.canonicalize().map_err(failed)?;
+            Ok(Arc::new(LocalFileSystem::new_with_prefix(path)?))
+        }
+        location => build::build(&location, options),
+    }
 }
 
 /// The same object store with everything counted.
