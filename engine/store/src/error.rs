@@ -83,6 +83,14 @@ pub enum StoreError {
         /// The first fault.
         reason: String,
     },
+    /// A condition on labels that cannot be answered: no expression, or beyond a limit.
+    #[error("matcher {matcher}: {reason}")]
+    Matcher {
+        /// Which, as PromQL writes it.
+        matcher: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A fault of ours.
     #[error("internal error in store: {0}")]
     Internal(String),
@@ -112,6 +120,7 @@ impl StoreError {
             | Self::Unavailable { .. }
             | Self::TooManyTenants { .. } => ErrorKind::Unavailable,
             Self::TooLarge { .. } => ErrorKind::TooLarge,
+            Self::Matcher { .. } => ErrorKind::Malformed,
             Self::Setting { .. }
             | Self::Incompatible { .. }
             | Self::Table { .. }
