@@ -21,8 +21,15 @@ pub(super) fn matchers<'a>(filter: &Expr, label: &impl Fn(&str) -> Option<&'a st
         }
         Expr::BinaryExpr(binary) => compared(binary, label),
         Expr::InList(InList { expr, list, negated }) => {
-            let values: Option<Vec<&str>> = list.iter().map(text).collect();
-            Some(one_of(column(expr, label)?, &values?, *negated))
+            let name = column(expr, label)?;
+            let nulls = list.iter().filter(|value| is_null(value)).count();
+            let values: Vec<&str> = list.iter().filter_map(text).collect();
+            match (nulls, *negated) {
+                _ if nulls + values.len() < list.len() => None,
+                // Whether a value is NULL is unknown, so none is surely not in the list.
+                (1.., true) => Some(one_of(name, &[], false)),
+                (_, negated) => Some(one_of(name, &values, negated)),
+            }
         }
         Expr::Like(Like { negated, expr, pattern, escape_char: None, case_insensitive: false }) => {
             let pattern = text(pattern).filter(|pattern| !pattern.contains('\\'))?;
@@ -75,6 +82,14 @@ fn text(expr: &Expr) -> Option<&str> {
         Expr::Literal(value, _) => value.try_as_str().flatten(),
         Expr::Cast(cast) if is_text(cast.field.data_type()) => text(&cast.expr),
         _ => None,
+    }
+}
+
+fn is_null(expr: &Expr) -> bool {
+    match expr {
+        Expr::Literal(value, _) => value.is_null(),
+        Expr::Cast(cast) => is_null(&cast.expr),
+        _ => false,
     }
 }
 
@@ -177,6 +192,9 @@ mod tests {
         check(col("l").in_list(vec![lit("a.b"), lit(""), lit("c")], false), r#"label!="" label=~"a\\.b|c""#);
         check(col("l").in_list(vec![lit("a"), lit("b")], true), r#"label!="" label!~"a|b""#);
         check(col("l").in_list(vec![lit("")], true), r#"label!="""#);
+        let null = || lit(datafusion::common::ScalarValue::Utf8(None));
+        check(col("l").in_list(vec![lit("a"), null()], false), r#"label="a""#);
+        check(col("l").in_list(vec![lit("a"), null()], true), r#"label!="" label="""#);
     }
 
     #[test]

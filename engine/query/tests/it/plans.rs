@@ -142,7 +142,7 @@ async fn only_pages_of_selected_series_are_read() {
     let fixture = Fixture::empty(QueryConfig::default()).await;
     let tenant = Tenant::default();
     for step in 0..10_i64 {
-        let lines = (0..40_000_i64).map(|n| {
+        let lines = (0..20_000_i64).map(|n| {
             let (time, value) = (1_700_000_000_000 + step * 10_000, (n * 7_919 + step * 104_729) % 1_000_003);
             format!("gauge load{{host=\"h{n}\"}} 0.{value} {time}")
         });
@@ -154,7 +154,7 @@ async fn only_pages_of_selected_series_are_read() {
         print(&fixture.rows(&tenant, &sql).await.unwrap())
     };
     let whole = bytes_scanned(&ran("").await);
-    for filter in ["WHERE host = 'h7'", "WHERE host IN ('h7', 'h8')", "WHERE host ~ '^h777.$'"] {
+    for filter in ["WHERE host = 'h7'", "WHERE host IN ('h7', 'h8')", "WHERE host ~ '^h777(1|2)$'"] {
         let plan = ran(filter).await;
         let some = bytes_scanned(&plan);
         assert!(some > 0 && some * 2 < whole, "{filter}: {some} of {whole} bytes\n{plan}");

@@ -9,6 +9,8 @@
 //! |---|---|
 //! | raw label bytes to a ref, a ref to its ids and verdict | `fingerprints`, `table` |
 //! | labels to series and back | `inverted`: `texts`, `lists`, `posting` |
+//! | what the validators said, what is forgotten | `verdicts` |
+//! | metric names and their metadata | `metrics` |
 //! | matchers to series | `matcher`, `expression`, `re2`, `select`, `values` |
 //! | which label names and values there are | `listing` |
 //! | on which days a series was written | `days` |
@@ -56,6 +58,7 @@ mod inverted;
 mod listing;
 mod lists;
 mod matcher;
+mod metrics;
 mod posting;
 mod re2;
 mod resolver;
@@ -66,6 +69,7 @@ mod sharded;
 mod table;
 mod texts;
 mod values;
+mod verdicts;
 
 pub(crate) use days::DaySet;
 pub use index::{Days, Metric, Series, SeriesIndex};

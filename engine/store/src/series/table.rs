@@ -6,16 +6,18 @@ use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 
 use hashbrown::HashMap;
 use isinglass_model::ids;
-use isinglass_model::labels::{LabelSet, METRIC_NAME, Temporality};
-use isinglass_model::series::{Fingerprint, Judgement, MetricMeta, Refusal, ResolveError, SeriesRef};
+use isinglass_model::labels::{LabelSet, Temporality};
+use isinglass_model::series::{Fingerprint, Refusal, ResolveError, SeriesRef};
 use parking_lot::RwLock;
 
 use super::days::Days;
 use super::fingerprints::Fingerprints;
 use super::grow::Grow;
-use super::index::{Metric, Series};
+use super::index::Series;
 use super::inverted::Inverted;
+use super::metrics::MetricEntry;
 use super::sharded::Sharded;
+use super::verdicts::REFUSED_BYTES_MAX;
 
 /// Series in memory, as a multiple of the cap on active ones. Those read from
 /// tables do not count as active until they are sent again.
@@ -24,35 +26,28 @@ const TOTAL_PER_ACTIVE: usize = 4;
 /// Bytes of label sets, as a multiple of the cap on active series.
 const LABEL_BYTES_PER_ACTIVE: usize = 1 << 10;
 
-/// Bytes of refused label sets that are remembered for the text of the next refusal.
-/// Beyond that the oldest are forgotten; that they are refused is not.
-const REFUSED_BYTES_MAX: usize = 4 << 20;
-
 /// What the hot path wants to know of a series.
 #[derive(Default)]
-struct Slot {
-    metric_id: AtomicI64,
-    series_id: AtomicI64,
+pub(super) struct Slot {
+    pub(super) metric_id: AtomicI64,
+    pub(super) series_id: AtomicI64,
     /// Generation of the chain's digest × 4 + state.
-    verdict: AtomicU32,
+    pub(super) verdict: AtomicU32,
     /// Where its labels are in the index, + 1, once a record or a table has it; from
     /// then on they stay for ever.
-    position: AtomicU32,
+    pub(super) position: AtomicU32,
 }
-
-const KEEP: u32 = 1;
-const REJECT: u32 = 2;
 
 /// All series of a tenant. Only grows.
 pub(crate) struct SeriesTable {
-    salt: u64,
-    active_max: usize,
+    pub(super) salt: u64,
+    pub(super) active_max: usize,
     pub(super) fingerprints: Fingerprints,
-    slots: Grow<Slot>,
+    pub(super) slots: Grow<Slot>,
     pub(crate) days: Days,
-    verdict_generation: AtomicU32,
-    hasher: ahash::RandomState,
-    inner: RwLock<Inner>,
+    pub(super) verdict_generation: AtomicU32,
+    pub(super) hasher: ahash::RandomState,
+    pub(super) inner: RwLock<Inner>,
 }
 
 /// Series that are labelled at a time under one read lock, so that writers wait for
@@ -60,33 +55,24 @@ pub(crate) struct SeriesTable {
 pub(super) const AT_ONCE: usize = 256;
 
 #[derive(Default)]
-struct Inner {
+pub(super) struct Inner {
     /// Refs given out.
-    given: usize,
-    by_id: Sharded,
+    pub(super) given: usize,
+    pub(super) by_id: Sharded,
     /// By the hash of their labels, series whose id is another.
-    odd: HashMap<i64, Vec<SeriesRef>, ahash::RandomState>,
+    pub(super) odd: HashMap<i64, Vec<SeriesRef>, ahash::RandomState>,
     /// Labels of series that no record or table has: they may be refused and forgotten,
     /// which the index does not know. Queries do not see them.
-    loose: HashMap<SeriesRef, LabelSet, ahash::RandomState>,
-    labels: Inverted,
-    metrics: BTreeMap<Arc<str>, MetricEntry>,
-    active: usize,
-    label_bytes: usize,
-    digest: String,
+    pub(super) loose: HashMap<SeriesRef, LabelSet, ahash::RandomState>,
+    pub(super) labels: Inverted,
+    pub(super) metrics: BTreeMap<Arc<str>, MetricEntry>,
+    pub(super) active: usize,
+    pub(super) label_bytes: usize,
+    pub(super) digest: String,
     /// Refused series whose labels are still here, in the order they were refused.
-    refused: VecDeque<SeriesRef>,
-    refused_bytes: usize,
-    refusals: HashMap<SeriesRef, Arc<Refusal>, ahash::RandomState>,
-}
-
-#[derive(Default)]
-struct MetricEntry {
-    meta: Option<Arc<MetricMeta>>,
-    /// How many series the index has of it.
-    series: usize,
-    /// Numbers of the label names of its series, sorted.
-    names: Vec<u32>,
+    pub(super) refused: VecDeque<SeriesRef>,
+    pub(super) refused_bytes: usize,
+    pub(super) refusals: HashMap<SeriesRef, Arc<Refusal>, ahash::RandomState>,
 }
 
 impl SeriesTable {
@@ -209,7 +195,7 @@ impl SeriesTable {
         }
     }
 
-    fn is_stored(&self, series: SeriesRef) -> bool {
+    pub(super) fn is_stored(&self, series: SeriesRef) -> bool {
         self.position(series).is_some()
     }
 
@@ -228,7 +214,7 @@ impl SeriesTable {
     }
 
     /// Salted, so that nobody outside can make all ids fall into one place.
-    fn hash_id(&self, series_id: i64) -> u64 {
+    pub(super) fn hash_id(&self, series_id: i64) -> u64 {
         self.hasher.hash_one(series_id)
     }
 
@@ -332,174 +318,5 @@ impl SeriesTable {
         };
         let (metric_id, series_id) = self.ids(series);
         Some(Series { series, metric_id, series_id, labels })
-    }
-
-    /// What the chain said of a series.
-    #[inline]
-    pub(crate) fn judgement(&self, series: SeriesRef) -> Judgement {
-        let verdict =
-            self.slots.get(series.0 as usize).map_or(0, |slot| slot.verdict.load(Ordering::Acquire));
-        if verdict / 4 != self.verdict_generation.load(Ordering::Acquire) {
-            return Judgement::Pending;
-        }
-        match verdict % 4 {
-            KEEP => Judgement::Keep,
-            REJECT => {
-                let refusal = self.inner.read().refusals.get(&series).cloned();
-                refusal.map_or(Judgement::Pending, Judgement::Reject)
-            }
-            _ => Judgement::Pending,
-        }
-    }
-
-    /// Notes verdicts under a digest of the chain; under a new one all earlier
-    /// verdicts are void.
-    pub(crate) fn judge(&self, verdicts: &[(SeriesRef, Judgement)], digest: &str) {
-        let mut inner = self.inner.write();
-        if inner.digest != digest {
-            digest.clone_into(&mut inner.digest);
-            inner.refusals.clear();
-            self.verdict_generation.fetch_add(1, Ordering::AcqRel);
-        }
-        let generation = self.verdict_generation.load(Ordering::Acquire).wrapping_mul(4);
-        for (series, judgement) in verdicts {
-            let state = match judgement {
-                Judgement::Pending => 0,
-                Judgement::Keep => KEEP,
-                Judgement::Reject(refusal) => {
-                    let known = inner.refusals.insert(*series, Arc::clone(refusal)).is_some();
-                    if !known && !self.is_stored(*series) {
-                        inner.note_refused(*series);
-                    }
-                    REJECT
-                }
-            };
-            if let Some(slot) = self.slots.get(series.0 as usize) {
-                slot.verdict.store(generation + state, Ordering::Release);
-            }
-        }
-        while inner.refused_bytes > REFUSED_BYTES_MAX
-            && let Some(oldest) = inner.refused.pop_front()
-        {
-            self.forget(&mut inner, oldest);
-        }
-    }
-
-    /// Notes what a metric family is. Families without series count against the
-    /// cap on series, so that names alone cannot fill the memory.
-    pub(crate) fn describe(&self, metric: &str, meta: &MetricMeta) {
-        let known = |inner: &Inner| inner.metrics.get(metric).and_then(|e| e.meta.clone());
-        if known(&self.inner.read()).is_some_and(|known| *known == *meta) {
-            return;
-        }
-        let mut inner = self.inner.write();
-        let room = inner.metrics.len() < self.active_max;
-        match inner.metrics.get_mut(metric) {
-            Some(entry) => entry.meta = Some(Arc::new(meta.clone())),
-            None if room => {
-                inner.metrics.entry(metric.into()).or_default().meta = Some(Arc::new(meta.clone()));
-            }
-            None => {}
-        }
-    }
-
-    /// Type, unit and help of a metric, looked up under its family's name too:
-    /// senders describe `latency`, not `latency_bucket`.
-    pub(crate) fn meta(&self, metric: &str) -> Option<Arc<MetricMeta>> {
-        self.inner.read().meta(metric)
-    }
-
-    /// Metrics that have series, sorted by name.
-    pub(crate) fn metrics(&self) -> Vec<Metric> {
-        let inner = self.inner.read();
-        let with_series = inner.metrics.iter().filter(|(_, entry)| entry.series > 0);
-        with_series.map(|(name, entry)| inner.metric(name, entry)).collect()
-    }
-
-    pub(crate) fn metric(&self, name: &str) -> Option<Metric> {
-        let inner = self.inner.read();
-        let (name, entry) = inner.metrics.get_key_value(name)?;
-        (entry.series > 0).then(|| inner.metric(name, entry))
-    }
-
-    /// Names of the labels that series of a metric have, sorted.
-    pub(crate) fn names_of_metric(&self, metric: &str) -> Vec<Arc<str>> {
-        let inner = self.inner.read();
-        let numbers = inner.metrics.get(metric).map(|entry| entry.names.as_slice()).unwrap_or_default();
-        let names = numbers.iter().filter_map(|number| inner.labels.name_at(*number));
-        let mut names: Vec<Arc<str>> = names.map(|name| Arc::clone(&name.text)).collect();
-        names.sort_unstable();
-        names
-    }
-
-    /// Lets go of the labels of a refused series, unless it was stored under other
-    /// validators. Its ref and its verdict stay.
-    fn forget(&self, inner: &mut Inner, series: SeriesRef) {
-        let Some(labels) = inner.loose.remove(&series) else {
-            // Stored since it was refused: what it took is not counted here any more.
-            let stored = self.position(series).and_then(|position| inner.labels.labels(position));
-            let bytes = stored.map_or(0, |labels| labels.as_bytes().len());
-            inner.refused_bytes = inner.refused_bytes.saturating_sub(bytes);
-            return;
-        };
-        let bytes = labels.as_bytes().len();
-        inner.refused_bytes = inner.refused_bytes.saturating_sub(bytes);
-        inner.label_bytes = inner.label_bytes.saturating_sub(bytes);
-        inner.active = inner.active.saturating_sub(1);
-        let (hash, series_id) = (ids::series_id(&labels), self.ids(series).1);
-        inner.by_id.remove(self.hash_id(series_id), series.0);
-        if series_id != hash
-            && let Some(of_hash) = inner.odd.get_mut(&hash)
-        {
-            of_hash.retain(|known| *known != series);
-            if of_hash.is_empty() {
-                inner.odd.remove(&hash);
-            }
-        }
-    }
-}
-
-/// What OpenMetrics appends to the name of a family.
-const FAMILY_SUFFIXES: [&str; 6] = ["_bucket", "_count", "_sum", "_total", "_info", "_created"];
-
-impl Inner {
-    fn note_refused(&mut self, series: SeriesRef) {
-        if let Some(labels) = self.loose.get(&series) {
-            self.refused_bytes += labels.as_bytes().len();
-            self.refused.push_back(series);
-        }
-    }
-
-    /// Counts a series of a metric, and notes its label names.
-    fn count(&mut self, metric: &str, position: u32) {
-        let Self { metrics, labels, .. } = self;
-        if !metrics.contains_key(metric) {
-            metrics.insert(metric.into(), MetricEntry::default());
-        }
-        let Some(entry) = metrics.get_mut(metric) else { return };
-        entry.series += 1;
-        let own = labels.name_number(METRIC_NAME);
-        for name in labels.pairs(position).map(|pair| pair.name).filter(|name| Some(*name) != own) {
-            if let Err(at) = entry.names.binary_search(&name) {
-                entry.names.insert(at, name);
-            }
-        }
-    }
-
-    fn meta(&self, metric: &str) -> Option<Arc<MetricMeta>> {
-        let of = |name: &str| self.metrics.get(name).and_then(|entry| entry.meta.clone());
-        of(metric).or_else(|| {
-            let mut families = FAMILY_SUFFIXES.iter().filter_map(|suffix| metric.strip_suffix(suffix));
-            families.find_map(of)
-        })
-    }
-
-    fn metric(&self, name: &Arc<str>, entry: &MetricEntry) -> Metric {
-        Metric {
-            name: Arc::clone(name),
-            metric_id: ids::metric_id(name),
-            meta: self.meta(name).unwrap_or_default(),
-            series: entry.series,
-        }
     }
 }
