@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use memchr::memmem::Finder;
 use regex::{Regex, RegexBuilder};
 use regex_syntax::ParserBuilder;
 use regex_syntax::hir::{Class, Hir, HirKind, Look};
@@ -38,7 +39,7 @@ pub(super) enum Expression {
     /// `.*a`
     Ends(String),
     /// `.*a.*`
-    Contains(String),
+    Contains(Finder<'static>),
     /// Anything else, with the text that each match starts with.
     Regex { start: String, regex: Regex },
 }
@@ -102,7 +103,7 @@ impl Expression {
             (Some(text), _, _) if text.is_empty() => Ok(Self::Any),
             (Some(text), true, false) => Ok(Self::Starts(text)),
             (Some(text), false, true) => Ok(Self::Ends(text)),
-            (Some(text), false, false) => Ok(Self::Contains(text)),
+            (Some(text), false, false) => Ok(Self::Contains(Finder::new(&text).into_owned())),
             (None, ..) => Self::compiled(&parts, middle, anchored_start, anchored_end),
         }
     }
@@ -132,7 +133,7 @@ impl Expression {
             Self::Texts(texts) => texts.binary_search_by(|text| text.as_str().cmp(value)).is_ok(),
             Self::Starts(text) => value.starts_with(text.as_str()),
             Self::Ends(text) => value.ends_with(text.as_str()),
-            Self::Contains(text) => value.contains(text.as_str()),
+            Self::Contains(finder) => finder.find(value.as_bytes()).is_some(),
             Self::Regex { start, regex } => value.starts_with(start.as_str()) && regex.is_match(value),
         }
     }

@@ -52,6 +52,10 @@ pub(super) struct Inverted {
     hasher: ahash::RandomState,
     lists: Lists,
     all: Arc<RoaringBitmap>,
+    /// The series that came last, and its pairs. The next is usually of the same sender and
+    /// differs in a label or two, so most of its pairs need not be looked up.
+    last: Option<LabelSet>,
+    last_pairs: Vec<u32>,
 }
 
 impl Inverted {
@@ -88,12 +92,10 @@ impl Inverted {
     }
 
     /// Adds a series; the position of its labels.
-    pub(super) fn insert(&mut self, series: u32, labels: &LabelSet) -> u32 {
-        let mut numbers = Vec::with_capacity(16);
-        for (name, value) in labels.iter() {
-            let pair = self.pair_of(name, value);
-            numbers.push(pair);
-            let Some(pair) = self.pairs.get(pair as usize).copied() else { continue };
+    pub(super) fn insert(&mut self, series: u32, labels: LabelSet) -> u32 {
+        let pairs = self.pairs_of(&labels);
+        for pair in &pairs {
+            let Some(pair) = self.pairs.get(*pair as usize).copied() else { continue };
             let Some(name) = self.name_at_mut(pair.name) else { continue };
             Arc::make_mut(&mut name.series).insert(series);
             if let Some(posting) = name.postings.get_mut(pair.value as usize) {
@@ -101,7 +103,24 @@ impl Inverted {
             }
         }
         Arc::make_mut(&mut self.all).insert(series);
-        self.lists.push(numbers.into_iter(), labels.temporality())
+        let position = self.lists.push(pairs.iter().copied(), labels.temporality());
+        self.last_pairs = pairs;
+        self.last = Some(labels);
+        position
+    }
+
+    /// The numbers of a label set's pairs, new or not.
+    fn pairs_of(&mut self, labels: &LabelSet) -> Vec<u32> {
+        let last = self.last.take();
+        let mut known = last.iter().flat_map(LabelSet::iter).zip(std::mem::take(&mut self.last_pairs));
+        let mut numbers = Vec::with_capacity(16);
+        for (name, value) in labels.iter() {
+            numbers.push(match known.next() {
+                Some((pair, number)) if pair == (name, value) => number,
+                _ => self.pair_of(name, value),
+            });
+        }
+        numbers
     }
 
     /// The pairs of a series, in the order of their names' texts.
@@ -200,7 +219,7 @@ mod tests {
             set(&[("b", "2"), ("ü", "2")]),
         ];
         for (at, labels) in (0..).zip(&sets) {
-            let position = index.insert(at * 10, labels);
+            let position = index.insert(at * 10, labels.clone());
             assert_eq!(position, at);
         }
         for (at, labels) in (0..).zip(&sets) {

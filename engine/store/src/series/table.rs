@@ -183,7 +183,7 @@ impl SeriesTable {
             return known;
         }
         let series = self.add(&mut inner, series_id, hash, &labels);
-        self.index(&mut inner, series, &labels);
+        self.index(&mut inner, series, labels);
         series
     }
 
@@ -252,13 +252,14 @@ impl SeriesTable {
 
     fn index_loose(&self, inner: &mut Inner, series: SeriesRef) {
         if let Some(labels) = inner.loose.remove(&series) {
-            self.index(inner, series, &labels);
+            self.index(inner, series, labels);
         }
     }
 
-    fn index(&self, inner: &mut Inner, series: SeriesRef, labels: &LabelSet) {
+    fn index(&self, inner: &mut Inner, series: SeriesRef, labels: LabelSet) {
+        let metric: Arc<str> = labels.metric().into();
         let position = inner.labels.insert(series.0, labels);
-        inner.count(labels.metric(), position);
+        inner.count(&metric, position);
         if let Some(slot) = self.slots.get(series.0 as usize) {
             slot.position.store(position + 1, Ordering::Release);
         }
