@@ -89,6 +89,14 @@ pub enum StoreError {
         /// The first fault.
         reason: String,
     },
+    /// A condition on labels that cannot be answered: no expression, or beyond a limit.
+    #[error("matcher {matcher}: {reason}")]
+    Matcher {
+        /// Which, as PromQL writes it.
+        matcher: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A fault of ours.
     #[error("internal error in store: {0}")]
     Internal(String),
@@ -119,6 +127,7 @@ impl StoreError {
             | Self::Backup { .. }
             | Self::TooManyTenants { .. } => ErrorKind::Unavailable,
             Self::TooLarge { .. } => ErrorKind::TooLarge,
+            Self::Matcher { .. } => ErrorKind::Malformed,
             Self::Setting { .. }
             | Self::Incompatible { .. }
             | Self::Table { .. }

@@ -85,7 +85,9 @@ pub use error::StoreError;
 pub use files::{ObjectStats, ObjectsConfig};
 pub use lock::Lock;
 pub use report::LostRange;
-pub use series::{Metric, Resolver, Series, SeriesIndex};
+pub use series::{
+    Days, LabelColumn, Limited, MatchOp, Matcher, Metric, Resolver, Series, SeriesIndex, SeriesSelection,
+};
 pub use stats::StoreStats;
 pub use store::Store;
 pub use tables::{DataFile, Kept};

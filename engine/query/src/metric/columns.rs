@@ -1,13 +1,11 @@
 //! The columns of a metric: what every metric has, and one per label name.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use hashbrown::HashSet;
 use isinglass_model::Kind;
-use isinglass_model::labels::METRIC_NAME;
-use isinglass_store::{Metric, Series};
+use isinglass_store::Metric;
 
 use crate::table::Layout;
 
@@ -60,7 +58,8 @@ const HISTOGRAMS: [&str; 17] = [
 ];
 
 impl MetricColumns {
-    pub(crate) fn new(metric: &Metric, series: &[Arc<Series>]) -> Self {
+    /// Those of a metric whose series have labels of these names, sorted.
+    pub(crate) fn new(metric: &Metric, labels: &[Arc<str>]) -> Self {
         let (layout, system): (_, &[&str]) = if is_native(metric) {
             (Layout::of(Kind::Histograms), &HISTOGRAMS)
         } else {
@@ -73,21 +72,27 @@ impl MetricColumns {
             columns.push(MetricColumn::System(at));
             fields.push(layout.shown.field(at).clone());
         }
-        let labels = label_names(series);
         let mut taken: HashSet<String> = fields.iter().map(|field| field.name().clone()).collect();
         for label in labels {
-            let name = free_name(&label, &taken);
+            let name = free_name(label, &taken);
             fields.push(Field::new(&name, label_type(), true));
             taken.insert(name);
-            columns.push(MetricColumn::Label(label));
+            columns.push(MetricColumn::Label(label.to_string()));
         }
         Self { layout, columns, schema: Arc::new(Schema::new(fields)) }
     }
 
+    /// The label that a column of this name shows.
+    pub(crate) fn label(&self, name: &str) -> Option<&str> {
+        match &self.columns[self.schema.index_of(name).ok()?] {
+            MetricColumn::Label(label) => Some(label),
+            MetricColumn::System(_) => None,
+        }
+    }
+
     /// Whether a column of this name is a label.
     pub(crate) fn is_label(&self, name: &str) -> bool {
-        let at = self.schema.index_of(name).ok();
-        at.is_some_and(|at| matches!(self.columns[at], MetricColumn::Label(_)))
+        self.label(name).is_some()
     }
 }
 
@@ -96,18 +101,6 @@ impl MetricColumns {
 fn is_native(metric: &Metric) -> bool {
     let histogram = matches!(metric.meta.metric_type.as_str(), "histogram" | "gaugehistogram");
     histogram && !["_bucket", "_sum", "_count"].iter().any(|suffix| metric.name.ends_with(suffix))
-}
-
-fn label_names(series: &[Arc<Series>]) -> BTreeSet<String> {
-    let mut names = BTreeSet::new();
-    for series in series {
-        for (name, _) in series.labels.iter() {
-            if name != METRIC_NAME && !names.contains(name) {
-                names.insert(name.to_owned());
-            }
-        }
-    }
-    names
 }
 
 /// System columns win: a label `time` appears as `label_time`.
@@ -121,42 +114,28 @@ fn free_name(label: &str, taken: &HashSet<String>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use isinglass_model::labels::{LabelSet, Temporality};
-    use isinglass_model::series::{MetricMeta, SeriesRef};
+    use isinglass_model::series::MetricMeta;
 
     use super::*;
 
-    fn columns(metric_type: &str, labels: &[&[(&str, &str)]]) -> Vec<String> {
-        let series: Vec<_> = labels
-            .iter()
-            .map(|labels| {
-                let labels = LabelSet::new(&mut labels.to_vec(), Temporality::Unspecified).unwrap();
-                Arc::new(Series { series: SeriesRef(0), metric_id: 1, series_id: 1, labels })
-            })
-            .collect();
+    fn columns(metric_type: &str, labels: &[&str]) -> Vec<String> {
         let meta = Arc::new(MetricMeta { metric_type: metric_type.into(), ..MetricMeta::default() });
-        let metric = Metric { name: "m".into(), metric_id: 1, meta, series: series.len() };
-        MetricColumns::new(&metric, &series)
-            .schema
-            .fields()
-            .iter()
-            .map(|field| field.name().clone())
-            .collect()
+        let metric = Metric { name: "m".into(), metric_id: 1, meta, series: 1 };
+        let labels: Vec<Arc<str>> = labels.iter().map(|label| (*label).into()).collect();
+        let columns = MetricColumns::new(&metric, &labels);
+        columns.schema.fields().iter().map(|field| field.name().clone()).collect()
     }
 
     #[test]
     fn system_columns_win() {
-        let got = columns(
-            "gauge",
-            &[&[("__name__", "m"), ("time", "x"), ("b", "y")], &[("__name__", "m"), ("a", "z")]],
-        );
+        let got = columns("gauge", &["a", "b", "time"]);
         assert_eq!(got, ["time", "value", "start_time", "series_id", "a", "b", "label_time"]);
-        let got = columns("gauge", &[&[("time", "x"), ("label_time", "y")]]);
+        let got = columns("gauge", &["label_time", "time"]);
         assert_eq!(got[4..], ["label_time".to_owned(), "label_label_time".to_owned()]);
     }
 
     #[test]
     fn native_histograms_have_their_own() {
-        assert_eq!(columns("histogram", &[&[("a", "b")]])[..3], ["time", "count", "sum"]);
+        assert_eq!(columns("histogram", &["a"])[..3], ["time", "count", "sum"]);
     }
 }

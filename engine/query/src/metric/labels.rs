@@ -11,56 +11,48 @@ use datafusion::common::{Result, exec_err};
 use datafusion::logical_expr::ColumnarValue;
 use datafusion::physical_expr::PhysicalExpr;
 use hashbrown::HashMap;
-use isinglass_store::Series;
+use isinglass_store::{LabelColumn, SeriesSelection};
 
 use super::columns::label_type;
 use crate::shown::convert::bigints;
 
 type ById = HashMap<i64, u32, ahash::RandomState>;
 
-/// The series of a metric and where each stands in them.
+/// Series of a metric and where each stands in them.
 #[derive(Debug)]
 pub(crate) struct SeriesRows {
-    pub(crate) series: Vec<Arc<Series>>,
+    series: SeriesSelection,
     by_id: ById,
 }
 
 impl SeriesRows {
-    pub(crate) fn new(series: Vec<Arc<Series>>) -> Self {
-        let rows = series.iter().zip(0_u32..).map(|(series, row)| (series.series_id, row));
-        let by_id = rows.collect();
+    pub(crate) fn new(series: SeriesSelection) -> Self {
+        let by_id = series.ids().zip(0_u32..).map(|((_, series_id), row)| (series_id, row)).collect();
         Self { series, by_id }
-    }
-
-    /// The values of one label, a row per series.
-    pub(crate) fn label(&self, name: &str) -> LabelValues {
-        let mut known = HashMap::<&str, i32, ahash::RandomState>::default();
-        let mut distinct = Vec::new();
-        let keys = self.series.iter().map(|series| {
-            let value = series.labels.get(name)?;
-            Some(*known.entry(value).or_insert_with(|| {
-                distinct.push(value);
-                i32::try_from(distinct.len() - 1).unwrap_or(i32::MAX)
-            }))
-        });
-        let keys: Vec<Option<i32>> = keys.collect();
-        LabelValues { keys, values: Arc::new(StringArray::from(distinct)) }
     }
 }
 
 /// The values of one label, a row per series.
 #[derive(Debug)]
-pub(crate) struct LabelValues {
+struct LabelValues {
     keys: Vec<Option<i32>>,
     values: ArrayRef,
 }
 
 impl LabelValues {
-    /// A row per series, for filters on labels.
-    pub(crate) fn per_series(&self) -> Result<ArrayRef> {
-        let keys: Int32Array = self.keys.iter().copied().collect();
-        Ok(Arc::new(DictionaryArray::try_new(keys, Arc::clone(&self.values))?))
+    fn of(series: &SeriesSelection, name: &str) -> Self {
+        let LabelColumn { keys, values } = series.column(name);
+        let key = |key: u32| i32::try_from(key).unwrap_or(i32::MAX);
+        let keys = keys.into_iter().map(|found| found.map(key)).collect();
+        Self { keys, values: Arc::new(StringArray::from(values)) }
     }
+}
+
+/// The values of one label, a row per series, for filters on labels.
+pub(crate) fn per_series(series: &SeriesSelection, name: &str) -> Result<ArrayRef> {
+    let LabelValues { keys, values } = LabelValues::of(series, name);
+    let keys: Int32Array = keys.into_iter().collect();
+    Ok(Arc::new(DictionaryArray::try_new(keys, values)?))
 }
 
 /// A label column made from `series_id`.
@@ -74,7 +66,7 @@ pub(crate) struct LabelExpr {
 
 impl LabelExpr {
     pub(crate) fn new(name: &str, series_id: Arc<dyn PhysicalExpr>, series: &Arc<SeriesRows>) -> Self {
-        let values = Arc::new(series.label(name));
+        let values = Arc::new(LabelValues::of(&series.series, name));
         Self { name: name.into(), series_id, series: Arc::clone(series), values }
     }
 

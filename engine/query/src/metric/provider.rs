@@ -8,17 +8,19 @@ use arrow_array::{RecordBatch, RecordBatchOptions};
 use arrow_schema::{Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::{DFSchema, Result, ScalarValue};
+use datafusion::common::{DFSchema, DataFusionError, Result, ScalarValue};
 use datafusion::logical_expr::{Expr, Operator, TableProviderFilterPushDown, TableType};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{BinaryExpr, Column, InListExpr, lit};
 use datafusion::physical_expr::utils::conjunction;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
-use isinglass_store::{Metric, View};
+use isinglass_model::labels::METRIC_NAME;
+use isinglass_store::{MatchOp, Matcher, Metric, SeriesSelection, View};
 
 use super::columns::{MetricColumn, MetricColumns};
-use super::labels::{LabelExpr, SeriesRows, SeriesSet};
+use super::labels::{LabelExpr, SeriesRows, SeriesSet, per_series};
+use super::matchers::matchers;
 use crate::shown::{ShownColumn, ShownExec};
 use crate::table::{Layout, Scan, pruning, unqualified};
 
@@ -30,15 +32,14 @@ const NAMED_SERIES_MAX: usize = 20;
 pub(crate) struct MetricTable {
     view: Arc<View>,
     metric_id: i64,
-    series: Arc<SeriesRows>,
+    name: Arc<str>,
     columns: MetricColumns,
 }
 
 impl MetricTable {
     pub(crate) fn new(view: Arc<View>, metric: &Metric) -> Self {
-        let series = view.series().of_metric(&metric.name);
-        let columns = MetricColumns::new(metric, &series);
-        Self { view, metric_id: metric.metric_id, series: Arc::new(SeriesRows::new(series)), columns }
+        let columns = MetricColumns::new(metric, &view.series().names_of_metric(&metric.name));
+        Self { view, metric_id: metric.metric_id, name: Arc::clone(&metric.name), columns }
     }
 
     fn layout(&self) -> &'static Layout {
@@ -58,23 +59,41 @@ impl MetricTable {
     }
 
     /// The series for which all filters hold, each of which is on labels only.
-    fn matching(&self, filters: &[&Expr], session: &dyn Session) -> Result<HashSet<i64>> {
-        let wanted: HashSet<&str> =
-            filters.iter().flat_map(|filter| filter.column_refs()).map(|column| column.name()).collect();
-        let (mut fields, mut arrays) = (Vec::new(), Vec::new());
-        for (field, column) in self.columns.schema.fields().iter().zip(&self.columns.columns) {
-            if let MetricColumn::Label(label) = column
-                && wanted.contains(field.name().as_str())
-            {
-                fields.push(Arc::clone(field));
-                arrays.push(self.series.label(label).per_series()?);
+    fn matching(&self, filters: &[&Expr], session: &dyn Session) -> Result<SeriesSelection> {
+        let label = |column: &str| self.columns.label(column);
+        let (mut asked, mut left) = (Vec::new(), Vec::new());
+        for filter in filters {
+            match matchers(filter, &label) {
+                Some(matchers) => asked.extend(matchers),
+                None => left.push(*filter),
             }
         }
-        let schema = Arc::new(Schema::new(fields));
-        let rows = self.series.series.len();
-        let options = RecordBatchOptions::new().with_row_count(Some(rows));
-        let labels = RecordBatch::try_new_with_options(Arc::clone(&schema), arrays, &options)?;
-        let schema = DFSchema::try_from(schema)?;
+        match self.select(asked) {
+            Ok(series) => self.filtered(series, &left, session),
+            // Beyond a limit of the index, such as a list of very many values.
+            Err(_) => self.filtered(self.select(Vec::new())?, filters, session),
+        }
+    }
+
+    /// The series of the metric for which all matchers hold.
+    fn select(&self, mut matchers: Vec<Matcher>) -> Result<SeriesSelection> {
+        matchers.push(Matcher::new(METRIC_NAME, MatchOp::Equal, &*self.name));
+        self.view.series().select(&matchers).map_err(|error| DataFusionError::External(Box::new(error)))
+    }
+
+    /// Those of some series for which filters hold that the index cannot answer.
+    fn filtered(
+        &self,
+        series: SeriesSelection,
+        filters: &[&Expr],
+        session: &dyn Session,
+    ) -> Result<SeriesSelection> {
+        if filters.is_empty() || series.is_empty() {
+            return Ok(series);
+        }
+        let rows = series.len();
+        let labels = self.labels_of(&series, filters)?;
+        let schema = DFSchema::try_from(labels.schema())?;
         let mut left: Vec<bool> = vec![true; rows];
         for filter in filters {
             let filter = session.create_physical_expr(unqualified(filter)?, &schema)?;
@@ -83,8 +102,24 @@ impl MetricTable {
                 *left &= passed == Some(true);
             }
         }
-        let series = self.series.series.iter().zip(left).filter(|(_, left)| *left);
-        Ok(series.map(|(series, _)| series.series_id).collect())
+        Ok(series.filter(&left))
+    }
+
+    /// The labels that filters look at, a row per series.
+    fn labels_of(&self, series: &SeriesSelection, filters: &[&Expr]) -> Result<RecordBatch> {
+        let wanted: HashSet<&str> =
+            filters.iter().flat_map(|filter| filter.column_refs()).map(|column| column.name()).collect();
+        let (mut fields, mut arrays) = (Vec::new(), Vec::new());
+        for (field, column) in self.columns.schema.fields().iter().zip(&self.columns.columns) {
+            if let MetricColumn::Label(label) = column
+                && wanted.contains(field.name().as_str())
+            {
+                fields.push(Arc::clone(field));
+                arrays.push(per_series(series, label)?);
+            }
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(series.len()));
+        Ok(RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), arrays, &options)?)
     }
 
     /// What every row of these series fulfils, on the read schema.
@@ -108,12 +143,25 @@ impl MetricTable {
         Ok(conjunction(all))
     }
 
-    fn shown(&self, wanted: &[usize], input: &Schema) -> Result<Vec<ShownColumn>> {
+    /// The columns of an answer, whose labels are those of `series`.
+    fn shown(
+        &self,
+        wanted: &[usize],
+        input: &Schema,
+        series: Option<SeriesSelection>,
+    ) -> Result<Vec<ShownColumn>> {
+        let labels = wanted.iter().any(|at| matches!(self.columns.columns[*at], MetricColumn::Label(_)));
+        let series = match series {
+            Some(series) => series,
+            None if labels => self.select(Vec::new())?,
+            None => self.view.series().none(),
+        };
+        let series = Arc::new(SeriesRows::new(series));
         let make = |at: &usize| match &self.columns.columns[*at] {
             MetricColumn::System(shown) => self.layout().column(*shown, input),
             MetricColumn::Label(label) => {
                 let series_id = Arc::new(Column::new("series_id", input.index_of("series_id")?));
-                let expr = Arc::new(LabelExpr::new(label, series_id, &self.series));
+                let expr = Arc::new(LabelExpr::new(label, series_id, &series));
                 Ok(ShownColumn { expr, in_files: false })
             }
         };
@@ -173,10 +221,11 @@ impl TableProvider for MetricTable {
             filters => Some(self.matching(filters, session)?),
         };
         let schema = Arc::new(self.columns.schema.project(&wanted)?);
-        if series.as_ref().is_some_and(HashSet::is_empty) {
+        if series.as_ref().is_some_and(SeriesSelection::is_empty) {
             return Ok(Arc::new(EmptyExec::new(schema)));
         }
-        let exactly = self.rows_of(series.as_ref())?;
+        let ids = series.as_ref().map(|series| series.ids().map(|(_, series_id)| series_id).collect());
+        let exactly = self.rows_of(ids.as_ref())?;
         let on_system: Vec<Expr> =
             on_rows.iter().filter(|filter| self.on_system(filter)).map(|f| (*f).clone()).collect();
         let mut known = pruning(self.layout(), &on_system, session)?;
@@ -187,11 +236,11 @@ impl TableProvider for MetricTable {
             pruning: known,
             exactly: Some(exactly),
             metric_id: Some(self.metric_id),
-            series_ids: series.as_ref(),
+            series_ids: ids.as_ref(),
             limit: limit.filter(|_| on_rows.is_empty()),
         };
         let input = scan.plan(&self.view, session)?;
-        let columns = self.shown(&wanted, &input.schema())?;
+        let columns = self.shown(&wanted, &input.schema(), series)?;
         Ok(Arc::new(ShownExec::try_new(input, columns, schema)?))
     }
 }

@@ -122,3 +122,86 @@ async fn order_of_files_is_used() {
     let plan = plan(&fixture, "SELECT trace_id, time FROM spans ORDER BY trace_id, time").await;
     assert!(!plan.contains("SortExec"), "{plan}");
 }
+
+/// Bytes of files that a plan says it read.
+fn bytes_scanned(plan: &str) -> u64 {
+    let (_, rest) = plan.split_once("bytes_scanned=").expect("a scan of files");
+    let number: String = rest.chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect();
+    let unit = rest[number.len()..].trim_start();
+    let factor = match unit.chars().next() {
+        Some('K') => 1_000.0,
+        Some('M') => 1_000_000.0,
+        _ => 1.0,
+    };
+    (number.parse::<f64>().unwrap() * factor) as u64
+}
+
+/// A filter on a label reads the pages of the series that it selects.
+#[tokio::test]
+async fn only_pages_of_selected_series_are_read() {
+    let fixture = Fixture::empty(QueryConfig::default()).await;
+    let tenant = Tenant::default();
+    for step in 0..10_i64 {
+        let lines = (0..20_000_i64).map(|n| {
+            let (time, value) = (1_700_000_000_000 + step * 10_000, (n * 7_919 + step * 104_729) % 1_000_003);
+            format!("gauge load{{host=\"h{n}\"}} 0.{value} {time}")
+        });
+        fixture.append_samples(&tenant, lines).await;
+    }
+    fixture.store.flush().await.unwrap();
+    let ran = async |filter: &str| {
+        let sql = format!("EXPLAIN ANALYZE SELECT count(value), max(host) FROM metrics.load {filter}");
+        print(&fixture.rows(&tenant, &sql).await.unwrap())
+    };
+    let whole = bytes_scanned(&ran("").await);
+    for filter in ["WHERE host = 'h7'", "WHERE host IN ('h7', 'h8')", "WHERE host ~ '^h777(1|2)$'"] {
+        let plan = ran(filter).await;
+        let some = bytes_scanned(&plan);
+        assert!(some > 0 && some * 2 < whole, "{filter}: {some} of {whole} bytes\n{plan}");
+    }
+    let count =
+        "SELECT count(*), min(host), max(host) FROM metrics.load WHERE host LIKE 'h77__' AND host <> 'h7700'";
+    assert_eq!(fixture.text(count).await.unwrap(), "990 | h7701 | h7799");
+}
+
+/// What a filter on a label means where series lack it, whichever way it is answered.
+#[tokio::test]
+async fn a_missing_label_is_null() {
+    let fixture = Fixture::empty(QueryConfig::default()).await;
+    let lines = ["a=\"x\",", "a=\"y\",", "a=\"xy\",", "", "b=\"x\",", "a=\"x\ny\","];
+    let lines = (0..).zip(lines).map(|(n, label)| format!("gauge m{{n=\"{n}\",{label}}} {n} 1700000000000"));
+    fixture.append_samples(&Tenant::default(), lines).await;
+    let check = async |filter: &str, wanted: &str| {
+        let sql = format!("SELECT string_agg(n, '' ORDER BY n) FROM metrics.m WHERE {filter}");
+        assert_eq!(fixture.text(&sql).await.unwrap(), wanted, "{filter}");
+        // The same, in a way that no index knows.
+        let sql = format!(
+            "SELECT string_agg(n, '' ORDER BY n) FROM (SELECT n || '' AS n, a || '' AS a, b || '' AS b FROM metrics.m) WHERE {filter}"
+        );
+        assert_eq!(fixture.text(&sql).await.unwrap(), wanted, "{filter}");
+    };
+    check("a = 'x'", "0").await;
+    check("a <> 'x'", "125").await;
+    check("a <> ''", "0125").await;
+    check("a = ''", "").await;
+    check("a IS NULL", "34").await;
+    check("a IS NOT NULL", "0125").await;
+    check("a IN ('x', 'y', '')", "01").await;
+    check("a NOT IN ('x', 'y')", "25").await;
+    check("a LIKE 'x%'", "025").await;
+    check("a LIKE '_'", "01").await;
+    check("a NOT LIKE 'x%'", "1").await;
+    check("a LIKE '%'", "0125").await;
+    check("a LIKE ''", "").await;
+    check("a ~ 'x'", "025").await;
+    check("a ~ ''", "0125").await;
+    check("a ~ 'x.y'", "").await;
+    check("a !~ 'x'", "1").await;
+    check("a ~* '^X$'", "0").await;
+    check("a ~ '^[x]\\w?$'", "02").await;
+    check("a > 'x'", "125").await;
+    check("a = 'x' OR b = 'x'", "04").await;
+    check("NOT (a = 'x')", "125").await;
+    check("a = 'x' AND b IS NULL", "0").await;
+    check("coalesce(a, 'x') = 'x'", "034").await;
+}

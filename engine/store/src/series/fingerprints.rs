@@ -4,43 +4,62 @@
 //! New entries go into a small overlay behind a lock, which is merged into a new map
 //! when it has grown to a part of it, so that an insert costs O(1) in the long run.
 
-use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use hashbrown::HashMap;
+use hashbrown::HashTable;
 use isinglass_model::series::{Fingerprint, SeriesRef};
 use parking_lot::RwLock;
 
-/// Fingerprints are hashes already.
+/// Fingerprints and their series. They are hashes already, so their two halves
+/// make the hash of a table; an entry has 20 bytes, where a map of `u128` would take 32.
 #[derive(Default)]
-pub(crate) struct Folded(u64);
+pub(crate) struct Map(HashTable<Entry>);
 
-impl Hasher for Folded {
-    fn finish(&self) -> u64 {
-        self.0
-    }
+#[derive(Clone, Copy)]
+struct Entry {
+    fingerprint: [u32; 4],
+    series: SeriesRef,
+}
 
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
+fn words(fingerprint: u128) -> [u32; 4] {
+    [0, 32, 64, 96].map(|shift| (fingerprint >> shift) as u32)
+}
 
-    fn write_u64(&mut self, value: u64) {
-        self.0 ^= value;
-    }
-
-    fn write_i64(&mut self, value: i64) {
-        self.0 ^= value.cast_unsigned();
-    }
-
-    fn write_u128(&mut self, value: u128) {
-        self.0 ^= value as u64 ^ (value >> 64) as u64;
+impl Entry {
+    fn hash(&self) -> u64 {
+        let [a, b, c, d] = self.fingerprint;
+        (u64::from(a) | u64::from(b) << 32) ^ (u64::from(c) | u64::from(d) << 32)
     }
 }
 
-pub(crate) type Map = HashMap<u128, SeriesRef, BuildHasherDefault<Folded>>;
+impl Map {
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    #[inline]
+    fn get(&self, fingerprint: u128) -> Option<SeriesRef> {
+        let wanted = words(fingerprint);
+        self.0
+            .find(fingerprint as u64 ^ (fingerprint >> 64) as u64, |entry| entry.fingerprint == wanted)
+            .map(|entry| entry.series)
+    }
+
+    fn insert(&mut self, entry: Entry) {
+        let hash = entry.hash();
+        match self.0.find_mut(hash, |known| known.fingerprint == entry.fingerprint) {
+            Some(known) => *known = entry,
+            None => {
+                self.0.insert_unique(hash, entry, Entry::hash);
+            }
+        }
+    }
+
+    fn extend(&mut self, others: &Self) {
+        others.0.iter().for_each(|entry| self.insert(*entry));
+    }
+}
 
 /// Overlay entries before the first merge.
 const OVERLAY_MIN: usize = 256;
@@ -65,36 +84,36 @@ impl Fingerprints {
     /// Looks into `snapshot`, then into what came since, which renews `snapshot`.
     #[inline]
     pub(crate) fn get(&self, snapshot: &mut Arc<Map>, fingerprint: Fingerprint) -> Option<SeriesRef> {
-        if let Some(series) = snapshot.get(&fingerprint.0) {
-            return Some(*series);
+        if let Some(series) = snapshot.get(fingerprint.0) {
+            return Some(series);
         }
-        if let Some(series) = self.overlay.read().get(&fingerprint.0) {
-            return Some(*series);
+        if let Some(series) = self.overlay.read().get(fingerprint.0) {
+            return Some(series);
         }
         let newest = self.map.load();
         if Arc::ptr_eq(&newest, snapshot) {
             return None;
         }
         *snapshot = Arc::clone(&newest);
-        snapshot.get(&fingerprint.0).copied()
+        snapshot.get(fingerprint.0)
     }
 
     pub(crate) fn insert(&self, fingerprint: Fingerprint, series: SeriesRef) {
         let mut overlay = self.overlay.write();
-        overlay.insert(fingerprint.0, series);
+        overlay.insert(Entry { fingerprint: words(fingerprint.0), series });
         let known = self.map.load();
         if overlay.len() < OVERLAY_MIN + known.len() / 2 {
             return;
         }
         let mut merged = Map::default();
         if known.len() + overlay.len() <= self.entries_max {
-            merged.reserve(known.len() + overlay.len());
-            merged.extend(known.iter().map(|(key, value)| (*key, *value)));
-            merged.extend(overlay.iter().map(|(key, value)| (*key, *value)));
+            merged.0.reserve(known.len() + overlay.len(), Entry::hash);
+            merged.extend(&known);
+            merged.extend(&overlay);
         }
         // Before the overlay is emptied: who misses there finds it here.
         self.map.store(Arc::new(merged));
-        overlay.clear();
+        *overlay = Map::default();
     }
 }
 

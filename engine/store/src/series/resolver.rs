@@ -48,7 +48,7 @@ impl Resolver {
 
     /// The labels of a series.
     pub fn labels_of(&self, series: SeriesRef) -> Option<LabelSet> {
-        self.table.series(series).map(|series| series.labels.clone())
+        self.table.series(series).map(|series| Arc::unwrap_or_clone(series).labels)
     }
 
     /// Finds or adds a label set that did not come over the wire, such as that of a

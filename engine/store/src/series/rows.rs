@@ -19,7 +19,8 @@ pub(crate) fn series_rows(
     table: &SeriesTable,
     pairs: &[(SeriesRef, i32)],
 ) -> Result<RecordBatch, StoreError> {
-    let all = table.series_of(pairs.iter().map(|(series, _)| *series));
+    let refs: Vec<SeriesRef> = pairs.iter().map(|(series, _)| *series).collect();
+    let all = table.series_of(&refs);
     if all.len() != pairs.len() {
         return Err(StoreError::Internal("a recorded series is not in the index".into()));
     }

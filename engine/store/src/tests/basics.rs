@@ -7,6 +7,8 @@ use isinglass_model::series::MetricMeta;
 use isinglass_model::series::SeriesResolver as _;
 use parking_lot::Mutex;
 
+use crate::series::{MatchOp, Matcher};
+
 use super::*;
 use crate::append::{Note, Seq, Tick};
 use crate::config::Durability;
@@ -63,6 +65,39 @@ async fn samples_keep_their_series_over_restarts() {
     let view = world.store.view(&acme).await.unwrap();
     assert_eq!(view.series().of_metric("up").len(), 2);
     assert_eq!(view.series().metrics()[0].series, 2);
+}
+
+/// Matchers, label lists and days say the same from memory, from the log and from tables.
+#[tokio::test]
+async fn selections_are_the_same_after_restarts() {
+    let acme = tenant("acme");
+    let world = World::new(small()).await;
+    for (day, instances) in [(0, ["a", "b"]), (1, ["b", "c"])] {
+        let append = sample_append(&world.store, &acme, NOW_MS + day * 86_400_000, &instances, 1.0).await;
+        world.store.append(append).await.unwrap();
+    }
+    // Never stored, so never seen.
+    series(&world.store, &acme, "up", "d").await;
+    let look = async |world: &World| {
+        let view = world.store.view(&acme).await.unwrap();
+        let index = view.series();
+        let first = (NOW_MS / 86_400_000) as i32;
+        let values = |days| index.label_values("instance", &[], days, 10).unwrap().items.concat();
+        let some = [Matcher::new("instance", MatchOp::Regex, "[b-z]")];
+        let mut series: Vec<String> =
+            index.series(&some, None, 10).unwrap().items.iter().map(|s| s.labels.to_string()).collect();
+        series.sort_unstable();
+        let days = [None, Some(first..=first), Some(first + 1..=first + 9)].map(values);
+        (days, series, index.names_of_metric("up"), index.len())
+    };
+    let before = look(&world).await;
+    assert_eq!(before.0, ["abc", "ab", "bc"]);
+    assert_eq!(before.1.len(), 2);
+    let world = world.kill().await;
+    assert_eq!(look(&world).await, before);
+    world.store.flush().await.unwrap();
+    let world = world.kill().await;
+    assert_eq!(look(&world).await, before);
 }
 
 #[tokio::test]

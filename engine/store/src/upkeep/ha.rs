@@ -21,7 +21,7 @@ use super::config::HaConfig;
 use crate::StoreError;
 use crate::files::{HaDedup, Replica};
 use crate::pending::Pending;
-use crate::series::SeriesTable;
+use crate::series::{MatchOp, Matcher, SeriesTable, select};
 use crate::store::{Core, closing};
 use crate::tables::DataFile;
 use crate::tenant::TenantState;
@@ -40,22 +40,25 @@ pub(super) struct Replicas {
 
 /// Numbers by the order of their coming, from 1.
 #[derive(Default)]
-struct Numbers<'a>(HashMap<(u32, &'a str), u32>);
+struct Numbers(HashMap<(u32, String), u32>);
 
-impl<'a> Numbers<'a> {
-    fn of(&mut self, cluster: u32, name: &'a str) -> u32 {
+impl Numbers {
+    fn of(&mut self, cluster: u32, name: &str) -> u32 {
         let next = u32::try_from(self.0.len() + 1).unwrap_or(u32::MAX);
-        *self.0.entry((cluster, name)).or_insert(next)
+        *self.0.entry((cluster, name.to_owned())).or_insert(next)
     }
 }
 
 impl Replicas {
     /// Finds the series that have both labels; `None` if there is none.
     pub(super) fn find(table: &SeriesTable, config: &HaConfig) -> Option<Self> {
-        let all = table.all();
+        // Most tenants have none, and who has replicas has them among others.
+        let both = [&config.cluster_label, &config.replica_label]
+            .map(|name| Matcher::new(name, MatchOp::NotEqual, ""));
+        let with_both = select(table, &both).ok()?;
         let (mut clusters, mut names) = (Numbers::default(), Numbers::default());
         let (mut replicas, mut pairs) = (hashbrown::HashMap::default(), Vec::new());
-        for series in &all {
+        for series in table.chunks_of(with_both).flatten() {
             let label = |name: &str| series.labels.get(name).filter(|value| !value.is_empty());
             let (Some(cluster), Some(replica)) = (label(&config.cluster_label), label(&config.replica_label))
             else {

@@ -141,14 +141,14 @@ impl Matched {
         if known.life != Some(tenant.life) {
             *known = OfTenant { life: Some(tenant.life), ..OfTenant::default() };
         }
-        let all = tenant.series.all();
-        let new = all.get(known.seen..).unwrap_or_default();
-        known.seen = all.len();
-        for series in new {
-            let label = |name: &str| series.labels.get(name);
-            if let Some(rule) = rules.iter().find(|rule| rule.selector.matches(label)) {
-                let keep = (series.metric_id, rule.keep);
-                Arc::make_mut(&mut known.keeps).insert(series.series_id, keep);
+        let from = std::mem::replace(&mut known.seen, tenant.series.len());
+        for new in tenant.series.chunks(from..known.seen) {
+            for series in new {
+                let label = |name: &str| series.labels.get(name);
+                if let Some(rule) = rules.iter().find(|rule| rule.selector.matches(label)) {
+                    let keep = (series.metric_id, rule.keep);
+                    Arc::make_mut(&mut known.keeps).insert(series.series_id, keep);
+                }
             }
         }
         Arc::clone(&known.keeps)

@@ -24,7 +24,8 @@ pub(crate) fn put_series(
     pairs: &[(SeriesRef, i32)],
     table: &SeriesTable,
 ) -> Result<(), StoreError> {
-    let all = table.series_of(pairs.iter().map(|(series, _)| *series));
+    let refs: Vec<SeriesRef> = pairs.iter().map(|(series, _)| *series).collect();
+    let all = table.series_of(&refs);
     if all.len() != pairs.len() {
         return Err(StoreError::Internal(
             "a sample has a series that this tenant's index did not give out".into(),
