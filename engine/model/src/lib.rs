@@ -19,6 +19,7 @@
 //! | [`batch`] | batches between decode and store |
 //! | [`tables`] | the schema of each table, in memory and in its files |
 //! | [`columns`], [`verdict`], [`deltas`] | what a plugin is given and what it gives back |
+//! | [`tokens`] | words of a text, and which of them are worth an index |
 //! | [`clock`] | time as a value |
 //!
 //! It knows nothing of tokio, DataFusion or HTTP.
@@ -37,6 +38,7 @@ pub mod reason;
 pub mod series;
 pub mod tables;
 pub mod tenant;
+pub mod tokens;
 pub mod verdict;
 
 pub use clock::Clock;
