@@ -19,6 +19,7 @@ use crate::error::QueryError;
 use crate::interrupt::{Interrupt, interruptible};
 use crate::session::Sessions;
 use crate::stream::{Budget, Message, ResultStream};
+use crate::table::TokenStats;
 use crate::workers::Workers;
 use crate::{hints, statement};
 
@@ -115,6 +116,11 @@ impl QueryEngine {
     /// Limits in force.
     pub fn config(&self) -> &QueryConfig {
         &self.inner.config
+    }
+
+    /// What is held of the token indexes of log lines.
+    pub fn token_stats(&self) -> TokenStats {
+        self.inner.sessions.tokens.stats()
     }
 
     /// Queries that run now.

@@ -46,7 +46,7 @@ impl Shared {
         let queries = Gate::new("queries", config.queries_max, config.queue_timeout());
         let gates = [writes.clone(), queries.clone()];
         Self {
-            telemetry: Telemetry::new(ingest.clone(), &clock, config.tenant_labels_max, gates),
+            telemetry: Telemetry::new(ingest.clone(), query.clone(), &clock, config.tenant_labels_max, gates),
             started: clock.monotonic(),
             ingest,
             query,

@@ -23,6 +23,7 @@ use crate::QueryConfig;
 use crate::functions::{self, JoinedPlanner, TraceTree};
 use crate::memory::SharedMemory;
 use crate::objects::OnlyTables;
+use crate::table::TokenCache;
 
 /// Makes sessions.
 pub(crate) struct Sessions {
@@ -30,6 +31,8 @@ pub(crate) struct Sessions {
     runtime: RuntimeEnv,
     memory: Arc<SharedMemory>,
     query_memory_bytes: usize,
+    /// Token indexes of files of logs.
+    pub(crate) tokens: Arc<TokenCache>,
 }
 
 impl Sessions {
@@ -48,6 +51,7 @@ impl Sessions {
             runtime,
             memory: SharedMemory::new(config.memory_bytes),
             query_memory_bytes: config.query_memory_bytes,
+            tokens: Arc::new(TokenCache::new(config.token_cache_bytes)),
         })
     }
 

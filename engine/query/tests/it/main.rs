@@ -7,3 +7,4 @@ mod fixture;
 mod once;
 mod plans;
 mod tenants;
+mod tokens;
