@@ -40,22 +40,25 @@ fn is_of_token(byte: u8) -> bool {
 }
 
 /// Calls `each` with the place of every token that looks like an identifier.
+///
+/// Looks at the last of the bytes that a token must have first: where one of them is of no
+/// token, all before it are passed over.
 #[inline]
 fn id_tokens(text: &[u8], mut each: impl FnMut(Range<usize>)) {
-    let (mut start, mut seen) = (0, 0);
-    for (at, byte) in text.iter().enumerate() {
-        let class = CLASSES[usize::from(*byte)];
-        if class != 0 {
-            seen |= class;
+    let class = |byte: &u8| CLASSES[usize::from(*byte)];
+    let mut start = 0;
+    while let Some(least) = text.get(start..start + ID_BYTES_MIN) {
+        if let Some(between) = least.iter().rposition(|byte| class(byte) == 0) {
+            start += between + 1;
             continue;
         }
-        if seen & DIGIT != 0 && at - start >= ID_BYTES_MIN {
-            each(start..at);
+        let rest = &text[start + ID_BYTES_MIN..];
+        let more = rest.iter().position(|byte| class(byte) == 0).unwrap_or(rest.len());
+        let end = start + ID_BYTES_MIN + more;
+        if text[start..end].iter().any(|byte| class(byte) & DIGIT != 0) {
+            each(start..end);
         }
-        (start, seen) = (at + 1, 0);
-    }
-    if seen & DIGIT != 0 && text.len() - start >= ID_BYTES_MIN {
-        each(start..text.len());
+        start = end + 1;
     }
 }
 

@@ -82,11 +82,15 @@ impl Scan<'_> {
         let footers = runtime.cache_manager.get_file_metadata_cache();
         let mut reader: Arc<dyn ParquetFileReaderFactory> =
             Arc::new(CachedParquetFileReaderFactory::new(objects, footers));
+        let mut options = session.default_table_options().parquet;
         if self.rows.is_some() {
             reader = Arc::new(WithPageIndex(reader));
+            // What filters have decoded is kept in whole batches, for which all of their pages
+            // are read, those of rows that are not wanted, too.
+            options.global.max_predicate_cache_size = Some(0);
         }
         let mut source = ParquetSource::new(Arc::clone(&self.layout.read))
-            .with_table_parquet_options(session.default_table_options().parquet)
+            .with_table_parquet_options(options)
             .with_parquet_file_reader_factory(reader);
         if let Some(predicate) = &self.exactly {
             source = source.with_predicate(Arc::clone(predicate));

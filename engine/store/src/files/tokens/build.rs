@@ -11,19 +11,19 @@ use super::index::{FIXED_BYTES, MAGIC, VERSION};
 /// Rows of a block at most. A row that has a token costs the reading of its block.
 const BLOCK_ROWS_MAX: u32 = 8_192;
 
-/// Filters that are held until the file ends: ten million lines. What comes after is one
-/// block of which nothing is known.
-const HELD_BYTES_MAX: usize = 8 << 20;
+/// Filters that are held until the file ends: those of thirteen million identifiers. What
+/// comes after is one block of which nothing is known.
+const HELD_BYTES_MAX: usize = 16 << 20;
 
 /// Blocks of a file at most; what comes after is one more of which nothing is known.
 const BLOCKS_MAX: usize = 65_535;
 
 /// Bytes of all filters in the index, some of which are larger there than they need be;
 /// beyond it all are made smaller.
-const INDEX_BYTES_MAX: usize = 16 << 20;
+const INDEX_BYTES_MAX: usize = 24 << 20;
 
-/// Takes in the rows of a file in their order. Holds a filter for each block, which is
-/// rarely larger than a byte a row, and never more than [`HELD_BYTES_MAX`].
+/// Takes in the rows of a file in their order. Holds the filters of all blocks, which is 1.2 bytes
+/// for each identifier, and never more than [`HELD_BYTES_MAX`].
 #[derive(Debug)]
 pub(in crate::files) struct Builder {
     done: Vec<RowBlock>,
@@ -101,33 +101,30 @@ impl Builder {
 /// The bytes of an index: see `docs/formats/token-index.md`.
 fn encode(blocks: &[RowBlock], stripes: usize) -> Vec<u8> {
     debug_assert!(stripes <= STRIPES_MAX && stripes.is_power_of_two());
-    let header_bytes = FIXED_BYTES + 4 * blocks.len() + 4 * stripes + 4;
-    let body = bodies(blocks, stripes);
-    let row_bytes = blocks.len() * STRIPE_BYTES;
-    let mut index = Vec::with_capacity(header_bytes + body.len());
+    let sums_at = FIXED_BYTES + 4 * blocks.len();
+    let header_bytes = sums_at + 4 * stripes + 4;
+    let mut index = Vec::with_capacity(header_bytes + blocks.len() * stripes * STRIPE_BYTES);
     index.extend_from_slice(MAGIC);
-    index.extend_from_slice(&VERSION.to_le_bytes());
-    index.extend_from_slice(&(header_bytes as u32).to_le_bytes());
-    index.extend_from_slice(&(blocks.len() as u32).to_le_bytes());
-    index.extend_from_slice(&(stripes as u32).to_le_bytes());
-    blocks.iter().for_each(|block| index.extend_from_slice(&block.rows.to_le_bytes()));
-    for stripe in 0..stripes {
-        let bytes = &body[stripe * row_bytes..][..row_bytes];
-        index.extend_from_slice(&crc32c::crc32c(bytes).to_le_bytes());
+    for number in [VERSION, header_bytes as u32, blocks.len() as u32, stripes as u32] {
+        index.extend_from_slice(&number.to_le_bytes());
     }
-    index.extend_from_slice(&crc32c::crc32c(&index).to_le_bytes());
-    index.extend_from_slice(&body);
+    blocks.iter().for_each(|block| index.extend_from_slice(&block.rows.to_le_bytes()));
+    index.resize(header_bytes, 0);
+    for stripe in 0..stripes {
+        let start = index.len();
+        put_stripe(&mut index, blocks, stripe, stripes);
+        let sum = crc32c::crc32c(&index[start..]);
+        index[sums_at + 4 * stripe..][..4].copy_from_slice(&sum.to_le_bytes());
+    }
+    let sum = crc32c::crc32c(&index[..header_bytes - 4]);
+    index[header_bytes - 4..header_bytes].copy_from_slice(&sum.to_le_bytes());
     index
 }
 
-/// Stripe by stripe those of all blocks, so that one token needs one range.
-fn bodies(blocks: &[RowBlock], stripes: usize) -> Vec<u8> {
-    let mut body = Vec::with_capacity(blocks.len() * stripes * STRIPE_BYTES);
-    for stripe in 0..stripes {
-        for block in blocks {
-            let own = block.filter.get(stripe * block.filter.len() / stripes);
-            own.unwrap_or(&[u32::MAX; 8]).iter().for_each(|word| body.extend_from_slice(&word.to_le_bytes()));
-        }
+/// One stripe of all blocks, side by side, so that one token needs one range.
+fn put_stripe(index: &mut Vec<u8>, blocks: &[RowBlock], stripe: usize, stripes: usize) {
+    for block in blocks {
+        let own = block.filter.get(stripe * block.filter.len() / stripes);
+        own.unwrap_or(&[u32::MAX; 8]).iter().for_each(|word| index.extend_from_slice(&word.to_le_bytes()));
     }
-    body
 }
