@@ -122,6 +122,7 @@ pub(crate) fn divide(mut config: Config) -> Config {
     config.query.query_memory_bytes = config.query.memory_bytes / 2;
     config.query.result_bytes_max = share(4, 32 * MIB, 256 * MIB);
     config.query.metadata_cache_bytes = bytes(16, 8, 1 << 10);
+    config.query.token_cache_bytes = bytes(32, 4, 256);
     config
 }
 
@@ -199,6 +200,7 @@ mod tests {
                 config.store.compaction.memory_bytes as u64,
                 config.query.memory_bytes as u64,
                 config.query.metadata_cache_bytes as u64,
+                config.query.token_cache_bytes as u64,
             ];
             let sum: u64 = IDLE_BYTES + shares.iter().sum::<u64>();
             assert!(sum <= mib * MIB, "{mib} MiB: {} are given away", sum / MIB);

@@ -10,7 +10,7 @@
 
 pub mod backup;
 pub mod demo;
-mod end;
 pub mod doctor;
+mod end;
 pub mod sql;
 pub mod verify;

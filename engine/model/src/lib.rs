@@ -21,6 +21,7 @@
 //! | [`columns`], [`verdict`], [`deltas`] | what a plugin is given and what it gives back |
 //! | [`clock`], [`memory`] | time, and the memory of the process, as values |
 //! | [`system`] | tables about the engine itself, answered by whoever knows |
+//! | [`tokens`] | words of a text, and which of them are worth an index |
 //!
 //! It knows nothing of tokio, DataFusion or HTTP.
 
@@ -40,6 +41,7 @@ pub mod series;
 pub mod system;
 pub mod tables;
 pub mod tenant;
+pub mod tokens;
 pub mod verdict;
 
 pub use clock::Clock;

@@ -29,6 +29,8 @@ pub struct QueryConfig {
     /// Footers and page indexes of Parquet files kept in memory; the least
     /// recently used go first.
     pub metadata_cache_bytes: usize,
+    /// Token indexes of log lines kept in memory; the least recently used go first.
+    pub token_cache_bytes: usize,
     /// Bytes of a query text.
     pub text_bytes_max: usize,
     /// Tokens of a query text.
@@ -60,6 +62,7 @@ impl Default for QueryConfig {
             query_memory_bytes: 256 << 20,
             memory_bytes: 512 << 20,
             metadata_cache_bytes: 32 << 20,
+            token_cache_bytes: 32 << 20,
             text_bytes_max,
             tokens_max,
             brackets_max,

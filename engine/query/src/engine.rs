@@ -22,6 +22,7 @@ use crate::queries::{Entry, Queries};
 use crate::session::Sessions;
 use crate::stream::{Budget, Message, ResultStream};
 use crate::system::System;
+use crate::table::TokenStats;
 use crate::workers::Workers;
 use crate::{hints, statement};
 
@@ -170,6 +171,11 @@ impl QueryEngine {
     /// What the process may hold.
     pub fn memory_limit(&self) -> &MemoryLimit {
         self.inner.pressure.limit()
+    }
+
+    /// What is held of the token indexes of log lines.
+    pub fn token_stats(&self) -> TokenStats {
+        self.inner.sessions.tokens.stats()
     }
 
     /// Queries that run now.

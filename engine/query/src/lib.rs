@@ -14,11 +14,12 @@
 //! | which statements are allowed | `statement` |
 //! | what a tenant can name | `session` |
 //! | how a table of record is read and pruned | `table` |
+//! | identifiers in log lines, found by an index | `table::tokens`, `functions::has_token` |
 //! | ids as hex, times, values; filters turned into what files hold | `shown` |
 //! | `metrics.<name>` and its label columns | `metric` |
 //! | plans that DataFusion makes worse than it could | `rules` |
 //! | tables about the engine itself, which queries run | `system`, `queries`, `read` |
-//! | functions, their caps, `trace_tree`, `stream_label`, `json_text` | `functions` |
+//! | functions, their caps, `trace_tree`, `stream_label`, `json_text`, `has_token` | `functions` |
 //! | views and example questions | [`library`], `../../sql` |
 //! | messages, positions, suggestions | [`QueryError`], `hints` |
 //!
@@ -58,3 +59,4 @@ pub use engine::{QueryEngine, SqlResult};
 pub use error::QueryError;
 pub use library::{Library, Question, View, library};
 pub use stream::ResultStream;
+pub use table::TokenStats;

@@ -43,6 +43,8 @@ pub struct DataFile {
     pub kept: Option<Kept>,
     /// CRC-32C of every MiB; `None` if its commit does not say.
     pub crc32c: Option<Arc<[u32]>>,
+    /// Size of its [`TokenIndex`](crate::TokenIndex); `None` if it has none.
+    pub token_index_bytes: Option<u64>,
 }
 
 /// Up to where rules of retention were applied to the rows of a file.
@@ -232,10 +234,11 @@ pub(crate) trait TableFiles: Send + Sync {
         up_to: Seq,
     ) -> Result<(Option<TableState>, Vec<DataFile>), StoreError>;
 
-    /// Data files in the folder of a table, whether a version names them or not.
+    /// Data files in the folder of a table, whether a version names them or not; also those
+    /// of which only the index is there.
     async fn list(&self, tenant: &Tenant, kind: Kind) -> Result<Vec<FoundFile>, StoreError>;
 
-    /// Deletes files; how many are gone.
+    /// Deletes data files and their indexes; how many files are gone.
     async fn delete(&self, files: Vec<Path>) -> Result<u64, StoreError>;
 
     /// All rows of the table `series`, one after the other.

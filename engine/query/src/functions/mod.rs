@@ -3,11 +3,12 @@
 //! `allowed.txt` names them all: what a new release of DataFusion brings does not
 //! come in by itself. Those that can make much out of little are capped
 //! ([`capped`], [`joined`]); bins of time and values of maps are found faster than by
-//! DataFusion ([`bins`], [`map_value`]). Ours are `stream_label`, `json_text` and the table function
+//! DataFusion ([`bins`], [`map_value`]). Ours are `stream_label`, `json_text`, `has_token` and the table function
 //! `trace_tree`.
 
 mod bins;
 mod capped;
+mod has_token;
 mod joined;
 mod json_text;
 mod map_value;
@@ -21,6 +22,7 @@ use datafusion::execution::SessionStateDefaults;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 use hashbrown::HashSet;
 
+pub(crate) use has_token::HAS_TOKEN;
 pub(crate) use joined::JoinedPlanner;
 pub(crate) use map_value::MapValuePlanner;
 pub(crate) use trace_tree::TraceTree;
@@ -41,6 +43,7 @@ pub(crate) fn scalar() -> Vec<Arc<ScalarUDF>> {
         theirs.filter(|f| allowed(f.name())).map(capped::wrap).map(bins::wrap).collect();
     functions.push(Arc::new(ScalarUDF::new_from_impl(stream_label::StreamLabel::new())));
     functions.push(Arc::new(ScalarUDF::new_from_impl(json_text::JsonText::new())));
+    functions.push(Arc::new(ScalarUDF::new_from_impl(has_token::HasToken::new())));
     functions
 }
 

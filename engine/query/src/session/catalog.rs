@@ -87,7 +87,8 @@ impl SchemaProvider for PublicSchema {
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
         if let Some(kind) = Kind::from_name(name) {
-            return Ok(Some(Arc::new(KindTable::new(Arc::clone(&self.0.view), kind))));
+            let table = KindTable::new(Arc::clone(&self.0.view), kind);
+            return Ok(Some(Arc::new(table.with_tokens(&self.0.sessions.tokens))));
         }
         let Some(view) = library::views().find(|view| view.name == name) else { return Ok(None) };
         // Planned when it is named, in a session of its own over the same moment.

@@ -25,6 +25,7 @@ use crate::memory::SharedMemory;
 use crate::objects::OnlyTables;
 use crate::rules;
 use crate::system::System;
+use crate::table::TokenCache;
 
 /// Makes sessions.
 pub(crate) struct Sessions {
@@ -33,6 +34,8 @@ pub(crate) struct Sessions {
     memory: Arc<SharedMemory>,
     query_memory_bytes: usize,
     pub(crate) system: System,
+    /// Token indexes of files of logs.
+    pub(crate) tokens: Arc<TokenCache>,
 }
 
 impl Sessions {
@@ -52,6 +55,7 @@ impl Sessions {
             memory: SharedMemory::new(config.memory_bytes),
             query_memory_bytes: config.query_memory_bytes,
             system,
+            tokens: Arc::new(TokenCache::new(config.token_cache_bytes)),
         })
     }
 

@@ -12,10 +12,13 @@ mod layout;
 mod provider;
 mod prune;
 mod scan;
+mod tokens;
 
 pub(crate) use layout::Layout;
 pub(crate) use provider::{KindTable, pruning};
 pub(crate) use scan::Scan;
+pub use tokens::TokenStats;
+pub(crate) use tokens::{RowsWanted, TokenCache};
 
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Column, Result};

@@ -14,6 +14,8 @@ use isinglass_store::View;
 
 use super::layout::Layout;
 use super::scan::Scan;
+use super::tokens::{RowsWanted, TokenCache};
+use crate::objects::TABLES_URL;
 use crate::shown::ShownExec;
 use crate::shown::filter::to_files;
 
@@ -22,11 +24,23 @@ use crate::shown::filter::to_files;
 pub(crate) struct KindTable {
     view: Arc<View>,
     layout: &'static Layout,
+    tokens: Option<Arc<TokenCache>>,
 }
 
 impl KindTable {
     pub(crate) fn new(view: Arc<View>, kind: Kind) -> Self {
-        Self { view, layout: Layout::of(kind) }
+        Self { view, layout: Layout::of(kind), tokens: None }
+    }
+
+    /// The same table, with its token indexes put to use.
+    pub(crate) fn with_tokens(self, tokens: &Arc<TokenCache>) -> Self {
+        Self { tokens: Some(Arc::clone(tokens)), ..self }
+    }
+
+    async fn rows(&self, filters: &[Arc<dyn PhysicalExpr>], session: &dyn Session) -> Result<RowsWanted> {
+        let Some(tokens) = &self.tokens else { return Ok(RowsWanted::default()) };
+        let objects = session.runtime_env().object_store(&*TABLES_URL)?;
+        RowsWanted::by_tokens(&self.view, self.layout, filters, tokens, &objects).await
     }
 }
 
@@ -55,14 +69,17 @@ impl TableProvider for KindTable {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let shown: Vec<usize> =
             projection.cloned().unwrap_or_else(|| (0..self.layout.shown.fields().len()).collect());
+        let pruning = pruning(self.layout, filters, session)?;
+        let rows = self.rows(&pruning, session).await?;
         let scan = Scan {
             layout: self.layout,
             columns: self.layout.columns_of(&shown),
-            pruning: pruning(self.layout, filters, session)?,
+            pruning,
             exactly: None,
             metric_id: None,
             series_ids: None,
             limit: limit.filter(|_| filters.is_empty()),
+            rows,
         };
         let input = scan.plan(&self.view, session)?;
         let schema = Arc::new(self.layout.shown.project(&shown)?);

@@ -164,6 +164,7 @@ mod tests {
             accepted: 0,
             kept: None,
             crc32c: None,
+            token_index_bytes: None,
         }
     }
 

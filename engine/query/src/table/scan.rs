@@ -12,7 +12,9 @@ use datafusion::common::{DataFusionError, Result, ScalarValue, Statistics};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
-use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::physical_plan::{
+    FileGroup, FileScanConfigBuilder, ParquetFileReaderFactory, ParquetSource,
+};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{LexOrdering, PhysicalExpr, PhysicalSortExpr};
@@ -25,6 +27,7 @@ use object_store::ObjectMeta;
 
 use super::layout::Layout;
 use super::prune;
+use super::tokens::{RowsWanted, WithPageIndex};
 use crate::objects::TABLES_URL;
 use crate::shown::convert::as_read;
 
@@ -46,6 +49,8 @@ pub(crate) struct Scan<'a> {
     pub(crate) series_ids: Option<&'a HashSet<i64>>,
     /// Rows that are enough.
     pub(crate) limit: Option<usize>,
+    /// Rows of files that may be wanted.
+    pub(crate) rows: RowsWanted,
 }
 
 impl Scan<'_> {
@@ -54,7 +59,8 @@ impl Scan<'_> {
         let table = view.table(self.layout.table.kind);
         let schema = Arc::new(self.layout.read.project(&self.columns)?);
         let mut inputs: Vec<Arc<dyn ExecutionPlan>> = Vec::with_capacity(2);
-        let files = prune::files(&table.files, self.layout, &self.pruning)?;
+        let mut files = prune::files(&table.files, self.layout, &self.pruning)?;
+        files.retain(|file| self.rows.may_be_in(file));
         if !files.is_empty() {
             inputs.push(self.files(&files, session)?);
         }
@@ -74,17 +80,25 @@ impl Scan<'_> {
         let runtime = session.runtime_env();
         let objects = runtime.object_store(&*TABLES_URL)?;
         let footers = runtime.cache_manager.get_file_metadata_cache();
+        let mut reader: Arc<dyn ParquetFileReaderFactory> =
+            Arc::new(CachedParquetFileReaderFactory::new(objects, footers));
+        let mut options = session.default_table_options().parquet;
+        if self.rows.is_some() {
+            reader = Arc::new(WithPageIndex(reader));
+            // What filters have decoded is kept in whole batches, for which all of their pages
+            // are read, those of rows that are not wanted, too.
+            options.global.max_predicate_cache_size = Some(0);
+        }
         let mut source = ParquetSource::new(Arc::clone(&self.layout.read))
-            .with_table_parquet_options(session.default_table_options().parquet)
-            .with_parquet_file_reader_factory(Arc::new(CachedParquetFileReaderFactory::new(
-                objects, footers,
-            )));
+            .with_table_parquet_options(options)
+            .with_parquet_file_reader_factory(reader);
         if let Some(predicate) = &self.exactly {
             source = source.with_predicate(Arc::clone(predicate));
         }
         let rows = files.iter().map(|file| usize::try_from(file.rows).unwrap_or(usize::MAX)).sum();
         let mut statistics = Statistics::new_unknown(&self.layout.read);
-        statistics.num_rows = Precision::Exact(rows);
+        statistics.num_rows =
+            if self.rows.is_some() { Precision::Inexact(rows) } else { Precision::Exact(rows) };
         statistics.total_byte_size =
             Precision::Inexact(files.iter().map(|file| file.size_bytes as usize).sum());
         let parts = files.iter().map(|file| self.file(file)).collect();
@@ -111,7 +125,7 @@ impl Scan<'_> {
             e_tag: None,
             version: None,
         });
-        part.with_statistics(Arc::new(prune::statistics(file, self.layout)))
+        self.rows.of(file, part.with_statistics(Arc::new(prune::statistics(file, self.layout))))
     }
 
     /// Rows of one file lie in this order. Across files nothing is promised:
@@ -223,6 +237,7 @@ mod tests {
             metric_id: None,
             series_ids: None,
             limit: None,
+            rows: RowsWanted::default(),
         };
         let file = DataFile {
             path: "default/samples/old.parquet".into(),
@@ -234,6 +249,7 @@ mod tests {
             accepted: 0,
             kept: None,
             crc32c: None,
+            token_index_bytes: None,
         };
         let input = scan.files(&[&file], &session).unwrap();
         let columns = shown.iter().map(|at| layout.column(*at, &input.schema()).unwrap()).collect();

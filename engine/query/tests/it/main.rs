@@ -8,3 +8,4 @@ mod once;
 mod plans;
 mod system;
 mod tenants;
+mod tokens;

@@ -1,8 +1,9 @@
-//! What ingest, chain and store count, read at each scrape.
+//! What ingest, chain, store and query count, read at each scrape.
 
 use std::fmt;
 
 use isinglass_ingest::Ingest;
+use isinglass_query::{QueryEngine, TokenStats};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeCounterValue, NoLabelSet};
 use prometheus_client::metrics::MetricType;
@@ -18,6 +19,7 @@ pub(super) type Labels = Vec<(&'static str, String)>;
 /// Collects from the engine.
 pub(super) struct Engine {
     ingest: Ingest,
+    query: QueryEngine,
     gates: [Gate; 2],
     names: TenantNames,
 }
@@ -29,8 +31,13 @@ impl fmt::Debug for Engine {
 }
 
 impl Engine {
-    pub(super) fn new(ingest: Ingest, tenant_labels_max: usize, gates: [Gate; 2]) -> Self {
-        Self { ingest, gates, names: TenantNames::new(tenant_labels_max) }
+    pub(super) fn new(
+        ingest: Ingest,
+        query: QueryEngine,
+        tenant_labels_max: usize,
+        gates: [Gate; 2],
+    ) -> Self {
+        Self { ingest, query, gates, names: TenantNames::new(tenant_labels_max) }
     }
 }
 
@@ -42,10 +49,19 @@ impl Collector for Engine {
         let durability = vec![("level", self.ingest.store().config().durability.to_string())];
         gauge(encoder, "isinglass_durability", "When a write is acknowledged", [(durability, 1.0)])?;
         tables(encoder, &self.ingest.store().stats())?;
+        token_indexes(encoder, self.query.token_stats())?;
         let turns =
             self.gates.iter().map(|gate| (vec![("kind", gate.what().to_owned())], gate.taken() as f64));
         gauge(encoder, "isinglass_requests_in_progress", "Requests that are being worked on", turns)
     }
+}
+
+fn token_indexes(encoder: &mut DescriptorEncoder<'_>, stats: TokenStats) -> fmt::Result {
+    let help = "Token indexes of log lines held in memory";
+    let cached = [(Labels::new(), stats.cached_bytes as f64)];
+    gauge(encoder, "isinglass_token_indexes_cached_bytes", help, cached)?;
+    let help = "Token indexes that queries asked for and that were missing, damaged or of another release";
+    counter(encoder, "isinglass_token_indexes_unusable", help, [(Labels::new(), stats.unusable)])
 }
 
 /// Writes a counter with one value per label set.

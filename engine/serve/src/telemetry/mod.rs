@@ -25,6 +25,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use isinglass_ingest::Ingest;
 use isinglass_model::Clock;
+use isinglass_query::QueryEngine;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
@@ -46,6 +47,7 @@ pub(crate) struct Telemetry {
 impl Telemetry {
     pub(crate) fn new(
         ingest: Ingest,
+        query: QueryEngine,
         clock: &Arc<dyn Clock>,
         tenant_labels_max: usize,
         gates: [Gate; 2],
@@ -54,7 +56,7 @@ impl Telemetry {
         let build = Info::new(vec![("version", VERSION)]);
         registry.register("isinglass_build", "Version of this server", build);
         let requests = requests::Requests::register(&mut registry);
-        registry.register_collector(Box::new(engine::Engine::new(ingest, tenant_labels_max, gates)));
+        registry.register_collector(Box::new(engine::Engine::new(ingest, query, tenant_labels_max, gates)));
         registry.register_collector(Box::new(process::Process::started(clock.now_unix_nanos())));
         Self { registry, requests }
     }

@@ -20,6 +20,7 @@
 //! | [`objects`] | the object store by its URL: counted, probed, read with checksums compared |
 //! | [`days`] | a flush cut at the borders of days |
 //! | [`parquet`] | how rows of each kind are laid out in a file |
+//! | [`tokens`] | which rows of a file of logs can have an identifier |
 //! | [`merge`] | sorted files into fewer sorted files |
 //! | [`rewrite`] | files replaced by merged ones, in one commit |
 //! | [`delta`] | schemas, statistics, commits, checkpoints of one table |
@@ -37,6 +38,7 @@ mod parquet;
 mod rewrite;
 mod series;
 mod tables;
+mod tokens;
 
 pub(crate) use epoch::{OWN_FOLDER, leave_off_at};
 pub(crate) use error::FilesError;
@@ -44,6 +46,7 @@ pub(crate) use merge::{DropRows, Group, HaDedup, Replica};
 pub(crate) use objects::{Checker, PIECE_BYTES as CHECKED_BYTES, open, reach, to_read};
 pub use objects::{ObjectStats, ObjectsConfig};
 pub(crate) use tables::Tables;
+pub use tokens::{TokenIndex, UnusableIndex};
 
 pub(crate) type Result<T, E = FilesError> = std::result::Result<T, E>;
 

@@ -6,10 +6,8 @@
 
 use std::sync::Arc;
 
-use futures::StreamExt as _;
 use isinglass_model::{Kind, Tenant};
 use object_store::ObjectStore;
-use object_store::path::Path;
 
 use super::Result;
 use super::delta::{NewFile, Replacement, Table};
@@ -70,18 +68,4 @@ pub(super) async fn commit(
         expired: if rewrite.drop_all { rows_before } else { merged.expired },
         replicas: merged.replicas,
     }))
-}
-
-/// Removes files that no version of the table names.
-pub(super) async fn discard(objects: &Arc<dyn ObjectStore>, tenant: &Tenant, kind: Kind, files: &[NewFile]) {
-    let paths: Vec<_> =
-        files.iter().map(|file| Ok(Path::from_iter([tenant.as_str(), kind.as_str(), &file.name]))).collect();
-    let removed = objects.delete_stream(futures::stream::iter(paths).boxed());
-    removed
-        .for_each(async |removed| {
-            if let Err(error) = removed {
-                tracing::warn!(%tenant, %kind, %error, "a file that no table names stays until it is collected");
-            }
-        })
-        .await;
 }

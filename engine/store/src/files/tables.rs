@@ -11,14 +11,14 @@ use futures::StreamExt as _;
 use hashbrown::HashMap;
 use isinglass_model::{Clock, Kind, Tenant};
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt as _};
+use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload};
 use parking_lot::Mutex;
 
 use super::delta::{self, Table};
 use super::epoch::{Epoch, OWN_FOLDER};
 use super::objects::{self, Checker, Counters, ObjectStats, ObjectsConfig};
 use super::parquet::{self, Encoded};
-use super::{FilesError, Result, days, epoch, error, rewrite, series};
+use super::{FilesError, Result, days, epoch, error, rewrite, series, tokens};
 use crate::log_id::LogId;
 use crate::removals::Removals;
 use crate::tables::{
@@ -211,7 +211,7 @@ impl Tables {
             // If there are any, another writer had flushed this far already.
             for file in files.iter().filter(|file| !table.names(file)) {
                 let path = data_path(tenant, kind, &file.name)?;
-                let removed = self.shared.objects.delete(&path).await;
+                let removed = self.delete_files(vec![path.clone()]).await;
                 tracing::warn!(%path, ?removed, "another writer was first; its commit stands, our file goes");
             }
         }
@@ -220,9 +220,14 @@ impl Tables {
 
     async fn put_new(&self, tenant: &Tenant, kind: Kind, encoded: Encoded) -> Result<delta::NewFile> {
         let name = format!("{}.parquet", self.new_id());
-        self.put(&data_path(tenant, kind, &name)?, &encoded).await?;
-        let Encoded { size_bytes, extent, crc32c, .. } = encoded;
-        Ok(delta::NewFile { name, size_bytes, extent, crc32c })
+        let path = data_path(tenant, kind, &name)?;
+        let Encoded { payload, size_bytes, extent, crc32c, token_index } = encoded;
+        self.put(&path, payload).await?;
+        let token_index_bytes = token_index.as_ref().map(|index| index.len() as u64);
+        if let Some((index, path)) = token_index.zip(tokens::path_of(&path)) {
+            self.put(&path, index.into()).await?;
+        }
+        Ok(delta::NewFile { name, size_bytes, extent, crc32c, token_index_bytes })
     }
 
     async fn rewrite_files(
@@ -256,9 +261,22 @@ impl Tables {
             committed
         };
         if committed.is_none() {
-            rewrite::discard(objects, tenant, kind, &merged.files).await;
+            self.discard(tenant, kind, &merged.files).await;
         }
         Ok(committed)
+    }
+
+    /// Removes files that no version of the table names.
+    async fn discard(&self, tenant: &Tenant, kind: Kind, files: &[delta::NewFile]) {
+        let paths: Result<Vec<Path>> = files.iter().map(|file| data_path(tenant, kind, &file.name)).collect();
+        let deleted = match paths {
+            Ok(paths) => self.delete_files(paths).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = deleted {
+            let error = error.chain();
+            tracing::warn!(%tenant, %kind, error, "files that no table names stay until they are collected");
+        }
     }
 
     async fn erase_table(
@@ -281,10 +299,38 @@ impl Tables {
         Ok((Some(state), gone))
     }
 
+    /// Deletes data files and their indexes. What is not there is gone, too.
+    async fn delete_files(&self, files: Vec<Path>) -> Result<()> {
+        let indexes: Vec<Path> = files.iter().filter_map(tokens::path_of).collect();
+        let paths = futures::stream::iter(files.into_iter().chain(indexes).map(Ok)).boxed();
+        let mut deleted = self.shared.objects.delete_stream(paths);
+        while let Some(deleted) = deleted.next().await {
+            match deleted {
+                Ok(_) | Err(object_store::Error::NotFound { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// The data files of all indexes of a table, whose folders are these.
+    async fn list_indexes(&self, folders: &[Path]) -> Result<Vec<FoundFile>> {
+        let Some(folder) = folders.iter().find(|folder| folder.filename() == Some(tokens::FOLDER)) else {
+            return Ok(Vec::new());
+        };
+        let listed = self.shared.objects.list_with_delimiter(Some(folder)).await?;
+        let found = listed.objects.into_iter().filter_map(|object| {
+            let modified_unix_ms = object.last_modified.timestamp_millis();
+            // Of the data file nothing is known here.
+            Some(FoundFile { path: tokens::file_of(&object.location)?, size_bytes: 0, modified_unix_ms })
+        });
+        Ok(found.collect())
+    }
+
     /// The name is new, so a put may be repeated whatever became of it.
-    async fn put(&self, path: &Path, encoded: &Encoded) -> Result<()> {
+    async fn put(&self, path: &Path, payload: PutPayload) -> Result<()> {
         for attempt in 1.. {
-            match self.shared.objects.put(path, encoded.payload.clone()).await {
+            match self.shared.objects.put(path, payload.clone()).await {
                 Ok(_) => break,
                 Err(error) if attempt >= PUT_ATTEMPTS_MAX => return Err(error.into()),
                 Err(error) => {
@@ -324,6 +370,13 @@ impl Tables {
         slot.last_use.store(now, Ordering::Relaxed);
         Arc::clone(slot)
     }
+}
+
+/// Not made from its parts, which would be encoded: a folder is named after its tenant,
+/// letter by letter.
+fn table_path(tenant: &Tenant, kind: Kind) -> Result<Path> {
+    let path = format!("{tenant}/{kind}");
+    Path::parse(&path).map_err(|error| FilesError::Damaged { path, problem: error.to_string() })
 }
 
 fn data_path(tenant: &Tenant, kind: Kind, name: &str) -> Result<Path> {
@@ -372,31 +425,27 @@ impl TableFiles for Tables {
     }
 
     async fn list(&self, tenant: &Tenant, kind: Kind) -> Result<Vec<FoundFile>, StoreError> {
-        // As it is: a `*` in the name of a tenant is not encoded.
-        let folder = format!("{tenant}/{kind}");
-        let folder = Path::parse(&folder)
-            .map_err(|error| FilesError::Damaged { path: folder, problem: error.to_string() })?;
+        let folder = table_path(tenant, kind)?;
         let listed =
             self.shared.objects.list_with_delimiter(Some(&folder)).await.map_err(FilesError::from)?;
         let data = listed.objects.into_iter().filter(|object| object.location.extension() == Some("parquet"));
-        let found = data.map(|object| FoundFile {
-            size_bytes: object.size,
-            modified_unix_ms: object.last_modified.timestamp_millis(),
-            path: object.location,
-        });
-        Ok(found.collect())
+        let mut found: HashMap<Path, (u64, i64)> = data
+            .map(|object| (object.location, (object.size, object.last_modified.timestamp_millis())))
+            .collect();
+        for index in self.list_indexes(&listed.common_prefixes).await? {
+            // The younger of the two counts.
+            let (_, modified) = found.entry(index.path).or_insert((0, index.modified_unix_ms));
+            *modified = index.modified_unix_ms.max(*modified);
+        }
+        let file = |(path, (size_bytes, modified_unix_ms))| FoundFile { path, size_bytes, modified_unix_ms };
+        let mut found: Vec<FoundFile> = found.into_iter().map(file).collect();
+        found.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(found)
     }
 
     async fn delete(&self, files: Vec<Path>) -> Result<u64, StoreError> {
-        let paths = futures::stream::iter(files.into_iter().map(Ok)).boxed();
-        let mut gone = 0;
-        let mut deleted = self.shared.objects.delete_stream(paths);
-        while let Some(deleted) = deleted.next().await {
-            match deleted {
-                Ok(_) | Err(object_store::Error::NotFound { .. }) => gone += 1,
-                Err(error) => return Err(FilesError::from(error).into()),
-            }
-        }
+        let gone = files.len() as u64;
+        self.delete_files(files).await?;
         Ok(gone)
     }
 

@@ -18,6 +18,7 @@ use crate::tables::DataFile;
 use crate::upkeep::{Keep, KeepByKind};
 
 mod deletion;
+mod indexes;
 mod late;
 mod quiet;
 mod races;

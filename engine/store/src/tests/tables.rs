@@ -122,6 +122,7 @@ impl TableFiles for MemoryTables {
                 accepted: up_to,
                 kept: None,
                 crc32c: None,
+                token_index_bytes: None,
             };
             if let (Kind::Series, SortedRows::Batches(batches)) = (kind, &rows) {
                 state.series.entry(tenant.clone()).or_default().extend(batches.iter().cloned());

@@ -191,6 +191,7 @@ mod tests {
             accepted,
             kept: None,
             crc32c: None,
+            token_index_bytes: None,
         }
     }
 

@@ -27,6 +27,8 @@ pub(in crate::files) struct NewFile {
     pub(in crate::files) size_bytes: u64,
     pub(in crate::files) extent: Extent,
     pub(in crate::files) crc32c: Vec<u32>,
+    /// Size of its token index, if it has one, already put too.
+    pub(in crate::files) token_index_bytes: Option<u64>,
 }
 
 impl Table {
@@ -144,7 +146,7 @@ impl Table {
                 modification_time: now_unix_millis,
                 data_change: true,
                 stats: Some(stats::to_json(self.kind, &file.extent)),
-                tags: Some(stats::to_tags(&file.crc32c, 0, up_to, None)),
+                tags: Some(stats::to_tags(file, 0, up_to, None)),
                 deletion_vector: None,
                 base_row_id: None,
                 default_row_commit_version: None,

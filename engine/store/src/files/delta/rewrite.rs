@@ -131,7 +131,7 @@ impl Table {
                 modification_time: now_unix_millis,
                 data_change: replacement.changes_rows,
                 stats: Some(stats::to_json(self.kind, &file.extent)),
-                tags: Some(stats::to_tags(&file.crc32c, replacement.level, accepted, replacement.kept)),
+                tags: Some(stats::to_tags(file, replacement.level, accepted, replacement.kept)),
                 deletion_vector: None,
                 base_row_id: None,
                 default_row_commit_version: None,

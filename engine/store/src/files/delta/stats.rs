@@ -15,6 +15,7 @@ use isinglass_model::Kind;
 use isinglass_model::tables::{Table, Type};
 use serde_json::{Map, Value, json};
 
+use super::NewFile;
 use crate::Seq;
 use crate::files::objects::PIECE_BYTES;
 use crate::tables::Kept;
@@ -117,14 +118,17 @@ const KEPT_TAG: &str = "isinglass.kept";
 /// The tag that holds the WAL position of the oldest flush.
 const ACCEPTED_TAG: &str = "isinglass.accepted";
 
-/// Checksums as eight hex digits each, level, and order of acceptance.
+/// The tag that holds the size of the token index in bytes.
+const TOKEN_INDEX_TAG: &str = "isinglass.tokenIndex";
+
+/// Checksums as eight hex digits each, level, order of acceptance, size of the index.
 pub(super) fn to_tags(
-    crc32c: &[u32],
+    file: &NewFile,
     level: u8,
     accepted: Seq,
     kept: Option<Kept>,
 ) -> HashMap<String, Option<String>> {
-    let text = crc32c.iter().map(|crc| format!("{crc:08x}")).collect();
+    let text = file.crc32c.iter().map(|crc| format!("{crc:08x}")).collect();
     let kept =
         kept.map(|Kept { digest, keep_ms }| (KEPT_TAG.to_owned(), Some(format!("{digest:016x} {keep_ms}"))));
     let tags = [
@@ -132,13 +136,19 @@ pub(super) fn to_tags(
         (LEVEL_TAG.to_owned(), Some(level.to_string())),
         (ACCEPTED_TAG.to_owned(), Some(accepted.to_string())),
     ];
-    tags.into_iter().chain(kept).collect()
+    let index = file.token_index_bytes.map(|bytes| (TOKEN_INDEX_TAG.to_owned(), Some(bytes.to_string())));
+    tags.into_iter().chain(kept).chain(index).collect()
 }
 
 /// Which rules of retention were applied.
 pub(super) fn kept(tags: &HashMap<String, Option<String>>) -> Option<Kept> {
     let (digest, keep_ms) = tags.get(KEPT_TAG)?.as_deref()?.split_once(' ')?;
     Some(Kept { digest: u64::from_str_radix(digest, 16).ok()?, keep_ms: keep_ms.parse().ok()? })
+}
+
+/// The size of the token index; `None` if there is none.
+pub(super) fn token_index_bytes(tags: &HashMap<String, Option<String>>) -> Option<u64> {
+    tags.get(TOKEN_INDEX_TAG)?.as_deref()?.parse().ok()
 }
 
 /// Level and order of acceptance; files without these tags were flushed first of all.
@@ -228,7 +238,15 @@ mod tests {
 
     #[test]
     fn checksums_in_tags() {
-        let tags = to_tags(&[0, 1, u32::MAX], 2, 77, Some(Kept { digest: 0xab, keep_ms: 9 }));
+        let file = NewFile {
+            name: "a.parquet".to_owned(),
+            size_bytes: 3 << 20,
+            extent: Extent::default(),
+            crc32c: vec![0, 1, u32::MAX],
+            token_index_bytes: Some(345),
+        };
+        let tags = to_tags(&file, 2, 77, Some(Kept { digest: 0xab, keep_ms: 9 }));
+        assert_eq!((token_index_bytes(&tags), token_index_bytes(&HashMap::new())), (Some(345), None));
         assert_eq!(super::kept(&tags), Some(Kept { digest: 0xab, keep_ms: 9 }));
         assert_eq!(tags[CRC32C_TAG].as_deref(), Some("0000000000000001ffffffff"));
         assert_eq!(from_tags(&tags), (2, 77));

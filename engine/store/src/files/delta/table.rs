@@ -226,6 +226,7 @@ fn data_file(kind: Kind, path: String, view: &LogicalFileView) -> Result<DataFil
     let (level, accepted) = stats::from_tags(&tags);
     let kept = stats::kept(&tags);
     let crc32c = stats::checksums(&tags, size_bytes).map_err(|problem| damaged(&problem))?;
+    let token_index_bytes = stats::token_index_bytes(&tags);
     Ok(DataFile {
         path: location,
         size_bytes,
@@ -236,6 +237,7 @@ fn data_file(kind: Kind, path: String, view: &LogicalFileView) -> Result<DataFil
         accepted,
         kept,
         crc32c,
+        token_index_bytes,
     })
 }
 
@@ -296,7 +298,7 @@ mod tests {
 
     fn file(name: &str) -> NewFile {
         let extent = Extent { rows: 1, time: Some((1, 2)), metric_id: Some((3, 4)), series_id: None };
-        NewFile { name: name.to_owned(), size_bytes: 5, extent, crc32c: vec![6] }
+        NewFile { name: name.to_owned(), size_bytes: 5, extent, crc32c: vec![6], token_index_bytes: None }
     }
 
     #[tokio::test(flavor = "multi_thread")]

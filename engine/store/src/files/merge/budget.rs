@@ -9,10 +9,12 @@
 //! | 1/16 | fingerprints of rows with one key | 32 MiB |
 //! | the rest | parts of the output that are being uploaded | 24 MiB |
 //!
-//! A share is a bound, not a reservation. Three things do not shrink with it:
-//! a row that is larger than a share; what two inputs need at the very least, a
-//! page of each of their columns; and the encoders, by estimate 3 MiB a column at
-//! zstd level 1 and 20 at level 15, of which spans with many attributes have 40.
+//! A share is a bound, not a reservation. The token index of a file of log lines comes on
+//! top: 1.2 bytes for each identifier, 16 MiB at most, and while it is put as much again.
+//! Three things do not shrink with it: a row that is larger than a share; what two inputs
+//! need at the very least, a page of each of their columns; and the encoders, by estimate
+//! 3 MiB a column at zstd level 1 and 20 at level 15, of which spans with many attributes
+//! have 40.
 
 /// Shares of [`super::MergeOptions::memory_bytes`].
 #[derive(Debug, Clone, Copy)]

@@ -1,7 +1,8 @@
 //! Writing merged rows into files of about one size.
 //!
 //! A file is uploaded while it is written: what is in memory of it is the row
-//! group that is being encoded and the parts on their way.
+//! group that is being encoded, the parts on their way and, of log lines, the index
+//! of their tokens, which is put when the file is whole.
 
 use std::sync::Arc;
 
@@ -21,6 +22,7 @@ use tokio::io::AsyncWriteExt as _;
 use super::worker::Worker;
 use crate::files::delta::{Extent, NewFile};
 use crate::files::parquet::Sink;
+use crate::files::tokens::{self, Builder};
 use crate::files::{FilesError, Result, error};
 
 /// Parts of a file that are uploaded at a time.
@@ -51,6 +53,21 @@ impl Folder<'_> {
             }
         }
     }
+
+    /// Deletes indexes of such files.
+    async fn delete_indexes(&mut self, files: &[NewFile]) {
+        for file in files.iter().filter(|file| file.token_index_bytes.is_some()) {
+            let Some(path) = self.path(&file.name).ok().and_then(|path| tokens::path_of(&path)) else {
+                continue;
+            };
+            match self.objects.delete(&path).await {
+                Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+                Err(error) => {
+                    tracing::warn!(%path, error = error::chain(&error), "an index made on the way stays");
+                }
+            }
+        }
+    }
 }
 
 /// What files are like.
@@ -60,6 +77,8 @@ pub(super) struct Layout {
     pub(super) properties: WriterProperties,
     pub(super) file_bytes: u64,
     pub(super) part_bytes: usize,
+    /// The column whose tokens are indexed.
+    pub(super) indexed: Option<&'static str>,
 }
 
 /// The files of one merge.
@@ -75,6 +94,7 @@ struct Open {
     writer: ArrowWriter<Sink>,
     upload: BufWriter,
     extent: Extent,
+    tokens: Option<Builder>,
 }
 
 impl<'f, 'a> Output<'f, 'a> {
@@ -90,29 +110,33 @@ impl<'f, 'a> Output<'f, 'a> {
     /// Writes rows, which come after all before in the order of the table. After
     /// them a file may end at `boundary`, or wherever it is twice its size.
     pub(super) async fn write(&mut self, rows: RecordBatch, extent: Extent, boundary: bool) -> Result<()> {
-        let Open { name, mut writer, mut upload, extent: before } = match self.open.take() {
+        let Open { name, mut writer, mut upload, extent: before, mut tokens } = match self.open.take() {
             Some(open) => open,
             None => self.start()?,
         };
+        let indexed = self.layout.indexed;
         let written = self.folder.worker.run(move || {
             writer.write(&rows)?;
+            if let Some((tokens, column)) = tokens.as_mut().zip(indexed) {
+                take_tokens(tokens, &rows, column)?;
+            }
             let pieces = writer.inner_mut().take_done();
-            Ok::<_, ParquetError>((writer, pieces))
+            Ok::<_, ParquetError>((writer, tokens, pieces))
         });
         let sent = match written.await {
-            Ok(Ok((writer, pieces))) => send(&mut upload, pieces).await.map(|()| writer),
+            Ok(Ok((writer, tokens, pieces))) => send(&mut upload, pieces).await.map(|()| (writer, tokens)),
             Ok(Err(error)) => Err(error.into()),
             Err(error) => Err(error),
         };
-        let writer = match sent {
-            Ok(writer) => writer,
+        let (writer, tokens) = match sent {
+            Ok(sent) => sent,
             Err(error) => {
                 abort(&mut upload, &name).await;
                 return Err(error);
             }
         };
         let size = (writer.bytes_written() + writer.in_progress_size()) as u64;
-        self.open = Some(Open { name, writer, upload, extent: union(before, extent) });
+        self.open = Some(Open { name, writer, upload, extent: union(before, extent), tokens });
         let limit = self.layout.file_bytes;
         if size >= limit && (boundary || size >= limit.saturating_mul(2)) {
             self.close().await
@@ -133,6 +157,7 @@ impl<'f, 'a> Output<'f, 'a> {
             abort(&mut open.upload, &open.name).await;
         }
         self.folder.delete(self.done.iter().map(|file| file.name.as_str())).await;
+        self.folder.delete_indexes(&self.done).await;
     }
 
     fn start(&mut self) -> Result<Open> {
@@ -146,21 +171,24 @@ impl<'f, 'a> Output<'f, 'a> {
             ArrowWriter::try_new_with_options(Sink::default(), Arc::clone(&self.layout.schema), options)?;
         let upload = BufWriter::with_capacity(Arc::clone(self.folder.objects), path, self.layout.part_bytes)
             .with_max_concurrency(PARTS_AT_ONCE);
-        Ok(Open { name, writer, upload, extent: Extent::default() })
+        let tokens = self.layout.indexed.map(|_| Builder::new());
+        Ok(Open { name, writer, upload, extent: Extent::default(), tokens })
     }
 
     async fn close(&mut self) -> Result<()> {
         let Some(open) = self.open.take() else { return Ok(()) };
-        let Open { name, writer, mut upload, extent } = open;
-        let sent = match self.folder.worker.run(move || writer.into_inner()).await {
-            Ok(Ok(sink)) => {
+        let Open { name, writer, mut upload, extent, tokens } = open;
+        let tokens = tokens.filter(|_| extent.rows >= tokens::ROWS_MIN);
+        let finish = move || Ok::<_, ParquetError>((writer.into_inner()?, tokens.map(Builder::finish)));
+        let sent = match self.folder.worker.run(finish).await {
+            Ok(Ok((sink, index))) => {
                 let (pieces, size_bytes, crc32c) = sink.finish();
-                send(&mut upload, pieces).await.map(|()| (size_bytes, crc32c))
+                send(&mut upload, pieces).await.map(|()| (size_bytes, crc32c, index))
             }
             Ok(Err(error)) => Err(error.into()),
             Err(error) => Err(error),
         };
-        let (size_bytes, crc32c) = match sent {
+        let (size_bytes, crc32c, index) = match sent {
             Ok(sent) => sent,
             Err(error) => {
                 abort(&mut upload, &name).await;
@@ -169,9 +197,20 @@ impl<'f, 'a> Output<'f, 'a> {
         };
         // Listed before it is there, so that it is deleted if it is there after
         // all that was said.
-        self.done.push(NewFile { name, size_bytes, extent, crc32c });
-        upload.shutdown().await.map_err(object_store_error)
+        let token_index_bytes = index.as_ref().map(|index| index.len() as u64);
+        let path = self.folder.path(&name)?;
+        self.done.push(NewFile { name, size_bytes, extent, crc32c, token_index_bytes });
+        upload.shutdown().await.map_err(object_store_error)?;
+        if let Some((index, path)) = index.zip(tokens::path_of(&path)) {
+            self.folder.objects.put(&path, index.into()).await?;
+        }
+        Ok(())
     }
+}
+
+fn take_tokens(tokens: &mut Builder, rows: &RecordBatch, column: &str) -> Result<(), ParquetError> {
+    let missing = || ParquetError::General(format!("there is no column {column}"));
+    tokens.push(rows.column_by_name(column).ok_or_else(missing)?).map_err(ParquetError::General)
 }
 
 async fn abort(upload: &mut BufWriter, name: &str) {

@@ -14,7 +14,7 @@ use super::output::{Folder, Layout, Output};
 use super::{MergeOptions, Merged, rows, samples};
 use crate::files::delta::NewFile;
 use crate::files::parquet::Values;
-use crate::files::{Result, parquet};
+use crate::files::{Result, parquet, tokens};
 use crate::tables::DataFile;
 
 /// One merge.
@@ -125,6 +125,7 @@ impl<'a> Merge<'a> {
                 .build(),
             file_bytes: if last { self.options.file_bytes.max(1) } else { u64::MAX },
             part_bytes: self.budget.part(),
+            indexed: tokens::column(self.table.kind).filter(|_| last),
         };
         let share = self.budget.inputs() / opened.len().max(1);
         let (options, table, counts) = (self.options, self.table, &mut self.counts);

@@ -38,6 +38,7 @@ fn file_of(path: &str, content: &[u8]) -> DataFile {
         accepted: 0,
         kept: None,
         crc32c: Some(sums.into()),
+        token_index_bytes: None,
     }
 }
 

@@ -25,10 +25,12 @@ use super::order::{Order, Pick};
 use super::sink::Sink;
 use super::{CHUNK_ROWS, layout};
 use crate::files::delta::Extent;
+use crate::files::tokens::{self, Builder};
 use crate::files::{FilesError, Result};
 
-/// Writes all rows of these batches, in the order of the table.
-pub(super) fn write(kind: Kind, batches: &[RecordBatch]) -> Result<(Sink, Extent)> {
+/// Writes all rows of these batches, in the order of the table, and takes their tokens down
+/// where the kind has an index of them.
+pub(super) fn write(kind: Kind, batches: &[RecordBatch]) -> Result<(Sink, Extent, Option<Builder>)> {
     let table = Table::of(kind);
     let bad = |problem| FilesError::Rows { kind, problem };
     if let Some(name) = unknown_column(table, batches) {
@@ -47,13 +49,16 @@ pub(super) fn write(kind: Kind, batches: &[RecordBatch]) -> Result<(Sink, Extent
         .map(|(number, rows)| RowGroup::new(rows, factory.create_column_writers(number)?))
         .collect::<Result<Vec<_>>>()?;
     let rows_of_batches: Vec<usize> = batches.iter().map(RecordBatch::num_rows).collect();
+    let indexed = tokens::column(kind);
+    let mut builder = indexed.map(|_| Builder::new());
     for field in schema.fields() {
         let Some(at) = table.position(field.name()) else { continue };
         let column = &table.columns[at];
         let arrays = batches.iter().map(|batch| batch.column_by_name(column.name)).collect();
         let source = Source::of(column, arrays, &rows_of_batches).map_err(bad)?;
         for group in &mut groups {
-            group.write(kind, column, field, &source)?;
+            let builder = builder.as_mut().filter(|_| indexed == Some(column.name));
+            group.write(kind, column, field, &source, builder)?;
         }
     }
     for group in groups {
@@ -63,7 +68,7 @@ pub(super) fn write(kind: Kind, batches: &[RecordBatch]) -> Result<(Sink, Extent
         }
         writer.close()?;
     }
-    Ok((file.into_inner()?, order.extent()))
+    Ok((file.into_inner()?, order.extent(), builder))
 }
 
 fn values_of(column: &Column, batches: &[RecordBatch]) -> Values {
@@ -106,13 +111,23 @@ impl<'a> RowGroup<'a> {
     }
 
     /// Writes the next column.
-    fn write(&mut self, kind: Kind, column: &Column, field: &Field, source: &Source<'_>) -> Result<()> {
+    fn write(
+        &mut self,
+        kind: Kind,
+        column: &Column,
+        field: &Field,
+        source: &Source<'_>,
+        mut tokens: Option<&mut Builder>,
+    ) -> Result<()> {
         let bad = |problem| FilesError::Rows { kind, problem };
         let mut writers: Vec<ArrowColumnWriter> = Vec::new();
         for rows in self.rows.chunks(CHUNK_ROWS) {
             let array = source.pick(rows).map_err(bad)?;
             if !column.nullable && array.null_count() > 0 {
                 return Err(bad(format!("column {} has nulls", column.name)));
+            }
+            if let Some(tokens) = &mut tokens {
+                tokens.push(&array).map_err(bad)?;
             }
             let leaves = compute_leaves(field, &array)?;
             if writers.is_empty() {

@@ -162,14 +162,19 @@ fn check_orphans(hardware: &Hardware, objects: &FaultyStore) {
             let view = store.view(&tenant(name)).await.unwrap();
             for kind in Kind::ALL {
                 named.extend(view.table(kind).files.iter().map(|file| file.path.to_string()));
+                let indexes = view.table(kind).files.iter().filter_map(crate::TokenIndex::path_of);
+                named.extend(indexes.map(|path| path.to_string()));
             }
         }
         let all: Vec<_> = futures::StreamExt::collect(objects.list(None)).await;
         let there = all.into_iter().map(|meta| meta.unwrap().location.to_string());
-        let there: BTreeSet<String> = there.filter(|path| path.ends_with(".parquet")).collect();
+        let ours = |path: &String| path.ends_with(".parquet") || path.ends_with(".tokens");
+        let there: BTreeSet<String> = there.filter(ours).collect();
         let data = |path: &&String| !path.contains("_delta_log");
         let orphans: Vec<_> = there.difference(&named).filter(data).collect();
         assert!(orphans.is_empty(), "{orphans:?}");
+        let gone: Vec<_> = named.difference(&there).collect();
+        assert!(gone.is_empty(), "{gone:?}");
     });
     runtime.shutdown_background();
 }

@@ -101,6 +101,7 @@ impl Collected {
             properties,
             file_bytes: u64::MAX,
             part_bytes: budget.part(),
+            indexed: None,
         };
         let mut output = Output::new(folder, layout);
         let mut written = Ok(());

@@ -120,7 +120,8 @@ async fn assert_only_inputs_and_outputs(
 ) {
     use futures::TryStreamExt as _;
     let all: Vec<_> = objects.list(None).try_collect().await.unwrap();
-    assert_eq!(all.len(), inputs.len() + merged.files.len());
+    let indexes = merged.files.iter().filter(|file| file.token_index_bytes.is_some());
+    assert_eq!(all.len(), inputs.len() + merged.files.len() + indexes.count());
 }
 
 fn some_samples(source: &mut Source) -> Vec<super::files::Row> {

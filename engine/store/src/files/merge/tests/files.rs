@@ -6,6 +6,7 @@ use ::parquet::arrow::ArrowWriter;
 use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use ::parquet::arrow::arrow_writer::ArrowWriterOptions;
 use arrow_array::builder::{FixedSizeBinaryBuilder, StringDictionaryBuilder};
+use arrow_array::cast::AsArray as _;
 use arrow_array::types::Int32Type;
 use arrow_array::{ArrayRef, Date32Array, Int64Array, RecordBatch, TimestampMicrosecondArray, UInt32Array};
 use arrow_schema::{Field, Schema};
@@ -20,7 +21,7 @@ use object_store::{ObjectStore, ObjectStoreExt as _};
 
 use crate::files::merge::{MergeOptions, Merged, merge};
 use crate::files::parquet::tests::{Source, bytes_of, whole};
-use crate::files::{Result, parquet};
+use crate::files::{Result, parquet, tokens};
 use crate::tables::{DataFile, SeriesRun, SortedRows, SortedSamples};
 
 pub(super) fn tenant() -> Tenant {
@@ -58,6 +59,7 @@ pub(super) fn data_file(path: Path, size_bytes: u64) -> DataFile {
         accepted: 0,
         kept: None,
         crc32c: None,
+        token_index_bytes: None,
     }
 }
 
@@ -94,6 +96,12 @@ pub(super) async fn outputs(objects: &Arc<dyn ObjectStore>, kind: Kind, merged: 
         assert_eq!(file.crc32c, bytes.chunks(1 << 20).map(crc32c::crc32c).collect::<Vec<_>>());
         let rows = whole(kind, &rows_of(bytes));
         assert_eq!(rows.num_rows() as u64, file.extent.rows);
+        assert_eq!(file.token_index_bytes.is_some(), kind == Kind::Logs);
+        if let Some(index) = tokens::path_of(&path) {
+            let index = objects.get(&index).await.unwrap().bytes().await.unwrap();
+            assert_eq!(Some(index.len() as u64), file.token_index_bytes);
+            tokens::tests::check(&index, rows["body"].as_string());
+        }
         outputs.push(rows);
     }
     outputs
