@@ -81,6 +81,8 @@ pub use selection::{LabelColumn, Limited, SeriesSelection};
 pub(crate) use table::SeriesTable;
 
 #[cfg(test)]
+mod memory;
+#[cfg(test)]
 mod select_tests;
 #[cfg(test)]
 mod tests;
