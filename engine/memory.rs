@@ -28,7 +28,7 @@ const DEFAULT_PERCENT: u64 = 50;
 const DEFAULT_BYTES_MAX: u64 = 4 << 30;
 
 /// Memory of a series in the index, its labels included.
-const SERIES_BYTES: u64 = 600;
+const SERIES_BYTES: u64 = 260;
 
 /// A number of bytes, as people write it: `512MiB`, `2GiB`, `1500000000`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -160,6 +160,7 @@ impl Store {
             log_removals: Removals::default(),
             backup: Arc::default(),
             upkeep_task: Mutex::new(None),
+            maintenance_task: Mutex::new(None),
             opened,
         });
         let _ = core.upkeep.core.set(Arc::downgrade(&core));
@@ -169,7 +170,7 @@ impl Store {
         if logged.is_none() {
             core.went_live();
         }
-        tokio::spawn(maintenance(Arc::downgrade(&core), wake));
+        *core.maintenance_task.lock() = Some(tokio::spawn(maintenance(Arc::downgrade(&core), wake)));
         tokio::spawn(watch_disk(Arc::downgrade(&core)));
         if core.config.compaction.enabled {
             *core.upkeep_task.lock() = Some(tokio::spawn(Arc::clone(&core.upkeep).run()));

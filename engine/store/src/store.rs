@@ -60,6 +60,7 @@ pub(crate) struct Core {
     /// Held by the one backup that runs.
     pub(crate) backup: Arc<tokio::sync::Mutex<()>>,
     pub(crate) upkeep_task: Mutex<Option<tokio::task::JoinHandle<()>>>,
+    pub(crate) maintenance_task: Mutex<Option<tokio::task::JoinHandle<()>>>,
     /// When it was opened, on the monotonic clock.
     pub(crate) opened: Duration,
 }
@@ -73,6 +74,9 @@ const MAINTENANCE_EVERY: Duration = Duration::from_secs(1);
 const DISK_EVERY: Duration = Duration::from_millis(500);
 /// How often at most.
 const MAINTENANCE_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long a close waits for a round of the flush policy.
+const CLOSE_WAIT: Duration = Duration::from_secs(10);
 
 impl Store {
     /// Its configuration.
@@ -185,6 +189,7 @@ impl Store {
         let stopped = tokio::task::spawn_blocking(move || blocking.stop_threads()).await;
         stopped.map_err(|error| StoreError::Internal(error.to_string()))?;
         core.stop_upkeep().await;
+        core.stop_maintenance().await;
         core.flusher.flush_all(Seq::MAX).await?;
         core.truncate().await
     }
@@ -391,6 +396,17 @@ impl Core {
         if let Some(task) = task {
             task.abort();
             let _ = task.await;
+        }
+    }
+
+    /// Lets a round of the flush policy end. It holds the store, and with it the folder, which
+    /// somebody may want to open once this is closed.
+    async fn stop_maintenance(&self) {
+        let task = self.maintenance_task.lock().take();
+        if let Some(task) = task {
+            self.wake.notify_one();
+            // A round that waits for the object store may take longer; the flush below waits too.
+            let _ = tokio::time::timeout(CLOSE_WAIT, task).await;
         }
     }
 
