@@ -11,7 +11,7 @@ use super::manifest::{Object, TABLES, TablePart};
 use super::source::Outlet;
 use super::{PIECE_BYTES, Piece};
 use crate::StoreError;
-use crate::files::{CHECKED_BYTES, FilesError};
+use crate::files::{CHECKED_BYTES, FilesError, tokens};
 use crate::tables::{DataFile, TableFiles, TableState};
 
 /// Sends what a version of a table is read from. Its data files are still to come.
@@ -59,8 +59,29 @@ pub(super) async fn data(
             }
         }
         data.push(object);
+        data.extend(token_index(&objects, file, outlet).await?);
     }
     Ok(data)
+}
+
+/// Sends the index of tokens of a file, if it has one that can be read. Without it the file is
+/// read whole by who looks for a token, so what is wrong with it is no reason to have no backup.
+async fn token_index(
+    objects: &Arc<dyn ObjectStore>,
+    file: &DataFile,
+    outlet: &Outlet,
+) -> Result<Option<Object>, StoreError> {
+    let Some(path) = file.token_index_bytes.and_then(|_| tokens::path_of(&file.path)) else {
+        return Ok(None);
+    };
+    let read = async { objects.get(&path).await?.bytes().await };
+    match read.await {
+        Ok(content) => outlet.object(format!("{TABLES}/{path}"), content).await.map(Some),
+        Err(error) => {
+            tracing::warn!(%path, %error, "an index of tokens cannot be read and is left out");
+            Ok(None)
+        }
+    }
 }
 
 /// The checksum of a file by those of its parts.
@@ -121,6 +142,7 @@ mod tests {
                 accepted: 0,
                 kept: None,
                 crc32c: Some(sums),
+                token_index_bytes: None,
             };
             assert_eq!(whole_checksum(&file), Some(crc32c::crc32c(&content)), "{bytes} bytes");
             assert_eq!(whole_checksum(&DataFile { size_bytes: 5 * CHECKED_BYTES, ..file }), None);

@@ -38,7 +38,7 @@ mod parquet;
 mod rewrite;
 mod series;
 mod tables;
-mod tokens;
+pub(crate) mod tokens;
 
 pub(crate) use epoch::{OWN_FOLDER, leave_off_at};
 pub(crate) use error::FilesError;

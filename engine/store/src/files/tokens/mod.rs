@@ -44,7 +44,7 @@ pub(super) fn column(kind: Kind) -> Option<&'static str> {
 
 /// Where the index of a data file lies, `<tenant>/<kind>/<name>.parquet`; `None` for files
 /// that have none.
-pub(super) fn path_of(file: &Path) -> Option<Path> {
+pub(crate) fn path_of(file: &Path) -> Option<Path> {
     let (folder, name) = file.as_ref().rsplit_once('/')?;
     let (_, kind) = folder.rsplit_once('/')?;
     column(Kind::from_name(kind)?)?;
