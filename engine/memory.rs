@@ -75,6 +75,9 @@ impl FromStr for Memory {
     fn from_str(text: &str) -> Result<Self, String> {
         let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.').len();
         let (number, unit) = text.split_at(digits);
+        let Ok(number) = number.parse::<f64>() else {
+            return Err(format!("memory {text:?} must begin with a number, as in 512MiB"));
+        };
         let unit = match unit.trim().to_ascii_lowercase().as_str() {
             "" | "b" => 1,
             "k" | "kib" => 1 << 10,
@@ -85,8 +88,6 @@ impl FromStr for Memory {
             "gb" => 1_000_000_000,
             _ => return Err(format!("memory {text:?} must be a number with KiB, MiB or GiB, as in 512MiB")),
         };
-        let number: f64 =
-            number.parse().map_err(|_| format!("memory {text:?} must begin with a number, as in 512MiB"))?;
         Self::checked((number * unit as f64) as u64)
     }
 }

@@ -14,6 +14,11 @@ use super::Client;
 const START_PATIENCE: Duration = Duration::from_secs(120);
 const STOP_PATIENCE: Duration = Duration::from_secs(60);
 
+/// What a server may hold in memory, unless a test says otherwise, and how much more of it may be
+/// resident at most: what is over is noticed and given up a little later.
+const MEMORY_MIB: u64 = 512;
+const MEMORY_MARGIN: f64 = 1.15;
+
 /// What the server writes into its folder once it is ready.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Addresses {
@@ -112,6 +117,7 @@ impl Server {
         if let Some(config) = &self.config {
             command.arg("--config").arg(config);
         }
+        command.env("ISINGLASS_MEMORY", format!("{MEMORY_MIB}MiB"));
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         command
@@ -119,13 +125,27 @@ impl Server {
 
     /// `kill -9`.
     pub(crate) fn kill(&mut self) {
+        self.check_memory();
         let mut child = self.child.take().expect("it is running");
         child.kill().unwrap();
         child.wait().unwrap();
     }
 
+    /// The server never held more than it may.
+    fn check_memory(&self) {
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.process_id())).unwrap_or_default();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let peak: Option<u64> = peak.and_then(|text| text.trim().strip_suffix("kB")?.trim().parse().ok());
+        // One that has ended by itself says nothing.
+        let Some(peak_mib) = peak.map(|kib| kib >> 10) else { return };
+        eprintln!("peak of resident memory: {peak_mib} MiB");
+        assert!(peak_mib as f64 <= MEMORY_MIB as f64 * MEMORY_MARGIN, "{peak_mib} MiB were resident");
+    }
+
     /// SIGTERM, then waits for the end.
     pub(crate) fn stop(&mut self) -> ExitStatus {
+        self.check_memory();
         let mut child = self.child.take().expect("it is running");
         let pid = rustix::process::Pid::from_child(&child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
@@ -190,6 +210,9 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.check_memory();
+        }
         if let Some(mut child) = self.child.take() {
             drop(child.kill());
             drop(child.wait());

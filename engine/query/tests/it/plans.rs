@@ -188,6 +188,7 @@ async fn a_missing_label_is_null() {
     check("a IS NOT NULL", "0125").await;
     check("a IN ('x', 'y', '')", "01").await;
     check("a NOT IN ('x', 'y')", "25").await;
+    check("a NOT IN ('x', NULL)", "").await;
     check("a LIKE 'x%'", "025").await;
     check("a LIKE '_'", "01").await;
     check("a NOT LIKE 'x%'", "1").await;

@@ -36,19 +36,15 @@ fn read(encoded: &Encoded, kind: Kind) -> RecordBatch {
     whole(kind, &concat_batches(&schema, &batches).unwrap())
 }
 
-/// The rows of a file with all columns of the table. What a file may leave out are columns of
-/// `logs` and `spans` that would be null.
+/// The rows of a file with all columns of the table. What a file may leave out are promoted
+/// attributes that no row has.
 pub(in crate::files) fn whole(kind: Kind, rows: &RecordBatch) -> RecordBatch {
     let schema = Table::of(kind).file_schema();
     let there: Vec<_> = schema.fields().iter().filter(|f| rows.column_by_name(f.name()).is_some()).collect();
     assert_eq!(there, rows.schema().fields().iter().collect::<Vec<_>>(), "{kind}");
-    let columns = schema.fields().iter().map(|field| {
+    let columns = schema.fields().iter().enumerate().map(|(at, field)| {
         let absent = || {
-            assert!(
-                field.is_nullable() && matches!(kind, Kind::Logs | Kind::Spans),
-                "{kind}.{}",
-                field.name()
-            );
+            assert!(layout::is_promoted(&Table::of(kind).columns[at]), "{kind}.{}", field.name());
             arrow_array::new_null_array(field.data_type(), rows.num_rows())
         };
         rows.column_by_name(field.name()).cloned().unwrap_or_else(absent)
