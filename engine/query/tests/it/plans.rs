@@ -206,3 +206,32 @@ async fn a_missing_label_is_null() {
     check("a = 'x' AND b IS NULL", "0").await;
     check("coalesce(a, 'x') = 'x'", "034").await;
 }
+
+/// The filter of trace ids says that a trace between two others is not in a file: neither
+/// the dictionary of ids nor a page of any column is read.
+#[tokio::test]
+async fn a_trace_that_is_not_there_is_not_looked_for() {
+    let fixture = Fixture::empty(QueryConfig::default()).await;
+    let spans: Vec<String> = (0..2_000_u64)
+        .map(|n| {
+            let (trace, time) = (format!("{:032x}", n * 0x1_0000_0001), 1_700_000_000_000_000_000 + n);
+            format!(
+                r#"{{"time":{time},"duration":1,"trace_id":"{trace}","span_id":"{n:016x}","service":"a","name":"n{n}","kind":"server","status":"ok","size_bytes":1}}"#
+            )
+        })
+        .collect();
+    fixture.append_rows(&Tenant::default(), Kind::Spans, &spans).await;
+    fixture.store.flush().await.unwrap();
+    let analyze = async |trace: String| {
+        let sql = format!("EXPLAIN ANALYZE SELECT * FROM spans WHERE trace_id = '{trace}'");
+        print(&fixture.rows(&Tenant::default(), &sql).await.unwrap())
+    };
+    let there = analyze(format!("{:032x}", 7 * 0x1_0000_0001_u64)).await;
+    assert!(there.contains("output_rows=1,"), "{there}");
+    assert!(there.contains("row_groups_pruned_bloom_filter=1 total → 1 matched"), "{there}");
+    let absent = analyze(format!("{:032x}", 7 * 0x1_0000_0001_u64 + 1)).await;
+    assert!(absent.contains("row_groups_pruned_statistics=1 total → 1 matched"), "{absent}");
+    assert!(absent.contains("row_groups_pruned_bloom_filter=1 total → 0 matched"), "{absent}");
+    // The filter itself: ten bits an id or a little more.
+    assert!(bytes_scanned(&absent) < 2_000 * 4 && bytes_scanned(&there) > bytes_scanned(&absent), "{absent}");
+}
