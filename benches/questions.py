@@ -163,7 +163,7 @@ def ours(server, text, runs):
 def files(data, table):
     folder = Path(data) / "tables" / "default" / table
     found = deltalake.DeltaTable(str(folder)).file_uris()
-    return "read_parquet([" + ", ".join(f"'{path}'" for path in found) + "])"
+    return "read_parquet([" + ", ".join(f"'{path}'" for path in found) + "], union_by_name = true)"
 
 
 def theirs(con, data, text, runs):

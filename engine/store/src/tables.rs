@@ -186,7 +186,8 @@ pub(crate) struct Rewritten {
 #[derive(Debug, Clone)]
 pub(crate) struct FoundFile {
     pub path: Path,
-    pub size_bytes: u64,
+    /// `None`: only its index of tokens is there.
+    pub size_bytes: Option<u64>,
     pub modified_unix_ms: i64,
 }
 

@@ -321,8 +321,7 @@ impl Tables {
         let listed = self.shared.objects.list_with_delimiter(Some(folder)).await?;
         let found = listed.objects.into_iter().filter_map(|object| {
             let modified_unix_ms = object.last_modified.timestamp_millis();
-            // Of the data file nothing is known here.
-            Some(FoundFile { path: tokens::file_of(&object.location)?, size_bytes: 0, modified_unix_ms })
+            Some(FoundFile { path: tokens::file_of(&object.location)?, size_bytes: None, modified_unix_ms })
         });
         Ok(found.collect())
     }
@@ -429,12 +428,12 @@ impl TableFiles for Tables {
         let listed =
             self.shared.objects.list_with_delimiter(Some(&folder)).await.map_err(FilesError::from)?;
         let data = listed.objects.into_iter().filter(|object| object.location.extension() == Some("parquet"));
-        let mut found: HashMap<Path, (u64, i64)> = data
-            .map(|object| (object.location, (object.size, object.last_modified.timestamp_millis())))
+        let mut found: HashMap<Path, (Option<u64>, i64)> = data
+            .map(|object| (object.location, (Some(object.size), object.last_modified.timestamp_millis())))
             .collect();
         for index in self.list_indexes(&listed.common_prefixes).await? {
             // The younger of the two counts.
-            let (_, modified) = found.entry(index.path).or_insert((0, index.modified_unix_ms));
+            let (_, modified) = found.entry(index.path).or_insert((None, index.modified_unix_ms));
             *modified = index.modified_unix_ms.max(*modified);
         }
         let file = |(path, (size_bytes, modified_unix_ms))| FoundFile { path, size_bytes, modified_unix_ms };

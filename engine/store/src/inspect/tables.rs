@@ -49,7 +49,8 @@ async fn look_at(
     told: &mut Inspection,
 ) -> Result<(), StoreError> {
     let listed = tables.list(tenant, kind).await?;
-    let mut there: HashMap<Path, u64> = listed.into_iter().map(|file| (file.path, file.size_bytes)).collect();
+    let mut there: HashMap<Path, u64> =
+        listed.into_iter().filter_map(|file| Some((file.path, file.size_bytes?))).collect();
     let mut look = summary(tenant, kind, table);
     for file in table.files.iter() {
         let size = match there.remove(&file.path) {

@@ -60,7 +60,7 @@ struct World {
 }
 
 fn small() -> StoreConfig {
-    StoreConfig { wal_segment_bytes: 16 << 10, append_wait_ms: 200, ..StoreConfig::default() }
+    StoreConfig { wal_segment_bytes: 16 << 10, append_wait_ms: 1_000, ..StoreConfig::default() }
 }
 
 impl World {
