@@ -24,7 +24,6 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def questions(load):
-    logs = json.load(open(load / "logs.meta.json"))
     metrics = json.load(open(load / "metrics.meta.json"))
     spans = json.load(open(load / "spans.meta.json"))
     end = metrics["end_ms"]
@@ -33,8 +32,6 @@ def questions(load):
     series = "(SELECT DISTINCT ON (series_id) * FROM {series})"
     value = "coalesce(value_int / pow(10, value_scale), value)"
     duration = "(attributes['duration_ms'])::double"
-    status = "http_status"
-    del status
     both = lambda name, text: (name, text, None)
     rows = [
         both("newest 100 lines of a service", "SELECT * FROM {logs} WHERE service = 'cart' ORDER BY time DESC LIMIT 100"),
@@ -118,7 +115,6 @@ def questions(load):
         ),
     ]
     hosts = ", ".join(f"'host_{n}'" for n in range(20))
-    del logs
     return [(name, ours.replace("{hosts}", hosts), (duck or ours).replace("{hosts}", hosts)) for name, ours, duck in rows]
 
 
@@ -151,7 +147,6 @@ def timed(run, runs):
 
 
 def ours(server, text, runs):
-    text = text
     for table in ("logs", "spans", "samples", "series"):
         text = text.replace("{" + table + "}", table)
     before = server.cpu_s()

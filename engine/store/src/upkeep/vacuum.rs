@@ -4,8 +4,8 @@
 //! passed, which is longer than any query. A file that no version of its table names, the
 //! remains of a write that died between put and commit, or of a process that ended within
 //! the grace, goes when it is a day old by a clock that can be trusted ([`super::orphans`]).
-//! Nothing but data files in the folder of a table is ever looked at: not its log, not
-//! `_index/`.
+//! With a data file goes its index of tokens in `_index/`. Nothing else in the folder of a
+//! table is ever looked at, its log least of all.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
