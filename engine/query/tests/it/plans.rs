@@ -235,3 +235,18 @@ async fn a_trace_that_is_not_there_is_not_looked_for() {
     // The filter itself: ten bits an id or a little more.
     assert!(bytes_scanned(&absent) < 2_000 * 4 && bytes_scanned(&there) > bytes_scanned(&absent), "{absent}");
 }
+
+/// Groups that follow the order of files in part are counted by all threads in any order; those
+/// that follow it whole keep it, because there may be as many of them as rows.
+#[tokio::test]
+async fn groups_keep_the_order_of_files_only_where_it_covers_them() {
+    let fixture = Fixture::with(Rows::Flushed).await;
+    let sql = "SELECT service, date_bin(interval '1 minute', time) m, count(*) FROM logs GROUP BY 1, 2";
+    let partly = plan(&fixture, sql).await;
+    assert!(!partly.contains("ordering_mode") && !partly.contains("preserve_order"), "{partly}");
+    // Who asks for an order gets it.
+    let sorted = plan(&fixture, &format!("{sql} ORDER BY 1, 2")).await;
+    assert!(sorted.contains("SortExec") && !sorted.contains("ordering_mode"), "{sorted}");
+    let whole = plan(&fixture, "SELECT trace_id, count(*) FROM spans GROUP BY trace_id").await;
+    assert!(whole.contains("ordering_mode=Sorted"), "{whole}");
+}
