@@ -139,11 +139,26 @@ async fn any_single_failure_leaves_each_row_once() {
     }
 }
 
+/// A commit lands, what is read of it fails, and what is read of the log then fails as well,
+/// anywhere in the middle: what a table knows of itself must not be half new.
+#[tokio::test(flavor = "multi_thread")]
+async fn any_two_failing_reads_leave_each_row_once() {
+    for (first, second) in (0..20).flat_map(|first| (0..12).map(move |second| (first, second))) {
+        let faulty = FaultyStore::new(Arc::new(InMemory::new()));
+        faulty.fail(Call::Get, Moment::Before, "", first, 1);
+        faulty.fail(Call::Get, Moment::Before, "", second, 1);
+        check_failing(faulty, format!("reads {first} and {second} after it")).await;
+    }
+}
+
 async fn check_failure(call: Call, moment: Moment, nth: usize, times_failing: usize) {
     let faulty = FaultyStore::new(Arc::new(InMemory::new()));
-    let tables = on(Arc::new(faulty.clone()));
-    let case = format!("{call:?} {moment:?} from {nth} for {times_failing}");
     faulty.fail(call, moment, "", nth, times_failing);
+    check_failing(faulty, format!("{call:?} {moment:?} from {nth} for {times_failing}")).await;
+}
+
+async fn check_failing(faulty: FaultyStore, case: String) {
+    let tables = on(Arc::new(faulty.clone()));
     let flushes = [(0..10, reach(0, 5)), (10..15, reach(5, 9))];
     for (rows, reach) in flushes.clone() {
         let mut tries = 0;

@@ -9,6 +9,7 @@
 //! |---|---|---|
 //! | `ISINGLASS_TORTURE_CUTS` | 500 | power cuts |
 //! | `ISINGLASS_TORTURE_KILLS` | 100 | kills, as many deaths of either kind, and as many at a request to an object store |
+//! | `ISINGLASS_TORTURE_STORES` | 20 | object stores that fail now and then |
 //! | `ISINGLASS_TORTURE_SEED` | 1 | the first seed; the following are counted up |
 //!
 //! and reads the lines `torture: ...` from standard error.

@@ -13,6 +13,8 @@ use crate::tools;
 const CUTS: u64 = 10_000;
 /// Kills of a full run, as many deaths of either kind, and as many at requests.
 const KILLS: u64 = 1_000;
+/// Stores that fail now and then, of a full run.
+const STORES: u64 = 1_000;
 /// Commits that each of eight committers tries.
 const COMMITS: u64 = 10_000;
 /// Histories of late and repeated samples, of ten thousand each.
@@ -34,6 +36,7 @@ pub(crate) fn run(torture: &Torture, outcome: &mut Outcome) -> anyhow::Result<()
     command.env("ISINGLASS_LATE_CASES", torture.either(10, LATE_CASES).to_string());
     command.env("ISINGLASS_TORTURE_CUTS", torture.either(500, CUTS).to_string());
     command.env("ISINGLASS_TORTURE_KILLS", torture.either(100, KILLS).to_string());
+    command.env("ISINGLASS_TORTURE_STORES", torture.either(20, STORES).to_string());
     command.env("ISINGLASS_TORTURE_SEED", torture.seed.to_string());
     let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().context("cargo test")?;
     let errors = child.stderr.take().context("no standard error")?;

@@ -45,6 +45,17 @@ pub(in crate::files) struct Table {
     state: TableState,
 }
 
+/// What a snapshot says beside its files.
+#[derive(Debug)]
+struct Transactions {
+    /// The record of our log up to which the table is flushed.
+    flushed: Seq,
+    /// The same of whichever log is furthest.
+    highest: Seq,
+    /// The writer that committed last.
+    epoch: u64,
+}
+
 impl Table {
     /// Opens a table at its newest version; `None` if it was never created.
     pub(in crate::files) async fn open(
@@ -82,8 +93,8 @@ impl Table {
             epoch: 0,
             state: nothing,
         };
-        table.read_transactions().await?;
-        table.read_files()?;
+        let transactions = table.transactions(&table.snapshot).await?;
+        table.take(table.snapshot.clone(), transactions)?;
         Ok(Some(table))
     }
 
@@ -153,45 +164,60 @@ impl Table {
 
     /// Takes over a snapshot that a commit led to.
     pub(super) fn adopt(&mut self, snapshot: DeltaTableState, flushed: Seq) -> Result<()> {
-        self.snapshot = snapshot;
-        self.state.flushed = flushed;
-        self.state.highest = self.state.highest.max(flushed);
-        self.epoch = self.writer.as_ref().map_or(self.epoch, |writer| writer.number());
+        let highest = self.state.highest.max(flushed);
+        let epoch = self.writer.as_ref().map_or(self.epoch, |writer| writer.number());
+        self.take(snapshot, Transactions { flushed, highest, epoch })?;
         self.grows_to = None;
-        self.read_files()
+        Ok(())
     }
 
     /// Reads the log anew.
     pub(in crate::files) async fn reload(&mut self) -> Result<()> {
         let snapshot = DeltaTableState::try_new(&self.log, None).await.map_err(|error| self.error(error))?;
-        self.snapshot = snapshot;
-        self.read_transactions().await?;
-        self.read_files()
+        let transactions = self.transactions(&snapshot).await?;
+        self.take(snapshot, transactions)
     }
 
-    /// What the snapshot's own log says is flushed, and its last writer.
-    async fn read_transactions(&mut self) -> Result<()> {
-        self.state.highest = self.transaction(FLUSH_APP_ID).await?;
-        self.state.flushed = match &*self.flush_app {
-            FLUSH_APP_ID => self.state.highest,
-            own => self.transaction(own).await?,
-        };
-        self.epoch = self.transaction(EPOCH_APP_ID).await?;
+    /// Goes over to another snapshot, wholly or, after an error, not at all: a table that knew
+    /// of a flush but not of its files would take these for superfluous, and delete them.
+    fn take(&mut self, snapshot: DeltaTableState, transactions: Transactions) -> Result<()> {
+        let Transactions { flushed, highest, epoch } = transactions;
+        let files = self.files(&snapshot)?;
+        let version = i64::try_from(snapshot.version()).unwrap_or(i64::MAX);
+        self.state = TableState { version, flushed, highest, files };
+        self.epoch = epoch;
+        self.snapshot = snapshot;
         Ok(())
     }
 
+    /// What the snapshot's own log says is flushed, and its last writer.
+    async fn transactions(&self, snapshot: &DeltaTableState) -> Result<Transactions> {
+        let highest = self.transaction_in(snapshot, FLUSH_APP_ID).await?;
+        let flushed = match &*self.flush_app {
+            FLUSH_APP_ID => highest,
+            own => self.transaction_in(snapshot, own).await?,
+        };
+        let epoch = self.transaction_in(snapshot, EPOCH_APP_ID).await?;
+        Ok(Transactions { flushed, highest, epoch })
+    }
+
+    /// The version of an application transaction; 0 = there is none.
     pub(super) async fn transaction(&self, app_id: &str) -> Result<u64> {
-        let version = self.snapshot.snapshot().transaction_version(&self.log, app_id).await;
+        self.transaction_in(&self.snapshot, app_id).await
+    }
+
+    async fn transaction_in(&self, snapshot: &DeltaTableState, app_id: &str) -> Result<u64> {
+        let version = snapshot.snapshot().transaction_version(&self.log, app_id).await;
         let version = version.map_err(|error| self.error(error))?;
         Ok(version.and_then(|version| u64::try_from(version).ok()).unwrap_or(0))
     }
 
-    /// Lists the files of the snapshot. Those known from before are not read
-    /// again, so that this costs little in a table of many files.
-    fn read_files(&mut self) -> Result<()> {
+    /// The files of a snapshot. Those known from before are not read again, so that this
+    /// costs little in a table of many files.
+    fn files(&self, snapshot: &DeltaTableState) -> Result<Arc<[DataFile]>> {
         let known: HashMap<&str, &DataFile> =
             self.state.files.iter().map(|file| (file.path.as_ref(), file)).collect();
-        let log_data = self.snapshot.snapshot().try_log_data().map_err(|error| self.error(error))?;
+        let log_data = snapshot.snapshot().try_log_data().map_err(|error| self.error(error))?;
         let files = log_data.iter().map(|view| {
             let path = format!("{}/{}/{}", self.tenant, self.kind, view.path());
             match known.get(path.as_str()) {
@@ -202,9 +228,7 @@ impl Table {
         let mut files = files.collect::<Result<Vec<_>>>()?;
         // Names begin with the time of their making.
         files.sort_by(|a, b| a.path.cmp(&b.path));
-        self.state.files = files.into();
-        self.state.version = i64::try_from(self.snapshot.version()).unwrap_or(i64::MAX);
-        Ok(())
+        Ok(files.into())
     }
 
     pub(super) fn error(&self, source: DeltaTableError) -> FilesError {

@@ -10,6 +10,7 @@ use object_store::ObjectStore as _;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 
+use super::from_environment;
 use super::hardware::{End, Hardware, Media, Parts};
 use super::ledger::TENANTS;
 use super::life::Machine;
@@ -93,8 +94,9 @@ fn a_full_disk_at_any_operation_is_taken_up_again_without_a_restart() {
 /// deed, and each takes its time.
 #[test]
 fn a_store_that_fails_now_and_then_loses_and_doubles_nothing() {
-    let failed: u64 = (0..20).map(check_failing_store).sum();
-    eprintln!("torture: {failed} requests failed");
+    let stores = from_environment("ISINGLASS_TORTURE_STORES", 20);
+    let failed: u64 = (0..stores).map(check_failing_store).sum();
+    eprintln!("torture: {failed} requests to {stores} stores failed");
     assert!(failed > 150, "{failed}");
 }
 
