@@ -15,6 +15,7 @@
 //! | what a tenant can name | `session` |
 //! | how a table of record is read and pruned | `table` |
 //! | identifiers in log lines, found by an index | `table::tokens`, `functions::has_token` |
+//! | attributes that files have in columns of their own | `attributes`, `rules::attribute_columns` |
 //! | ids as hex, times, values; filters turned into what files hold | `shown` |
 //! | `metrics.<name>` and its label columns | `metric` |
 //! | plans that DataFusion makes worse than it could | `rules` |
@@ -32,6 +33,7 @@
 //!
 //! It knows nothing of HTTP, protocols or plugins.
 
+mod attributes;
 mod config;
 mod engine;
 mod error;

@@ -45,6 +45,40 @@ pub struct DataFile {
     pub crc32c: Option<Arc<[u32]>>,
     /// Size of its [`TokenIndex`](crate::TokenIndex); `None` if it has none.
     pub token_index_bytes: Option<u64>,
+    /// Attributes that it has in columns of their own, by key.
+    pub attribute_columns: Arc<[AttributeColumn]>,
+}
+
+/// An attribute that a file has in a column of its own, beside the map.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttributeColumn {
+    /// The key in the map.
+    pub key: String,
+    /// What the column holds.
+    pub values: AttributeValues,
+}
+
+/// What a column of an attribute holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AttributeValues {
+    /// The text of the first entry with the key; null where there is none.
+    Text,
+    /// What the text is as a double; every text of the file is one.
+    Number,
+    /// Something for a part of the rows: nobody may read it.
+    Unusable,
+}
+
+impl AttributeColumn {
+    /// The name of the column in the file.
+    pub fn name(&self) -> String {
+        Self::name_of(&self.key)
+    }
+
+    /// The name of the column of a key.
+    pub fn name_of(key: &str) -> String {
+        format!("attributes['{key}']")
+    }
 }
 
 /// Up to where rules of retention were applied to the rows of a file.

@@ -24,7 +24,7 @@ use hashbrown::HashSet;
 
 pub(crate) use has_token::HAS_TOKEN;
 pub(crate) use joined::JoinedPlanner;
-pub(crate) use map_value::MapValuePlanner;
+pub(crate) use map_value::{MapValue, MapValuePlanner, Part, StrictNumber};
 pub(crate) use trace_tree::TraceTree;
 
 static ALLOWED: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {

@@ -22,7 +22,7 @@ use super::columns::{MetricColumn, MetricColumns};
 use super::labels::{LabelExpr, SeriesRows, SeriesSet, per_series};
 use super::matchers::matchers;
 use crate::shown::{ShownColumn, ShownExec};
-use crate::table::{Layout, RowsWanted, Scan, pruning, unqualified};
+use crate::table::{Layout, Means, RowsWanted, Scan, pruning, unqualified};
 
 /// So many series are named one by one to page indexes; more are only searched.
 const NAMED_SERIES_MAX: usize = 20;
@@ -244,9 +244,10 @@ impl TableProvider for MetricTable {
             metric_id: Some(self.metric_id),
             series_ids: ids.as_ref(),
             limit: limit.filter(|_| on_rows.is_empty()),
-            rows: RowsWanted::default(),
+            rows: &RowsWanted::default(),
+            attributes: Arc::default(),
         };
-        let input = scan.plan(&self.view, session)?;
+        let input = scan.plan(&self.view, &Means::of(session))?;
         let columns = self.shown(&wanted, &input.schema(), series)?;
         Ok(Arc::new(ShownExec::try_new(input, columns, schema)?))
     }

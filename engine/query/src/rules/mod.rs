@@ -1,16 +1,26 @@
-//! Rules for physical plans that DataFusion does not have.
+//! Rules for plans that DataFusion does not have.
 
+mod attribute_columns;
+mod numbers;
 mod unordered;
 
 use std::sync::Arc;
 
+use datafusion::optimizer::{Optimizer, OptimizerRule};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 
-/// DataFusion's rules, with ours where they belong.
+/// DataFusion's rules for logical plans, after ours.
+pub(crate) fn logical() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+    let mut rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> = vec![Arc::new(numbers::NumbersOfMaps)];
+    rules.extend(Optimizer::new().rules);
+    rules
+}
+
+/// DataFusion's rules for physical plans, with ours where they belong.
 pub(crate) fn physical() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let mut rules: Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> =
-        vec![Arc::new(unordered::UnorderedGroups)];
+        vec![Arc::new(attribute_columns::AttributeColumns), Arc::new(unordered::UnorderedGroups)];
     rules.extend(PhysicalOptimizer::new().rules);
     rules
 }

@@ -27,6 +27,7 @@ use datafusion::physical_plan::{
 use futures::StreamExt;
 
 use super::filter::to_files;
+use crate::attributes::Wanted;
 
 /// Makes shown columns from the columns of files.
 #[derive(Debug)]
@@ -36,6 +37,19 @@ pub(crate) struct ShownExec {
     schema: SchemaRef,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
+    /// What it was made of, as long as nothing below has changed.
+    scanned: Option<Arc<dyn Scanned>>,
+}
+
+/// A scan that can be made again with other columns.
+pub(crate) trait Scanned: fmt::Debug + Send + Sync {
+    /// What an expression on the shown columns wants of an attribute, if it wants just that
+    /// and some file has the attribute in a column of its own.
+    fn attribute(&self, expr: &Arc<dyn PhysicalExpr>) -> Result<Option<Wanted>>;
+
+    /// The scan with only these of its columns, and with columns for these attributes after
+    /// them.
+    fn again(&self, columns: &[usize], wanted: Arc<[Wanted]>) -> Result<Arc<dyn ExecutionPlan>>;
 }
 
 /// A column of the output.
@@ -61,7 +75,17 @@ impl ShownExec {
         let properties =
             PlanProperties::new(equivalences, partitioning, input.pipeline_behavior(), input.boundedness());
         let metrics = ExecutionPlanMetricsSet::new();
-        Ok(Self { input, columns, schema, properties: Arc::new(properties), metrics })
+        Ok(Self { input, columns, schema, properties: Arc::new(properties), metrics, scanned: None })
+    }
+
+    /// The same, which knows how to be made again.
+    pub(crate) fn of(self, scanned: Arc<dyn Scanned>) -> Self {
+        Self { scanned: Some(scanned), ..self }
+    }
+
+    /// How to make it again with other columns.
+    pub(crate) fn scanned(&self) -> Option<&Arc<dyn Scanned>> {
+        self.scanned.as_ref()
     }
 }
 

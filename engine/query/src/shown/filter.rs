@@ -6,7 +6,8 @@
 //! 1. every shown column is replaced by the expression that makes it, which is
 //!    always right and prunes nothing: `hex(trace_id) = '0af7…'`;
 //! 2. comparisons of a conversion with a constant become comparisons of what is
-//!    inside: `trace_id = X'0AF7…'`, `time >= 1700000000000000000`;
+//!    inside: `trace_id = X'0AF7…'`, `time >= 1700000000000000000`; a number that cannot fail
+//!    to be one is that number;
 //! 3. filters that join and top-k operators fill while they run are rewritten the
 //!    same way each time they change ([`Rewritten`]).
 //!
@@ -30,6 +31,7 @@ use parking_lot::Mutex;
 
 use super::convert::{UTC, unhex};
 use super::expr::{Conversion, ShownExpr};
+use crate::functions::StrictNumber;
 
 /// Rewrites a filter on shown columns; `None` if a column has no counterpart in
 /// files. `columns` are the expressions that make the shown columns.
@@ -74,7 +76,7 @@ pub(crate) fn unwrap_conversions(expr: Arc<dyn PhysicalExpr>) -> Result<Arc<dyn 
         } else if let Some(test) = node.downcast_ref::<IsNotNullExpr>() {
             single(test.arg()).map(|(_, inner)| Arc::new(IsNotNullExpr::new(Arc::clone(inner))) as _)
         } else {
-            None
+            StrictNumber::always(node.as_ref()).map(Arc::clone)
         };
         Ok(unwrapped.map_or_else(|| Transformed::no(Arc::clone(&node)), Transformed::yes))
     })?;

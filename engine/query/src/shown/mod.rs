@@ -14,4 +14,4 @@ mod exec;
 pub(crate) mod expr;
 pub(crate) mod filter;
 
-pub(crate) use exec::{ShownColumn, ShownExec};
+pub(crate) use exec::{Scanned, ShownColumn, ShownExec};

@@ -8,6 +8,7 @@
 //!                            └ DataSourceExec   unflushed rows of the view
 //! ```
 
+mod kind_scan;
 mod layout;
 mod provider;
 mod prune;
@@ -16,7 +17,7 @@ mod tokens;
 
 pub(crate) use layout::Layout;
 pub(crate) use provider::{KindTable, pruning};
-pub(crate) use scan::Scan;
+pub(crate) use scan::{Means, Scan};
 pub use tokens::TokenStats;
 pub(crate) use tokens::{RowsWanted, TokenCache};
 

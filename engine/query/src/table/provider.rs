@@ -12,11 +12,11 @@ use datafusion::physical_plan::ExecutionPlan;
 use isinglass_model::Kind;
 use isinglass_store::View;
 
+use super::kind_scan::KindScan;
 use super::layout::Layout;
-use super::scan::Scan;
+use super::scan::Means;
 use super::tokens::{RowsWanted, TokenCache};
 use crate::objects::TABLES_URL;
-use crate::shown::ShownExec;
 use crate::shown::filter::to_files;
 
 /// One of the seven tables of one view.
@@ -71,21 +71,18 @@ impl TableProvider for KindTable {
             projection.cloned().unwrap_or_else(|| (0..self.layout.shown.fields().len()).collect());
         let pruning = pruning(self.layout, filters, session)?;
         let rows = self.rows(&pruning, session).await?;
-        let scan = Scan {
+        let scanned = KindScan {
+            view: Arc::clone(&self.view),
             layout: self.layout,
-            columns: self.layout.columns_of(&shown),
+            means: Means::of(session),
+            shown,
             pruning,
-            exactly: None,
-            metric_id: None,
-            series_ids: None,
             limit: limit.filter(|_| filters.is_empty()),
             rows,
         };
-        let input = scan.plan(&self.view, session)?;
-        let schema = Arc::new(self.layout.shown.project(&shown)?);
-        let columns =
-            shown.iter().map(|at| self.layout.column(*at, &input.schema())).collect::<Result<_>>()?;
-        Ok(Arc::new(ShownExec::try_new(input, columns, schema)?))
+        let every: Vec<usize> = (0..scanned.shown.len()).collect();
+        let plan = scanned.plan(&every, Arc::default())?;
+        Ok(Arc::new(plan.of(Arc::new(scanned))))
     }
 }
 

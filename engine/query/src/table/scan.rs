@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::{RecordBatch, RecordBatchOptions, new_null_array};
-use arrow_schema::SchemaRef;
+use arrow_schema::{FieldRef, Schema, SchemaRef};
 use datafusion::catalog::Session;
+use datafusion::common::config::TableParquetOptions;
 use datafusion::common::stats::Precision;
-use datafusion::common::{DataFusionError, Result, ScalarValue, Statistics};
+use datafusion::common::{ColumnStatistics, DataFusionError, Result, ScalarValue, Statistics};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
@@ -16,11 +17,14 @@ use datafusion::datasource::physical_plan::{
     FileGroup, FileScanConfigBuilder, ParquetFileReaderFactory, ParquetSource,
 };
 use datafusion::datasource::source::DataSourceExec;
+use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{LexOrdering, PhysicalExpr, PhysicalSortExpr};
+use datafusion::physical_expr_adapter::PhysicalExprAdapterFactory;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::union::UnionExec;
+use datafusion::prelude::SessionConfig;
 use isinglass_model::tables::Type;
 use isinglass_store::{DataFile, HeadFilter, TableView, View};
 use object_store::ObjectMeta;
@@ -28,8 +32,27 @@ use object_store::ObjectMeta;
 use super::layout::Layout;
 use super::prune;
 use super::tokens::{RowsWanted, WithPageIndex};
+use crate::attributes::{InFiles, Wanted};
 use crate::objects::TABLES_URL;
 use crate::shown::convert::as_read;
+
+/// What a session lends to its scans.
+#[derive(Debug, Clone)]
+pub(crate) struct Means {
+    pub(crate) runtime: Arc<RuntimeEnv>,
+    config: SessionConfig,
+    parquet: TableParquetOptions,
+}
+
+impl Means {
+    pub(crate) fn of(session: &dyn Session) -> Self {
+        Self {
+            runtime: Arc::clone(session.runtime_env()),
+            config: session.config().clone(),
+            parquet: session.default_table_options().parquet,
+        }
+    }
+}
 
 /// What is wanted of a table.
 pub(crate) struct Scan<'a> {
@@ -50,19 +73,21 @@ pub(crate) struct Scan<'a> {
     /// Rows that are enough.
     pub(crate) limit: Option<usize>,
     /// Rows of files that may be wanted.
-    pub(crate) rows: RowsWanted,
+    pub(crate) rows: &'a RowsWanted,
+    /// Attributes that come as columns after the others.
+    pub(crate) attributes: Arc<[Wanted]>,
 }
 
 impl Scan<'_> {
-    /// The plan: batches of `columns`, typed as they are read.
-    pub(crate) fn plan(&self, view: &View, session: &dyn Session) -> Result<Arc<dyn ExecutionPlan>> {
+    /// The plan: batches of `columns` and `attributes`, typed as they are read.
+    pub(crate) fn plan(&self, view: &View, means: &Means) -> Result<Arc<dyn ExecutionPlan>> {
         let table = view.table(self.layout.table.kind);
-        let schema = Arc::new(self.layout.read.project(&self.columns)?);
+        let columns = self.columns.iter().map(|at| Arc::clone(&self.layout.read.fields()[*at]));
+        let schema = Arc::new(Schema::new(columns.chain(self.attribute_fields()).collect::<Vec<_>>()));
         let mut inputs: Vec<Arc<dyn ExecutionPlan>> = Vec::with_capacity(2);
-        let mut files = prune::files(&table.files, self.layout, &self.pruning)?;
-        files.retain(|file| self.rows.may_be_in(file));
+        let files = self.files_of(table)?;
         if !files.is_empty() {
-            inputs.push(self.files(&files, session)?);
+            inputs.push(self.files(&files, means)?);
         }
         let batches = self.unflushed(table, &schema)?;
         if !batches.is_empty() {
@@ -76,44 +101,68 @@ impl Scan<'_> {
         }
     }
 
-    fn files(&self, files: &[&DataFile], session: &dyn Session) -> Result<Arc<dyn ExecutionPlan>> {
-        let runtime = session.runtime_env();
-        let objects = runtime.object_store(&*TABLES_URL)?;
-        let footers = runtime.cache_manager.get_file_metadata_cache();
+    /// The files in which there may be a wanted row.
+    pub(crate) fn files_of<'v>(&self, table: &'v TableView) -> Result<Vec<&'v DataFile>> {
+        let mut files = prune::files(&table.files, self.layout, &self.pruning)?;
+        files.retain(|file| self.rows.may_be_in(file));
+        Ok(files)
+    }
+
+    fn attribute_fields(&self) -> impl Iterator<Item = FieldRef> + '_ {
+        self.attributes.iter().map(|wanted| Arc::clone(&wanted.field))
+    }
+
+    pub(crate) fn files(&self, files: &[&DataFile], means: &Means) -> Result<Arc<dyn ExecutionPlan>> {
+        let objects = means.runtime.object_store(&*TABLES_URL)?;
+        let footers = means.runtime.cache_manager.get_file_metadata_cache();
         let mut reader: Arc<dyn ParquetFileReaderFactory> =
             Arc::new(CachedParquetFileReaderFactory::new(objects, footers));
-        let mut options = session.default_table_options().parquet;
+        let mut options = means.parquet.clone();
         if self.rows.is_some() {
             reader = Arc::new(WithPageIndex(reader));
             // What filters have decoded is kept in whole batches, for which all of their pages
             // are read, those of rows that are not wanted, too.
             options.global.max_predicate_cache_size = Some(0);
         }
-        let mut source = ParquetSource::new(Arc::clone(&self.layout.read))
+        let schema = match self.attributes.is_empty() {
+            true => Arc::clone(&self.layout.read),
+            false => {
+                let columns = self.layout.read.fields().iter().map(Arc::clone);
+                Arc::new(Schema::new(columns.chain(self.attribute_fields()).collect::<Vec<_>>()))
+            }
+        };
+        let mut projection = self.columns.clone();
+        projection.extend(self.layout.read.fields().len()..schema.fields().len());
+        let mut source = ParquetSource::new(Arc::clone(&schema))
             .with_table_parquet_options(options)
             .with_parquet_file_reader_factory(reader);
         if let Some(predicate) = &self.exactly {
             source = source.with_predicate(Arc::clone(predicate));
         }
         let rows = files.iter().map(|file| usize::try_from(file.rows).unwrap_or(usize::MAX)).sum();
-        let mut statistics = Statistics::new_unknown(&self.layout.read);
+        let mut statistics = Statistics::new_unknown(&schema);
         statistics.num_rows =
             if self.rows.is_some() { Precision::Inexact(rows) } else { Precision::Exact(rows) };
         statistics.total_byte_size =
             Precision::Inexact(files.iter().map(|file| file.size_bytes as usize).sum());
         let parts = files.iter().map(|file| self.file(file)).collect();
-        let partitions = session.config().target_partitions();
+        let partitions = means.config.target_partitions();
         let config = FileScanConfigBuilder::new(TABLES_URL.clone(), Arc::new(source))
             .with_file_groups(FileGroup::new(parts).split_files(partitions))
             .with_statistics(statistics)
-            .with_projection_indices(Some(self.columns.clone()))?
+            .with_projection_indices(Some(projection))?
             .with_output_ordering(self.order().into_iter().collect())
             .with_limit(self.limit)
+            .with_expr_adapter(self.adapter())
             .build();
         let scan = DataSourceExec::from_data_source(config);
         // A large file is read by several threads, each of which takes some row groups.
-        let split = scan.repartitioned(partitions, session.config_options())?;
+        let split = scan.repartitioned(partitions, means.config.options())?;
         Ok(split.unwrap_or(scan))
+    }
+
+    fn adapter(&self) -> Option<Arc<dyn PhysicalExprAdapterFactory>> {
+        (!self.attributes.is_empty()).then(|| Arc::new(InFiles(Arc::clone(&self.attributes))) as _)
     }
 
     fn file(&self, file: &DataFile) -> PartitionedFile {
@@ -125,7 +174,9 @@ impl Scan<'_> {
             e_tag: None,
             version: None,
         });
-        self.rows.of(file, part.with_statistics(Arc::new(prune::statistics(file, self.layout))))
+        let mut statistics = prune::statistics(file, self.layout);
+        statistics.column_statistics.extend(self.attributes.iter().map(|_| ColumnStatistics::new_unknown()));
+        self.rows.of(file, part.with_statistics(Arc::new(statistics)))
     }
 
     /// Rows of one file lie in this order. Across files nothing is promised:
@@ -149,10 +200,25 @@ impl Scan<'_> {
             table.head_batches(&filter).map_err(|error| DataFusionError::External(Box::new(error)))?;
         let mut read = Vec::with_capacity(batches.len());
         for batch in batches.iter().filter(|batch| batch.num_rows() > 0) {
-            let batch = self.only_exactly(batch)?;
+            let batch = self.with_attributes(self.only_exactly(batch)?)?;
             read.push(typed(&batch, schema)?);
         }
         Ok(read)
+    }
+
+    /// A batch with the wanted attributes, made of its maps.
+    fn with_attributes(&self, batch: RecordBatch) -> Result<RecordBatch> {
+        if self.attributes.is_empty() {
+            return Ok(batch);
+        }
+        let whole = typed(&batch, &self.layout.read)?;
+        let (mut fields, mut columns) = (batch.schema_ref().fields().to_vec(), batch.columns().to_vec());
+        for wanted in self.attributes.iter() {
+            fields.push(Arc::clone(&wanted.field));
+            columns.push(wanted.of_map.evaluate(&whole)?.into_array(whole.num_rows())?);
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        Ok(RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options)?)
     }
 
     fn only_exactly(&self, batch: &RecordBatch) -> Result<RecordBatch> {
@@ -237,7 +303,8 @@ mod tests {
             metric_id: None,
             series_ids: None,
             limit: None,
-            rows: RowsWanted::default(),
+            rows: &RowsWanted::default(),
+            attributes: Arc::default(),
         };
         let file = DataFile {
             path: "default/samples/old.parquet".into(),
@@ -250,8 +317,9 @@ mod tests {
             kept: None,
             crc32c: None,
             token_index_bytes: None,
+            attribute_columns: Arc::default(),
         };
-        let input = scan.files(&[&file], &session).unwrap();
+        let input = scan.files(&[&file], &Means::of(&session)).unwrap();
         let columns = shown.iter().map(|at| layout.column(*at, &input.schema()).unwrap()).collect();
         let plan = ShownExec::try_new(input, columns, Arc::clone(&layout.shown)).unwrap();
         let batches = collect(Arc::new(plan), session.task_ctx()).await.unwrap();

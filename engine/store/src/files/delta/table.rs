@@ -262,6 +262,7 @@ fn data_file(kind: Kind, path: String, view: &LogicalFileView) -> Result<DataFil
         kept,
         crc32c,
         token_index_bytes,
+        attribute_columns: Arc::default(),
     })
 }
 

@@ -60,6 +60,7 @@ pub(super) fn data_file(path: Path, size_bytes: u64) -> DataFile {
         kept: None,
         crc32c: None,
         token_index_bytes: None,
+        attribute_columns: Arc::default(),
     }
 }
 
