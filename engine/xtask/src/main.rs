@@ -16,6 +16,7 @@
 mod cgroup;
 mod load;
 mod outcome;
+mod resident;
 mod scenarios;
 mod server;
 mod tools;

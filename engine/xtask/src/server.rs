@@ -4,12 +4,15 @@ use std::fs::File;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde::Deserialize;
 use tempfile::TempDir;
+
+use crate::resident::{self, Watch};
 
 /// Tracing and a busy machine make starts slow.
 const START_PATIENCE: Duration = Duration::from_secs(90);
@@ -48,6 +51,7 @@ pub(crate) struct Place {
     /// The same folder as this process sees it.
     seen: PathBuf,
     environment: Vec<(String, String)>,
+    limited: AtomicBool,
 }
 
 impl Place {
@@ -55,7 +59,19 @@ impl Place {
         let scratch = tempfile::Builder::new().prefix("isinglass-torture-").tempdir()?;
         std::fs::write(scratch.path().join("isinglass.toml"), config)?;
         let data = scratch.path().join("data");
-        Ok(Self { binary: binary.to_owned(), scratch, seen: data.clone(), data, environment: Vec::new() })
+        Ok(Self {
+            binary: binary.to_owned(),
+            scratch,
+            seen: data.clone(),
+            data,
+            environment: Vec::new(),
+            limited: AtomicBool::new(true),
+        })
+    }
+
+    /// Whether its servers have a limit of memory, from the next start on.
+    pub(crate) fn limit(&self, limited: bool) {
+        self.limited.store(limited, Ordering::Relaxed);
     }
 
     /// With these variables.
@@ -113,6 +129,9 @@ impl Place {
         command.arg("serve").arg("--data-dir").arg(&self.data);
         command.arg("--config").arg(self.scratch.path().join("isinglass.toml"));
         command.args(["--listen", "127.0.0.1:0", "--otlp-grpc", "127.0.0.1:0", "--otlp-http", "127.0.0.1:0"]);
+        if self.limited.load(Ordering::Relaxed) {
+            command.env("ISINGLASS_MEMORY", format!("{}MiB", resident::LIMIT_MIB));
+        }
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         // A group of its own: a tracer that is killed leaves its tracee running.
         command.process_group(0).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
@@ -125,11 +144,12 @@ impl Place {
         drop(std::fs::remove_file(&ready));
         let start = Instant::now();
         let child = self.command(wrapper)?.spawn().with_context(|| format!("start {wrapper:?}"))?;
-        let mut running = Running { child, addresses: None, started_in: Duration::ZERO };
+        let mut running = Running { child, addresses: None, started_in: Duration::ZERO, watch: None };
         loop {
             let text = std::fs::read(&ready).ok();
             if let Some(addresses) = text.and_then(|text| serde_json::from_slice::<Addresses>(&text).ok()) {
                 running.started_in = start.elapsed();
+                running.watch = self.limited.load(Ordering::Relaxed).then(|| Watch::start(addresses.pid));
                 running.addresses = Some(addresses);
                 return Ok(Some(running));
             }
@@ -165,6 +185,7 @@ pub(crate) struct Running {
     addresses: Option<Addresses>,
     /// From its start until it took requests.
     pub(crate) started_in: Duration,
+    watch: Option<Watch>,
 }
 
 impl Running {
@@ -192,10 +213,7 @@ impl Running {
     }
 
     fn status(&self, name: &str) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix(name));
-        let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
-        kib.unwrap_or(0) * 1024
+        resident::status(self.pid(), name)
     }
 
     /// Waits for its end, at most for `patience`; whether it came.
@@ -212,6 +230,7 @@ impl Running {
 
     /// `kill -9`, and until it is gone.
     pub(crate) async fn kill(mut self) -> anyhow::Result<()> {
+        drop(self.watch.take());
         self.send_kill();
         anyhow::ensure!(self.wait(END_PATIENCE).await?, "process {} does not end", self.pid());
         Ok(())

@@ -1,6 +1,7 @@
 //! Queries against a real store in a temporary folder.
 
 mod answers;
+mod attributes;
 mod bombs;
 mod damage;
 mod fixture;

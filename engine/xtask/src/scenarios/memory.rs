@@ -37,8 +37,10 @@ wal_bytes_max = 17179869184
 pub(crate) async fn run(torture: &Torture, binary: &Path, outcome: &mut Outcome) -> anyhow::Result<()> {
     let Some(group) = Group::or_skip(MEMORY_BYTES, outcome) else { return Ok(()) };
     let place = Place::new(binary, GROW)?;
+    place.limit(false);
     let (lines, log_bytes) = grow(&place, torture.either(512 << 20, 8 << 30)).await?;
     place.configure(READ)?;
+    place.limit(true);
 
     let mut server = place.start(&group.enter()).await?;
     outcome.restarted_in(server.started_in);

@@ -16,6 +16,7 @@ use std::path::Path;
 
 use crate::Torture;
 use crate::outcome::Outcome;
+use crate::resident;
 
 /// What can go wrong around the server.
 #[derive(Debug, Clone, Copy)]
@@ -93,6 +94,12 @@ impl Scenario {
         binary: &Path,
         outcome: &mut Outcome,
     ) -> anyhow::Result<()> {
+        self.run_alone(torture, binary, outcome).await?;
+        resident::check(outcome);
+        Ok(())
+    }
+
+    async fn run_alone(self, torture: &Torture, binary: &Path, outcome: &mut Outcome) -> anyhow::Result<()> {
         match self {
             Self::InProcess => in_process::run(torture, outcome),
             Self::Kill => kill::run(torture, binary, outcome, kill::Tables::Folder).await,
