@@ -1,16 +1,29 @@
-//! Rules for physical plans that DataFusion does not have.
+//! Rules for plans that DataFusion does not have.
 
+mod late;
+mod narrow;
 mod unordered;
 
 use std::sync::Arc;
 
+use datafusion::optimizer::{Optimizer, OptimizerRule};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 
-/// DataFusion's rules, with ours where they belong.
+/// DataFusion's rules for logical plans, with ours where they belong.
+pub(crate) fn logical() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+    let mut rules = Optimizer::new().rules;
+    let filters = rules.iter().position(|rule| rule.name() == "push_down_filter");
+    rules.insert(filters.map_or(rules.len(), |at| at + 1), Arc::new(late::LateColumns));
+    rules
+}
+
+/// DataFusion's rules for physical plans, with ours where they belong.
 pub(crate) fn physical() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let mut rules: Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> =
         vec![Arc::new(unordered::UnorderedGroups)];
     rules.extend(PhysicalOptimizer::new().rules);
+    // The last one looks over what the others have done.
+    rules.insert(rules.len() - 1, Arc::new(narrow::NarrowScans));
     rules
 }

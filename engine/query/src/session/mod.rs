@@ -92,6 +92,7 @@ fn template(config: &QueryConfig) -> SessionState {
     planners.insert(0, Arc::new(MapValuePlanner::new()));
     SessionStateBuilder::new()
         .with_config(session_config(config))
+        .with_optimizer_rules(rules::logical())
         .with_physical_optimizer_rules(rules::physical())
         .with_expr_planners(planners)
         .with_scalar_functions(functions::scalar())

@@ -4,6 +4,7 @@ mod answers;
 mod bombs;
 mod damage;
 mod fixture;
+mod late;
 mod once;
 mod plans;
 mod system;
