@@ -24,7 +24,7 @@ pub(super) struct Percentiles {
 }
 
 impl Percentiles {
-    /// `most` is the number of centroids that a large group is compressed to.
+    /// `most` is the number of centroids asked for.
     pub(super) fn new(q: f64, most: usize, ty: DataType) -> Self {
         Self { q, ty, groups: Groups::new(most), total: 0 }
     }

@@ -4,8 +4,8 @@
 //! own, and keeps one for each group: every batch of rows was taken apart by group, and each
 //! digest merged and allocated again for the few rows of its group, which was a third of "p99 by
 //! service and minute". Here all groups lie in flat buffers ([`groups`]) and are sorted once in a
-//! while. Answers are at least as exact: a group of up to twice the centroids keeps all of its
-//! values. Where there are no groups, and in windows, DataFusion's accumulator answers, as it does
+//! while. Answers are at least as exact: a group of up to three times the centroids keeps all
+//! of its values. Where there are no groups, and in windows, DataFusion's accumulator answers, as it does
 //! for `approx_percentile_cont_with_weight`; the exact ones, `median` and `percentile_cont`, have
 //! group accumulators there.
 

@@ -142,7 +142,7 @@ fn share() -> impl Strategy<Value = f64> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
     /// Off by a hundredth of the values at most, or by less than DataFusion; a group without
     /// values is null. Group 3 never has any.
@@ -213,7 +213,7 @@ fn large_groups_take_bounded_memory() {
         let rows: Rows =
             (0..1_000).map(|row| (row % 2, Some(f64::from((row * batch) as u32)), true)).collect();
         update(accumulator.as_mut(), &rows, 2);
-        assert!(accumulator.size() < 100_000, "{} bytes after {batch} batches", accumulator.size());
+        assert!(accumulator.size() < 120_000, "{} bytes after {batch} batches", accumulator.size());
     }
     drop(accumulator.evaluate(EmitTo::All).unwrap());
     assert!(accumulator.size() < 1_000);
