@@ -42,6 +42,7 @@ mod library;
 mod memory;
 mod metric;
 mod objects;
+mod plain;
 mod pressure;
 mod queries;
 mod read;

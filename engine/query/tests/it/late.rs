@@ -32,6 +32,8 @@ async fn fixture() -> Fixture {
 async fn rows(fixture: &Fixture, sql: &str) -> RecordBatch {
     let batches = fixture.rows(&Tenant::default(), sql).await.unwrap();
     let schema = batches.first().map(RecordBatch::schema).unwrap();
+    // Text inside is a view; outside it is not.
+    assert!(!schema.to_string().contains("View"), "{schema}");
     concat_batches(&Arc::clone(&schema), &batches).unwrap()
 }
 
