@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use crate::config::{QueryConfig, SqlOptions};
 use crate::error::QueryError;
 use crate::interrupt::{Interrupt, interruptible};
+use crate::plain::plain;
 use crate::pressure::Pressure;
 use crate::queries::{Entry, Queries};
 use crate::session::Sessions;
@@ -271,7 +272,8 @@ impl Job {
         let physical = state.create_physical_plan(&plan).await.map_err(of)?;
         let physical = interruptible(physical, &self.interrupt).map_err(of)?;
         self.entry.running(&physical);
-        execute_stream(physical, Arc::new(TaskContext::from(state))).map_err(of)
+        let rows = execute_stream(physical, Arc::new(TaskContext::from(state))).map_err(of)?;
+        Ok(plain(rows))
     }
 
     async fn plan(&self, state: &SessionState) -> Result<LogicalPlan, QueryError> {

@@ -44,6 +44,7 @@ mod library;
 mod memory;
 mod metric;
 mod objects;
+mod plain;
 mod pressure;
 mod queries;
 mod read;

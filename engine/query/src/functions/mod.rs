@@ -3,7 +3,7 @@
 //! `allowed.txt` names them all: what a new release of DataFusion brings does not
 //! come in by itself. Those that can make much out of little are capped
 //! ([`capped`], [`joined`]); bins of time and values of maps are found faster than by
-//! DataFusion ([`bins`], [`map_value`]). Ours are `stream_label`, `json_text`, `has_token` and the table function
+//! DataFusion ([`bins`], [`map_value`]), and percentiles of many groups ([`percentile`]). Ours are `stream_label`, `json_text`, `has_token` and the table function
 //! `trace_tree`.
 
 mod bins;
@@ -12,6 +12,7 @@ mod has_token;
 mod joined;
 mod json_text;
 mod map_value;
+mod percentile;
 mod stream_label;
 mod trace_tree;
 mod tree;
@@ -47,10 +48,10 @@ pub(crate) fn scalar() -> Vec<Arc<ScalarUDF>> {
     functions
 }
 
-/// Aggregate functions.
+/// Aggregate functions, percentiles by group ours.
 pub(crate) fn aggregate() -> Vec<Arc<AggregateUDF>> {
     let theirs = SessionStateDefaults::default_aggregate_functions().into_iter();
-    theirs.filter(|f| allowed(f.name())).collect()
+    theirs.filter(|f| allowed(f.name())).map(percentile::wrap).collect()
 }
 
 /// Window functions.

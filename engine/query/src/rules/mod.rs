@@ -1,6 +1,8 @@
 //! Rules for plans that DataFusion does not have.
 
 mod attribute_columns;
+mod late;
+mod narrow;
 mod numbers;
 mod unordered;
 
@@ -10,10 +12,12 @@ use datafusion::optimizer::{Optimizer, OptimizerRule};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 
-/// DataFusion's rules for logical plans, after ours.
+/// DataFusion's rules for logical plans, with ours where they belong.
 pub(crate) fn logical() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     let mut rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> = vec![Arc::new(numbers::NumbersOfMaps)];
     rules.extend(Optimizer::new().rules);
+    let filters = rules.iter().position(|rule| rule.name() == "push_down_filter");
+    rules.insert(filters.map_or(rules.len(), |at| at + 1), Arc::new(late::LateColumns));
     rules
 }
 
@@ -22,5 +26,7 @@ pub(crate) fn physical() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let mut rules: Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> =
         vec![Arc::new(attribute_columns::AttributeColumns), Arc::new(unordered::UnorderedGroups)];
     rules.extend(PhysicalOptimizer::new().rules);
+    // The last one looks over what the others have done.
+    rules.insert(rules.len() - 1, Arc::new(narrow::NarrowScans));
     rules
 }

@@ -116,7 +116,5 @@ fn session_config(config: &QueryConfig) -> SessionConfig {
     options.execution.time_zone = Some("UTC".to_owned());
     options.execution.parquet.pushdown_filters = true;
     options.execution.parquet.reorder_filters = true;
-    // Readers of Arrow IPC know views less often than plain text.
-    options.optimizer.expand_views_at_output = true;
     session
 }

@@ -37,6 +37,12 @@ impl KindTable {
         Self { tokens: Some(Arc::clone(tokens)), ..self }
     }
 
+    /// Rows that lie in files, whatever a query asks of them.
+    pub(crate) fn rows_in_files(&self) -> u64 {
+        let files = &self.view.table(self.layout.table.kind).files;
+        files.iter().map(|file| file.rows).fold(0, u64::saturating_add)
+    }
+
     async fn rows(&self, filters: &[Arc<dyn PhysicalExpr>], session: &dyn Session) -> Result<RowsWanted> {
         let Some(tokens) = &self.tokens else { return Ok(RowsWanted::default()) };
         let objects = session.runtime_env().object_store(&*TABLES_URL)?;

@@ -5,6 +5,7 @@ mod attributes;
 mod bombs;
 mod damage;
 mod fixture;
+mod late;
 mod once;
 mod plans;
 mod system;

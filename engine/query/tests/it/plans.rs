@@ -250,3 +250,28 @@ async fn groups_keep_the_order_of_files_only_where_it_covers_them() {
     let whole = plan(&fixture, "SELECT trace_id, count(*) FROM spans GROUP BY trace_id").await;
     assert!(whole.contains("ordering_mode=Sorted"), "{whole}");
 }
+
+/// Lines of a trace are looked for in the same way: the ids of all lines are left where they are.
+#[tokio::test]
+async fn lines_of_a_trace_that_is_not_there_are_not_looked_for() {
+    let fixture = Fixture::empty(QueryConfig::default()).await;
+    let lines: Vec<String> = (0..2_000_u64)
+        .map(|n| {
+            let (trace, time) = (format!("{:032x}", n * 0x1_0000_0001), 1_700_000_000_000_000_000 + n);
+            format!(
+                r#"{{"time":{time},"service":"a","stream":"{{}}","trace_id":"{trace}","body":"line {n}"}}"#
+            )
+        })
+        .collect();
+    fixture.append_rows(&Tenant::default(), Kind::Logs, &lines).await;
+    fixture.store.flush().await.unwrap();
+    let analyze = async |trace: u64| {
+        let sql = format!("EXPLAIN ANALYZE SELECT * FROM logs WHERE trace_id = '{trace:032x}'");
+        print(&fixture.rows(&Tenant::default(), &sql).await.unwrap())
+    };
+    let there = analyze(7 * 0x1_0000_0001).await;
+    assert!(there.contains("output_rows=1,"), "{there}");
+    let absent = analyze(7 * 0x1_0000_0001 + 1).await;
+    assert!(absent.contains("row_groups_pruned_bloom_filter=1 total → 0 matched"), "{absent}");
+    assert!(bytes_scanned(&absent) < 2_000 * 4, "{absent}");
+}

@@ -114,9 +114,12 @@ fn properties(
         let values = if nested { Values::Repeated } else { values };
         let statistics = if nested { EnabledStatistics::None } else { statistics(table, column) };
         properties = properties.set_column_statistics_enabled(path.clone(), statistics);
-        if (table.kind, column.name) == (Kind::Spans, "trace_id") {
-            // Says of a file that a trace is not in it without its dictionary of all traces; as
-            // small as that many ids let it be.
+        if column.name == "trace_id"
+            && matches!(table.kind, Kind::Spans | Kind::Logs)
+            && values != Values::None
+        {
+            // Says of a row group that a trace is not in it without its dictionary of all traces,
+            // or without the ids of all lines; as small as that many ids let it be.
             properties = properties.set_column_bloom_filter_fpp(path.clone(), TRACE_FPP);
         }
         if (table.kind, column.name) == (Kind::Logs, "body") {
