@@ -1,7 +1,7 @@
 """An S3 with one empty bucket, `telemetry`, until standard input ends.
 
-Prints one line of JSON: the address. Each request is a line of the file that is named, once its
-answer begins: `"GET /telemetry/<path> HTTP/1.1" 206 -`.
+Prints one line of JSON: the address. Each request is a line of the file that is named, if one is,
+once its answer begins: `"GET /telemetry/<path> HTTP/1.1" 206 -`.
 """
 
 import json
@@ -22,7 +22,7 @@ werkzeug.serving._log_add_style = False
 requests = logging.getLogger("werkzeug")
 requests.setLevel(logging.INFO)
 requests.propagate = False
-requests.addHandler(logging.FileHandler(sys.argv[1]))
+requests.addHandler(logging.FileHandler(sys.argv[1]) if sys.argv[1:] else logging.NullHandler())
 host, port = server.get_host_and_port()
 endpoint = f"http://{host}:{port}"
 boto3.client("s3", endpoint_url=endpoint).create_bucket(Bucket="telemetry")

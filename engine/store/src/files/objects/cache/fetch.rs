@@ -78,7 +78,6 @@ impl BlockCache {
             Found::Nothing => return,
             Found::Piece(content) if source.is_right(number, &content) => content,
             Found::Piece(_) | Found::Damaged => {
-                tracing::warn!(path = %source.path, number, "a piece in the disk cache is damaged, it is dropped");
                 disk.damaged(id);
                 return;
             }

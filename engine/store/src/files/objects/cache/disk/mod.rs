@@ -39,6 +39,10 @@ use crate::wal::Space;
 /// A tier that is smaller is not worth its trouble.
 const BYTES_MIN: u64 = 16 << 20;
 
+/// Locked by who uses the folder. Another name than that of the data folder, which may be the
+/// same folder.
+const LOCK: &str = "cache.lock";
+
 /// How often the disk is asked for its room if nothing is written.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
@@ -129,7 +133,10 @@ impl DiskTier {
         let space = (options.room)(&options.folder)?;
         let bytes_max = bytes_max(options.bytes, space.free.saturating_add(held));
         if bytes_max < BYTES_MIN {
-            let problem = format!("{} bytes are free and {bytes_max} of them too few", space.free);
+            let problem = format!(
+                "{bytes_max} bytes are less than {BYTES_MIN}, the least of a disk tier; {} are free",
+                space.free
+            );
             return Err(io::Error::new(io::ErrorKind::StorageFull, problem));
         }
         let (evicted, leaving) = channel();
@@ -186,7 +193,11 @@ impl DiskTier {
 
     /// A piece that came back was wrong.
     pub(super) fn damaged(&self, id: PieceId) {
-        self.counts.damaged.fetch_add(1, Ordering::Relaxed);
+        let count = self.counts.damaged.fetch_add(1, Ordering::Relaxed) + 1;
+        // A disk that dies would fill the log.
+        if count.is_power_of_two() {
+            tracing::warn!(count, "pieces in the disk cache were damaged, they are fetched again");
+        }
         if self.index.remove(id) {
             self.order(Order::Remove(id));
         }
@@ -256,7 +267,7 @@ fn bytes_max(configured: u64, free: u64) -> u64 {
 
 /// One process per folder.
 fn lock(folder: &Path) -> io::Result<File> {
-    let file = File::options().create(true).truncate(false).write(true).open(folder.join("LOCK"))?;
+    let file = File::options().create(true).truncate(false).write(true).open(folder.join(LOCK))?;
     flock(&file, FlockOperation::NonBlockingLockExclusive)?;
     Ok(file)
 }
