@@ -182,6 +182,18 @@ async fn a_reader_that_is_dropped_holds_nobody_up() {
     assert_eq!((remote.gets(), cache.stats().waits), (1, 1));
 }
 
+/// Plans poll their inputs as they like: one that waits for another must not need it polled.
+#[tokio::test]
+async fn a_reader_that_is_not_polled_holds_nobody_up() {
+    let remote = Remote::with(&[MIB]).await;
+    let cache = far(64);
+    let mut first = Box::pin(remote.read(&cache, 0, 0..1));
+    assert!((&mut first).now_or_never().is_none());
+    remote.read(&cache, 0, 1..2).await.unwrap();
+    first.await.unwrap();
+    assert_eq!(remote.gets(), 1);
+}
+
 #[tokio::test]
 async fn what_nobody_waits_for_is_not_fetched() {
     let remote = Remote::with(&[MIB]).await;

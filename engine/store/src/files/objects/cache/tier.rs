@@ -14,9 +14,13 @@ use foyer_memory::{Cache, CacheBuilder, S3FifoConfig};
 
 use super::{PIECE_BYTES, PieceId, TierStats};
 
-/// Entries of a tier: a piece counts for at least this part of it, so that very many very
-/// small ones are bounded, too.
+/// A piece counts for at least this part of its tier, so that very many very small ones are
+/// bounded, too.
 const ENTRIES_MAX: u64 = 16_384;
+
+/// In a large tier it counts for so much and no more: most pieces are larger, and the tier is
+/// to hold what it may.
+const LEAST_BYTES_MAX: u64 = 256 << 10;
 
 /// A tier is divided in parts of about so much, each with a lock of its own.
 const SHARD_BYTES: u64 = 64 << 20;
@@ -63,7 +67,7 @@ impl<V: Clone + Send + Sync + 'static> Tier<V> {
         evicted: impl Fn(PieceId) + Send + Sync + 'static,
     ) -> Self {
         let shards = (bytes_max / SHARD_BYTES).clamp(1, SHARDS_MAX);
-        let least = (bytes_max / ENTRIES_MAX).max(1);
+        let least = (bytes_max / ENTRIES_MAX).clamp(1, LEAST_BYTES_MAX);
         let evictions = Arc::new(AtomicU64::new(0));
         let leaving = Leaving {
             evictions: Arc::clone(&evictions),
@@ -171,6 +175,16 @@ mod tests {
             tier.put(id(number), 1);
         }
         assert_eq!(tier.stats().entries, ENTRIES_MAX);
+    }
+
+    #[test]
+    fn a_large_one_is_full_when_its_bytes_are() {
+        let tier = tier(64 << 10);
+        for number in 0..70_000 {
+            tier.put(id(number), PIECE_BYTES);
+        }
+        assert_eq!(tier.stats().bytes, tier.stats().entries << 20);
+        assert!(tier.stats().entries > 65_000, "{:?}", tier.stats());
     }
 
     #[test]
