@@ -118,6 +118,7 @@ pub(crate) fn divide(mut config: Config) -> Config {
     config.store.head_bytes = share(8, 16 * MIB, 256 * MIB);
     config.store.wal_queue_bytes = share(16, 8 * MIB, 32 * MIB);
     config.store.compaction.memory_bytes = bytes(4, 32, 256);
+    config.store.cache.memory_bytes = bytes(26, 8, 512);
     config.store.series_max = usize::try_from(shared / 4 / SERIES_BYTES).unwrap_or(usize::MAX).min(1_000_000);
     config.query.memory_bytes = bytes(4, 32, 16 << 10);
     config.query.query_memory_bytes = config.query.memory_bytes / 2;
@@ -199,6 +200,7 @@ mod tests {
                 config.store.head_bytes,
                 config.store.wal_queue_bytes,
                 config.store.compaction.memory_bytes as u64,
+                config.store.cache.memory_bytes as u64,
                 config.query.memory_bytes as u64,
                 config.query.metadata_cache_bytes as u64,
                 config.query.token_cache_bytes as u64,
@@ -208,6 +210,8 @@ mod tests {
             assert!(config.query.query_memory_bytes <= config.query.memory_bytes);
             assert!(config.server.body_bytes_max <= config.server.inflight_bytes_max);
         }
+        assert_eq!(Config::with(Memory(512 * MIB)).store.cache.memory_bytes as u64, 16 * MIB);
+        assert_eq!(Config::with(Memory(65_536 * MIB)).store.cache.memory_bytes as u64, 512 * MIB);
     }
 
     #[test]

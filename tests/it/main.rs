@@ -18,6 +18,7 @@
 //! | [`trickle`] | a thousand tenants, few commits |
 //! | [`tenants`] | does one see the other's? |
 //! | [`buckets`] | tables in S3, and objects that are damaged |
+//! | [`cache`] | how often is a store asked for what was read before? |
 //! | [`tables`] | do the Delta reader and DuckDB agree with SQL? |
 //! | [`bad_input`] | what is malformed is named and not stored |
 //! | [`sql`] | formats, the gate, the questions that ship |
@@ -34,6 +35,7 @@ mod architecture;
 mod backup;
 mod bad_input;
 mod buckets;
+mod cache;
 mod crash;
 mod derived;
 mod golden;

@@ -47,8 +47,17 @@ async fn what_the_engine_says_of_itself() {
     assert_eq!((count("failed"), count("running"), count("cancelled")), (1, 1, 0), "{queries:?}");
     assert!(count("done") >= 6, "{queries:?}");
 
-    for table in ["tables", "files", "cardinality", "label_values", "queries", "wal", "wal_totals", "plugins"]
-    {
+    for table in [
+        "tables",
+        "caches",
+        "files",
+        "cardinality",
+        "label_values",
+        "queries",
+        "wal",
+        "wal_totals",
+        "plugins",
+    ] {
         for (tenant, whose) in [(&client, "umbrella"), (&other, "acme")] {
             let said = tenant.ask(&format!("select * from system.{table}")).await.ok().text();
             assert!(!said.contains(whose), "{table}: {said}");

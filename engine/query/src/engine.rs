@@ -14,6 +14,7 @@ use isinglass_store::{Store, StoreError, View};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
 
+use crate::caches::{CacheFigures, Caches};
 use crate::config::{QueryConfig, SqlOptions};
 use crate::error::QueryError;
 use crate::interrupt::{Interrupt, interruptible};
@@ -69,6 +70,11 @@ impl QueryEngine {
     ) -> Result<Self, QueryError> {
         let system = System {
             store: store.clone(),
+            caches: Arc::new(Caches::new(
+                store.clone(),
+                config.metadata_cache_bytes,
+                config.token_cache_bytes,
+            )),
             queries: Queries::new(Arc::clone(store.clock()), config.queries_kept),
             others: tables.into(),
             rows_max: config.system_rows_max,
@@ -172,6 +178,11 @@ impl QueryEngine {
     /// What the process may hold.
     pub fn memory_limit(&self) -> &MemoryLimit {
         self.inner.pressure.limit()
+    }
+
+    /// Figures of the cache of footers and page indexes.
+    pub fn metadata_stats(&self) -> CacheFigures {
+        self.inner.sessions.system.caches.metadata.figures()
     }
 
     /// What is held of the token indexes of log lines.

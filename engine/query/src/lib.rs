@@ -19,6 +19,7 @@
 //! | ids as hex, times, values; filters turned into what files hold | `shown` |
 //! | `metrics.<name>` and its label columns | `metric` |
 //! | plans that DataFusion makes worse than it could | `rules` |
+//! | what queries read through | `caches` |
 //! | tables about the engine itself, which queries run | `system`, `queries`, `read` |
 //! | functions, their caps, `trace_tree`, `stream_label`, `json_text`, `has_token` | `functions` |
 //! | views and example questions | [`library`], `../../sql` |
@@ -34,6 +35,7 @@
 //! It knows nothing of HTTP, protocols or plugins.
 
 mod attributes;
+mod caches;
 mod config;
 mod engine;
 mod error;
@@ -57,6 +59,7 @@ mod system;
 mod table;
 mod workers;
 
+pub use caches::CacheFigures;
 pub use config::{QueryConfig, SqlOptions};
 pub use engine::{QueryEngine, SqlResult};
 pub use error::QueryError;

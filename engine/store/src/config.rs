@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::files::ObjectsConfig;
+use crate::files::{CacheConfig, ObjectsConfig};
 
 use crate::upkeep::{CompactionConfig, RetentionConfig};
 
@@ -110,6 +110,8 @@ pub struct StoreConfig {
     pub batch_keys_max: usize,
     /// How the object store of [`Self::url`] is reached.
     pub objects: ObjectsConfig,
+    /// What of the data files is kept in memory and on a local disk.
+    pub cache: CacheConfig,
     /// How files are merged.
     pub compaction: CompactionConfig,
     /// How long rows are kept.
@@ -139,6 +141,7 @@ impl Default for StoreConfig {
             batch_key_ms: 10 * 60_000,
             batch_keys_max: 65_536,
             objects: ObjectsConfig::default(),
+            cache: CacheConfig::default(),
             compaction: CompactionConfig::default(),
             retention: RetentionConfig::default(),
         }

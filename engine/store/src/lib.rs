@@ -40,6 +40,7 @@
 //! | what queries see | `view` |
 //! | Parquet layout, Delta commits, synced put | `files` (behind the trait in `tables`) |
 //! | S3 and the like, checksums on reads | `files::objects` |
+//! | what was read from them, kept in memory and on a local disk | `files::objects::cache` |
 //! | the index of identifiers in log lines | `files::tokens` |
 //!
 //! It knows nothing of DataFusion, protocols, HTTP or wasmtime.
@@ -83,7 +84,9 @@ pub use config::{Durability, StoreConfig};
 pub use dedup::{Begin, Ticket};
 pub use deletion::{Deleted, TenantReport};
 pub use error::StoreError;
-pub use files::{ObjectStats, ObjectsConfig, TokenIndex, UnusableIndex};
+pub use files::{
+    CacheConfig, CacheStats, DiskStats, ObjectStats, ObjectsConfig, TierStats, TokenIndex, UnusableIndex,
+};
 pub use lock::Lock;
 pub use report::LostRange;
 pub use series::{

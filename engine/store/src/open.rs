@@ -60,7 +60,7 @@ impl Store {
         let folder = Folder::new(config.data_dir.join("wal"), config.data_dir.join("quarantine"));
         let disk = folder.map_err(|error| StoreError::io("making the wal folder", &error))?;
         let folder = config.data_dir.join("tables");
-        let tables = Tables::open(&config.url, &config.objects, &folder, Arc::clone(&clock)).await?;
+        let tables = Tables::open(&config, &folder, Arc::clone(&clock)).await?;
         restored::check(&config.data_dir, &config.url, &tables.objects()).await?;
         tables.claim_epoch().await?;
         Self::begin_on(config, clock, observer, Arc::new(disk), Arc::new(tables), Some(lock)).await

@@ -36,7 +36,7 @@ impl Room {
         let Some(space) = disk.space()? else {
             return Ok(());
         };
-        let floor = if self.configured > 0 { self.configured } else { floor_of(space) };
+        let floor = floor(self.configured, space);
         self.free.store(space.free, Ordering::Relaxed);
         self.floor.store(floor, Ordering::Relaxed);
         self.known.store(true, Ordering::Relaxed);
@@ -70,6 +70,14 @@ impl Room {
 
     pub(crate) fn is_low(&self) -> bool {
         self.low.load(Ordering::Acquire)
+    }
+}
+
+/// The floor of a volume; 0 = by its size.
+pub(crate) fn floor(configured: u64, space: Space) -> u64 {
+    match configured {
+        0 => floor_of(space),
+        said => said,
     }
 }
 

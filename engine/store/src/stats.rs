@@ -7,7 +7,7 @@ use isinglass_model::Kind;
 
 use crate::Seq;
 use crate::apart::ApartTenant;
-use crate::files::ObjectStats;
+use crate::files::{CacheStats, ObjectStats};
 use crate::report::LostRange;
 
 /// What the store has done since it was opened, and what it holds now.
@@ -93,6 +93,8 @@ pub struct StoreStats {
     pub replay_time: Duration,
     /// Calls to the object store by operation.
     pub objects: BTreeMap<&'static str, ObjectStats>,
+    /// The cache of pieces of data files.
+    pub cache: CacheStats,
     /// Bytes of files that were compared with their checksums.
     pub checked_bytes: u64,
     /// Reads that failed because the object is damaged.

@@ -191,6 +191,7 @@ impl Store {
         core.stop_upkeep().await;
         core.stop_maintenance().await;
         core.flusher.flush_all(Seq::MAX).await?;
+        core.flusher.files.checker().settle().await;
         core.truncate().await
     }
 
@@ -427,6 +428,8 @@ impl Core {
         let tenants = self.flusher.tenants.all();
         let usage = |kind| self.flusher.usage.of(kind);
         let lost = self.report.losses();
+        let checker = self.flusher.files.checker();
+        let (checked_bytes, damaged_reads) = checker.figures();
         let replaying = self.tail.is_behind();
         let waiting = self.tail.logged().saturating_sub(of(&self.applied));
         StoreStats {
@@ -443,8 +446,9 @@ impl Core {
             fenced: self.flusher.fenced.reason().is_some(),
             epoch: self.flusher.files.epoch(),
             objects: self.flusher.files.object_stats(),
-            checked_bytes: self.flusher.files.checker().figures().0,
-            damaged_reads: self.flusher.files.checker().figures().1,
+            cache: checker.cache_stats(),
+            checked_bytes,
+            damaged_reads,
             disk_free: self.disk_room.figures(),
             disk_low: self.disk_room.is_low(),
             head_bytes: Kind::ALL.into_iter().map(|kind| (kind, usage(kind).0)).collect(),

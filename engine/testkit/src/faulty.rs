@@ -83,6 +83,8 @@ struct Weather {
     /// Listings leave out every other object, by this seed.
     list_some: Option<u64>,
     delay: Option<Delay>,
+    /// Reads of ranges that come back with a turned bit.
+    garbled: usize,
 }
 
 impl fmt::Debug for FaultyStore {
@@ -122,6 +124,27 @@ impl FaultyStore {
     /// From now on each request takes as long as `delay` says of its path.
     pub fn each_takes(&self, delay: impl Fn(&str) -> Duration + Send + Sync + 'static) {
         self.weather.lock().delay = Some(Arc::new(delay));
+    }
+
+    /// The next so many reads of ranges come back with a bit turned over in the middle of
+    /// each range, as after a bad transfer; the object is as it was.
+    pub fn garble(&self, times: usize) {
+        self.weather.lock().garbled = times;
+    }
+
+    fn transfer(&self, content: Vec<Bytes>) -> Vec<Bytes> {
+        let mut weather = self.weather.lock();
+        if weather.garbled == 0 {
+            return content;
+        }
+        weather.garbled -= 1;
+        let garble = |part: Bytes| {
+            let mut part = Vec::from(part);
+            let middle = part.len() / 2;
+            part.iter_mut().skip(middle).take(1).for_each(|byte| *byte ^= 1);
+            Bytes::from(part)
+        };
+        content.into_iter().map(garble).collect()
     }
 
     /// Forgets all plans.
@@ -249,7 +272,8 @@ impl ObjectStore for FaultyStore {
     }
 
     async fn get_ranges(&self, path: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
-        self.around(Call::Get, path, self.inner.get_ranges(path, ranges)).await
+        let content = self.around(Call::Get, path, self.inner.get_ranges(path, ranges)).await?;
+        Ok(self.transfer(content))
     }
 
     fn delete_stream(&self, paths: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {

@@ -8,7 +8,7 @@ pub(crate) mod http;
 pub(crate) mod outside;
 pub(crate) mod server;
 
-pub(crate) use http::{Answer, Client};
+pub(crate) use http::{Answer, Client, Row};
 pub(crate) use server::Server;
 
 use std::path::PathBuf;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
+use tempfile::NamedTempFile;
 
 use super::root;
 
@@ -28,6 +29,7 @@ pub(crate) fn python(script: &str, arguments: &[&str]) -> Value {
 pub(crate) struct Bucket {
     process: Child,
     endpoint: String,
+    requests: NamedTempFile,
 }
 
 impl Bucket {
@@ -37,13 +39,25 @@ impl Bucket {
 
     pub(crate) fn start() -> Self {
         let mut command = Command::new(named("ISINGLASS_TEST_PYTHON", ""));
-        command.arg(root().join("tests/outside/s3.py")).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let requests = NamedTempFile::new().unwrap();
+        command.arg(root().join("tests/outside/s3.py")).arg(requests.path());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = command.spawn().unwrap();
         let mut line = String::new();
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let said: Value =
             serde_json::from_str(&line).unwrap_or_else(|error| panic!("s3.py: {error}: {line}"));
-        Self { process, endpoint: said["endpoint"].as_str().unwrap().to_owned() }
+        Self { process, endpoint: said["endpoint"].as_str().unwrap().to_owned(), requests }
+    }
+
+    /// What the service says it was asked so far: method and path of each request.
+    pub(crate) fn requests(&self) -> Vec<(String, String)> {
+        let log = std::fs::read_to_string(self.requests.path()).unwrap();
+        let request = |line: &str| {
+            let mut words = line.split('"').nth(1)?.split(' ');
+            Some((words.next()?.to_owned(), words.next()?.to_owned()))
+        };
+        log.lines().filter_map(request).collect()
     }
 
     /// The four lines of configuration that put the tables into it.

@@ -43,6 +43,7 @@ impl Sessions {
         let runtime = RuntimeEnvBuilder::new()
             .with_cache_manager(
                 CacheManagerConfig::default()
+                    .with_file_metadata_cache(Some(Arc::clone(&system.caches.metadata) as _))
                     .with_metadata_cache_limit(config.metadata_cache_bytes)
                     .with_list_files_cache_limit(0)
                     .with_file_statistics_cache_limit(0),
@@ -54,8 +55,8 @@ impl Sessions {
             runtime,
             memory: SharedMemory::new(config.memory_bytes),
             query_memory_bytes: config.query_memory_bytes,
+            tokens: Arc::clone(&system.caches.tokens),
             system,
-            tokens: Arc::new(TokenCache::new(config.token_cache_bytes)),
         })
     }
 

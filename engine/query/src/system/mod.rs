@@ -6,6 +6,7 @@
 //! | `files` | a live data file of the tenant | `files` |
 //! | `cardinality`, `label_values` | a label of a metric; a value of it | `cardinality` |
 //! | `queries` | a query of the tenant, running or lately finished | `queries` |
+//! | `caches` | a cache that queries read through | `caches` |
 //! | `wal`, `wal_totals` | a segment of the log; the log as a whole | `wal` |
 //! | anything else | what a [`SystemTable`] says | whoever handed it in |
 //!
@@ -13,6 +14,7 @@
 //! deadline. What belongs to the process and not to a tenant names no tenant. The columns
 //! stand in `docs/formats/system-tables.md`.
 
+mod caches;
 mod cardinality;
 mod columns;
 mod files;
@@ -33,6 +35,7 @@ use futures::stream::{self, BoxStream, StreamExt};
 use isinglass_model::{SystemTable, Tenant};
 use isinglass_store::{Store, View};
 
+use crate::caches::Caches;
 use crate::queries::Queries;
 use cardinality::{LabelTable, Labels};
 use provider::SystemProvider;
@@ -53,11 +56,13 @@ trait Source: fmt::Debug + Send + Sync {
 pub(crate) struct System {
     pub(crate) store: Store,
     pub(crate) queries: Arc<Queries>,
+    pub(crate) caches: Arc<Caches>,
     pub(crate) others: Arc<[Arc<dyn SystemTable>]>,
     pub(crate) rows_max: u64,
 }
 
-const OWN: [&str; 7] = ["cardinality", "files", "label_values", "queries", "tables", "wal", "wal_totals"];
+const OWN: [&str; 8] =
+    ["caches", "cardinality", "files", "label_values", "queries", "tables", "wal", "wal_totals"];
 
 impl System {
     /// Names of all tables.
@@ -75,6 +80,7 @@ impl System {
             "files" => Arc::new(files::Files(Arc::clone(view))),
             "tables" => Arc::new(tables::Tables(Arc::clone(view))),
             "queries" => Arc::new(queries::QueryRows::new(&self.queries, &view.tenant)),
+            "caches" => Arc::new(caches::CacheRows(Arc::clone(&self.caches))),
             "wal" => Arc::new(wal::Segments(self.store.clone())),
             "wal_totals" => Arc::new(wal::Totals(self.store.clone())),
             other => {

@@ -8,6 +8,7 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeCounterValue, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 
+use super::caches;
 use super::items::{TenantNames, items};
 use super::plugins::plugins;
 use super::tables::tables;
@@ -49,6 +50,7 @@ impl Collector for Engine {
         let durability = vec![("level", self.ingest.store().config().durability.to_string())];
         gauge(encoder, "isinglass_durability", "When a write is acknowledged", [(durability, 1.0)])?;
         tables(encoder, &self.ingest.store().stats())?;
+        caches::metadata(encoder, self.query.metadata_stats())?;
         token_indexes(encoder, self.query.token_stats())?;
         let turns =
             self.gates.iter().map(|gate| (vec![("kind", gate.what().to_owned())], gate.taken() as f64));

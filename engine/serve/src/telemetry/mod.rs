@@ -3,13 +3,14 @@
 //! | file | shows |
 //! |---|---|
 //! | `requests.rs` | requests by path and code, their latency |
-//! | `engine.rs` | collects what ingest (`items.rs`), chain (`plugins.rs`) and store (`tables.rs`) count |
+//! | `engine.rs` | collects what ingest (`items.rs`), chain (`plugins.rs`), store (`tables.rs`) and caches (`caches.rs`) count |
 //! | `process.rs` | CPU, memory, descriptors of the process |
 //!
 //! All names and labels stand in `docs/formats/metrics.md`. Every label has a
 //! bound: paths are routes, not what a client typed, and only so many tenants
 //! are named.
 
+mod caches;
 mod engine;
 mod items;
 mod plugins;

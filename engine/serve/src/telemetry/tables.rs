@@ -7,6 +7,7 @@ use isinglass_model::Kind;
 use isinglass_store::{ObjectStats, StoreStats};
 use prometheus_client::encoding::{DescriptorEncoder, EncodeCounterValue};
 
+use super::caches;
 use super::engine::{Labels, counter, gauge};
 
 pub(super) fn tables(encoder: &mut DescriptorEncoder<'_>, stats: &StoreStats) -> fmt::Result {
@@ -18,6 +19,7 @@ pub(super) fn tables(encoder: &mut DescriptorEncoder<'_>, stats: &StoreStats) ->
     one(encoder, "isinglass_flush_errors", "Flushes that failed and are tried again", stats.flush_failures)?;
     one(encoder, "isinglass_flush_seconds", "Time spent in flushes", stats.flush_time.as_secs_f64())?;
     objects(encoder, stats)?;
+    caches::pieces(encoder, &stats.cache)?;
     upkeep(encoder, stats)?;
     gauge(encoder, "isinglass_tenants", "Tenants in memory", single(stats.tenants))?;
     gauge(encoder, "isinglass_series", "Series in memory", single(stats.series))

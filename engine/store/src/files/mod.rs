@@ -43,8 +43,8 @@ pub(crate) mod tokens;
 pub(crate) use epoch::{OWN_FOLDER, leave_off_at};
 pub(crate) use error::FilesError;
 pub(crate) use merge::{DropRows, Group, HaDedup, Replica};
+pub use objects::{CacheConfig, CacheStats, DiskStats, ObjectStats, ObjectsConfig, TierStats};
 pub(crate) use objects::{Checker, PIECE_BYTES as CHECKED_BYTES, open, reach, to_read};
-pub use objects::{ObjectStats, ObjectsConfig};
 pub(crate) use tables::Tables;
 pub use tokens::{TokenIndex, UnusableIndex};
 

@@ -24,7 +24,7 @@ use crate::removals::Removals;
 use crate::tables::{
     DataFile, FoundFile, Reach, Rewrite, Rewritten, SeriesRow, SortedRows, TableFiles, TableState,
 };
-use crate::{Seq, StoreError};
+use crate::{Seq, StoreConfig, StoreError};
 
 /// Open tables held in memory: 18 KiB each for `samples`, 120 for `spans` with
 /// its many columns, so at most 60 MiB. Beyond it the ones not used for the
@@ -67,15 +67,13 @@ struct Slot {
 }
 
 impl Tables {
-    /// Opens the tables at a URL, nothing meaning the folder `folder`, and makes the folder
-    /// where it is missing.
-    pub(crate) async fn open(
-        url: &str,
-        options: &ObjectsConfig,
-        folder: &FilePath,
-        clock: Arc<dyn Clock>,
-    ) -> Result<Self> {
-        Ok(Self::on(objects::open(url, options, folder).await?, clock))
+    /// Opens the tables at the URL of the configuration, nothing meaning the folder `folder`,
+    /// and makes the folder where it is missing.
+    pub(crate) async fn open(config: &StoreConfig, folder: &FilePath, clock: Arc<dyn Clock>) -> Result<Self> {
+        let objects = objects::open(&config.url, &config.objects, folder).await?;
+        let (objects, counters) = objects::metered(objects, Arc::clone(&clock));
+        let checker = objects::checker(config, Arc::clone(&objects), folder).await?;
+        Ok(Self::read_by(checker, objects, counters, clock, CHECKPOINT_INTERVAL))
     }
 
     /// Tables to look at: nothing is made or changed by opening them.
@@ -104,10 +102,21 @@ impl Tables {
         clock: Arc<dyn Clock>,
         checkpoint_every: i64,
     ) -> Self {
+        let (objects, counters) = objects::metered(objects, Arc::clone(&clock));
+        let checker = Checker::new(Arc::clone(&objects));
+        Self::read_by(checker, objects, counters, clock, checkpoint_every)
+    }
+
+    fn read_by(
+        checker: Checker,
+        objects: Arc<dyn ObjectStore>,
+        counters: Arc<Counters>,
+        clock: Arc<dyn Clock>,
+        checkpoint_every: i64,
+    ) -> Self {
         let (epoch, log, slots, uses) =
             (OnceLock::new(), OnceLock::new(), Mutex::default(), AtomicU64::new(0));
-        let (objects, counters) = objects::metered(objects, Arc::clone(&clock));
-        let checker = Arc::new(Checker::new(Arc::clone(&objects)));
+        let checker = Arc::new(checker);
         let log_removals = Removals::default();
         let shared = Shared {
             objects,
@@ -301,6 +310,7 @@ impl Tables {
 
     /// Deletes data files and their indexes. What is not there is gone, too.
     async fn delete_files(&self, files: Vec<Path>) -> Result<()> {
+        self.shared.checker.forget(&files);
         let indexes: Vec<Path> = files.iter().filter_map(tokens::path_of).collect();
         let paths = futures::stream::iter(files.into_iter().chain(indexes).map(Ok)).boxed();
         let mut deleted = self.shared.objects.delete_stream(paths);

@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::real::everything;
 use super::rewrites::try_rows_of_view;
 use super::*;
-use crate::files::{ObjectsConfig, Tables};
+use crate::files::Tables;
 use crate::wal::Folder;
 
 /// Flushed before the checkpoint, merged, flushed after it, and in the log alone.
@@ -40,7 +40,7 @@ pub(super) async fn open_golden(folder: &Path) -> Result<Opened, StoreError> {
     let time: Arc<dyn Clock> = Arc::<ManualClock>::clone(&clock);
     let disk = Folder::new(folder.join("wal"), folder.join("quarantine")).unwrap();
     let at = folder.join("tables");
-    let tables = Tables::open("", &ObjectsConfig::default(), &at, Arc::clone(&time)).await.unwrap();
+    let tables = Tables::open(&StoreConfig::default(), &at, Arc::clone(&time)).await.unwrap();
     tables.claim_epoch().await.unwrap();
     let files = Arc::new(tables.clone());
     let store =

@@ -62,6 +62,10 @@ impl TokenCache {
         Self { bytes_max, held: Mutex::default(), unusable: AtomicU64::new(0) }
     }
 
+    pub(crate) fn bytes_max(&self) -> usize {
+        self.bytes_max
+    }
+
     pub(crate) fn stats(&self) -> TokenStats {
         TokenStats {
             cached_bytes: self.held.lock().bytes as u64,

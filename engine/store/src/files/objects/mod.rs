@@ -4,6 +4,7 @@
 //! queries, merges, series          Delta log, epochs, new files
 //!          │                                    │
 //!    checked: CRC-32C of a MiB                  │
+//!    cache: verified pieces of 1 MiB            │
 //!          └────────────────┬───────────────────┘
 //!                        metered: calls, errors, bytes, time
 //!                           │
@@ -18,15 +19,16 @@
 //! | [`build`] | the store of a location |
 //! | [`probe`] | does it refuse a second create? |
 //! | [`metered`], [`counters`] | what is counted |
-//! | [`checked`], [`pieces`] | reads that are compared with their checksums |
+//! | [`checked`] | reads that are compared with their checksums |
+//! | [`cache`] | what was read and compared, in memory and on a local disk |
 
 mod build;
+mod cache;
 mod checked;
 mod counters;
 mod location;
 mod metered;
 mod options;
-mod pieces;
 mod probe;
 
 use std::path::Path as FilePath;
@@ -36,12 +38,16 @@ use isinglass_model::Clock;
 use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
 
+use self::cache::{BlockCache, DiskOptions, Rule};
 use self::location::Location;
 use self::metered::Metered;
 use super::{FilesError, Result};
+use crate::StoreConfig;
 
+pub(crate) use cache::PIECE_BYTES;
+pub use cache::{CacheConfig, CacheStats, DiskStats, TierStats};
+pub(crate) use checked::Checker;
 pub(in crate::files) use checked::damaged_object;
-pub(crate) use checked::{Checker, PIECE_BYTES};
 pub(crate) use counters::Counters;
 pub use counters::ObjectStats;
 pub use options::ObjectsConfig;
@@ -61,6 +67,25 @@ pub(crate) async fn open(
         probe::check(&objects, url).await?;
     }
     Ok(objects)
+}
+
+/// What reads of the tables at `store.url` are checked with. Of a remote store there is a disk
+/// cache, too; of a folder the page cache is one.
+pub(super) async fn checker(
+    config: &StoreConfig,
+    objects: Arc<dyn ObjectStore>,
+    folder: &FilePath,
+) -> Result<Checker> {
+    let cache = match Location::parse(&config.url, folder)? {
+        Location::Bucket { .. } => {
+            let disk = DiskOptions::new(&config.cache, &config.data_dir, config.disk_free_min_bytes);
+            BlockCache::far(&config.cache, disk).await
+        }
+        Location::Folder(_) | Location::Memory => {
+            Arc::new(BlockCache::new(config.cache.memory_bytes, Rule::NEAR))
+        }
+    };
+    Ok(Checker::with_cache(objects, cache))
 }
 
 /// Opens a place to write to, where nobody else writes. `key` is what the user calls it.

@@ -26,7 +26,7 @@ fn random_bytes(random: &mut StdRng, size: usize) -> Vec<u8> {
     content
 }
 
-fn file_of(path: &str, content: &[u8]) -> DataFile {
+pub(super) fn file_of(path: &str, content: &[u8]) -> DataFile {
     let sums: Vec<u32> = content.chunks(PIECE_BYTES as usize).map(crc32c::crc32c).collect();
     DataFile {
         path: path.into(),
