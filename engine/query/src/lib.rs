@@ -19,6 +19,7 @@
 //! | `metrics.<name>` and its label columns | `metric` |
 //! | plans that DataFusion makes worse than it could | `rules` |
 //! | tables about the engine itself, which queries run | `system`, `queries`, `read` |
+//! | types of an answer | `plain` |
 //! | functions, their caps, `trace_tree`, `stream_label`, `json_text`, `has_token` | `functions` |
 //! | views and example questions | [`library`], `../../sql` |
 //! | messages, positions, suggestions | [`QueryError`], `hints` |
