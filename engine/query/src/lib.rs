@@ -21,6 +21,7 @@
 //! | plans that DataFusion makes worse than it could | `rules` |
 //! | what queries read through | `caches` |
 //! | tables about the engine itself, which queries run | `system`, `queries`, `read` |
+//! | types of an answer | `plain` |
 //! | functions, their caps, `trace_tree`, `stream_label`, `json_text`, `has_token` | `functions` |
 //! | views and example questions | [`library`], `../../sql` |
 //! | messages, positions, suggestions | [`QueryError`], `hints` |

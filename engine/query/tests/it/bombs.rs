@@ -155,6 +155,28 @@ async fn makers_are_capped() {
     assert_eq!(fixture.text("SELECT range(1, 4), array_repeat(1, 2)").await.unwrap(), "[1, 2, 3] | [1, 1]");
 }
 
+/// A digest takes memory for all its centroids at once: DataFusion's would end the process.
+#[tokio::test]
+async fn centroids_are_capped() {
+    let fixture = Fixture::empty(config()).await;
+    let table = "(VALUES (1.0, 1), (2.0, 1), (4.0, 2)) t(x, g)";
+    for sql in [
+        "SELECT approx_percentile_cont(x, 0.5, 1000000000000000) FROM {table}",
+        "SELECT g, approx_percentile_cont(x, 0.5, 1000000000000000) FROM {table} GROUP BY g",
+        "SELECT approx_percentile_cont(x, 0.5, 10001) OVER (PARTITION BY g) FROM {table}",
+        "SELECT g, approx_percentile_cont_with_weight(x, 1, 0.5, 1000000000000000) FROM {table} GROUP BY g",
+    ] {
+        let sql = sql.replace("{table}", table);
+        let error = fixture.text(&sql).await.expect_err(&sql);
+        assert_eq!(error.kind(), ErrorKind::Rejected, "{sql}: {error:?}");
+        assert!(error.message().contains("centroids, of at most 10000"), "{sql}: {error:?}");
+    }
+    let sql = format!(
+        "SELECT g, approx_percentile_cont(x, 0.5, 10000), approx_median(x) FROM {table} GROUP BY g ORDER BY g"
+    );
+    assert_eq!(fixture.text(&sql).await.unwrap(), "1 | 1.5 | 1.5\n2 | 4.0 | 4.0");
+}
+
 /// Endless work ends at the deadline, and what ran is gone soon after.
 #[tokio::test]
 async fn endless_work_ends_at_the_deadline() {
