@@ -79,7 +79,7 @@ const QUESTIONS: &[&str] = &[
     "SELECT count(*) FROM logs WHERE attributes['status'] = '500'",
     "SELECT count(*) FROM logs WHERE attributes['status'] <> '500' AND attributes['method'] = '\"GET\"'",
     "SELECT count(*) FROM logs WHERE attributes['duration'] IS NULL",
-    "SELECT count(*), sum(TRY_CAST(attributes['duration'] AS double)) FROM logs",
+    "SELECT count(*), round(sum(TRY_CAST(attributes['duration'] AS double)), 3) FROM logs",
     "SELECT count(*) FROM logs WHERE TRY_CAST(attributes['duration'] AS double) > 200",
     "SELECT service, max(attributes['status']::double), min(attributes['status']::bigint) FROM logs GROUP BY 1 ORDER BY 1",
     "SELECT body, attributes FROM logs WHERE attributes['status'] = '404' ORDER BY body LIMIT 3",
