@@ -27,6 +27,11 @@ const QUESTIONS: [&str; 6] = [
     "select span_id, name from spans order by trace_id, span_id limit 20",
 ];
 
+/// What opens the bucket, and a disk cache however full the disk of this machine is.
+fn environment() -> Vec<(&'static str, &'static str)> {
+    [&Bucket::CREDENTIALS[..], &[("ISINGLASS_STORE__DISK_FREE_MIN_BYTES", "1")]].concat()
+}
+
 /// So long ago that its two hours and its day are over and may be merged.
 const LONG_AGO_MS: i64 = 26 * 3_600_000;
 
@@ -96,7 +101,7 @@ async fn merged(client: &Client) {
 async fn what_was_read_once_is_not_read_again() {
     let bucket = Bucket::start();
     let config = |compaction: &str| format!("{}[store.compaction]\n{compaction}", bucket.config("warm"));
-    let mut server = Server::start_in(&config("enabled = false\n"), &Bucket::CREDENTIALS);
+    let mut server = Server::start_in(&config("enabled = false\n"), &environment());
     let client = server.client();
     for round in 0..3 {
         fill(&client, round).await;
@@ -157,7 +162,7 @@ async fn what_was_read_once_is_not_read_again() {
 async fn a_disk_cache_that_rots_is_read_around() {
     let bucket = Bucket::start();
     let config = format!("{}[store.compaction]\nenabled = false\n", bucket.config("rot"));
-    let mut server = Server::start_in(&config, &Bucket::CREDENTIALS);
+    let mut server = Server::start_in(&config, &environment());
     fill(&server.client(), 1).await;
     let want = answers(&server.client()).await;
     server.stop();
