@@ -91,7 +91,7 @@ pub use series::{
 };
 pub use stats::StoreStats;
 pub use store::Store;
-pub use tables::{DataFile, Kept};
+pub use tables::{AttributeColumn, AttributeValues, DataFile, Kept};
 pub use upkeep::{CompactionConfig, HaConfig, Keep, KeepByKind, RetentionConfig, RetentionRule, RuleKind};
 pub use view::{HeadFilter, TableView, View};
 pub use wal::WalSegment;

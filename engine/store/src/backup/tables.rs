@@ -143,6 +143,7 @@ mod tests {
                 kept: None,
                 crc32c: Some(sums),
                 token_index_bytes: None,
+                attribute_columns: Arc::default(),
             };
             assert_eq!(whole_checksum(&file), Some(crc32c::crc32c(&content)), "{bytes} bytes");
             assert_eq!(whole_checksum(&DataFile { size_bytes: 5 * CHECKED_BYTES, ..file }), None);

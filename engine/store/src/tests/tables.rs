@@ -123,6 +123,7 @@ impl TableFiles for MemoryTables {
                 kept: None,
                 crc32c: None,
                 token_index_bytes: None,
+                attribute_columns: Arc::default(),
             };
             if let (Kind::Series, SortedRows::Batches(batches)) = (kind, &rows) {
                 state.series.entry(tenant.clone()).or_default().extend(batches.iter().cloned());

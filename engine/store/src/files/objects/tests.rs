@@ -39,6 +39,7 @@ fn file_of(path: &str, content: &[u8]) -> DataFile {
         kept: None,
         crc32c: Some(sums.into()),
         token_index_bytes: None,
+        attribute_columns: Arc::default(),
     }
 }
 
