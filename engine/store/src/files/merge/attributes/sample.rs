@@ -124,6 +124,9 @@ impl Sample {
             }
         }
         worth.sort_by(|(rows, a), (others, b)| others.cmp(rows).then_with(|| a.key.cmp(&b.key)));
+        // Many readers take names of columns for the same that differ in case alone.
+        let mut names: HashSet<String, RandomState> = HashSet::default();
+        worth.retain(|(_, column)| names.insert(column.key.to_lowercase()));
         worth.truncate(max);
         let mut columns: Vec<AttributeColumn> = worth.into_iter().map(|(_, column)| column).collect();
         columns.sort_by(|a, b| a.key.cmp(&b.key));
@@ -192,6 +195,15 @@ mod tests {
         check(&[nothing(), nothing()], 16, &[]);
         let text: Vec<Row> = (0..100).map(|n| row(&[("k", &n.to_string()), ("k", "\"text\"")])).collect();
         check(&text, 16, &[("k", Number)]);
+    }
+
+    #[test]
+    fn of_keys_that_differ_in_case_the_more_frequent_one() {
+        let line =
+            |n: usize| row(if n == 0 { &[("Ab", "1")] } else { &[("Ab", "1"), ("aB", "1"), ("B", "1")] });
+        let rows: Vec<Row> = (0..100).map(line).collect();
+        check(&rows, 16, &[("Ab", Text), ("B", Text)]);
+        check(&rows[1..], 16, &[("Ab", Text), ("B", Text)]);
     }
 
     #[test]
