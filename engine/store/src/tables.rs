@@ -45,41 +45,52 @@ pub struct DataFile {
     pub crc32c: Option<Arc<[u32]>>,
     /// Size of its [`TokenIndex`](crate::TokenIndex); `None` if it has none.
     pub token_index_bytes: Option<u64>,
-    /// Attributes that it has in columns of their own, by key.
+    /// Attributes that have a column of their own in it, by key. The table knows nothing of
+    /// these columns, and the map has all that is in them.
     pub attribute_columns: Arc<[AttributeColumn]>,
 }
 
 /// An attribute that a file has in a column of its own, beside the map.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttributeColumn {
-    /// The key in the map.
+    /// Its key in the map `attributes`.
     pub key: String,
-    /// What the column holds.
+    /// What the column holds of it.
     pub values: AttributeValues,
 }
 
-/// What a column of an attribute holds.
+/// What the column of an attribute holds: of each row the value of the first entry of the map
+/// with its key, null if there is none or it is null.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AttributeValues {
-    /// The text of the first entry with the key; null where there is none.
+    /// Strings: JSON text, as the map holds it.
     Text,
-    /// What the text is as a double; every text of the file is one.
+    /// Doubles: what Arrow's cast makes of each text. There is none in the file of which it
+    /// makes nothing.
     Number,
-    /// Something for a part of the rows: nobody may read it.
+    /// Something of a part of the rows: nobody may read it.
     Unusable,
 }
 
 impl AttributeColumn {
-    /// The name of the column in the file.
+    /// Name of the column in the file: `attributes['status']`.
     pub fn name(&self) -> String {
         Self::name_of(&self.key)
     }
 
-    /// The name of the column of a key.
+    /// Name of the column of a key.
     pub fn name_of(key: &str) -> String {
-        format!("attributes['{key}']")
+        format!("{NAME_BEFORE}{key}{NAME_AFTER}")
+    }
+
+    /// Whether a column of a file is one of an attribute, of this release or of another.
+    pub(crate) fn is_name(column: &str) -> bool {
+        column.strip_prefix(NAME_BEFORE).is_some_and(|rest| rest.ends_with(NAME_AFTER))
     }
 }
+
+const NAME_BEFORE: &str = "attributes['";
+const NAME_AFTER: &str = "']";
 
 /// Up to where rules of retention were applied to the rows of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -197,6 +208,8 @@ pub(crate) struct Rewrite {
     pub file_bytes: u64,
     /// What the merge may hold in memory.
     pub memory_bytes: usize,
+    /// Attributes that may get a column of their own.
+    pub attribute_columns_max: usize,
 }
 
 /// What became of a [`Rewrite`].

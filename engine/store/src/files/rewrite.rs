@@ -29,6 +29,7 @@ pub(super) async fn merge(
         zstd_level: rewrite.zstd_level,
         file_bytes: rewrite.file_bytes,
         memory_bytes: rewrite.memory_bytes,
+        attribute_columns_max: rewrite.attribute_columns_max,
         keep_from: rewrite.keep_from,
         drop_rows: rewrite.drop_rows.clone(),
         ha: rewrite.ha.clone(),

@@ -236,7 +236,8 @@ impl Tables {
         if let Some((index, path)) = token_index.zip(tokens::path_of(&path)) {
             self.put(&path, index.into()).await?;
         }
-        Ok(delta::NewFile { name, size_bytes, extent, crc32c, token_index_bytes })
+        let attribute_columns = Vec::new();
+        Ok(delta::NewFile { name, size_bytes, extent, crc32c, token_index_bytes, attribute_columns })
     }
 
     async fn rewrite_files(

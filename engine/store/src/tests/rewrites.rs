@@ -266,6 +266,7 @@ fn rewrite(inputs: Vec<DataFile>) -> crate::tables::Rewrite {
         zstd_level: 1,
         file_bytes: 1 << 20,
         memory_bytes: 16 << 20,
+        attribute_columns_max: 16,
     }
 }
 

@@ -29,6 +29,9 @@ pub struct CompactionConfig {
     pub zstd_level_last: i32,
     /// The same for log lines, which gain more than the rest.
     pub zstd_level_last_logs: i32,
+    /// Attributes of logs and spans that get a column of their own in a merged file, beside
+    /// the map: those that most rows have; 0 = none.
+    pub attribute_columns_max: usize,
     /// Series of replicas that become one.
     pub ha: HaConfig,
     /// How long a replaced file stays for queries that began before; must be longer than
@@ -51,6 +54,7 @@ impl Default for CompactionConfig {
             zstd_level: 1,
             zstd_level_last: 9,
             zstd_level_last_logs: 12,
+            attribute_columns_max: 16,
             ha: HaConfig::default(),
             grace_ms: 10 * 60_000,
             orphan_ms: 24 * 3_600_000,
@@ -69,9 +73,18 @@ impl CompactionConfig {
                 return Err(format!("store.compaction.{name} = {level} must be 1 to 22"));
             }
         }
+        if self.attribute_columns_max > ATTRIBUTE_COLUMNS_MAX {
+            let got = self.attribute_columns_max;
+            return Err(format!(
+                "store.compaction.attribute_columns_max = {got} must be 0 to {ATTRIBUTE_COLUMNS_MAX}"
+            ));
+        }
         self.ha.check()
     }
 }
+
+/// Each column has an encoder in memory while a file is written.
+const ATTRIBUTE_COLUMNS_MAX: usize = 64;
 
 /// Series that differ in the replica that wrote them alone. Off unless both labels are set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -288,6 +301,11 @@ mod tests {
         refused(ha("c", "r", 5), "ha.failover_ms = 5 must be 1000 to 3600000");
         let config = CompactionConfig { zstd_level_last_logs: 23, ..Default::default() };
         assert_eq!(config.check().unwrap_err(), "store.compaction.zstd_level_last_logs = 23 must be 1 to 22");
+        let config = CompactionConfig { attribute_columns_max: 65, ..Default::default() };
+        assert_eq!(
+            config.check().unwrap_err(),
+            "store.compaction.attribute_columns_max = 65 must be 0 to 64"
+        );
     }
 
     fn check(text: &str, want: Keep) {

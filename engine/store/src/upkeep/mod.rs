@@ -270,6 +270,7 @@ impl Upkeep {
             ha: None,
             file_bytes: config.file_bytes,
             memory_bytes: config.memory_bytes,
+            attribute_columns_max: config.attribute_columns_max,
         }
     }
 

@@ -192,7 +192,7 @@ mod tests {
             kept: None,
             crc32c: None,
             token_index_bytes: None,
-            attribute_columns: Arc::default(),
+            attribute_columns: [].into(),
         }
     }
 

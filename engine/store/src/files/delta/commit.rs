@@ -11,7 +11,7 @@ use deltalake_core::protocol::{DeltaOperation, OutputMode};
 use super::{Extent, Table, stats};
 use crate::Seq;
 use crate::files::{FilesError, Result};
-use crate::tables::Reach;
+use crate::tables::{AttributeColumn, Reach};
 
 /// Attempts to commit before a flush gives up; its caller tries again later.
 const ATTEMPTS_MAX: u32 = 6;
@@ -29,6 +29,8 @@ pub(in crate::files) struct NewFile {
     pub(in crate::files) crc32c: Vec<u32>,
     /// Size of its token index, if it has one, already put too.
     pub(in crate::files) token_index_bytes: Option<u64>,
+    /// Attributes with a column of their own that holds for all rows, by key.
+    pub(in crate::files) attribute_columns: Vec<AttributeColumn>,
 }
 
 impl Table {

@@ -18,7 +18,7 @@ use serde_json::{Map, Value, json};
 use super::NewFile;
 use crate::Seq;
 use crate::files::objects::PIECE_BYTES;
-use crate::tables::Kept;
+use crate::tables::{AttributeColumn, AttributeValues, Kept};
 
 /// What rows a file holds, in raw file units: microseconds of a `timestamp`,
 /// nanoseconds of a `bigint` time, days of a `date`.
@@ -121,7 +121,12 @@ const ACCEPTED_TAG: &str = "isinglass.accepted";
 /// The tag that holds the size of the token index in bytes.
 const TOKEN_INDEX_TAG: &str = "isinglass.tokenIndex";
 
-/// Checksums as eight hex digits each, level, order of acceptance, size of the index.
+/// The tag that says which attributes have a column of their own: a JSON object, of each key
+/// `"text"`, `"number"` or `"unusable"`.
+const ATTRIBUTES_TAG: &str = "isinglass.attributes";
+
+/// Checksums as eight hex digits each, level, order of acceptance, size of the index, columns
+/// of attributes.
 pub(super) fn to_tags(
     file: &NewFile,
     level: u8,
@@ -137,7 +142,40 @@ pub(super) fn to_tags(
         (ACCEPTED_TAG.to_owned(), Some(accepted.to_string())),
     ];
     let index = file.token_index_bytes.map(|bytes| (TOKEN_INDEX_TAG.to_owned(), Some(bytes.to_string())));
-    tags.into_iter().chain(kept).chain(index).collect()
+    let attributes = (!file.attribute_columns.is_empty())
+        .then(|| (ATTRIBUTES_TAG.to_owned(), Some(attributes_to_json(&file.attribute_columns))));
+    tags.into_iter().chain(kept).chain(index).chain(attributes).collect()
+}
+
+fn attributes_to_json(columns: &[AttributeColumn]) -> String {
+    let kind = |values| match values {
+        AttributeValues::Text => "text",
+        AttributeValues::Number => "number",
+        AttributeValues::Unusable => "unusable",
+    };
+    let object: Map<_, _> =
+        columns.iter().map(|column| (column.key.clone(), json!(kind(column.values)))).collect();
+    Value::Object(object).to_string()
+}
+
+/// Attributes with a column of their own, by key. Columns of which nothing or something of a
+/// later release is said are there, and unusable: the map has everything.
+pub(super) fn attribute_columns(tags: &HashMap<String, Option<String>>) -> Arc<[AttributeColumn]> {
+    let text = tags.get(ATTRIBUTES_TAG).and_then(Option::as_deref).unwrap_or("{}");
+    let object: Map<String, Value> = serde_json::from_str(text).unwrap_or_default();
+    let mut columns: Vec<AttributeColumn> = object
+        .into_iter()
+        .map(|(key, kind)| {
+            let values = match kind.as_str() {
+                Some("text") => AttributeValues::Text,
+                Some("number") => AttributeValues::Number,
+                _ => AttributeValues::Unusable,
+            };
+            AttributeColumn { key, values }
+        })
+        .collect();
+    columns.sort_by(|a, b| a.key.cmp(&b.key));
+    columns.into()
 }
 
 /// Which rules of retention were applied.
@@ -244,10 +282,12 @@ mod tests {
             extent: Extent::default(),
             crc32c: vec![0, 1, u32::MAX],
             token_index_bytes: Some(345),
+            attribute_columns: Vec::new(),
         };
         let tags = to_tags(&file, 2, 77, Some(Kept { digest: 0xab, keep_ms: 9 }));
         assert_eq!((token_index_bytes(&tags), token_index_bytes(&HashMap::new())), (Some(345), None));
         assert_eq!(super::kept(&tags), Some(Kept { digest: 0xab, keep_ms: 9 }));
+        assert!(!tags.contains_key(ATTRIBUTES_TAG));
         assert_eq!(tags[CRC32C_TAG].as_deref(), Some("0000000000000001ffffffff"));
         assert_eq!(from_tags(&tags), (2, 77));
         assert_eq!(from_tags(&HashMap::new()), (0, 0));
@@ -257,5 +297,45 @@ mod tests {
         assert!(error.ends_with("has 3 checksums, a file of 3145729 bytes 4"), "{error}");
         let tags = HashMap::from([(CRC32C_TAG.to_owned(), Some("0000000g".to_owned()))]);
         assert!(checksums(&tags, 1).unwrap_err().contains("0000000g"));
+    }
+
+    fn column(key: &str, values: AttributeValues) -> AttributeColumn {
+        AttributeColumn { key: key.to_owned(), values }
+    }
+
+    fn check_attributes(text: &str, want: &[AttributeColumn]) {
+        let tags = HashMap::from([(ATTRIBUTES_TAG.to_owned(), Some(text.to_owned()))]);
+        assert_eq!(*attribute_columns(&tags), *want, "{text}");
+    }
+
+    #[test]
+    fn columns_of_attributes_in_a_tag() {
+        let columns = [
+            column("", AttributeValues::Text),
+            column("a \"b\" ü", AttributeValues::Number),
+            column("z", AttributeValues::Text),
+        ];
+        let text = r#"{"":"text","a \"b\" ü":"number","z":"text"}"#;
+        assert_eq!(attributes_to_json(&columns), text);
+        check_attributes(text, &columns);
+        // By key, however another writer wrote them.
+        check_attributes(
+            r#"{"b":"number","a":"text"}"#,
+            &[column("a", AttributeValues::Text), column("b", AttributeValues::Number)],
+        );
+        // What a later release may write, and what nobody should.
+        check_attributes(
+            r#"{"a":"text","b":"boolean","c":{"of":1},"d":"unusable"}"#,
+            &[
+                column("a", AttributeValues::Text),
+                column("b", AttributeValues::Unusable),
+                column("c", AttributeValues::Unusable),
+                column("d", AttributeValues::Unusable),
+            ],
+        );
+        for text in ["", "[]", "{", "null", r#"["a"]"#] {
+            check_attributes(text, &[]);
+        }
+        assert!(attribute_columns(&HashMap::new()).is_empty());
     }
 }

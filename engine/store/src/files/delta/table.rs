@@ -251,6 +251,7 @@ fn data_file(kind: Kind, path: String, view: &LogicalFileView) -> Result<DataFil
     let kept = stats::kept(&tags);
     let crc32c = stats::checksums(&tags, size_bytes).map_err(|problem| damaged(&problem))?;
     let token_index_bytes = stats::token_index_bytes(&tags);
+    let attribute_columns = stats::attribute_columns(&tags);
     Ok(DataFile {
         path: location,
         size_bytes,
@@ -262,7 +263,7 @@ fn data_file(kind: Kind, path: String, view: &LogicalFileView) -> Result<DataFil
         kept,
         crc32c,
         token_index_bytes,
-        attribute_columns: Arc::default(),
+        attribute_columns,
     })
 }
 
@@ -323,7 +324,14 @@ mod tests {
 
     fn file(name: &str) -> NewFile {
         let extent = Extent { rows: 1, time: Some((1, 2)), metric_id: Some((3, 4)), series_id: None };
-        NewFile { name: name.to_owned(), size_bytes: 5, extent, crc32c: vec![6], token_index_bytes: None }
+        NewFile {
+            name: name.to_owned(),
+            size_bytes: 5,
+            extent,
+            crc32c: vec![6],
+            token_index_bytes: None,
+            attribute_columns: Vec::new(),
+        }
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,7 @@
 //! | 1/4 | encoders: of each column that has values an open page, a dictionary and what zstd needs | 128 MiB |
 //! | 1/4 | decoded rows on their way from inputs to an output | 128 MiB |
 //! | 1/8 | the row group that is being written, compressed | 64 MiB |
-//! | 1/16 | fingerprints of rows with one key | 32 MiB |
+//! | 1/16 | fingerprints of rows with one key, which values columns of attributes have | 32 MiB |
 //! | the rest | parts of the output that are being uploaded | 24 MiB |
 //!
 //! A share is a bound, not a reservation. The token index of a file of log lines comes on
@@ -14,7 +14,7 @@
 //! Three things do not shrink with it: a row that is larger than a share; what two inputs
 //! need at the very least, a page of each of their columns; and the encoders, by estimate
 //! 3 MiB a column at zstd level 1 and 20 at level 15, of which spans with many attributes
-//! have 40.
+//! have 40. Columns of attributes are 16 more at the most, by default, at level 3.
 
 /// Shares of [`super::MergeOptions::memory_bytes`].
 #[derive(Debug, Clone, Copy)]
@@ -46,6 +46,12 @@ impl Budget {
     /// three times that.
     pub(super) fn fingerprints(self) -> usize {
         (self.memory / 16 / 64).max(1 << 10)
+    }
+
+    /// Distinct texts that are counted for the columns of attributes of a file together, at
+    /// 18 bytes each in a table that has just grown.
+    pub(super) fn distinct(self) -> usize {
+        self.memory / 16 / 18
     }
 
     /// A part of an upload; object stores want 5 MiB at least. Three are in

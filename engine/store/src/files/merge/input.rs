@@ -26,6 +26,7 @@ use super::batch::{Batch, Prefix};
 use super::ha::REPLICA_COLUMN;
 use super::worker::Worker;
 use crate::files::{FilesError, Result};
+use crate::tables::AttributeColumn;
 
 /// Read at the end of a file at first; mostly the whole footer.
 const FOOTER_HINT_BYTES: usize = 64 << 10;
@@ -50,6 +51,9 @@ const WINDOW_BYTES: usize = 2 << 20;
 
 /// A chunk of fewer bytes says little of how often values come again.
 const TELLING_BYTES: u64 = 32 << 10;
+
+/// Rows that are decoded at a time where only a few are looked at.
+const GLANCE_ROWS: usize = 128;
 
 /// Gaps of fewer bytes are read rather than asked for around.
 const GAP_BYTES_MAX: u64 = 16 << 10;
@@ -152,10 +156,77 @@ impl Opened {
         }
     }
 
+    /// Rows of each row group.
+    pub(super) fn row_groups(&self) -> impl Iterator<Item = usize> {
+        self.parquet().row_groups().iter().map(|group| usize::try_from(group.num_rows()).unwrap_or(0))
+    }
+
+    /// To read some rows of one column of a row group; `None` if it has none, or if its pages
+    /// are more than so many bytes.
+    pub(super) fn glance(
+        &self,
+        group: usize,
+        column: &str,
+        rows: Vec<Range<usize>>,
+        room: usize,
+    ) -> Result<Option<Decoder>> {
+        let roots = self.metadata.parquet_schema().root_schema().get_fields();
+        let root = roots.iter().position(|field| field.name() == column);
+        let Some(root) = root.filter(|root| self.live[group].contains(root)) else { return Ok(None) };
+        let metadata = self.parquet().row_group(group);
+        // Open pages are not more than what is needed to merge the file.
+        let (compressed, _) = sizes_of(metadata, &[root]);
+        if compressed > room {
+            return Ok(None);
+        }
+        let all = usize::try_from(metadata.num_rows()).unwrap_or(0);
+        let decoder = ParquetPushDecoderBuilder::new_with_metadata(self.metadata.clone())
+            .with_row_groups(vec![group])
+            .with_projection(ProjectionMask::roots(metadata.schema_descr(), [root]))
+            .with_row_selection(RowSelection::from_consecutive_ranges(rows.into_iter(), all))
+            .with_batch_size(GLANCE_ROWS)
+            .build()
+            .map_err(|error| self.damaged(error.to_string()))?;
+        Ok(Some(Box::new(decoder)))
+    }
+
+    /// Decodes the next rows, which is work, so the worker does it; `None` after the last.
+    pub(super) async fn decode(
+        &self,
+        objects: &Arc<dyn ObjectStore>,
+        worker: &Worker,
+        mut decoder: Decoder,
+    ) -> Result<Option<(Decoder, RecordBatch)>> {
+        loop {
+            let work = move || {
+                let decoded = decoder.try_decode();
+                (decoder, decoded)
+            };
+            let (again, decoded) = worker.run(work).await?;
+            decoder = again;
+            match decoded.map_err(|error| self.damaged(error.to_string()))? {
+                DecodeResult::NeedsData(ranges) => {
+                    let data = fetch(objects, &self.source.path, &ranges).await?;
+                    decoder.push_ranges(ranges, data)?;
+                }
+                DecodeResult::Data(rows) if rows.num_rows() > 0 => return Ok(Some((decoder, rows))),
+                DecodeResult::Data(_) => {}
+                DecodeResult::Finished => return Ok(None),
+            }
+        }
+    }
+
+    pub(super) fn damaged(&self, problem: String) -> FilesError {
+        FilesError::Damaged { path: self.source.path.to_string(), problem }
+    }
+
     fn parquet(&self) -> &ParquetMetaData {
         self.metadata.metadata()
     }
 }
+
+/// Rows that are being decoded.
+pub(super) type Decoder = Box<ParquetPushDecoder>;
 
 /// What is not the store's fault is the file's.
 fn damaged_or(path: &Path, error: ParquetError) -> FilesError {
@@ -185,16 +256,20 @@ async fn fetch(objects: &Arc<dyn ObjectStore>, path: &Path, ranges: &[Range<u64>
     Ok(fetched.iter().map(|bytes| Bytes::copy_from_slice(bytes)).collect())
 }
 
-/// Columns at the top that are not null throughout.
+/// Columns at the top that are not null throughout. Columns of attributes are none of the
+/// table, and the map has what is in them.
 fn live_columns(group: &RowGroupMetaData) -> Vec<usize> {
     let schema = group.schema_descr();
     let mut live: Vec<usize> = Vec::new();
     for (leaf, chunk) in group.columns().iter().enumerate() {
         let nulls = chunk.statistics().and_then(|statistics| statistics.null_count_opt());
-        let flat = schema.column(leaf).path().parts().len() == 1;
+        let column = schema.column(leaf);
+        let parts = column.path().parts();
+        let flat = parts.len() == 1;
         let empty = flat && nulls == Some(group.num_rows().unsigned_abs());
+        let beside = flat && AttributeColumn::is_name(&parts[0]);
         let root = schema.get_column_root_idx(leaf);
-        if !empty && live.last() != Some(&root) {
+        if !empty && !beside && live.last() != Some(&root) {
             live.push(root);
         }
     }
@@ -234,7 +309,7 @@ pub(super) struct Input {
     /// The first row of the row group that no window has had.
     row: usize,
     /// Of the current window.
-    decoder: Option<Box<ParquetPushDecoder>>,
+    decoder: Option<Decoder>,
     /// Bytes of a row in the last batch.
     row_bytes: Option<usize>,
     last: Option<(Prefix, i64)>,
@@ -245,33 +320,17 @@ impl Input {
         self.opened.source.original
     }
 
-    /// The next rows; `None` after the last. Decoding is work, so the worker
-    /// does it.
+    /// The next rows; `None` after the last.
     pub(super) async fn next_batch(&mut self) -> Result<Option<Batch>> {
         loop {
             let decoder = match self.decoder.take() {
                 Some(decoder) => Some(decoder),
                 None => self.next_window()?,
             };
-            let Some(mut decoder) = decoder else { return Ok(None) };
-            let work = move || {
-                let decoded = decoder.try_decode();
-                (decoder, decoded)
-            };
-            let (mut decoder, decoded) = self.worker.run(work).await?;
-            match decoded.map_err(|error| self.damaged(error.to_string()))? {
-                DecodeResult::NeedsData(ranges) => {
-                    let data = fetch(&self.objects, &self.opened.source.path, &ranges).await?;
-                    decoder.push_ranges(ranges, data)?;
-                    self.decoder = Some(decoder);
-                }
-                DecodeResult::Data(rows) => {
-                    self.decoder = Some(decoder);
-                    if rows.num_rows() > 0 {
-                        return self.batch(&rows).map(Some);
-                    }
-                }
-                DecodeResult::Finished => {}
+            let Some(decoder) = decoder else { return Ok(None) };
+            if let Some((decoder, rows)) = self.opened.decode(&self.objects, &self.worker, decoder).await? {
+                self.decoder = Some(decoder);
+                return self.batch(&rows).map(Some);
             }
         }
     }
@@ -285,10 +344,10 @@ impl Input {
     }
 
     fn damaged(&self, problem: String) -> FilesError {
-        FilesError::Damaged { path: self.opened.source.path.to_string(), problem }
+        self.opened.damaged(problem)
     }
 
-    fn next_window(&mut self) -> Result<Option<Box<ParquetPushDecoder>>> {
+    fn next_window(&mut self) -> Result<Option<Decoder>> {
         let Some(group) = self.opened.parquet().row_groups().get(self.row_group) else { return Ok(None) };
         let live = &self.opened.live[self.row_group];
         let rows = usize::try_from(group.num_rows()).unwrap_or(0);

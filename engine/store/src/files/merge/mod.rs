@@ -25,10 +25,12 @@
 //! | [`kway`] | which rows come next |
 //! | [`samples`], [`rows`] | what happens to them, by kind |
 //! | [`fingerprint`] | whether two rows are the same in all columns |
+//! | [`attributes`] | attributes that get a column of their own |
 //! | [`ha`] | one of several replicas, with failover |
 //! | [`output`] | files, closed at about one size |
 //! | [`worker`] | the thread that does the work |
 
+mod attributes;
 mod batch;
 mod budget;
 mod fingerprint;
@@ -67,6 +69,8 @@ pub(in crate::files) struct MergeOptions {
     /// What a merge may hold in memory, whatever the inputs' sizes; [`budget`]
     /// says what for, and what it cannot do with less of.
     pub(in crate::files) memory_bytes: usize,
+    /// Attributes that may get a column of their own; `logs` and `spans` only.
+    pub(in crate::files) attribute_columns_max: usize,
     /// Rows of an earlier time are dropped: retention within a file. In the
     /// unit of the file's time column (microseconds, nanoseconds, days).
     pub(in crate::files) keep_from: Option<i64>,

@@ -19,11 +19,13 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _};
 use tokio::io::AsyncWriteExt as _;
 
+use super::attributes::Columns;
 use super::worker::Worker;
 use crate::files::delta::{Extent, NewFile};
 use crate::files::parquet::Sink;
 use crate::files::tokens::{self, Builder};
 use crate::files::{FilesError, Result, error};
+use crate::tables::AttributeColumn;
 
 /// Parts of a file that are uploaded at a time.
 const PARTS_AT_ONCE: usize = 2;
@@ -73,12 +75,17 @@ impl Folder<'_> {
 /// What files are like.
 #[derive(Debug, Clone)]
 pub(super) struct Layout {
+    /// Columns of the rows that are handed in.
     pub(super) schema: SchemaRef,
     pub(super) properties: WriterProperties,
     pub(super) file_bytes: u64,
     pub(super) part_bytes: usize,
     /// The column whose tokens are indexed.
     pub(super) indexed: Option<&'static str>,
+    /// Attributes that get a column beside those of `schema`, which `properties` know.
+    pub(super) attributes: Vec<AttributeColumn>,
+    /// Values of such columns that are told apart, of all together.
+    pub(super) distinct_max: usize,
 }
 
 /// The files of one merge.
@@ -95,6 +102,7 @@ struct Open {
     upload: BufWriter,
     extent: Extent,
     tokens: Option<Builder>,
+    attributes: Columns,
 }
 
 impl<'f, 'a> Output<'f, 'a> {
@@ -110,25 +118,29 @@ impl<'f, 'a> Output<'f, 'a> {
     /// Writes rows, which come after all before in the order of the table. After
     /// them a file may end at `boundary`, or wherever it is twice its size.
     pub(super) async fn write(&mut self, rows: RecordBatch, extent: Extent, boundary: bool) -> Result<()> {
-        let Open { name, mut writer, mut upload, extent: before, mut tokens } = match self.open.take() {
-            Some(open) => open,
-            None => self.start()?,
-        };
+        let Open { name, mut writer, mut upload, extent: before, mut tokens, mut attributes } =
+            match self.open.take() {
+                Some(open) => open,
+                None => self.start()?,
+            };
         let indexed = self.layout.indexed;
         let written = self.folder.worker.run(move || {
+            let rows = attributes.beside(rows).map_err(ParquetError::General)?;
             writer.write(&rows)?;
             if let Some((tokens, column)) = tokens.as_mut().zip(indexed) {
                 take_tokens(tokens, &rows, column)?;
             }
             let pieces = writer.inner_mut().take_done();
-            Ok::<_, ParquetError>((writer, tokens, pieces))
+            Ok::<_, ParquetError>((writer, tokens, attributes, pieces))
         });
         let sent = match written.await {
-            Ok(Ok((writer, tokens, pieces))) => send(&mut upload, pieces).await.map(|()| (writer, tokens)),
+            Ok(Ok((writer, tokens, attributes, pieces))) => {
+                send(&mut upload, pieces).await.map(|()| (writer, tokens, attributes))
+            }
             Ok(Err(error)) => Err(error.into()),
             Err(error) => Err(error),
         };
-        let (writer, tokens) = match sent {
+        let (writer, tokens, attributes) = match sent {
             Ok(sent) => sent,
             Err(error) => {
                 abort(&mut upload, &name).await;
@@ -136,7 +148,8 @@ impl<'f, 'a> Output<'f, 'a> {
             }
         };
         let size = (writer.bytes_written() + writer.in_progress_size()) as u64;
-        self.open = Some(Open { name, writer, upload, extent: union(before, extent), tokens });
+        let extent = union(before, extent);
+        self.open = Some(Open { name, writer, upload, extent, tokens, attributes });
         let limit = self.layout.file_bytes;
         if size >= limit && (boundary || size >= limit.saturating_mul(2)) {
             self.close().await
@@ -167,17 +180,18 @@ impl<'f, 'a> Output<'f, 'a> {
             .with_properties(self.layout.properties.clone())
             // As flush writes them: the types in a file are those that Parquet itself has.
             .with_skip_arrow_metadata(true);
+        let attributes = Columns::new(&self.layout.schema, &self.layout.attributes, self.layout.distinct_max);
         let writer =
-            ArrowWriter::try_new_with_options(Sink::default(), Arc::clone(&self.layout.schema), options)?;
+            ArrowWriter::try_new_with_options(Sink::default(), Arc::clone(attributes.schema()), options)?;
         let upload = BufWriter::with_capacity(Arc::clone(self.folder.objects), path, self.layout.part_bytes)
             .with_max_concurrency(PARTS_AT_ONCE);
         let tokens = self.layout.indexed.map(|_| Builder::new());
-        Ok(Open { name, writer, upload, extent: Extent::default(), tokens })
+        Ok(Open { name, writer, upload, extent: Extent::default(), tokens, attributes })
     }
 
     async fn close(&mut self) -> Result<()> {
         let Some(open) = self.open.take() else { return Ok(()) };
-        let Open { name, writer, mut upload, extent, tokens } = open;
+        let Open { name, writer, mut upload, extent, tokens, attributes } = open;
         let tokens = tokens.filter(|_| extent.rows >= tokens::ROWS_MIN);
         let finish = move || Ok::<_, ParquetError>((writer.into_inner()?, tokens.map(Builder::finish)));
         let sent = match self.folder.worker.run(finish).await {
@@ -199,7 +213,8 @@ impl<'f, 'a> Output<'f, 'a> {
         // all that was said.
         let token_index_bytes = index.as_ref().map(|index| index.len() as u64);
         let path = self.folder.path(&name)?;
-        self.done.push(NewFile { name, size_bytes, extent, crc32c, token_index_bytes });
+        let attribute_columns = attributes.held();
+        self.done.push(NewFile { name, size_bytes, extent, crc32c, token_index_bytes, attribute_columns });
         upload.shutdown().await.map_err(object_store_error)?;
         if let Some((index, path)) = index.zip(tokens::path_of(&path)) {
             self.folder.objects.put(&path, index.into()).await?;

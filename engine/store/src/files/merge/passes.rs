@@ -11,11 +11,11 @@ use super::ha::{Elections, schema_with_replicas, spill};
 use super::input::{Opened, Source};
 use super::kway::{Kway, Slice};
 use super::output::{Folder, Layout, Output};
-use super::{MergeOptions, Merged, rows, samples};
+use super::{MergeOptions, Merged, attributes, rows, samples};
 use crate::files::delta::NewFile;
 use crate::files::parquet::Values;
 use crate::files::{Result, parquet, tokens};
-use crate::tables::DataFile;
+use crate::tables::{AttributeColumn, DataFile};
 
 /// One merge.
 pub(super) struct Merge<'a> {
@@ -103,6 +103,17 @@ impl<'a> Merge<'a> {
         Ok(opened)
     }
 
+    /// Which attributes get a column of their own.
+    async fn attributes(&mut self, opened: &[Opened]) -> Result<Vec<AttributeColumn>> {
+        let max = self.options.attribute_columns_max;
+        let Some(column) = attributes::column(self.table.kind).filter(|_| max > 0) else {
+            return Ok(Vec::new());
+        };
+        let (objects, worker) = (self.folder.objects, self.folder.worker.clone());
+        let sample = attributes::sample(objects, &worker, opened, column, self.budget.inputs()).await?;
+        Ok(sample.choose(max))
+    }
+
     /// Merges some files: into those of the result, or into one on the way.
     async fn pass(
         &mut self,
@@ -114,18 +125,17 @@ impl<'a> Merge<'a> {
         let columns = self.table.columns.iter();
         let values: Vec<Values> = columns.map(|column| values_of(&opened, column)).collect();
         let (schema, properties) = parquet::layout_of(self.table, level, &values)?;
+        let attributes = if last { self.attributes(&opened).await? } else { Vec::new() };
+        let properties = parquet::with_attributes(&properties, level, &attributes)?;
         let with_replicas = !last && opened.iter().any(Opened::has_replicas);
         let layout = Layout {
             schema: if with_replicas { schema_with_replicas() } else { schema },
-            properties: properties
-                .as_ref()
-                .clone()
-                .into_builder()
-                .set_max_row_group_bytes(Some(self.budget.row_group()))
-                .build(),
+            properties: properties.set_max_row_group_bytes(Some(self.budget.row_group())).build(),
             file_bytes: if last { self.options.file_bytes.max(1) } else { u64::MAX },
             part_bytes: self.budget.part(),
             indexed: tokens::column(self.table.kind).filter(|_| last),
+            attributes,
+            distinct_max: self.budget.distinct(),
         };
         let share = self.budget.inputs() / opened.len().max(1);
         let (options, table, counts) = (self.options, self.table, &mut self.counts);

@@ -10,6 +10,7 @@
 //! Encoding is work for a blocking thread. The rows are not copied whole: what
 //! is alive beside them is one column and the encoded file.
 
+mod attributes;
 mod columns;
 mod dictionary;
 mod flat;
@@ -29,6 +30,7 @@ use super::tokens::{Builder, ROWS_MIN};
 use super::{FilesError, Result};
 use crate::tables::SortedRows;
 
+pub(super) use attributes::{field as attribute_field, with_attributes};
 pub(super) use layout::{FLUSH_ZSTD_LEVEL, Values, is_of_items, of as layout_of, of_samples};
 pub(super) use samples::ids_and_values;
 pub(super) use sink::Sink;

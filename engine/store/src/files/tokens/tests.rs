@@ -27,6 +27,7 @@ fn file(rows: usize, index: &[u8]) -> DataFile {
         kept: None,
         crc32c: None,
         token_index_bytes: Some(index.len() as u64),
+        attribute_columns: [].into(),
     }
 }
 

@@ -102,6 +102,8 @@ impl Collected {
             file_bytes: u64::MAX,
             part_bytes: budget.part(),
             indexed: None,
+            attributes: Vec::new(),
+            distinct_max: 0,
         };
         let mut output = Output::new(folder, layout);
         let mut written = Ok(());

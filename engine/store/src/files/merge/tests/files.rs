@@ -33,6 +33,7 @@ pub(super) fn options() -> MergeOptions {
         zstd_level: 1,
         file_bytes: 64 << 20,
         memory_bytes: 64 << 20,
+        attribute_columns_max: 16,
         keep_from: None,
         drop_rows: None,
         ha: None,
@@ -95,7 +96,9 @@ pub(super) async fn outputs(objects: &Arc<dyn ObjectStore>, kind: Kind, merged: 
         let bytes = objects.get(&path).await.unwrap().bytes().await.unwrap();
         assert_eq!(bytes.len() as u64, file.size_bytes);
         assert_eq!(file.crc32c, bytes.chunks(1 << 20).map(crc32c::crc32c).collect::<Vec<_>>());
-        let rows = whole(kind, &rows_of(bytes));
+        let rows = rows_of(bytes);
+        super::attributes::check_columns(&rows, &file.attribute_columns);
+        let rows = whole(kind, &rows);
         assert_eq!(rows.num_rows() as u64, file.extent.rows);
         assert_eq!(file.token_index_bytes.is_some(), kind == Kind::Logs);
         if let Some(index) = tokens::path_of(&path) {

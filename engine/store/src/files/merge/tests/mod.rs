@@ -1,5 +1,6 @@
 //! Merging, against a model that sorts all rows in memory.
 
+mod attributes;
 mod every_kind;
 mod files;
 mod memory;
