@@ -13,7 +13,7 @@ type Damage = (fn(Vec<u8>) -> Option<Vec<u8>>, &'static str);
 
 const DAMAGES: &[Damage] = &[
     (|_| None, "the table names it and it is not there"),
-    (|bytes| Some(bytes[..bytes.len() / 2].to_vec()), "bytes, the table says"),
+    (|bytes| Some(bytes[..bytes.len() / 2].to_vec()), "it ends at byte"),
     (|_| Some(Vec::new()), "it has 0 bytes, the table says"),
     (
         |mut bytes| {
