@@ -25,6 +25,7 @@
 //! | [`system`] | do the tables about the engine say what is? |
 //! | [`verify`] | does `isinglass verify` find nothing where nothing is wrong, and a loss where there is one? |
 //! | [`streams`] | HTTP/2 streams that break, connections that flood |
+//! | [`memory`] | does a query that takes more than `--memory` end, and nothing else? |
 //! | [`operate`] | ready, stop, configuration, one process per folder |
 //!
 //! Run them by `tests/run`, which provides Prometheus and Python.
@@ -42,6 +43,7 @@ mod golden;
 mod hostile;
 mod limits;
 mod loki;
+mod memory;
 mod operate;
 mod prometheus;
 mod rate;

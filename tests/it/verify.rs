@@ -1,6 +1,7 @@
 //! `isinglass verify` against a real server: nothing is missed where nothing is lost, and
 //! where something is lost it says so.
 
+use std::io::Read as _;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
@@ -159,4 +160,83 @@ async fn nobody_there_is_no_verdict() {
     let told = Told::by(verify(&server, &["--once", "--retry-for", "1s"])).await;
     assert_eq!(told.code, Some(2), "{}", told.errors);
     assert!(told.errors.contains("the last check could not be made"), "{}", told.errors);
+}
+
+/// Where a verifier serves its counters, as the first line says that it prints.
+fn listening(verifier: &mut Child) -> String {
+    let bytes = verifier.stdout.as_mut().unwrap().bytes().map(Result::unwrap);
+    let line: Vec<u8> = bytes.take_while(|byte| *byte != b'\n').collect();
+    let line: Value = serde_json::from_slice(&line).unwrap();
+    line["listening"].as_str().unwrap().to_owned()
+}
+
+/// Counters as a Prometheus reads them.
+struct Counters(String);
+
+impl Counters {
+    async fn of(address: &str) -> Self {
+        let answer = reqwest::get(format!("http://{address}/metrics")).await.unwrap();
+        assert_eq!(answer.status(), 200);
+        let content = answer.headers()["content-type"].to_str().unwrap().to_owned();
+        assert!(content.starts_with("text/plain; version=0.0.4"), "{content}");
+        let text = answer.text().await.unwrap();
+        let comment = |line: &str| line.starts_with("# HELP ") || line.starts_with("# TYPE ");
+        let sample = |line: &str| line.rsplit(' ').next().unwrap().parse::<f64>().is_ok();
+        assert!(text.lines().all(|line| comment(line) || sample(line)), "{text}");
+        Self(text)
+    }
+
+    /// The sum of those of a name that have a label.
+    fn sum(&self, name: &str, label: &str) -> f64 {
+        let found =
+            self.0.lines().filter_map(|line| line.strip_prefix("isinglass_verify_")?.strip_prefix(name));
+        let found = found.filter(|rest| rest.starts_with('{') && rest.contains(label));
+        let found: Vec<f64> = found.map(|rest| rest.rsplit(' ').next().unwrap().parse().unwrap()).collect();
+        assert!(!found.is_empty(), "no {name} with {label} in {}", self.0);
+        found.iter().sum()
+    }
+
+    fn has_steps(&self, signal: &str, items: u64) -> bool {
+        let items_of_three_steps = (3 * items) as f64;
+        let label = format!("signal=\"{signal}\",fate=\"acknowledged\"");
+        let label_of_signal = format!("signal=\"{signal}\"");
+        self.sum("items", &label) >= items_of_three_steps
+            && self.sum("visible_seconds_count", &label_of_signal) > 0.0
+    }
+}
+
+#[tokio::test]
+async fn counters_are_served_while_it_runs_and_tell_of_checks_that_fail() {
+    let mut server = Server::start();
+    let mut verifier =
+        verify(&server, &["--for", "12s", "--id", "scraped", "--listen", "127.0.0.1:0", "--retry-for", "1m"]);
+    let address = listening(&mut verifier);
+    let patience = Duration::from_secs(60);
+    let three_steps = || async {
+        let counters = Counters::of(&address).await;
+        let written = [("metrics", 8), ("logs", 5), ("spans", 4)];
+        let written = written.iter().all(|(signal, items)| counters.has_steps(signal, *items));
+        (written && counters.sum("checks_total", "result=\"read\"") > 0.0).then_some(counters)
+    };
+    let counters = eventually("three steps of each signal in the counters", patience, three_steps).await;
+    assert_eq!(counters.sum("faults_total", "fault="), 0.0, "{}", counters.0);
+    assert_eq!(reqwest::get(format!("http://{address}/")).await.unwrap().status(), 404);
+
+    let second = Told::by(verify(&server, &["--once", "--listen", &address])).await;
+    assert_eq!(second.code, Some(2), "{}", second.errors);
+    assert!(second.errors.contains(&format!("cannot listen on {address}")), "{}", second.errors);
+
+    server.kill();
+    let failed = || async {
+        let counters = Counters::of(&address).await;
+        (counters.sum("checks_total", "result=\"failed\"") > 0.0).then_some(counters)
+    };
+    let counters = eventually("a check that failed in the counters", patience, failed).await;
+    assert_eq!(counters.sum("faults_total", "fault="), 0.0, "nobody there is no fault: {}", counters.0);
+    server.start_again_there();
+    let told = Told::by(verifier).await;
+    told.is_clean();
+    assert!(told.summary["failed_checks"].as_u64() > Some(0), "{}", told.summary);
+    let of_the_end = told.each("acknowledged")[0] as f64;
+    assert!(of_the_end >= counters.sum("items", "signal=\"metrics\",fate=\"acknowledged\""));
 }

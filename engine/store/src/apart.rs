@@ -1,10 +1,12 @@
 //! Tenants whose tables cannot be read while the log is.
 //!
 //! Their rows cannot go into memory: which of them are in files already stands in the very
-//! tables. So these tenants are set apart, and everybody else goes on. Their records wait in
-//! the log, which is not shortened past them; writes and queries of theirs are refused with
-//! the reason. The tables are tried again and again, and when they can be read the records
-//! come into memory ([`crate::recovery::rejoin`]).
+//! tables, and what their series are called in the data files of `series`, of which one may be
+//! gone or damaged. So these tenants are set apart, and everybody else goes on. Their records
+//! wait in the log, which is not shortened past them; writes and queries of theirs are refused
+//! with the reason. The tables are tried again and again, and when they can be read the records
+//! come into memory ([`crate::recovery::rejoin`]). An object store that is away is no reason:
+//! it is waited for.
 
 use std::collections::HashMap;
 use std::time::Duration;

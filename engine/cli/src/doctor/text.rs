@@ -157,7 +157,7 @@ fn next_start(out: &mut String, start: &NextStart, held: bool) {
     if let Some(stuck) = &start.stuck {
         line!(
             out,
-            "  cannot read the log past record {}, of tenant {}: {}",
+            "  reads the log up to record {}, of tenant {}, and waits for the object store: {}",
             stuck.first,
             stuck.tenant,
             stuck.reason

@@ -36,6 +36,7 @@ use std::sync::Arc;
 
 use isinglass_model::Clock;
 use isinglass_model::clock::SystemClock;
+use serde_json::json;
 
 pub use args::VerifyArgs;
 
@@ -60,7 +61,9 @@ async fn verify(args: &VerifyArgs) -> anyhow::Result<bool> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let verifier = Arc::new(Verifier::new(args, clock)?);
     if let Some(address) = args.listen {
-        listen::serve(address, Arc::clone(&verifier.books)).await?;
+        let address = listen::serve(address, Arc::clone(&verifier.books)).await?;
+        let value = json!({ "listening": address.to_string() });
+        verifier.say(&value, || format!("counters at http://{address}/metrics"));
     }
     verifier.say_start(args)?;
     let own_from = verifier.own_from;

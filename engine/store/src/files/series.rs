@@ -8,16 +8,53 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Date32Type, Int64Type};
 use arrow_array::{Array, ArrayRef, MapArray, RecordBatch, StringArray};
 use isinglass_model::labels::Temporality;
-use object_store::{ObjectStore, ObjectStoreExt as _};
+use object_store::{Error, ObjectStore, ObjectStoreExt as _};
 
+use super::objects::damage_of;
 use super::{FilesError, Result};
 use crate::tables::{DataFile, SeriesRow};
 
 const ROWS_PER_BATCH: usize = 8_192;
 
 /// Calls `f` with every row of a file, in the order of the file. The file is
-/// held whole: it is as large as a flush was.
+/// held whole: it is as large as a flush was. One that is gone or is not as it was written is
+/// [`FilesError::Damaged`]; whatever else fails may pass.
 pub(super) async fn read_file(
+    objects: &Arc<dyn ObjectStore>,
+    file: &DataFile,
+    f: &mut (dyn for<'r> FnMut(SeriesRow<'r>) + Send),
+) -> Result<()> {
+    let Err(error) = read_rows(objects, file, f).await else { return Ok(()) };
+    Err(match problem_with(objects, file, &error).await {
+        Some(problem) => FilesError::Damaged { path: file.path.to_string(), problem },
+        None => error,
+    })
+}
+
+/// What is wrong with the file itself, which no waiting mends. A store that is away says
+/// nothing of the file, not even its size.
+async fn problem_with(objects: &Arc<dyn ObjectStore>, file: &DataFile, error: &FilesError) -> Option<String> {
+    match error {
+        FilesError::Parquet(_) | FilesError::Arrow(_) => Some(error.chain()),
+        FilesError::Objects(error) => match damage_of(error) {
+            Some(problem) => Some(problem.to_owned()),
+            None => gone_or_cut(objects, file).await,
+        },
+        _ => None,
+    }
+}
+
+async fn gone_or_cut(objects: &Arc<dyn ObjectStore>, file: &DataFile) -> Option<String> {
+    match objects.head(&file.path).await {
+        Err(Error::NotFound { .. }) => Some("the table names it and it is not there".to_owned()),
+        Ok(found) if found.size != file.size_bytes => {
+            Some(format!("it has {} bytes, the table says {}", found.size, file.size_bytes))
+        }
+        _ => None,
+    }
+}
+
+async fn read_rows(
     objects: &Arc<dyn ObjectStore>,
     file: &DataFile,
     f: &mut (dyn for<'r> FnMut(SeriesRow<'r>) + Send),

@@ -55,7 +55,17 @@ pub async fn inspect(
     }
     let folder = config.data_dir.join("tables");
     let tables = Tables::to_read(&config.url, &config.objects, &folder, Arc::clone(&clock))?;
-    let tables = Arc::new(tables);
+    inspect_on(config, Arc::new(tables), clock, deep).await
+}
+
+/// The same on given tables.
+pub(crate) async fn inspect_on(
+    config: &StoreConfig,
+    tables: Arc<Tables>,
+    clock: Arc<dyn Clock>,
+    deep: bool,
+) -> Result<Inspection, StoreError> {
+    let wal = config.data_dir.join("wal");
     let names = tables.tenants().await?;
     let mut told = Inspection::of(config, lock::look(&config.data_dir)?);
     told.epoch = tables.highest_epoch().await?;

@@ -158,8 +158,9 @@ pub struct NextStart {
     pub set_aside: Vec<Aside>,
     /// Tenants that it would set apart.
     pub apart: Vec<TenantApart>,
-    /// An object that cannot be had, because of which the log would be tried again and again
-    /// and not be read to its end. What stands in the rest of it is not told here.
+    /// The object store does not answer for an object of this tenant, because of which the log
+    /// would be tried again and again until it does. What stands in the rest of it is not told
+    /// here.
     pub stuck: Option<TenantApart>,
 }
 

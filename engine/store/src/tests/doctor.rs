@@ -2,14 +2,19 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use isinglass_testkit::faulty::{FaultyStore, Moment};
+use object_store::local::LocalFileSystem;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 
 use super::golden::{NOW, content, copy, golden};
 use super::*;
-use crate::inspect::{Inspection, inspect};
+use crate::files::Tables;
+use crate::inspect::{Inspection, NextStart, inspect, inspect_on};
+use crate::wal::Folder;
 
 fn config(folder: &Path) -> StoreConfig {
     let mut config = StoreConfig { data_dir: folder.to_owned(), wal_segment_bytes: 8 << 10, ..small() };
@@ -89,15 +94,8 @@ async fn compare(case: &str, config: &StoreConfig) -> Inspection {
     let start = &found.next_start;
     let quarantine = config.data_dir.join("quarantine");
     let set_aside_before: BTreeSet<String> = names_in(&quarantine);
-    let opened = match start.stuck {
-        // It would be tried for ever.
-        Some(_) => {
-            let tried = tokio::time::timeout(Duration::from_secs(2), open(config)).await;
-            assert!(tried.is_err(), "{case}: it got on");
-            return found;
-        }
-        None => tokio::time::timeout(Duration::from_secs(60), open(config)).await,
-    };
+    assert_eq!(start.stuck, None, "{case}: no object store is away");
+    let opened = tokio::time::timeout(Duration::from_secs(60), open(config)).await;
     let store = match opened.unwrap_or_else(|_| panic!("{case}: stuck, and that was not said")) {
         Ok(store) => store,
         Err(error) => {
@@ -213,6 +211,16 @@ const CASES: &[Case] = &[
         &["file_missing"],
     ),
     (
+        "label sets cut",
+        |folder| change(&first(folder.join("tables/acme/series"), ".parquet"), |bytes| bytes.truncate(100)),
+        &["file_size"],
+    ),
+    (
+        "label sets turned",
+        |folder| change(&first(folder.join("tables/acme/series"), ".parquet"), |bytes| bytes[100] ^= 1),
+        &[],
+    ),
+    (
         "lines gone",
         |folder| std::fs::remove_file(first(folder.join("tables/acme/logs"), ".parquet")).unwrap(),
         &["file_missing"],
@@ -253,13 +261,61 @@ async fn what_is_said_of_a_damaged_folder_is_what_a_start_does() {
         damage(folder.path());
         let found = compare(case, &config(folder.path())).await;
         assert_eq!(kinds(&found), expected.iter().copied().collect(), "{case}: {:?}", found.damage);
-        assert_eq!(found.is_sound(), expected.is_empty() && *case != "a newer release", "{case}");
+        let apart: Vec<&str> = found.next_start.apart.iter().map(|apart| apart.reason.as_str()).collect();
+        if case.starts_with("label sets") {
+            assert!(matches!(apart[..], [reason] if reason.contains("acme/series/")), "{case}: {apart:?}");
+        }
+        let is_refused = !found.next_start.refused.is_empty();
+        assert_eq!(found.is_sound(), expected.is_empty() && !is_refused && apart.is_empty(), "{case}");
         if *case == "nothing" {
             // Again, after a start that has cut and claimed.
             assert!(compare(case, &config(folder.path())).await.is_sound());
             assert!(said_rows(&found).len() > 4, "{:?}", said_rows(&found));
         }
     }
+}
+
+/// Requests for label sets that fail before the object store answers again: more than it takes
+/// to set a tenant apart, two to each try.
+const FAILED: usize = 2 * 6;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_object_store_that_does_not_answer_is_waited_for_as_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    written(folder.path()).await;
+    let settings = config(folder.path());
+    let expected = said_rows(&look(&settings, false).await);
+    let label_sets = first(folder.path().join("tables/acme/series"), ".parquet");
+    let label_sets = label_sets.file_name().unwrap().to_str().unwrap().to_owned();
+    let (away, failed) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicUsize::new(0)));
+    let (gate, count) = (Arc::clone(&away), Arc::clone(&failed));
+    let local = LocalFileSystem::new_with_prefix(folder.path().join("tables")).unwrap();
+    let objects = FaultyStore::new(Arc::new(local)).behind(move |path| {
+        let fails = path.ends_with(&label_sets) && gate.load(Ordering::Relaxed);
+        count.fetch_add(usize::from(fails), Ordering::Relaxed);
+        fails.then_some(Moment::Before)
+    });
+    let tables = Arc::new(Tables::on(Arc::new(objects), clock()));
+
+    let found = inspect_on(&settings, Arc::clone(&tables), clock(), false).await.unwrap();
+    let NextStart { stuck, apart, .. } = &found.next_start;
+    let stuck = stuck.as_ref().unwrap();
+    assert!(stuck.tenant == "acme" && apart.is_empty() && !found.is_sound(), "{stuck:?} {apart:?}");
+    assert!(found.damage.is_empty(), "{:?}", found.damage);
+
+    let disk = Folder::new(folder.path().join("wal"), folder.path().join("quarantine")).unwrap();
+    tables.claim_epoch().await.unwrap();
+    failed.store(0, Ordering::Relaxed);
+    let store =
+        Store::begin_on(settings, clock(), Arc::new(NoObserver), Arc::new(disk), tables, None).await.unwrap();
+    while failed.load(Ordering::Relaxed) < FAILED {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(store.is_replaying() && store.stats().tenants_apart.is_empty());
+    away.store(false, Ordering::Relaxed);
+    store.caught_up().await.unwrap();
+    assert!(store.stats().tenants_apart.is_empty());
+    assert_eq!(real_rows(&store).await, expected);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -19,6 +19,7 @@ use crate::upkeep::{Keep, KeepByKind};
 
 mod deletion;
 mod indexes;
+mod label_sets;
 mod late;
 mod quiet;
 mod races;

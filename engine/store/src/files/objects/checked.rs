@@ -20,7 +20,7 @@ use object_store::{
     ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result,
 };
 
-use super::cache::{BlockCache, CacheStats, Rule, Source};
+use super::cache::{BlockCache, CacheStats, Rule, Source, unshared};
 use crate::tables::DataFile;
 
 /// The cache of readers that have none of their own to share.
@@ -90,6 +90,12 @@ pub(in crate::files) fn damaged_object(path: &Path, problem: &str) -> Error {
     tracing::error!(%path, problem, "an object is damaged");
     let problem = problem.to_owned();
     Error::Generic { store: "tables", source: Box::new(DamagedObject { path: path.clone(), problem }) }
+}
+
+/// What is wrong with an object, if a read failed because of that.
+pub(in crate::files) fn damage_of(error: &Error) -> Option<&str> {
+    let Error::Generic { source, .. } = unshared(error) else { return None };
+    source.downcast_ref::<DamagedObject>().map(|damaged| damaged.problem.as_str())
 }
 
 /// The object store with checked reads.

@@ -47,7 +47,7 @@ use crate::StoreConfig;
 pub(crate) use cache::PIECE_BYTES;
 pub use cache::{CacheConfig, CacheStats, DiskStats, TierStats};
 pub(crate) use checked::Checker;
-pub(in crate::files) use checked::damaged_object;
+pub(in crate::files) use checked::{damage_of, damaged_object};
 pub(crate) use counters::Counters;
 pub use counters::ObjectStats;
 pub use options::ObjectsConfig;

@@ -166,6 +166,17 @@ impl fmt::Display for Shared {
     }
 }
 
+/// What was told to several; any other error as it is.
+pub(in crate::files::objects) fn unshared(error: &Error) -> &Error {
+    match error {
+        Error::NotFound { source, .. }
+        | Error::PermissionDenied { source, .. }
+        | Error::Unauthenticated { source, .. }
+        | Error::Generic { source, .. } => source.downcast_ref::<Shared>().map_or(error, |shared| &shared.0),
+        _ => error,
+    }
+}
+
 /// The error for one of those who waited, of the same kind where somebody may ask for that.
 pub(super) fn shared(path: &Path, error: &Arc<Error>) -> Error {
     let (path, source) = (path.to_string(), Box::new(Shared(Arc::clone(error))));

@@ -68,6 +68,7 @@ use self::tier::Tier;
 pub use config::CacheConfig;
 pub(in crate::files::objects) use disk::DiskOptions;
 pub(in crate::files::objects) use fetch::Source;
+pub(in crate::files::objects) use flights::unshared;
 pub use stats::{CacheStats, DiskStats, TierStats};
 
 /// Bytes that one checksum covers, and one entry of the cache has.
