@@ -117,7 +117,8 @@ impl Groups {
         let next = if self.pending.len() == 0 {
             0
         } else {
-            (self.settled.centroids.len() + self.pending.len()) * size_of::<Centroid>()
+            let keys = self.pending.len() * size_of::<i64>();
+            (self.settled.centroids.len() + self.pending.len()) * size_of::<Centroid>() + keys
         };
         settled + self.pending.size_bytes() + next
     }
@@ -146,11 +147,45 @@ impl Settled {
     fn with(mut self, pending: &Pending, groups: usize, most: usize) -> Self {
         self.starts.resize(groups + 1, self.centroids.len());
         self.extremes.resize(groups, Extremes::of(f64::NAN));
+        if pending.weights.is_empty() && pending.extremes.is_empty() {
+            return self.with_values(pending, most);
+        }
         self.widen(pending);
         let (starts, centroids) = self.scattered(pending);
         self.starts = starts;
         self.centroids = centroids;
         self.tighten(most);
+        self
+    }
+
+    /// The same for values that each stand for themselves, which are sorted as integers.
+    fn with_values(mut self, pending: &Pending, most: usize) -> Self {
+        let groups = self.extremes.len();
+        let (ends, mut keys) = scattered_keys(pending, groups);
+        let mut centroids = Vec::with_capacity(self.centroids.len() + keys.len());
+        let (mut old_start, mut new_start) = (0, 0);
+        for group in 0..groups {
+            let old = &self.centroids[old_start..self.starts[group + 1]];
+            let new = &mut keys[new_start..ends[group]];
+            new.sort_unstable();
+            if let (Some(first), Some(last)) = (new.first(), new.last()) {
+                let extremes = Extremes { min: of_key(*first), max: of_key(*last) };
+                let known = &mut self.extremes[group];
+                *known = if old.is_empty() { extremes } else { known.and(extremes) };
+            }
+            let from = centroids.len();
+            merge_sorted(old, new, &mut centroids);
+            if centroids.len() - from > most.saturating_mul(HELD_MAX) {
+                let kept = compress(&mut centroids[from..], most.saturating_mul(KEPT));
+                centroids.truncate(from + kept);
+            }
+            (old_start, new_start) = (self.starts[group + 1], ends[group]);
+            self.starts[group + 1] = centroids.len();
+        }
+        if centroids.capacity() > centroids.len().saturating_mul(2) {
+            centroids.shrink_to_fit();
+        }
+        self.centroids = centroids;
         self
     }
 
@@ -233,6 +268,49 @@ impl Settled {
             + self.centroids.capacity() * size_of::<Centroid>()
             + self.extremes.capacity() * size_of::<Extremes>()
     }
+}
+
+/// An integer that compares as the value does in its total order.
+fn key_of(value: f64) -> i64 {
+    let bits = value.to_bits().cast_signed();
+    bits ^ (((bits >> 63).cast_unsigned() >> 1).cast_signed())
+}
+
+/// The value of a key: the same bits are turned back.
+fn of_key(key: i64) -> f64 {
+    f64::from_bits((key ^ (((key >> 63).cast_unsigned() >> 1).cast_signed())).cast_unsigned())
+}
+
+/// Keys of what waits by group, and where those of each group end.
+fn scattered_keys(pending: &Pending, groups: usize) -> (Vec<usize>, Vec<i64>) {
+    let mut ends = vec![0; groups];
+    for group in &pending.groups {
+        ends[*group as usize] += 1;
+    }
+    // Where each begins, which filling it turns into where it ends.
+    let mut sum = 0;
+    for end in &mut ends {
+        sum += std::mem::replace(end, sum);
+    }
+    let mut keys = vec![0; pending.len()];
+    for (group, value) in pending.groups.iter().zip(&pending.means) {
+        let end = &mut ends[*group as usize];
+        keys[*end] = key_of(*value);
+        *end += 1;
+    }
+    (ends, keys)
+}
+
+/// Sorted centroids and sorted values as one sequence; of equal ones the centroids come first.
+fn merge_sorted(old: &[Centroid], new: &[i64], into: &mut Vec<Centroid>) {
+    let mut old = old.iter().copied().peekable();
+    for key in new {
+        while let Some(before) = old.next_if(|centroid| key_of(centroid.mean) <= *key) {
+            into.push(before);
+        }
+        into.push(Centroid { mean: of_key(*key), weight: 1.0 });
+    }
+    into.extend(old);
 }
 
 impl Pending {

@@ -41,8 +41,9 @@ fn sizes(kind: Kind) -> Sizes {
         Kind::Samples | Kind::Histograms | Kind::Exemplars | Kind::Series => {
             Sizes { row_group: 1 << 20, page: 20_000 }
         }
-        Kind::Logs => Sizes { row_group: 128 << 10, page: 8_192 },
-        // A trace is a few rows: a page of all its columns is decoded to find them.
+        // A line that an index found and a trace are a few rows: a page of all columns is decoded
+        // for them.
+        Kind::Logs => Sizes { row_group: 128 << 10, page: 2_048 },
         Kind::Spans => Sizes { row_group: 128 << 10, page: 2_048 },
         Kind::Rejected => Sizes { row_group: 128 << 10, page: 20_000 },
     }
