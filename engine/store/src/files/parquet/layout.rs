@@ -27,8 +27,15 @@ const DICTIONARY_BYTES_MAX: usize = 1 << 20;
 /// A page of log lines. zstd does better on half a MiB than on a whole one.
 const BODY_PAGE_BYTES: usize = 512 << 10;
 
-/// How often the filter of a row group lets a trace pass that is not in it.
+/// A page of values of attributes of log lines, of which there are many in a row. A line that an
+/// index found takes a page of them to read.
+const ATTRIBUTES_PAGE_BYTES: usize = 128 << 10;
+
+/// How often the filter of a row group of spans lets a trace pass that is not in it.
 const TRACE_FPP: f64 = 0.01;
+
+/// The same of logs, where every line may have a trace of its own: a byte a line and not two.
+const LOGS_TRACE_FPP: f64 = 0.05;
 
 /// Rows of a row group and of a page.
 struct Sizes {
@@ -41,9 +48,8 @@ fn sizes(kind: Kind) -> Sizes {
         Kind::Samples | Kind::Histograms | Kind::Exemplars | Kind::Series => {
             Sizes { row_group: 1 << 20, page: 20_000 }
         }
-        // A line that an index found and a trace are a few rows: a page of all columns is decoded
-        // for them.
-        Kind::Logs => Sizes { row_group: 128 << 10, page: 2_048 },
+        Kind::Logs => Sizes { row_group: 128 << 10, page: 8_192 },
+        // A trace is a few rows: a page of all its columns is decoded to find them.
         Kind::Spans => Sizes { row_group: 128 << 10, page: 2_048 },
         Kind::Rejected => Sizes { row_group: 128 << 10, page: 20_000 },
     }
@@ -121,7 +127,11 @@ fn properties(
         {
             // Says of a row group that a trace is not in it without its dictionary of all traces,
             // or without the ids of all lines; as small as that many ids let it be.
-            properties = properties.set_column_bloom_filter_fpp(path.clone(), TRACE_FPP);
+            let fpp = if table.kind == Kind::Logs { LOGS_TRACE_FPP } else { TRACE_FPP };
+            properties = properties.set_column_bloom_filter_fpp(path.clone(), fpp);
+        }
+        if table.kind == Kind::Logs && column.name == "attributes" && leaf.name() == "value" {
+            properties = properties.set_column_data_page_size_limit(path.clone(), ATTRIBUTES_PAGE_BYTES);
         }
         if (table.kind, column.name) == (Kind::Logs, "body") {
             properties = properties.set_column_data_page_size_limit(path.clone(), BODY_PAGE_BYTES);
