@@ -83,6 +83,8 @@ def measure(server, rows, came, cpu_before, end_ms):
         "SELECT region, date_bin(interval '1 minute', time) m, avg(value) FROM metrics.cpu_usage_user "
         f"WHERE time > to_timestamp_millis({end_ms - HOUR_MS}) GROUP BY 1, 2"
     )
+    # It was idle for long, and the server may have closed it.
+    server.connection.close()
     row = {"rows": rows, "intake_us_a_row": (server.cpu_s() - cpu_before) / came * 1e6}
     server.ask(everything)
     row["scan_ns_a_row"] = cpu_s(server, everything, 3)[0] / rows * 1e9
