@@ -1,8 +1,7 @@
 //! `attributes['name']`: the value of a name in a map of texts.
 //!
 //! DataFusion's compares the name with all names of all rows and copies values through a general
-//! builder. Maps of attributes are alike from row to row: the name mostly stands where it stood in
-//! the row before, so that one comparison a row is enough.
+//! builder. This one ends at the first name of a row that is the one, and appends its value.
 //!
 //! `attributes['name']::double` is three functions ([`crate::rules`] makes them of it), because the
 //! first two never fail and can so be answered next to the files, some of which have the numbers
