@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`token`] | a lexer for SQL that never fails: every byte belongs to a token |
 //! | [`gate`] | limits on a text that are checked before any parser sees it |
+//! | [`promql`] | PromQL: tree with positions, parser, printer |
 //! | [`position`] | byte offset ⇄ line and column, and the caret under it |
 //!
 //! ```
@@ -19,6 +20,7 @@
 
 pub mod gate;
 pub mod position;
+pub mod promql;
 pub mod token;
 
 pub use position::Position;
