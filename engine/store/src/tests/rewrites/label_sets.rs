@@ -40,8 +40,10 @@ async fn sample(real: &Real, of: &str, after_ms: i64, instances: &[&str]) {
     real.store.append(append).await.unwrap();
 }
 
-/// Series of a tenant, and its samples.
+/// Series of a tenant, and its samples. While a log is read again after a start, what is
+/// acknowledged comes behind it, so that a view lacks rows until then.
 async fn seen(real: &Real, of: &str) -> Result<(BTreeSet<String>, usize), StoreError> {
+    real.store.settled(&tenant(of)).await?;
     let view = real.store.view(&tenant(of)).await?;
     let series = view.series().of_metric("up");
     let instances = series.iter().map(|series| format!("{:?}", series.labels)).collect();
