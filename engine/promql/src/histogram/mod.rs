@@ -1,8 +1,60 @@
 //! Native histograms: buckets of exponential or custom bounds with float counts.
 //!
 //! Format and arithmetic: <https://prometheus.io/docs/specs/native_histograms/>.
+//! Where the specification is silent, Prometheus 3.14 decides, down to the order of additions.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`bounds`] | where buckets begin and end |
+//! | [`bucket`] | walking over buckets, up and down |
+//! | `indexed`, `cell`, `side`, `body` | the shared machinery: spans as indices, sums with and without compensation |
+//! | `add`, `kahan`, `scale`, `zero`, `custom` | arithmetic between histograms |
+//! | `compact`, `resolution`, `validate`, `equal` | layout |
+//! | `reset` | counter resets |
+//! | `trim` | the operators `</` and `>/` |
+//! | `quantile`, `fraction`, `moments` | estimates from buckets |
+//! | [`classic`], [`convert`] | histograms of cumulative `le` series, and their conversion |
+//! | `text`, `print`, `json` | notations |
+
+pub mod bounds;
+pub mod bucket;
+pub mod classic;
+pub mod convert;
+
+mod add;
+mod body;
+mod cell;
+mod compact;
+mod custom;
+mod equal;
+mod error;
+mod fraction;
+mod indexed;
+mod json;
+mod kahan;
+mod moments;
+mod print;
+mod quantile;
+mod reset;
+mod resolution;
+mod scale;
+mod side;
+mod text;
+mod trim;
+mod validate;
+mod zero;
+
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
+
+pub use add::Added;
+pub use bucket::Bucket;
+pub use error::{HistogramError, LayoutFault};
+pub use kahan::Compensated;
+pub use print::format_float;
+pub use quantile::{NanEffect, Quantile};
 
 /// The schema of custom bounds.
 pub const CUSTOM_BUCKETS: i32 = -53;
@@ -55,4 +107,40 @@ pub struct Histogram {
     pub negative: Vec<f64>,
     /// Upper bounds of custom buckets; the last bucket ends at +Inf and has none here.
     pub custom_bounds: Arc<[f64]>,
+}
+
+impl Default for Histogram {
+    /// No observations, schema 0.
+    fn default() -> Self {
+        Histogram {
+            schema: 0,
+            reset_hint: ResetHint::Unknown,
+            zero_threshold: 0.0,
+            zero_count: 0.0,
+            count: 0.0,
+            sum: 0.0,
+            positive_spans: Vec::new(),
+            positive: Vec::new(),
+            negative_spans: Vec::new(),
+            negative: Vec::new(),
+            custom_bounds: Arc::from([]),
+        }
+    }
+}
+
+impl Histogram {
+    /// Whether the bounds are the sender's own rather than powers of a base.
+    #[inline]
+    pub fn uses_custom_buckets(&self) -> bool {
+        self.schema == CUSTOM_BUCKETS
+    }
+
+    /// Bytes of memory by the rule of Prometheus, which limits on samples count with:
+    /// the size of its structure, and eight for each span, count and custom bound.
+    pub fn size_bytes(&self) -> usize {
+        const STRUCTURE: usize = 168;
+        let spans = self.positive_spans.len() + self.negative_spans.len();
+        let counts = self.positive.len() + self.negative.len();
+        STRUCTURE + 8 * (spans + counts + self.custom_bounds.len())
+    }
 }

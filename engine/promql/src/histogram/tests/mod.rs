@@ -1,0 +1,1 @@
+//! What histograms must do.
