@@ -161,7 +161,7 @@ impl fmt::Display for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Float(value) => write!(f, "{value}"),
-            Self::Histogram(histogram) => write!(f, "{histogram:?}"),
+            Self::Histogram(histogram) => f.write_str(&histogram.to_test_text()),
             Self::Wire(histogram) => write!(f, "{histogram:?}"),
         }
     }

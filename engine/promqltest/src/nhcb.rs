@@ -3,22 +3,21 @@
 //! The series `x_bucket`, `x_count` and `x_sum` of the same labels, `le` aside, become one series
 //! `x`: at each time at which one of them has a sample, one histogram.
 
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use isinglass_promql::histogram::convert::from_classic;
 use isinglass_promql::labels::METRIC_NAME;
 use isinglass_promql::{Labels, Sample};
 
 use crate::backend::{LoadedPoint, LoadedSeries};
-use crate::pending;
 
 const BUCKET_LABEL: &str = "le";
 
 /// What is known of a classic histogram at a time.
 #[derive(Debug, Clone, Default)]
 struct Classic {
-    /// Upper bounds and cumulative counts, by bound.
+    /// Upper bounds and cumulative counts, in any order.
     buckets: Vec<(f64, f64)>,
     count: Option<f64>,
     sum: Option<f64>,
@@ -54,7 +53,7 @@ pub fn convert(series: &[LoadedSeries]) -> Result<Vec<LoadedSeries>, String> {
 fn native(labels: Labels, by_time: BTreeMap<i64, Classic>) -> Result<LoadedSeries, String> {
     let mut points = Vec::with_capacity(by_time.len());
     for (time_ms, classic) in by_time {
-        let histogram = pending::from_classic(&classic.buckets, classic.count, classic.sum)
+        let histogram = from_classic(&classic.buckets, classic.count, classic.sum)
             .map_err(|fault| format!("{labels} at {time_ms} ms: {fault}"))?;
         points.push(LoadedPoint { time_ms, start_ms: None, sample: Sample::Histogram(Arc::new(histogram)) });
     }
@@ -66,19 +65,9 @@ impl Classic {
         match part {
             Part::Count => self.count = Some(value),
             Part::Sum => self.sum = Some(value),
-            Part::Bucket(bound) => {
-                // A bound that is there already, written otherwise, is left out.
-                if let Err(at) = self.buckets.binary_search_by(|(other, _)| compare(*other, bound)) {
-                    self.buckets.insert(at, (bound, value));
-                }
-            }
+            Part::Bucket(bound) => self.buckets.push((bound, value)),
         }
     }
-}
-
-/// The order of bounds, none of which is NaN; -0 and 0 are one bound.
-fn compare(a: f64, b: f64) -> Ordering {
-    a.partial_cmp(&b).unwrap_or(Ordering::Equal)
 }
 
 /// Which part of which classic histogram a series is; bounds that are no numbers are passed over.

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use isinglass_promql::Histogram;
 use isinglass_promql::value::STALE;
 
-use crate::pending;
 use crate::text::number;
 
 /// No line may stand for more points.
@@ -121,13 +120,13 @@ fn next(current: &Histogram, step: &Histogram, sign: u8) -> Result<Histogram, St
         return Err(format!("cannot merge from schema {} to {}", step.schema, current.schema));
     }
     let mut next = current.clone();
-    pending::combine(&mut next, step, if sign == b'-' { -1.0 } else { 1.0 })?;
-    Ok(next)
+    let added = if sign == b'-' { next.sub(step) } else { next.add(step) };
+    added.map(|_| next).map_err(|fault| fault.to_string())
 }
 
 fn histogram(text: &str) -> Result<(Histogram, bool, &str), String> {
     let end = text.find("}}").filter(|_| text.starts_with("{{")).ok_or("no histogram")? + 2;
-    let (histogram, hint_given) = pending::parse_histogram(&text[..end])?;
+    let (histogram, hint_given) = Histogram::parse_test(&text[..end])?;
     Ok((histogram, hint_given, &text[end..]))
 }
 

@@ -1,11 +1,16 @@
 //! Floats.
 
+use isinglass_promql::value::is_stale;
+
 /// The largest relative difference of two floats that count as equal.
 const EPSILON: f64 = 1e-6;
 
-/// Whether two floats are equal within a millionth of the sum of their sizes. NaN equals NaN;
-/// nothing but the smallest numbers equals nought.
+/// Whether two floats are equal within a millionth of the sum of their sizes. NaN equals NaN, but
+/// the stale marker only itself; nothing but the smallest numbers equals nought.
 pub fn almost_equal(a: f64, b: f64) -> bool {
+    if is_stale(a) || is_stale(b) {
+        return is_stale(a) && is_stale(b);
+    }
     if a == b || (a.is_nan() && b.is_nan()) {
         return true;
     }
@@ -14,14 +19,6 @@ pub fn almost_equal(a: f64, b: f64) -> bool {
         return difference < EPSILON * f64::MIN_POSITIVE;
     }
     difference / sum.min(f64::MAX) < EPSILON
-}
-
-/// Whether two lists are as long, and equal float by float.
-pub(super) fn all_almost_equal(
-    a: impl ExactSizeIterator<Item = f64>,
-    b: impl ExactSizeIterator<Item = f64>,
-) -> bool {
-    a.len() == b.len() && a.zip(b).all(|(a, b)| almost_equal(a, b))
 }
 
 #[cfg(test)]
@@ -43,7 +40,10 @@ mod tests {
         check(1.0, -1.0, false);
         check(0.0, -0.0, true);
         check(0.0, 1e-300, false);
-        check(f64::NAN, STALE, true);
+        check(f64::NAN, f64::NAN, true);
+        check(STALE, STALE, true);
+        check(f64::NAN, STALE, false);
+        check(1.0, STALE, false);
         check(f64::NAN, 0.0, false);
         check(f64::INFINITY, f64::INFINITY, true);
         check(f64::INFINITY, f64::NEG_INFINITY, false);

@@ -4,10 +4,8 @@
 //! <https://prometheus.io/docs/prometheus/latest/querying/api/#native-histograms>
 
 use isinglass_promql::Histogram;
-use isinglass_promql::histogram::CUSTOM_BUCKETS;
 
 use super::floats::almost_equal;
-use super::histograms::{filled_negative, filled_positive};
 
 /// A histogram as the HTTP API shows it.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,10 +30,6 @@ pub struct WireBucket {
     /// Observations.
     pub count: f64,
 }
-
-const OPEN_BELOW: u8 = 0;
-const OPEN_ABOVE: u8 = 1;
-const CLOSED: u8 = 3;
 
 impl WireHistogram {
     /// Whether two histograms look the same but for empty buckets.
@@ -62,45 +56,13 @@ impl WireBucket {
 
 impl From<&Histogram> for WireHistogram {
     fn from(histogram: &Histogram) -> Self {
-        let mut buckets: Vec<_> = filled_negative(histogram)
-            .into_iter()
-            .rev()
-            .map(|(index, count)| negative(histogram.schema, index, count))
-            .collect();
-        if histogram.zero_count != 0.0 {
-            let (lower, upper) = (-histogram.zero_threshold, histogram.zero_threshold);
-            buckets.push(WireBucket { boundaries: CLOSED, lower, upper, count: histogram.zero_count });
+        let bucket = |(boundaries, lower, upper, count)| WireBucket { boundaries, lower, upper, count };
+        Self {
+            count: histogram.count,
+            sum: histogram.sum,
+            buckets: histogram.json_buckets().map(bucket).collect(),
         }
-        let positive = filled_positive(histogram).into_iter();
-        buckets.extend(positive.map(|(index, count)| positive_bucket(histogram, index, count)));
-        Self { count: histogram.count, sum: histogram.sum, buckets }
     }
-}
-
-fn negative(schema: i32, index: i64, count: f64) -> WireBucket {
-    let (lower, upper) = (-bound(schema, index), -bound(schema, index - 1));
-    WireBucket { boundaries: OPEN_ABOVE, lower, upper, count }
-}
-
-fn positive_bucket(histogram: &Histogram, index: i64, count: f64) -> WireBucket {
-    if histogram.schema != CUSTOM_BUCKETS {
-        let (lower, upper) = (bound(histogram.schema, index - 1), bound(histogram.schema, index));
-        return WireBucket { boundaries: OPEN_BELOW, lower, upper, count };
-    }
-    let custom = |index: i64, beyond: f64| {
-        let at = usize::try_from(index).ok().and_then(|index| histogram.custom_bounds.get(index));
-        at.copied().unwrap_or(beyond)
-    };
-    let boundaries = if index == 0 { CLOSED } else { OPEN_BELOW };
-    let (lower, upper) = (custom(index - 1, f64::NEG_INFINITY), custom(index, f64::INFINITY));
-    WireBucket { boundaries, lower, upper, count }
-}
-
-/// The upper bound of a bucket with exponential bounds. The last one that a float holds ends at the
-/// largest float, so that the one after it is there for infinity.
-fn bound(schema: i32, index: i64) -> f64 {
-    let exponent = index as f64 * f64::exp2(-f64::from(schema));
-    if exponent == f64::from(f64::MAX_EXP) { f64::MAX } else { f64::exp2(exponent) }
 }
 
 #[cfg(test)]
