@@ -1,9 +1,11 @@
 //! `eval instant` and `eval range`.
 
+use isinglass_lang::promql::parse_duration;
+
 use super::expect::{Expectation, Expected, ExpectedSeries, TextMatch, window_of};
 use super::load::series_line;
 use super::{Fault, Lines, Window};
-use crate::text::{duration, number};
+use crate::text::number;
 
 /// A query and what it must give.
 #[derive(Debug, Clone)]
@@ -49,7 +51,7 @@ fn times(text: &str) -> Result<(Times, &str), String> {
     match kind {
         "instant" => {
             let (time, query) = after("at", rest).map(word)?;
-            Ok((Times::Instant(duration::parse(time)?), some(query)?))
+            Ok((Times::Instant(parse_duration(time)?), some(query)?))
         }
         "range" => {
             let (start, rest) = after("from", rest).map(word)?;

@@ -2,12 +2,13 @@
 
 use std::fmt;
 
+use isinglass_lang::promql;
+use isinglass_lang::promql::ast::ExprKind;
 use isinglass_promql::Labels;
 use regex::Regex;
 
 use super::Window;
 use crate::points::Slot;
-use crate::text::{duration, quoted};
 
 /// What an eval must give.
 #[derive(Debug, Clone, Default)]
@@ -166,9 +167,9 @@ fn condition(text: &str) -> Result<TextMatch, String> {
 }
 
 fn whole_text(text: &str) -> Result<String, String> {
-    match quoted::prefix(text)? {
-        (unquoted, "") => Ok(unquoted),
-        (_, rest) => Err(format!("nothing may stand after the text: {rest:?}")),
+    match promql::parse(text).map(|expr| expr.kind) {
+        Ok(ExprKind::Text(unquoted)) => Ok(unquoted),
+        _ => Err(format!("no text in quotes: {text:?}")),
     }
 }
 
@@ -183,9 +184,9 @@ fn window(text: &str) -> Result<Window, String> {
 
 pub(super) fn window_of(start: &str, end: &str, step: &str) -> Result<Window, String> {
     let window = Window {
-        start_ms: duration::parse(start)?,
-        end_ms: duration::parse(end)?,
-        step_ms: duration::parse(step)?,
+        start_ms: promql::parse_duration(start)?,
+        end_ms: promql::parse_duration(end)?,
+        step_ms: promql::parse_duration(step)?,
     };
     if window.end_ms < window.start_ms {
         return Err(format!("{end} is before {start}"));

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use isinglass_lang::promql::parse_duration;
 use isinglass_promql::{Labels, Sample};
 
 use super::{Fault, Lines};
@@ -9,7 +10,7 @@ use crate::backend::{LoadedPoint, LoadedSeries};
 use crate::nhcb;
 use crate::points::{self, Slot};
 use crate::starts::{self, Offsets};
-use crate::text::{duration, series};
+use crate::text::series;
 
 /// The series of a `load` command: the last line of a label set counts.
 pub(super) fn parse(line: usize, head: &str, lines: &mut Lines<'_>) -> Result<Vec<LoadedSeries>, Fault> {
@@ -19,7 +20,7 @@ pub(super) fn parse(line: usize, head: &str, lines: &mut Lines<'_>) -> Result<Ve
         "load_with_nhcb" => true,
         _ => return Err((line, format!("unknown command {head:?}"))),
     };
-    let step_ms = duration::parse(step.trim()).map_err(|reason| (line, reason))?;
+    let step_ms = parse_duration(step.trim()).map_err(|reason| (line, reason))?;
     let mut block = Block { step_ms, ..Block::default() };
     while let Some((at, text)) = lines.next_of_command() {
         block.line(at, text).map_err(|reason| (at, reason))?;

@@ -2,5 +2,4 @@
 
 pub(crate) mod duration;
 pub(crate) mod number;
-pub(crate) mod quoted;
 pub(crate) mod series;

@@ -1,9 +1,7 @@
 //! Label sets before samples: `metric{label="value"}`.
 
+use isinglass_lang::promql;
 use isinglass_promql::Labels;
-use isinglass_promql::labels::METRIC_NAME;
-
-use super::quoted;
 
 /// The label set with which a line begins, and what follows.
 ///
@@ -11,61 +9,31 @@ use super::quoted;
 ///
 /// What is wrong with it, in words.
 pub(crate) fn prefix(line: &str) -> Result<(Labels, &str), String> {
-    let (name, rest) = name(line, true);
-    let mut labels = Labels::empty().builder();
-    labels.set(METRIC_NAME, name);
-    let Some(mut rest) = rest.strip_prefix('{') else {
-        if name.is_empty() {
-            return Err(format!("no metric name and no labels in {line:?}"));
-        }
-        return Ok((labels.build(), rest));
-    };
-    loop {
-        rest = rest.trim_start();
-        if let Some(end) = rest.strip_prefix('}') {
-            return Ok((labels.build(), end));
-        }
-        let (label, value, tail) = pair(rest)?;
-        labels.set(&label, &value);
-        let tail = tail.trim_start();
-        rest = match tail.strip_prefix(',') {
-            Some(next) => next,
-            None if tail.starts_with('}') => tail,
-            None => return Err(format!("no comma or closing brace at {tail:?}")),
-        };
+    let (metric, rest) = line.split_at(end(line));
+    if metric.is_empty() {
+        return Err(format!("no metric name and no labels in {line:?}"));
     }
+    let labels = promql::parse_metric(metric).map_err(|fault| fault.to_string())?;
+    Ok((Labels::new(labels), rest))
 }
 
-/// `name="value"`, or a metric name in quotes.
-fn pair(text: &str) -> Result<(String, String, &str), String> {
-    let (label, rest, in_quotes) = if text.starts_with(['"', '\'', '`']) {
-        let (label, rest) = quoted::prefix(text)?;
-        (label, rest, true)
-    } else {
-        let (label, rest) = name(text, false);
-        (label.to_owned(), rest, false)
-    };
-    if label.is_empty() {
-        return Err(format!("no label name at {text:?}"));
-    }
-    match rest.trim_start().strip_prefix('=') {
-        Some(value) => {
-            let (value, rest) = quoted::prefix(value.trim_start())?;
-            Ok((label, value, rest))
+/// Where a label set ends: at its closing brace, or at white space before it has an opening one.
+/// What is in quotes ends nothing.
+fn end(line: &str) -> usize {
+    let (mut in_braces, mut quote, mut escaped) = (false, None, false);
+    for (at, char) in line.char_indices() {
+        match quote {
+            Some(_) if escaped => escaped = false,
+            Some('"' | '\'') if char == '\\' => escaped = true,
+            Some(open) if char == open => quote = None,
+            Some(_) => {}
+            None if in_braces && matches!(char, '"' | '\'' | '`') => quote = Some(char),
+            None if in_braces && char == '}' => return at + 1,
+            None if !in_braces && char.is_whitespace() => return at,
+            None => in_braces |= char == '{',
         }
-        None if in_quotes => Ok((METRIC_NAME.to_owned(), label, rest)),
-        None => Err(format!("no value of label {label:?}")),
     }
-}
-
-fn name(text: &str, with_colons: bool) -> (&str, &str) {
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || (with_colons && byte == b':');
-    match text.bytes().next() {
-        Some(first) if !first.is_ascii_digit() => {
-            text.split_at(text.bytes().take_while(|byte| fits(*byte)).count())
-        }
-        _ => ("", text),
-    }
+    line.len()
 }
 
 #[cfg(test)]
@@ -82,9 +50,11 @@ mod tests {
         check("a:b{} 1", Some((r#"{__name__="a:b"}"#, " 1")));
         check("{} 1", Some(("{}", " 1")));
         check(r#"m{ b = 'x' , a="}", } 1 2"#, Some((r#"{__name__="m", a="}", b="x"}"#, " 1 2")));
+        check(r#"m{a="\"}",b=`\`} {{}}"#, Some((r#"{__name__="m", a="\"}", b="\\"}"#, " {{}}")));
         check(r#"{"a.metric", "a.b"="c"} 1"#, Some((r#"{__name__="a.metric", "a.b"="c"}"#, " 1")));
         check(r#"m{a=""} 1"#, Some((r#"{__name__="m"}"#, " 1")));
-        for wrong in ["", "1", "m{", "m{a}", "m{a=b}", r#"m{a="b" c="d"}"#, "m{a=\"", "é"] {
+        check("m", Some((r#"{__name__="m"}"#, "")));
+        for wrong in ["", " ", "1", "m{", "m{a}", "m{a=b}", r#"m{a="b" c="d"}"#, "m{a=\"", "é", "{{}}"] {
             check(wrong, None);
         }
     }
