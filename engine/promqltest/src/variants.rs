@@ -128,7 +128,7 @@ mod tests {
     fn what_is_inside_a_subquery_stays() {
         check("max_over_time(x[5m:1m])", Some("max_over_time(x[5m:1m] @ 60.000)"));
         check("max_over_time(rate(x[1m])[5m:] @ 9)", Some("max_over_time(rate(x[1m])[5m:] @ 9.000)"));
-        check("max_over_time(time()[5m:])", Some("max_over_time(time()[5m:] @ 60.000)"));
+        check("max_over_time(vector(time())[5m:])", Some("max_over_time(vector(time())[5m:] @ 60.000)"));
     }
 
     #[test]

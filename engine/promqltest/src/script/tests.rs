@@ -207,3 +207,30 @@ proptest! {
         let _script = Script::parse("x", &text);
     }
 }
+
+/// Upstream's runner refuses a script with a query that cannot be parsed, so all of these can; the
+/// rewritten ones as well, and to the same.
+#[test]
+fn every_query_of_upstream_and_its_variants_can_be_parsed() {
+    use isinglass_lang::promql::parse;
+
+    let mut queries = 0;
+    for (name, _) in EVALS {
+        for (line, eval) in upstream(name).evals() {
+            let time_ms = match eval.times {
+                Times::Instant(time_ms) => time_ms,
+                Times::Range(window) => window.start_ms,
+            };
+            for variant in crate::variants::variants(&eval.query, time_ms) {
+                let printed = match parse(&variant.query) {
+                    Ok(expr) => expr.to_string(),
+                    Err(fault) => panic!("{name}:{line}: {}: {fault}", variant.query),
+                };
+                let again = parse(&printed).map(|expr| expr.to_string());
+                assert_eq!(again.as_ref(), Ok(&printed), "{name}:{line}");
+                queries += 1;
+            }
+        }
+    }
+    assert!(queries > 1550 * 5, "{queries}");
+}
