@@ -21,6 +21,10 @@ pub trait Backend {
     /// Adds series to those that are there already. What comes again with the same time and value
     /// is no error.
     ///
+    /// Upstream's store keeps the counter-reset hints of gauges only. Of other histograms it gives
+    /// the first one of a chunk back as unknown and the next ones as not reset, and it begins a chunk
+    /// where counts went down; scripts expect hints as they come back from there.
+    ///
     /// # Errors
     ///
     /// What went wrong, in words.

@@ -6,7 +6,7 @@ use super::wire::WireHistogram;
 use super::*;
 use crate::backend::{Answer, Found, Outcome, Row};
 use crate::points::{self, Slot};
-use crate::script::{CommandKind, Eval, Script, Times, Window};
+use crate::script::{CommandKind, Eval, Expected, ExpectedSeries, Script, Times, Window};
 use crate::text::series;
 
 fn eval(text: &str) -> Eval {
@@ -206,6 +206,55 @@ fn errors() {
     check("eval instant at 0 x\nexpect fail msg: no", "no!", false);
     check("eval instant at 0 x\nexpect fail regex: n.", "say no!", true);
     check("eval instant at 0 x\nexpect fail regex: n.", "n", false);
+}
+
+/// The result that an eval describes.
+fn described(eval: &Eval) -> Outcome {
+    let window = match eval.times {
+        Times::Range(window) => Some(window),
+        Times::Instant(_) => eval.expect.window,
+    };
+    let series = match &eval.expect.result {
+        Expected::Scalar(value) => return Outcome::Scalar(*value),
+        Expected::Text(text) => return Outcome::Text(text.clone()),
+        Expected::Series(series) => series.iter().cloned(),
+    };
+    let (start_ms, step_ms) = window.map_or((0, 0), |window| (window.start_ms, window.step_ms));
+    let row = |series: ExpectedSeries| {
+        let slots = (0..).zip(series.slots);
+        let points = slots.filter_map(|(at, slot)| Some((start_ms + at * step_ms, found(slot)?))).collect();
+        Row { labels: series.labels, points }
+    };
+    let mut rows: Vec<_> = series.map(row).collect();
+    if window.is_none() {
+        return Outcome::Vector(rows);
+    }
+    rows.sort_by(|a, b| a.labels.cmp(&b.labels));
+    Outcome::Matrix(rows)
+}
+
+#[test]
+fn what_upstream_expects_equals_itself() {
+    let folder = std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/promql"));
+    let mut evals = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "test") {
+            continue;
+        }
+        for (line, eval) in Script::read(&path).unwrap().evals() {
+            let exact = described(eval);
+            let on_the_wire = match exact.clone() {
+                Outcome::Vector(rows) => Outcome::Vector(wire(rows)),
+                Outcome::Matrix(rows) => Outcome::Matrix(wire(rows)),
+                other => other,
+            };
+            assert!(outcome_matches(eval, &exact), "{}:{line}", path.display());
+            assert!(outcome_matches(eval, &on_the_wire), "{}:{line}", path.display());
+            evals += 1;
+        }
+    }
+    assert_eq!(evals, 1550);
 }
 
 #[test]
