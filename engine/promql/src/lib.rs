@@ -11,13 +11,40 @@
 //! | [`labels`] | label sets |
 //! | [`value`] | samples, series and results |
 //! | [`histogram`] | native histograms and all arithmetic on them |
+//! | [`source`], [`memory`] | where samples come from; samples in memory |
+//! | [`instant`], [`range`], [`Options`], [`Limits`] | how a query is asked, and what it may use |
+//! | `plan` | typed plans: durations and times known, what does not depend on the step found |
+//! | `exec` | operators, window kernels, aggregations |
+//! | `block`, `grid` | series × steps, and the times of steps |
 //!
 //! It knows nothing of storage, Arrow or HTTP.
 
+mod annotations;
+mod arithmetic;
+mod binary;
+mod block;
+mod calendar;
+mod engine;
+mod error;
+mod exec;
+mod grid;
+mod hash;
 pub mod histogram;
 pub mod labels;
+mod matching;
+pub mod memory;
+mod merge;
+mod plan;
+mod signature;
+pub mod source;
+pub mod text;
 pub mod value;
 
+pub use engine::{Answer, Ended, Limits, Options, Used, instant, range};
+pub use error::{ErrorKind, EvalError, Result};
+pub use grid::Grid;
 pub use histogram::Histogram;
 pub use labels::Labels;
+pub use memory::MemorySource;
+pub use source::Source;
 pub use value::{Point, Sample, Series, Value};

@@ -7,7 +7,7 @@
 use super::functions::Function;
 
 /// Bytes of the text that a node was read from: `start..end`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Hash)]
 pub struct Span {
     /// First byte.
     pub start: usize,

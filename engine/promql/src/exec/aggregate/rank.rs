@@ -1,0 +1,181 @@
+//! `topk`, `bottomk`, `limitk` and `limit_ratio`: some of the series as they are.
+
+use std::cmp::Ordering;
+
+use isinglass_lang::promql::ast::AggregateOp;
+
+use super::groups::signature;
+use crate::block::{ABSENT, Block, Cell, Row};
+use crate::error::Result;
+use crate::exec::{Context, open};
+use crate::grid::Grid;
+use crate::hash::prometheus_hash;
+use crate::plan::Aggregate;
+use crate::signature::Numbers;
+
+/// A sample that is among those kept of its group and step.
+#[derive(Debug, Clone)]
+struct Kept {
+    /// Its number among all series.
+    row: usize,
+    value: f64,
+    histogram: Option<std::sync::Arc<crate::histogram::Histogram>>,
+}
+
+/// Keeps at most `counts[step]` series of each group.
+pub(super) fn run(
+    plan: &Aggregate,
+    counts: &[usize],
+    grid: Grid,
+    cx: &Context<'_>,
+) -> Result<Block> {
+    let mut input = open::open(&plan.input, grid, cx)?;
+    let mut ranking = Ranking::new(plan, grid.steps);
+    while let Some(block) = input.next()? {
+        cx.check()?;
+        let before = ranking.held;
+        for row in 0..block.rows.len() {
+            ranking.take(&block, row, counts);
+        }
+        cx.hold((ranking.held - before) * size_of::<Kept>())?;
+    }
+    if ranking.ignored {
+        let text = format!("ignored histogram in {} aggregation", plan.op.text());
+        cx.annotations.info(plan.span, text);
+    }
+    Ok(ranking.finish())
+}
+
+struct Ranking<'a> {
+    plan: &'a Aggregate,
+    steps: usize,
+    numbers: Numbers,
+    /// Of each group and step.
+    kept: Vec<Vec<Kept>>,
+    rows: Vec<Row>,
+    held: usize,
+    ignored: bool,
+}
+
+impl<'a> Ranking<'a> {
+    fn new(plan: &'a Aggregate, steps: usize) -> Self {
+        let (numbers, kept, rows) = (Numbers::default(), Vec::new(), Vec::new());
+        Self { plan, steps, numbers, kept, rows, held: 0, ignored: false }
+    }
+
+    fn take(&mut self, block: &Block, row: usize, counts: &[usize]) {
+        let of = &block.rows[row];
+        let (group, new) = self.numbers.number(signature(self.plan), &of.labels);
+        if new {
+            self.kept.resize(self.kept.len() + self.steps, Vec::new());
+        }
+        let number = self.rows.len();
+        self.rows.push(Row { histograms: None, ..of.clone() });
+        for step in 0..self.steps {
+            let (value, histogram) = match block.cell(row, step) {
+                Cell::Absent => continue,
+                Cell::Float(value) => (value, None),
+                Cell::Histogram(_) if self.plan.op != AggregateOp::Limitk => {
+                    self.ignored = true;
+                    continue;
+                }
+                Cell::Histogram(histogram) => (ABSENT, Some(histogram.clone())),
+            };
+            let kept = Kept { row: number, value, histogram };
+            self.offer(group * self.steps + step, kept, counts[step]);
+        }
+    }
+
+    fn offer(&mut self, at: usize, offered: Kept, count: usize) {
+        let op = self.plan.op;
+        let kept = &mut self.kept[at];
+        if kept.len() < count {
+            kept.push(offered);
+            self.held += 1;
+            if kept.len() == count && op != AggregateOp::Limitk {
+                // From here on the worst stands first.
+                kept.sort_by(|one, other| worse_first(op, one.value, other.value));
+            }
+            return;
+        }
+        if count == 0 || op == AggregateOp::Limitk {
+            return;
+        }
+        if worse_first(op, kept[0].value, offered.value) == Ordering::Less {
+            let place = kept
+                .partition_point(|one| worse_first(op, one.value, offered.value) == Ordering::Less);
+            kept[..place].rotate_left(1);
+            kept[place - 1] = offered;
+        }
+    }
+
+    /// The series that are kept anywhere. At one step, the best come first.
+    fn finish(self) -> Block {
+        let mut block = Block::new(self.steps);
+        let mut places = vec![usize::MAX; self.rows.len()];
+        let op = self.plan.op;
+        for (at, mut kept) in self.kept.into_iter().enumerate() {
+            if op != AggregateOp::Limitk {
+                kept.sort_by(|one, other| worse_first(op, other.value, one.value));
+            }
+            for one in kept {
+                if places[one.row] == usize::MAX {
+                    places[one.row] = block.rows.len();
+                    block.push(self.rows[one.row].clone());
+                }
+                let step = at % self.steps;
+                let steps = self.steps;
+                let (row, floats) = block.row_mut(places[one.row]);
+                floats[step] = one.value;
+                if let Some(histogram) = one.histogram {
+                    row.set_histogram(step, steps, histogram);
+                }
+            }
+        }
+        block
+    }
+}
+
+/// NaN is worst for either.
+fn worse_first(op: AggregateOp, one: f64, other: f64) -> Ordering {
+    match (one.is_nan(), other.is_nan()) {
+        (false, false) => {
+            let order = one.partial_cmp(&other).unwrap_or(Ordering::Equal);
+            if op == AggregateOp::Bottomk { order.reverse() } else { order }
+        }
+        (one, other) => other.cmp(&one),
+    }
+}
+
+/// Keeps the series whose hash falls into a share: of a negative ratio, those that its positive
+/// counterpart leaves out.
+pub(super) fn by_ratio(
+    plan: &Aggregate,
+    ratios: &[f64],
+    grid: Grid,
+    cx: &Context<'_>,
+) -> Result<Block> {
+    let mut input = open::open(&plan.input, grid, cx)?;
+    let mut all = Block::new(grid.steps);
+    while let Some(mut block) = input.next()? {
+        cx.check()?;
+        for at in 0..block.rows.len() {
+            let share = prometheus_hash(&block.rows[at].labels) as f64 / u64::MAX as f64;
+            let (row, floats) = block.row_mut(at);
+            for (step, float) in floats.iter_mut().enumerate() {
+                if !is_within(ratios[step], share) {
+                    *float = ABSENT;
+                    row.clear_histogram(step);
+                }
+            }
+        }
+        block.retain_present();
+        cx.hold(block.bytes())?;
+        all.append(block);
+    }
+    Ok(all)
+}
+
+fn is_within(ratio: f64, share: f64) -> bool {
+    (ratio >= 0.0 && share < ratio) || (ratio < 0.0 && share >= 1.0 + ratio)
+}

@@ -1,0 +1,91 @@
+//! What all operators of a query share.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use crate::annotations::Annotations;
+use crate::engine::Limits;
+use crate::error::{ErrorKind, EvalError, Result};
+use crate::grid::Grid;
+use crate::source::Source;
+
+/// What all operators of a query share.
+pub(crate) struct Context<'a> {
+    pub(crate) source: &'a dyn Source,
+    pub(crate) lookback_ms: i64,
+    /// Threads that may read parts of a selection.
+    pub(crate) parts: usize,
+    /// Whether start times tell resets.
+    pub(crate) start_times: bool,
+    pub(crate) annotations: Annotations,
+    pub(crate) limits: &'a Limits,
+    pub(crate) usage: Usage,
+    /// Says why the query has to end.
+    pub(crate) ended: &'a (dyn Fn() -> Option<EvalError> + Sync),
+}
+
+/// What a query has used so far.
+#[derive(Debug, Default)]
+pub(crate) struct Usage {
+    samples: AtomicU64,
+    series: AtomicU64,
+    bytes: AtomicUsize,
+    peak_bytes: AtomicUsize,
+}
+
+impl Context<'_> {
+    /// Ends the query where it was canceled or ran out of time.
+    pub(crate) fn check(&self) -> Result<()> {
+        (self.ended)().map_or(Ok(()), Err)
+    }
+
+    /// Whether an expression may be evaluated at so many times.
+    pub(crate) fn check_steps(&self, steps: usize) -> Result<()> {
+        within("steps", steps as u64, self.limits.steps_max as u64)
+    }
+
+    /// Counts a series and its samples that were read.
+    pub(crate) fn count(&self, samples: usize) -> Result<()> {
+        let samples = self.usage.samples.fetch_add(samples as u64, Ordering::Relaxed) + samples as u64;
+        let series = self.usage.series.fetch_add(1, Ordering::Relaxed) + 1;
+        within("samples", samples, self.limits.samples_max)?;
+        within("series", series, self.limits.series_max)
+    }
+
+    /// Holds memory until [`Self::release`].
+    pub(crate) fn hold(&self, bytes: usize) -> Result<()> {
+        let held = self.usage.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        self.usage.peak_bytes.fetch_max(held, Ordering::Relaxed);
+        within("bytes of memory", held as u64, self.limits.memory_bytes_max as u64)
+    }
+
+    pub(crate) fn release(&self, bytes: usize) {
+        self.usage.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// The spans of time at the two ends of a grid that a selector refers to.
+    pub(crate) fn ends(grid: &Grid, refer: impl Fn(i64) -> i64) -> (i64, i64) {
+        (refer(grid.start_ms), refer(grid.end_ms()))
+    }
+}
+
+impl Usage {
+    pub(crate) fn samples(&self) -> u64 {
+        self.samples.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn series(&self) -> u64 {
+        self.series.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn peak_bytes(&self) -> usize {
+        self.peak_bytes.load(Ordering::Relaxed)
+    }
+}
+
+fn within(what: &str, got: u64, limit: u64) -> Result<()> {
+    if got <= limit {
+        return Ok(());
+    }
+    let message = format!("the query needs more than {limit} {what}, the limit of a query");
+    Err(EvalError::of(ErrorKind::Limit, message))
+}

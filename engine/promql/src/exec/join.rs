@@ -1,0 +1,345 @@
+//! Arithmetic and comparison of two vectors, whose series are paired by their labels.
+//!
+//! Pairs are found once; what may differ from step to step is only which series have a sample.
+
+use std::collections::hash_map::Entry;
+
+use ahash::HashMap;
+use isinglass_lang::promql::ast::{Cardinality, Span};
+
+use super::{Context, Operator, collect};
+use crate::binary::{self, Operand, Sides};
+use crate::block::{Block, Row};
+use crate::error::{EvalError, Result};
+use crate::grid::Grid;
+use crate::labels::Labels;
+use crate::merge::same_labelset;
+use crate::plan::{Join, Matching};
+use crate::signature::{METADATA, Numbers, Signature};
+
+/// Gives the results of all pairs at once.
+pub(super) struct JoinOperator<'a> {
+    plan: &'a Join,
+    grid: Grid,
+    cx: &'a Context<'a>,
+    done: bool,
+}
+
+impl<'a> JoinOperator<'a> {
+    pub(super) fn new(plan: &'a Join, grid: Grid, cx: &'a Context<'a>) -> Self {
+        Self { plan, grid, cx, done: false }
+    }
+}
+
+impl Operator for JoinOperator<'_> {
+    fn next(&mut self) -> Result<Option<Block>> {
+        if std::mem::replace(&mut self.done, true) {
+            return Ok(None);
+        }
+        let left = collect(&self.plan.left, self.grid, self.cx)?;
+        let fills = &self.plan.matching;
+        if left.is_empty() && fills.fill_left.is_none() {
+            return Ok(None);
+        }
+        let right = collect(&self.plan.right, self.grid, self.cx)?;
+        let held = left.bytes() + right.bytes();
+        let out = Pairing::new(self.plan, left, right, self.cx).run()?;
+        self.cx.release(held);
+        self.cx.hold(out.bytes())?;
+        Ok((!out.is_empty()).then_some(out))
+    }
+}
+
+/// Both sides, the one that may have only one series of each group to the right.
+struct Pairing<'a> {
+    plan: &'a Join,
+    cx: &'a Context<'a>,
+    many: Block,
+    one: Block,
+    /// The sides stand the other way round in the text.
+    swapped: bool,
+    /// Rows of each group, `many` and `one`.
+    groups: Vec<(Vec<usize>, Vec<usize>)>,
+    out: Output,
+}
+
+/// Results by their labels.
+struct Output {
+    block: Block,
+    rows: HashMap<Labels, usize>,
+    /// Which group gave a result of a row at a step.
+    given_by: Vec<u32>,
+}
+
+/// No group gave a result yet.
+const NOBODY: u32 = u32::MAX;
+
+impl<'a> Pairing<'a> {
+    fn new(plan: &'a Join, left: Block, right: Block, cx: &'a Context<'a>) -> Self {
+        let swapped = plan.matching.cardinality == Cardinality::OneToMany;
+        let (many, one) = if swapped { (right, left) } else { (left, right) };
+        let steps = many.steps;
+        let signature = signature(&plan.matching);
+        let mut numbers = Numbers::default();
+        let mut groups: Vec<(Vec<usize>, Vec<usize>)> = Vec::new();
+        for (at, row) in many.rows.iter().enumerate() {
+            let (number, new) = numbers.number(signature, &row.labels);
+            if new {
+                groups.push((Vec::new(), Vec::new()));
+            }
+            groups[number].0.push(at);
+        }
+        for (at, row) in one.rows.iter().enumerate() {
+            let (number, new) = numbers.number(signature, &row.labels);
+            if new {
+                groups.push((Vec::new(), Vec::new()));
+            }
+            groups[number].1.push(at);
+        }
+        let out = Output { block: Block::new(steps), rows: HashMap::default(), given_by: Vec::new() };
+        Self { plan, cx, many, one, swapped, groups, out }
+    }
+
+    fn run(mut self) -> Result<Block> {
+        self.check_one_side()?;
+        let groups = std::mem::take(&mut self.groups);
+        for (number, (many, one)) in groups.iter().enumerate() {
+            if number % 1_024 == 0 {
+                self.cx.check()?;
+            }
+            self.group(number as u32, many, one)?;
+        }
+        let mut block = self.out.block;
+        block.retain_present();
+        Ok(block)
+    }
+
+    /// Wherever the other side has anything at all, a group may have one sample of the "one" side
+    /// only.
+    fn check_one_side(&self) -> Result<()> {
+        let several = |one: &&Vec<usize>| one.len() > 1;
+        let crowded: Vec<_> = self.groups.iter().map(|(_, one)| one).filter(several).collect();
+        if crowded.is_empty() {
+            return Ok(());
+        }
+        let fills = if self.swapped { self.plan.matching.fill_right } else { self.plan.matching.fill_left };
+        let matters = |step: usize| {
+            fills.is_some()
+                || (0..self.many.rows.len()).any(|row| !self.many.cell(row, step).is_absent())
+        };
+        for step in 0..self.one.steps {
+            for rows in &crowded {
+                let mut there = rows.iter().filter(|row| !self.one.cell(**row, step).is_absent());
+                if let (Some(first), Some(second)) = (there.next(), there.next())
+                    && matters(step)
+                {
+                    return Err(self.duplicate(*first, *second));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn duplicate(&self, first: usize, second: usize) -> EvalError {
+        let (first, second) = (&self.one.rows[first].labels, &self.one.rows[second].labels);
+        let group = signature(&self.plan.matching).of(second);
+        let side = if self.swapped { "left" } else { "right" };
+        EvalError::execution(format!(
+            "found duplicate series for the match group {group} on the {side} hand-side of the \
+             operation: [{second}, {first}];many-to-many matching not allowed: matching labels must \
+             be unique on one side"
+        ))
+    }
+
+    /// The value that stands in for a missing sample of the "one" or the "many" side.
+    fn fill(&self, one: bool) -> Option<f64> {
+        let matching = &self.plan.matching;
+        if one == self.swapped { matching.fill_left } else { matching.fill_right }
+    }
+
+    fn group(&mut self, number: u32, many: &[usize], one: &[usize]) -> Result<()> {
+        if one.is_empty() && self.fill(true).is_none() || many.is_empty() && self.fill(false).is_none() {
+            return Ok(());
+        }
+        let steps = self.many.steps;
+        let one_to_one = self.plan.matching.cardinality == Cardinality::OneToOne;
+        let mut labels = PairLabels::default();
+        // With names that differ, several series of a group have different results.
+        let mut matched = vec![false; if one_to_one && many.len() > 1 { steps } else { 0 }];
+        for row in many {
+            for step in 0..steps {
+                let Some(left) = Operand::of(self.many.cell(*row, step)) else { continue };
+                let found = one.iter().find(|one| !self.one.cell(**one, step).is_absent());
+                let right = match found {
+                    Some(one) => Operand::of(self.one.cell(*one, step)),
+                    None => self.fill(true).map(Operand::Float),
+                };
+                let Some(right) = right else { continue };
+                let Some(result) = self.apply(left, right) else { continue };
+                if matched.get_mut(step).is_some_and(|matched| std::mem::replace(matched, true)) {
+                    return Err(twice(true, true));
+                }
+                let key = (Some(*row), found.copied());
+                let at = self.row_of(key, &mut labels);
+                self.out.put(at, step, result, number, one_to_one)?;
+            }
+        }
+        if let Some(fill) = self.fill(false) {
+            self.filled(number, many, one, fill, &mut labels)?;
+        }
+        Ok(())
+    }
+
+    /// Samples of the "one" side that nothing went with.
+    fn filled(
+        &mut self,
+        number: u32,
+        many: &[usize],
+        one: &[usize],
+        fill: f64,
+        labels: &mut PairLabels,
+    ) -> Result<()> {
+        for step in 0..self.one.steps {
+            if many.iter().any(|row| !self.many.cell(*row, step).is_absent()) {
+                continue;
+            }
+            let there = one.iter().find(|row| !self.one.cell(**row, step).is_absent()).copied();
+            let Some(row) = there else { continue };
+            let Some(right) = Operand::of(self.one.cell(row, step)) else { continue };
+            if let Some(result) = self.apply(Operand::Float(fill), right) {
+                let at = self.row_of((None, Some(row)), labels);
+                self.out.put(at, step, result, number, false)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn apply(&self, many: Operand, one: Operand) -> Option<Operand> {
+        let (left, right) = if self.swapped { (one, many) } else { (many, one) };
+        let sides = Sides {
+            op: self.plan.op,
+            bool_modifier: self.plan.bool_modifier,
+            left,
+            right,
+            span: self.span(),
+            annotations: &self.cx.annotations,
+        };
+        binary::apply(&sides, None)
+    }
+
+    fn span(&self) -> Span {
+        self.plan.span
+    }
+
+    /// The row of the result of a pair; a side that was filled in is `None`.
+    fn row_of(&mut self, pair: (Option<usize>, Option<usize>), known: &mut PairLabels) -> usize {
+        if let Some((last, at)) = known.last
+            && last == pair
+        {
+            return at;
+        }
+        let (labels, drop_name) = self.labels_of(pair);
+        let at = self.out.row(labels, drop_name);
+        known.last = Some((pair, at));
+        at
+    }
+
+    fn labels_of(&self, (many, one): (Option<usize>, Option<usize>)) -> (Labels, bool) {
+        let matching = &self.plan.matching;
+        let of_group = |row: &Row| signature(matching).of(&row.labels);
+        let many_labels = match (many, one) {
+            (Some(row), _) => self.many.rows[row].labels.clone(),
+            (None, Some(row)) => of_group(&self.one.rows[row]),
+            (None, None) => Labels::empty(),
+        };
+        let one_labels = one.map(|row| &self.one.rows[row].labels);
+        let labels = result_labels(self.plan, &many_labels, one_labels);
+        let was_dropped = many.is_some_and(|row| self.many.rows[row].drop_name);
+        (labels, self.plan.bool_modifier || was_dropped)
+    }
+}
+
+/// The row of the last pair: most pairs are the same at all steps.
+#[derive(Default)]
+struct PairLabels {
+    last: Option<((Option<usize>, Option<usize>), usize)>,
+}
+
+fn signature(matching: &Matching) -> Signature<'_> {
+    Signature { only: matching.on, labels: &matching.labels }
+}
+
+/// The labels of a result: those of the "many" side, without the name where values change their
+/// meaning, with the labels asked for of the "one" side.
+fn result_labels(plan: &Join, many: &Labels, one: Option<&Labels>) -> Labels {
+    let matching = &plan.matching;
+    let one_to_one = matching.cardinality == Cardinality::OneToOne;
+    let changes = !plan.op.is_comparison();
+    let named = |name: &str| matching.labels.iter().any(|label| label == name);
+    let kept = many.retain(|name| {
+        let metadata = changes && METADATA.contains(&name);
+        !metadata && (!one_to_one || named(name) == matching.on)
+    });
+    if matching.include.is_empty() {
+        return kept;
+    }
+    let mut builder = kept.builder();
+    for name in &matching.include {
+        builder.set(name, one.map_or("", |one| one.get(name)));
+    }
+    builder.build()
+}
+
+impl Output {
+    fn row(&mut self, labels: Labels, drop_name: bool) -> usize {
+        match self.rows.entry(labels) {
+            Entry::Occupied(known) => {
+                let at = *known.get();
+                self.block.rows[at].drop_name |= drop_name;
+                at
+            }
+            Entry::Vacant(new) => {
+                let at = self.block.rows.len();
+                self.block.push(Row { drop_name, ..Row::new(new.key().clone()) });
+                self.given_by.resize((at + 1) * self.block.steps, NOBODY);
+                new.insert(at);
+                at
+            }
+        }
+    }
+
+    fn put(
+        &mut self,
+        at: usize,
+        step: usize,
+        result: Operand,
+        group: u32,
+        one_to_one: bool,
+    ) -> Result<()> {
+        let steps = self.block.steps;
+        let given_by = std::mem::replace(&mut self.given_by[at * steps + step], group);
+        if given_by != NOBODY {
+            return Err(twice(given_by == group, one_to_one));
+        }
+        let (row, floats) = self.block.row_mut(at);
+        match result {
+            Operand::Float(value) => floats[step] = value,
+            Operand::Histogram(histogram) => row.set_histogram(step, steps, histogram),
+        }
+        Ok(())
+    }
+}
+
+fn twice(same_group: bool, one_to_one: bool) -> EvalError {
+    let text = match (same_group, one_to_one) {
+        (false, _) => return same_labelset(),
+        (true, true) => {
+            "multiple matches for labels: many-to-one matching must be explicit \
+             (group_left/group_right)"
+        }
+        (true, false) => {
+            "multiple matches for labels: grouping labels must ensure unique matches"
+        }
+    };
+    EvalError::execution(text)
+}

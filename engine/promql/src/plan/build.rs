@@ -1,0 +1,312 @@
+//! From the tree of an expression to its plan.
+
+use isinglass_lang::promql::ast::{
+    self, AggregateOp, At, Binary, BinaryOp, Duration, Expr, ExprKind, MatchOp, RangeSelector,
+    Selector, ValueType,
+};
+
+use super::{
+    Aggregate, Join, Leaf, Map, MapFunction, Matching, Plan, Scalar, Set, Subquery, Vector, Wanted,
+    WindowInput, WithScalar, calls, invariant,
+};
+use crate::error::{ErrorKind, EvalError, Result};
+use crate::grid::Grid;
+use crate::labels::METRIC_NAME;
+
+/// Makes plans for a query.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Builder {
+    /// First and last time of the query, milliseconds.
+    pub(crate) start_ms: i64,
+    pub(crate) end_ms: i64,
+    /// What `step()` says, milliseconds: 0 of an instant query.
+    pub(crate) step_ms: i64,
+    /// Of a subquery that names none, milliseconds.
+    pub(crate) subquery_step_ms: i64,
+}
+
+/// A plan and whether its result is to be sorted.
+#[derive(Debug, Clone)]
+pub(crate) struct Planned {
+    pub(crate) plan: Plan,
+    /// The order of an instant query's series is that of the expression.
+    pub(crate) ordered: bool,
+}
+
+impl Builder {
+    pub(crate) fn for_grid(grid: &Grid, step_ms: i64, subquery_step_ms: i64) -> Self {
+        Self { start_ms: grid.start_ms, end_ms: grid.end_ms(), step_ms, subquery_step_ms }
+    }
+
+    /// The plan of an expression whose durations are known.
+    pub(crate) fn plan(&self, expr: &Expr) -> Result<Planned> {
+        let plan = match expr.value_type() {
+            ValueType::Scalar => Plan::Scalar(self.scalar(expr)?),
+            ValueType::Vector => Plan::Vector(self.vector(expr)?),
+            ValueType::Text => Plan::Text(self.text(expr)?),
+            ValueType::Matrix => {
+                let (input, range_ms) = self.window_input(expr)?;
+                Plan::Matrix(input, range_ms)
+            }
+        };
+        let ordered = matches!(&plan, Plan::Vector(vector) if gives_an_order(vector));
+        Ok(Planned { plan: invariant::hoist(plan), ordered })
+    }
+
+    pub(super) fn scalar(&self, expr: &Expr) -> Result<Scalar> {
+        Ok(match &expr.kind {
+            ExprKind::Number(number) => Scalar::Const(number.value),
+            ExprKind::Paren(inner) => self.scalar(inner)?,
+            ExprKind::Unary(unary) if unary.negative => negated(self.scalar(&unary.expr)?),
+            ExprKind::Unary(unary) => self.scalar(&unary.expr)?,
+            ExprKind::Binary(binary) => {
+                let (left, right) = (self.scalar(&binary.lhs)?, self.scalar(&binary.rhs)?);
+                folded(binary.op, left, right)
+            }
+            ExprKind::Call(call) => calls::scalar(self, call)?,
+            _ => return Err(unexpected(expr, "a scalar")),
+        })
+    }
+
+    pub(super) fn vector(&self, expr: &Expr) -> Result<Vector> {
+        Ok(match &expr.kind {
+            ExprKind::Paren(inner) => self.vector(inner)?,
+            ExprKind::Selector(selector) => {
+                Vector::Select(self.leaf(selector, expr.span), Wanted::Value)
+            }
+            ExprKind::Unary(unary) => {
+                let input = self.vector(&unary.expr)?;
+                if unary.negative { negated_vector(input, unary.expr.span) } else { input }
+            }
+            ExprKind::Binary(binary) => self.binary(expr, binary)?,
+            ExprKind::Aggregate(aggregate) => self.aggregate(aggregate)?,
+            ExprKind::Call(call) => calls::vector(self, expr, call)?,
+            _ => return Err(unexpected(expr, "an instant vector")),
+        })
+    }
+
+    /// A text, without the brackets around it.
+    pub(super) fn text(&self, expr: &Expr) -> Result<String> {
+        match &expr.bare().kind {
+            ExprKind::Text(text) => Ok(text.clone()),
+            _ => Err(unexpected(expr, "a string")),
+        }
+    }
+
+    /// A range selector or subquery, and its window.
+    pub(super) fn window_input(&self, expr: &Expr) -> Result<(WindowInput, i64)> {
+        match &expr.bare().kind {
+            ExprKind::Range(range) => self.range(range),
+            ExprKind::Subquery(subquery) => {
+                let step_ms = match &subquery.step {
+                    Some(step) => millis(step)?,
+                    None => self.subquery_step_ms,
+                };
+                let input = WindowInput::Subquery(Subquery {
+                    plan: self.evaluated(&subquery.expr)?,
+                    step_ms: step_ms.max(1),
+                    offset_ms: optional_millis(subquery.offset.as_ref())?,
+                    at_ms: subquery.at.map(|at| self.at(at)),
+                });
+                Ok((input, millis(&subquery.range)?))
+            }
+            _ => Err(unexpected(expr, "a range vector")),
+        }
+    }
+
+    /// What a subquery evaluates: a scalar is a series without labels.
+    fn evaluated(&self, expr: &Expr) -> Result<Vector> {
+        match expr.value_type() {
+            ValueType::Scalar => Ok(Vector::FromScalar(self.scalar(expr)?)),
+            _ => self.vector(expr),
+        }
+    }
+
+    fn range(&self, range: &RangeSelector) -> Result<(WindowInput, i64)> {
+        let ExprKind::Selector(selector) = &range.selector.bare().kind else {
+            return Err(unexpected(&range.selector, "a selector"));
+        };
+        let leaf = self.leaf(selector, range.selector.span);
+        Ok((WindowInput::Samples(leaf), millis(&range.range)?))
+    }
+
+    pub(super) fn leaf(&self, selector: &Selector, span: ast::Span) -> Leaf {
+        Leaf {
+            matchers: selector.matchers.clone(),
+            offset_ms: optional_millis(selector.offset.as_ref()).unwrap_or_default(),
+            at_ms: selector.at.map(|at| self.at(at)),
+            extension: selector.extension,
+            span,
+        }
+    }
+
+    pub(super) fn at(&self, at: At) -> i64 {
+        match at {
+            At::Time(time_ms) => time_ms,
+            At::Start => self.start_ms,
+            At::End => self.end_ms,
+        }
+    }
+
+    fn binary(&self, expr: &Expr, binary: &Binary) -> Result<Vector> {
+        let scalars = (
+            binary.lhs.value_type() == ValueType::Scalar,
+            binary.rhs.value_type() == ValueType::Scalar,
+        );
+        match scalars {
+            (false, false) => self.of_two_vectors(expr, binary),
+            (true, _) => self.with_scalar(expr, binary, &binary.rhs, &binary.lhs, true),
+            (_, true) => self.with_scalar(expr, binary, &binary.lhs, &binary.rhs, false),
+        }
+    }
+
+    fn with_scalar(
+        &self,
+        expr: &Expr,
+        binary: &Binary,
+        vector: &Expr,
+        scalar: &Expr,
+        scalar_first: bool,
+    ) -> Result<Vector> {
+        Ok(Vector::WithScalar(Box::new(WithScalar {
+            op: binary.op,
+            bool_modifier: binary.bool_modifier,
+            vector: self.vector(vector)?,
+            scalar: self.scalar(scalar)?,
+            scalar_first,
+            span: expr.span,
+        })))
+    }
+
+    fn of_two_vectors(&self, expr: &Expr, binary: &Binary) -> Result<Vector> {
+        let (left, right) = (self.vector(&binary.lhs)?, self.vector(&binary.rhs)?);
+        let matching = matching(binary);
+        if binary.op.is_set() {
+            let Matching { on, labels, .. } = matching;
+            return Ok(Vector::Set(Box::new(Set { op: binary.op, left, right, on, labels })));
+        }
+        Ok(Vector::Join(Box::new(Join {
+            op: binary.op,
+            bool_modifier: binary.bool_modifier,
+            left,
+            right,
+            matching,
+            span: expr.span,
+        })))
+    }
+
+    fn aggregate(&self, aggregate: &ast::Aggregate) -> Result<Vector> {
+        let (mut param, mut label) = (None, String::new());
+        match &aggregate.param {
+            Some(text) if aggregate.op == AggregateOp::CountValues => label = self.text(text)?,
+            Some(scalar) => param = Some(self.scalar(scalar)?),
+            None => {}
+        }
+        if aggregate.op == AggregateOp::CountValues && label.is_empty() {
+            return Err(EvalError::execution(format!("invalid label name {label:?}")));
+        }
+        let mut grouping = aggregate.grouping.clone();
+        grouping.sort_unstable();
+        grouping.dedup();
+        Ok(Vector::Aggregate(Box::new(Aggregate {
+            op: aggregate.op,
+            input: self.vector(&aggregate.expr)?,
+            param,
+            label,
+            grouping,
+            without: aggregate.without,
+            span: aggregate.expr.span,
+            param_span: aggregate.param.as_ref().map(|param| param.span).unwrap_or_default(),
+        })))
+    }
+}
+
+/// Milliseconds of a duration that was resolved before.
+fn millis(duration: &Duration) -> Result<i64> {
+    match duration {
+        Duration::Millis(millis) => Ok(*millis),
+        Duration::Computed(_) => Err(EvalError::internal("a duration was not resolved")),
+    }
+}
+
+fn optional_millis(duration: Option<&Duration>) -> Result<i64> {
+    duration.map_or(Ok(0), millis)
+}
+
+fn unexpected(expr: &Expr, wanted: &str) -> EvalError {
+    let message = format!("{expr} is not {wanted}");
+    EvalError::of(ErrorKind::BadData, message)
+}
+
+fn negated(scalar: Scalar) -> Scalar {
+    match scalar {
+        Scalar::Const(value) => Scalar::Const(-value),
+        other => Scalar::Negated(Box::new(other)),
+    }
+}
+
+fn folded(op: BinaryOp, left: Scalar, right: Scalar) -> Scalar {
+    match (&left, &right) {
+        (Scalar::Const(one), Scalar::Const(other)) => {
+            Scalar::Const(crate::arithmetic::scalars(op, *one, *other))
+        }
+        _ => Scalar::Binary(op, Box::new(left), Box::new(right)),
+    }
+}
+
+fn negated_vector(input: Vector, span: ast::Span) -> Vector {
+    let function = MapFunction::Negate;
+    Vector::Map(Box::new(Map { function, params: Vec::new(), input, span }))
+}
+
+fn matching(binary: &Binary) -> Matching {
+    let Some(matching) = &binary.matching else {
+        return Matching {
+            cardinality: ast::Cardinality::OneToOne,
+            on: false,
+            labels: Vec::new(),
+            include: Vec::new(),
+            fill_left: None,
+            fill_right: None,
+        };
+    };
+    let mut labels = matching.labels.clone();
+    labels.sort_unstable();
+    labels.dedup();
+    Matching {
+        cardinality: matching.cardinality,
+        on: matching.on,
+        labels,
+        include: matching.include.clone(),
+        fill_left: matching.fill_left,
+        fill_right: matching.fill_right,
+    }
+}
+
+/// Whether an expression says in which order its series come.
+fn gives_an_order(vector: &Vector) -> bool {
+    match vector {
+        Vector::Sort(_) => true,
+        Vector::Aggregate(aggregate) => {
+            matches!(aggregate.op, AggregateOp::Topk | AggregateOp::Bottomk)
+        }
+        _ => false,
+    }
+}
+
+/// Labels that a selector fixes, which is what `absent` answers with.
+pub(super) fn fixed_labels(expr: &Expr) -> Vec<(String, String)> {
+    let matchers = match &expr.bare().kind {
+        ExprKind::Selector(selector) => &selector.matchers,
+        ExprKind::Range(range) => match &range.selector.bare().kind {
+            ExprKind::Selector(selector) => &selector.matchers,
+            _ => return Vec::new(),
+        },
+        _ => return Vec::new(),
+    };
+    let of = |label: &str| matchers.iter().filter(|matcher| matcher.label == label).count();
+    let fixed = matchers.iter().filter(|matcher| {
+        matcher.label != METRIC_NAME && matcher.op == MatchOp::Equal && of(&matcher.label) == 1
+    });
+    fixed.map(|matcher| (matcher.label.clone(), matcher.value.clone())).collect()
+}
