@@ -21,8 +21,8 @@ pub(super) fn fault_of(pattern: &str) -> Option<String> {
         ast::ErrorKind::ClassUnclosed => format!("missing closing ]: `{}`", from(at)),
         ast::ErrorKind::ClassRangeInvalid => format!("invalid character class range: `{there}`"),
         ast::ErrorKind::EscapeUnexpectedEof => "trailing backslash at end of expression: ``".into(),
-        ast::ErrorKind::RepetitionMissing if !there.starts_with('{') => {
-            format!("missing argument to repetition operator: `{there}`")
+        ast::ErrorKind::RepetitionMissing if !from(at).starts_with('{') => {
+            format!("missing argument to repetition operator: `{}`", first_char(from(at)))
         }
         ast::ErrorKind::UnsupportedLookAround => format!("invalid or unsupported Perl syntax: `{there}`"),
         ast::ErrorKind::UnsupportedBackreference => format!("invalid escape sequence: `{there}`"),
@@ -31,6 +31,10 @@ pub(super) fn fault_of(pattern: &str) -> Option<String> {
         _ => return None,
     };
     Some(format!("error parsing regexp: {what}"))
+}
+
+fn first_char(text: &str) -> &str {
+    text.get(..text.chars().next().map_or(0, char::len_utf8)).unwrap_or_default()
 }
 
 /// Whether a whole pattern matches the empty text; not known of one means no.

@@ -101,3 +101,55 @@ fn operation(op: BinaryOp, one: f64, other: f64, span: Span) -> Resolved<f64> {
         _ => fault("no operator of durations"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::parse;
+    use super::*;
+
+    /// Resolves in a query of a step of 5 s over a minute.
+    fn check(text: &str, wanted: &str) {
+        let mut expr = parse(text).unwrap_or_else(|fault| panic!("{text}: {fault}"));
+        let got = match resolve_durations(&mut expr, 5_000, 60_000) {
+            Ok(()) => expr.to_string(),
+            Err(fault) => fault.to_string(),
+        };
+        assert_eq!(got, wanted, "{text}");
+    }
+
+    #[test]
+    fn computed_durations_become_known() {
+        check("a[step()]", "a[5s]");
+        check("a[range() / 4 + 1ms]", "a[15s1ms]");
+        check("a[29s+1s:((((8 - 2) / 3) * 7s) % 4) + 8000ms]", "a[30s:10s]");
+        check("a[1 + (STep() - 5) * 2]", "a[1s]");
+        check("a[max_of(min_of(step() + 1, 1h), 1ms)]", "a[6s]");
+        check("a offset -(20 * 5s)", "a offset -1m40s");
+        check("a offset (-2 ^ 2)", "a offset -4s");
+        check("a offset (step() - 5)", "a");
+        check(
+            "sum(max_over_time(a[5m:] offset (2 ^ 3 ^ 1))) by (b) + rate(c[step()])",
+            "sum by (b) (max_over_time(a[5m:] offset 8s)) + rate(c[5s])",
+        );
+    }
+
+    #[test]
+    fn what_has_no_value() {
+        check("a[step() - 5]", "1:3: parse error: duration must be greater than 0");
+        check("a[-(5m)]", "1:3: parse error: duration must be greater than 0");
+        check("a[1m:step() - 1m]", "1:6: parse error: duration must be greater than 0");
+        check("a[1 / (step() - 5)]", "1:3: parse error: division by zero");
+        check("a[1 % (step() - 5)]", "1:3: parse error: modulo by zero");
+        check("a[9e9 * 10]", "1:3: parse error: duration out of range");
+        check("a offset -(9e9 * 10)", "1:10: parse error: duration out of range");
+        check("a[(-1) ^ 0.5]", "1:3: parse error: duration out of range");
+    }
+
+    #[test]
+    fn a_fault_finds_its_line() {
+        let text = "a +\n b offset (1 % (step() - 5))";
+        let mut expr = parse(text).expect("an expression");
+        let fault = resolve_durations(&mut expr, 5_000, 0).expect_err("a fault").located(text);
+        assert_eq!(fault.to_string(), "2:12: parse error: modulo by zero");
+    }
+}

@@ -50,3 +50,33 @@ pub fn walk_mut(expr: &mut Expr, visit: &mut impl FnMut(&mut Expr)) {
         walk_mut(child, visit);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::parse;
+    use super::*;
+
+    #[test]
+    fn outer_ones_first_in_the_order_of_the_text() {
+        let text = "topk(3, rate(a[5m])) / -(b > bool 2)";
+        let expr = parse(text).unwrap_or_else(|fault| panic!("{fault}"));
+        let mut seen = Vec::new();
+        walk(&expr, &mut |expr| seen.push(expr.to_string()));
+        let inside = ["topk(3, rate(a[5m]))", "3", "rate(a[5m])", "a[5m]", "a"];
+        let behind = ["-(b > bool 2)", "(b > bool 2)", "b > bool 2", "b", "2"];
+        assert_eq!(seen, [&[text], &inside[..], &behind[..]].concat());
+    }
+
+    #[test]
+    fn all_can_be_changed() {
+        let mut expr =
+            parse("topk(3, a) + 2 * sum(max_over_time(b[5m:]))").unwrap_or_else(|fault| panic!("{fault}"));
+        walk_mut(&mut expr, &mut |expr| match &mut expr.kind {
+            ExprKind::Number(number) => number.value += 1.0,
+            ExprKind::Selector(selector) => selector.name = Some("c".into()),
+            _ => {}
+        });
+        let wanted = "topk(4, c{__name__=\"a\"}) + 3 * sum(max_over_time(c{__name__=\"b\"}[5m:]))";
+        assert_eq!(expr.to_string(), wanted);
+    }
+}

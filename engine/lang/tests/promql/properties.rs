@@ -177,7 +177,7 @@ fn vector() -> impl Strategy<Value = String> {
         prop_oneof![
             (inner.clone(), op, inner.clone()).prop_map(|(one, op, other)| format!("{one} {op} {other}")),
             (inner.clone(), labels.clone(), inner.clone())
-                .prop_map(|(one, on, other)| format!("{one} / on ({on}) group_left {other}")),
+                .prop_map(|(one, on, other)| format!("{one} / on ({on}) group_left () {other}")),
             (inner.clone(), -9_i32..9).prop_map(|(one, number)| format!("{one} ^ {number}")),
             inner.clone().prop_map(|inner| format!("({inner})")),
             inner.clone().prop_map(|inner| format!("-{inner}")),

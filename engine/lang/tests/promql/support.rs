@@ -10,13 +10,12 @@ pub(crate) fn bare(mut expr: Expr) -> Expr {
         match &mut expr.kind {
             ExprKind::Selector(selector) => {
                 selector.matchers.sort_by_key(ToString::to_string);
-                selector.offset.as_mut().map_or((), bare_duration);
+                bare_durations(selector.offset.as_mut());
             }
             ExprKind::Range(range) => bare_duration(&mut range.range),
             ExprKind::Subquery(subquery) => {
                 bare_duration(&mut subquery.range);
-                subquery.step.as_mut().map_or((), bare_duration);
-                subquery.offset.as_mut().map_or((), bare_duration);
+                bare_durations(subquery.step.as_mut().into_iter().chain(subquery.offset.as_mut()));
             }
             // NaN is not itself.
             ExprKind::Number(number) if number.value.is_nan() => number.value = -4_711.0,
@@ -24,6 +23,10 @@ pub(crate) fn bare(mut expr: Expr) -> Expr {
         }
     });
     expr
+}
+
+fn bare_durations<'a>(durations: impl IntoIterator<Item = &'a mut Duration>) {
+    durations.into_iter().for_each(bare_duration);
 }
 
 fn bare_duration(duration: &mut Duration) {

@@ -112,7 +112,7 @@ fn long_expressions_are_split() {
         assert_eq!(pretty(&expr), wanted, "{text}");
     };
     check("sum by(a)(b)", "sum by (a) (b)");
-    check("-a[5m:] ", "-a[5m:]");
+    check(" a[5m:]", "a[5m:]");
     let selector =
         "task:errors:rate10s{job=\"some-very-long-name-of-a-job\",instance=\"some-instance-of-it\"}";
     let sorted = "task:errors:rate10s{instance=\"some-instance-of-it\",job=\"some-very-long-name-of-a-job\"}";
