@@ -50,8 +50,7 @@ impl Date {
     }
 
     fn days_in_month(&self) -> i64 {
-        let (year, month) =
-            if self.month == 12 { (self.year + 1, 1) } else { (self.year, self.month + 1) };
+        let (year, month) = if self.month == 12 { (self.year + 1, 1) } else { (self.year, self.month + 1) };
         days_before(year, month) - days_before(self.year, self.month)
     }
 }

@@ -162,9 +162,8 @@ impl Query<'_> {
             ValueType::Text if self.is_range => "string",
             _ => return Ok(()),
         };
-        let message = format!(
-            "invalid expression type \"{name}\" for range query, must be Scalar or instant Vector"
-        );
+        let message =
+            format!("invalid expression type \"{name}\" for range query, must be Scalar or instant Vector");
         Err(EvalError::of(ErrorKind::BadData, message))
     }
 
@@ -188,7 +187,7 @@ impl Query<'_> {
     }
 
     fn of_vector(&self, vector: &Vector, ordered: bool, cx: &Context<'_>) -> Result<Value> {
-        let block = exec::collect(vector, self.grid, cx)?;
+        let (block, _held) = exec::collect(vector, self.grid, cx)?;
         if self.is_range || ordered {
             let mut series = series_of(block, self.grid)?;
             if self.is_range {

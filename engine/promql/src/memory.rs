@@ -38,13 +38,7 @@ impl MemorySource {
     }
 
     /// Adds a histogram.
-    pub fn add_histogram(
-        &mut self,
-        labels: &Labels,
-        time_ms: i64,
-        start_ms: i64,
-        histogram: Arc<Histogram>,
-    ) {
+    pub fn add_histogram(&mut self, labels: &Labels, time_ms: i64, start_ms: i64, histogram: Arc<Histogram>) {
         let stored = self.stored(labels);
         let at = stored.histograms.partition_point(|sample| sample.time_ms < time_ms);
         stored.histograms.insert(at, HistogramSample { time_ms, start_ms, histogram });
@@ -59,8 +53,7 @@ impl Source for MemorySource {
     fn select(&self, selection: &Selection, parts: usize) -> Result<Vec<Box<dyn SeriesStream>>> {
         let matchers = Matchers::new(&selection.matchers)?;
         let found = self.series.iter().filter(|(labels, _)| matchers.matches(labels));
-        let found: Vec<_> =
-            found.map(|(labels, stored)| (labels.clone(), Arc::clone(stored))).collect();
+        let found: Vec<_> = found.map(|(labels, stored)| (labels.clone(), Arc::clone(stored))).collect();
         let each = found.len().div_ceil(parts.max(1)).max(1);
         let stream = |part: &[(Labels, Arc<Stored>)]| {
             let series = part.to_vec().into_iter();

@@ -65,8 +65,4 @@ impl Numbers {
         signature.key(labels, &mut self.key);
         self.numbers.get(self.key.as_slice()).copied()
     }
-
-    pub(crate) fn len(&self) -> usize {
-        self.numbers.len()
-    }
 }

@@ -50,9 +50,8 @@ impl Operator for ClassicOperator<'_> {
         }
         let params = scalar::all(&self.plan.params, self.grid, self.cx)?;
         self.warn_of_params(&params);
-        let input = collect(&self.plan.input, self.grid, self.cx)?;
+        let (input, _held) = collect(&self.plan.input, self.grid, self.cx)?;
         let out = self.answer(&input, &params)?;
-        self.cx.release(input.bytes());
         Ok((!out.is_empty()).then_some(out))
     }
 }
@@ -107,9 +106,7 @@ impl ClassicOperator<'_> {
         let Some(upper) = parse_bound(bound) else {
             let bound = isinglass_lang::promql::quoted(bound);
             let name = for_metric(row.labels.metric_name());
-            let text = format!(
-                "bucket label \"le\" is missing or has a malformed value of {bound}{name}"
-            );
+            let text = format!("bucket label \"le\" is missing or has a malformed value of {bound}{name}");
             self.cx.annotations.warn(self.plan.span, text);
             return;
         };
@@ -144,7 +141,8 @@ impl ClassicOperator<'_> {
                 });
                 let of = (native.map(Arc::as_ref), &mut buckets);
                 let param = |at: usize| params.get(at).map_or(f64::NAN, |values| values[step]);
-                let value = self.one(of, [param(number), param(number + 1)], labels_name(labels_ref(out, at)));
+                let value =
+                    self.one(of, [param(number), param(number + 1)], labels_name(labels_ref(out, at)));
                 if let Some(value) = value {
                     out.floats_mut(at)[step] = value;
                 }
@@ -191,7 +189,9 @@ impl ClassicOperator<'_> {
         if self.plan.function == ClassicFunction::Fraction {
             let (fraction, has_nan) = histogram.fraction(params[0], params[1]);
             if has_nan {
-                info("input to histogram_fraction has NaN observations, which are excluded from all fractions");
+                info(
+                    "input to histogram_fraction has NaN observations, which are excluded from all fractions",
+                );
             }
             return fraction;
         }

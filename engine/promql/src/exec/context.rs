@@ -51,20 +51,44 @@ impl Context<'_> {
         within("series", series, self.limits.series_max)
     }
 
-    /// Holds memory until [`Self::release`].
-    pub(crate) fn hold(&self, bytes: usize) -> Result<()> {
-        let held = self.usage.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        self.usage.peak_bytes.fetch_max(held, Ordering::Relaxed);
-        within("bytes of memory", held as u64, self.limits.memory_bytes_max as u64)
+    /// Memory that is held until what this gives goes.
+    pub(crate) fn hold(&self, bytes: usize) -> Result<Held<'_>> {
+        let mut held = self.holds_nothing();
+        held.grow(bytes)?;
+        Ok(held)
     }
 
-    pub(crate) fn release(&self, bytes: usize) {
-        self.usage.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    /// For memory that comes bit by bit.
+    pub(crate) fn holds_nothing(&self) -> Held<'_> {
+        Held { usage: &self.usage, limit: self.limits.memory_bytes_max, bytes: 0 }
     }
 
     /// The spans of time at the two ends of a grid that a selector refers to.
     pub(crate) fn ends(grid: &Grid, refer: impl Fn(i64) -> i64) -> (i64, i64) {
         (refer(grid.start_ms), refer(grid.end_ms()))
+    }
+}
+
+/// Memory that counts until this goes.
+pub(crate) struct Held<'a> {
+    usage: &'a Usage,
+    limit: usize,
+    bytes: usize,
+}
+
+impl Held<'_> {
+    /// Holds more.
+    pub(crate) fn grow(&mut self, bytes: usize) -> Result<()> {
+        let held = self.usage.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        self.bytes += bytes;
+        self.usage.peak_bytes.fetch_max(held, Ordering::Relaxed);
+        within("bytes of memory", held as u64, self.limit as u64)
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.usage.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ahash::HashMap;
 use isinglass_lang::promql::ast::{MatchOp, Matcher};
 
+use super::context::Held;
 use super::{Context, Operator, collect};
 use crate::block::{Block, Cell, Row};
 use crate::error::{EvalError, Result};
@@ -35,11 +36,12 @@ impl Operator for InfoOperator<'_> {
         if std::mem::replace(&mut self.done, true) {
             return Ok(None);
         }
-        let base = collect(&self.plan.input, self.grid, self.cx)?;
+        let (base, _base) = collect(&self.plan.input, self.grid, self.cx)?;
         if base.is_empty() {
             return Ok(None);
         }
-        let known = Known::new(self.plan, self.info_series(&base)?)?;
+        let (infos, _infos) = self.info_series(&base)?;
+        let known = Known::new(self.plan, infos)?;
         let mut out = Output { block: Block::new(self.grid.steps), rows: HashMap::default() };
         for row in 0..base.rows.len() {
             known.enrich(&base, row, &mut out)?;
@@ -51,7 +53,7 @@ impl Operator for InfoOperator<'_> {
 
 impl InfoOperator<'_> {
     /// The info series of the targets of the base series, at the times at which those were read.
-    fn info_series(&self, base: &Block) -> Result<Block> {
+    fn info_series(&self, base: &Block) -> Result<(Block, Held<'_>)> {
         let mut matchers = self.plan.matchers.clone();
         for label in IDENTIFYING {
             let values: BTreeSet<&str> = base.rows.iter().map(|row| row.labels.get(label)).collect();
@@ -105,11 +107,7 @@ impl Known {
             return Ok(());
         }
         let target = target(&of.labels);
-        let known = if target == [String::new(), String::new()] {
-            None
-        } else {
-            self.by_target.get(&target)
-        };
+        let known = if target == [String::new(), String::new()] { None } else { self.by_target.get(&target) };
         let mut last: Option<(Vec<usize>, Option<Labels>)> = None;
         for step in 0..base.steps {
             let cell = base.cell(row, step);
@@ -154,8 +152,7 @@ impl Known {
         let mut joined: BTreeMap<&str, &str> = BTreeMap::new();
         for info in infos {
             for (name, value) in self.block.rows[*info].labels.iter() {
-                let wanted =
-                    self.wanted.is_empty() || self.wanted.iter().any(|(label, _)| label == name);
+                let wanted = self.wanted.is_empty() || self.wanted.iter().any(|(label, _)| label == name);
                 if name == METRIC_NAME || IDENTIFYING.contains(&name) || !wanted {
                     continue;
                 }

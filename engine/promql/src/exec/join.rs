@@ -36,16 +36,13 @@ impl Operator for JoinOperator<'_> {
         if std::mem::replace(&mut self.done, true) {
             return Ok(None);
         }
-        let left = collect(&self.plan.left, self.grid, self.cx)?;
+        let (left, _left) = collect(&self.plan.left, self.grid, self.cx)?;
         let fills = &self.plan.matching;
         if left.is_empty() && fills.fill_left.is_none() {
             return Ok(None);
         }
-        let right = collect(&self.plan.right, self.grid, self.cx)?;
-        let held = left.bytes() + right.bytes();
+        let (right, _right) = collect(&self.plan.right, self.grid, self.cx)?;
         let out = Pairing::new(self.plan, left, right, self.cx).run()?;
-        self.cx.release(held);
-        self.cx.hold(out.bytes())?;
         Ok((!out.is_empty()).then_some(out))
     }
 }
@@ -124,8 +121,7 @@ impl<'a> Pairing<'a> {
         }
         let fills = if self.swapped { self.plan.matching.fill_right } else { self.plan.matching.fill_left };
         let matters = |step: usize| {
-            fills.is_some()
-                || (0..self.many.rows.len()).any(|row| !self.many.cell(row, step).is_absent())
+            fills.is_some() || (0..self.many.rows.len()).any(|row| !self.many.cell(row, step).is_absent())
         };
         for step in 0..self.one.steps {
             for rows in &crowded {
@@ -308,14 +304,7 @@ impl Output {
         }
     }
 
-    fn put(
-        &mut self,
-        at: usize,
-        step: usize,
-        result: Operand,
-        group: u32,
-        one_to_one: bool,
-    ) -> Result<()> {
+    fn put(&mut self, at: usize, step: usize, result: Operand, group: u32, one_to_one: bool) -> Result<()> {
         let steps = self.block.steps;
         let given_by = std::mem::replace(&mut self.given_by[at * steps + step], group);
         if given_by != NOBODY {
@@ -337,9 +326,7 @@ fn twice(same_group: bool, one_to_one: bool) -> EvalError {
             "multiple matches for labels: many-to-one matching must be explicit \
              (group_left/group_right)"
         }
-        (true, false) => {
-            "multiple matches for labels: grouping labels must ensure unique matches"
-        }
+        (true, false) => "multiple matches for labels: grouping labels must ensure unique matches",
     };
     EvalError::execution(text)
 }

@@ -3,6 +3,7 @@
 use super::absent::Absent;
 use super::aggregate::Aggregation;
 use super::classic::ClassicOperator;
+use super::context::Held;
 use super::info::InfoOperator;
 use super::invariant::Repeat;
 use super::join::JoinOperator;
@@ -114,14 +115,15 @@ impl Operator for Chain<'_> {
     }
 }
 
-/// All series of a plan in one block, which is held until the query ends.
-pub(crate) fn collect(plan: &Vector, grid: Grid, cx: &Context<'_>) -> Result<Block> {
+/// All series of a plan in one block, which counts as memory of the query as long as it is held.
+pub(crate) fn collect<'a>(plan: &Vector, grid: Grid, cx: &'a Context<'_>) -> Result<(Block, Held<'a>)> {
     let mut all = Block::new(grid.steps);
+    let mut held = cx.holds_nothing();
     let mut operator = open(plan, grid, cx)?;
     while let Some(block) = operator.next()? {
         cx.check()?;
-        cx.hold(block.bytes())?;
+        held.grow(block.bytes())?;
         all.append(block);
     }
-    Ok(all)
+    Ok((all, held))
 }

@@ -85,4 +85,3 @@ impl Operator for FromScalar {
         Ok(self.0.take())
     }
 }
-

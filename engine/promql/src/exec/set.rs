@@ -42,9 +42,9 @@ impl<'a> SetOperator<'a> {
     }
 
     fn or(&self) -> Result<Option<Block>> {
-        let mut left = collect(&self.plan.left, self.grid, self.cx)?;
+        let (mut left, _left) = collect(&self.plan.left, self.grid, self.cx)?;
         let presence = Presence::of(&left, self.signature());
-        let mut right = collect(&self.plan.right, self.grid, self.cx)?;
+        let (mut right, _right) = collect(&self.plan.right, self.grid, self.cx)?;
         filter(&mut right, presence, self.signature(), false);
         left.append(right);
         let all = merge::same_labels(left)?;
@@ -52,9 +52,8 @@ impl<'a> SetOperator<'a> {
     }
 
     fn start(&self) -> Result<State<'a>> {
-        let right = collect(&self.plan.right, self.grid, self.cx)?;
+        let (right, _held) = collect(&self.plan.right, self.grid, self.cx)?;
         let presence = Presence::of(&right, self.signature());
-        self.cx.release(right.bytes());
         Ok(State::Filtering(open(&self.plan.left, self.grid, self.cx)?, presence))
     }
 }

@@ -79,6 +79,6 @@ fn collect(block: &Block, row: usize, grid: Grid, collected: &mut Collected) {
 
 /// The series of a plan with the points that they have.
 pub(super) fn series(plan: &Vector, grid: Grid, cx: &Context<'_>) -> Result<Vec<Series>> {
-    let block = super::collect(plan, grid, cx)?;
+    let (block, _held) = super::collect(plan, grid, cx)?;
     crate::engine::series_of(block, grid)
 }

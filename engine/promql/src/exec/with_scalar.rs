@@ -101,11 +101,8 @@ impl ScalarOperator<'_> {
     fn sides(&self, cell: Cell<'_>, number: f64) -> Option<(Sides<'_>, Option<Operand>)> {
         let vector = Operand::of(cell)?;
         let scalar = Operand::Float(number);
-        let (left, right) = if self.plan.scalar_first {
-            (scalar, vector.clone())
-        } else {
-            (vector.clone(), scalar)
-        };
+        let (left, right) =
+            if self.plan.scalar_first { (scalar, vector.clone()) } else { (vector.clone(), scalar) };
         let sides = Sides {
             op: self.plan.op,
             bool_modifier: self.plan.bool_modifier,

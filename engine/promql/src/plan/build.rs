@@ -1,8 +1,8 @@
 //! From the tree of an expression to its plan.
 
 use isinglass_lang::promql::ast::{
-    self, AggregateOp, At, Binary, BinaryOp, Duration, Expr, ExprKind, MatchOp, RangeSelector,
-    Selector, ValueType,
+    self, AggregateOp, At, Binary, BinaryOp, Duration, Expr, ExprKind, MatchOp, RangeSelector, Selector,
+    ValueType,
 };
 
 use super::{
@@ -71,9 +71,7 @@ impl Builder {
     pub(super) fn vector(&self, expr: &Expr) -> Result<Vector> {
         Ok(match &expr.kind {
             ExprKind::Paren(inner) => self.vector(inner)?,
-            ExprKind::Selector(selector) => {
-                Vector::Select(self.leaf(selector, expr.span), Wanted::Value)
-            }
+            ExprKind::Selector(selector) => Vector::Select(self.leaf(selector, expr.span), Wanted::Value),
             ExprKind::Unary(unary) => {
                 let input = self.vector(&unary.expr)?;
                 if unary.negative { negated_vector(input, unary.expr.span) } else { input }
@@ -149,10 +147,8 @@ impl Builder {
     }
 
     fn binary(&self, expr: &Expr, binary: &Binary) -> Result<Vector> {
-        let scalars = (
-            binary.lhs.value_type() == ValueType::Scalar,
-            binary.rhs.value_type() == ValueType::Scalar,
-        );
+        let scalars =
+            (binary.lhs.value_type() == ValueType::Scalar, binary.rhs.value_type() == ValueType::Scalar);
         match scalars {
             (false, false) => self.of_two_vectors(expr, binary),
             (true, _) => self.with_scalar(expr, binary, &binary.rhs, &binary.lhs, true),

@@ -1,13 +1,11 @@
 //! Functions by name.
 
-use isinglass_lang::promql::ast::{
-    self, Call, Expr, ExprKind, Extension, Matcher, MatchOp, Span, ValueType,
-};
+use isinglass_lang::promql::ast::{self, Call, Expr, ExprKind, Extension, MatchOp, Matcher, Span, ValueType};
 
 use super::build::fixed_labels;
 use super::{
-    Builder, Classic, ClassicFunction, DatePart, Info, LabelJoin, LabelReplace, Map, MapFunction,
-    Scalar, Sort, SortBy, Vector, Wanted, Window, WindowFunction, WindowInput,
+    Builder, Classic, ClassicFunction, DatePart, Info, LabelJoin, LabelReplace, Map, MapFunction, Scalar,
+    Sort, SortBy, Vector, Wanted, Window, WindowFunction, WindowInput,
 };
 use crate::error::{EvalError, Result};
 use crate::labels::METRIC_NAME;
@@ -50,12 +48,8 @@ pub(super) fn vector(builder: &Builder, expr: &Expr, call: &Call) -> Result<Vect
         "absent_over_time" => absent_over_time(builder, call),
         "vector" => Ok(Vector::FromScalar(builder.scalar(&call.args[0])?)),
         "timestamp" => timestamp(builder, call, Wanted::Timestamp, MapFunction::Timestamp),
-        "start_timestamp" => {
-            timestamp(builder, call, Wanted::StartTimestamp, MapFunction::StartTimestamp)
-        }
-        "histogram_quantile" | "histogram_fraction" | "histogram_quantiles" => {
-            classic(builder, call)
-        }
+        "start_timestamp" => timestamp(builder, call, Wanted::StartTimestamp, MapFunction::StartTimestamp),
+        "histogram_quantile" | "histogram_fraction" | "histogram_quantiles" => classic(builder, call),
         "label_replace" => label_replace(builder, call),
         "label_join" => label_join(builder, call),
         "sort" | "sort_desc" => sort(builder, call, SortBy::Value, name == "sort_desc"),
@@ -228,12 +222,7 @@ fn map(builder: &Builder, call: &Call, function: MapFunction) -> Result<Vector> 
 }
 
 /// Of a plain selector, its samples' times; of any other vector, those of the steps.
-fn timestamp(
-    builder: &Builder,
-    call: &Call,
-    wanted: Wanted,
-    otherwise: MapFunction,
-) -> Result<Vector> {
+fn timestamp(builder: &Builder, call: &Call, wanted: Wanted, otherwise: MapFunction) -> Result<Vector> {
     let arg = &call.args[0];
     if let ExprKind::Selector(selector) = &arg.bare().kind {
         let leaf = builder.leaf(selector, arg.bare().span);
@@ -264,10 +253,7 @@ fn label_replace(builder: &Builder, call: &Call) -> Result<Vector> {
     let text = |at: usize| builder.text(&call.args[at]);
     let (to, replacement, from, pattern) = (text(1)?, text(2)?, text(3)?, text(4)?);
     let pattern = crate::matching::anchored(&pattern).map_err(|_| {
-        EvalError::execution(format!(
-            "invalid regular expression in label_replace(): {}",
-            call.args[4]
-        ))
+        EvalError::execution(format!("invalid regular expression in label_replace(): {}", call.args[4]))
     })?;
     check_label(&to, "destination", "label_replace")?;
     let input = builder.vector(&call.args[0])?;
@@ -320,9 +306,7 @@ fn looked_up_at(
     expr: &Expr,
     (at_ms, offset_ms): (Option<i64>, i64),
 ) -> Option<(Option<i64>, i64)> {
-    let below = |args: &[Expr]| {
-        args.iter().find_map(|arg| looked_up_at(builder, arg, (at_ms, offset_ms)))
-    };
+    let below = |args: &[Expr]| args.iter().find_map(|arg| looked_up_at(builder, arg, (at_ms, offset_ms)));
     match &expr.kind {
         ExprKind::Selector(selector) => {
             let leaf = builder.leaf(selector, expr.span);
@@ -338,9 +322,7 @@ fn looked_up_at(
             looked_up_at(builder, &subquery.expr, times)
         }
         ExprKind::Call(call) => below(&call.args),
-        ExprKind::Aggregate(ast::Aggregate { expr, .. }) => {
-            looked_up_at(builder, expr, (at_ms, offset_ms))
-        }
+        ExprKind::Aggregate(ast::Aggregate { expr, .. }) => looked_up_at(builder, expr, (at_ms, offset_ms)),
         ExprKind::Unary(ast::Unary { expr, .. }) | ExprKind::Paren(expr) => {
             looked_up_at(builder, expr, (at_ms, offset_ms))
         }

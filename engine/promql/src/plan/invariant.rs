@@ -16,9 +16,7 @@ pub(crate) fn at_any_time(vector: &Vector) -> bool {
             at_any_time(&aggregate.input) && aggregate.param.as_ref().is_none_or(fixed)
         }
         Vector::Absent(input, _) => at_any_time(input),
-        Vector::Classic(classic) => {
-            at_any_time(&classic.input) && classic.params.iter().all(fixed)
-        }
+        Vector::Classic(classic) => at_any_time(&classic.input) && classic.params.iter().all(fixed),
         Vector::LabelReplace(replace) => at_any_time(&replace.input),
         Vector::LabelJoin(join) => at_any_time(&join.input),
         Vector::Sort(sort) => at_any_time(&sort.input),
@@ -38,9 +36,7 @@ fn window_is_fixed(window: &Window) -> bool {
 }
 
 fn map_is_fixed(map: &Map) -> bool {
-    map.function != MapFunction::Timestamp
-        && at_any_time(&map.input)
-        && map.params.iter().all(fixed)
+    map.function != MapFunction::Timestamp && at_any_time(&map.input) && map.params.iter().all(fixed)
 }
 
 /// Whether a scalar has the same value at all times.

@@ -7,9 +7,7 @@ mod build;
 mod calls;
 mod invariant;
 
-use isinglass_lang::promql::ast::{
-    AggregateOp, BinaryOp, Cardinality, Extension, Matcher, Span,
-};
+use isinglass_lang::promql::ast::{AggregateOp, BinaryOp, Cardinality, Extension, Matcher, Span};
 
 pub(crate) use build::{Builder, Planned};
 
@@ -325,15 +323,6 @@ impl Leaf {
     #[inline]
     pub(crate) fn reference(&self, time_ms: i64) -> i64 {
         reference(time_ms, self.at_ms, self.offset_ms)
-    }
-
-    /// The metric name that it asks for, if it asks for one.
-    pub(crate) fn metric_name(&self) -> &str {
-        use isinglass_lang::promql::ast::MatchOp;
-        let named = self.matchers.iter().find(|matcher| {
-            matcher.label == crate::labels::METRIC_NAME && matcher.op == MatchOp::Equal
-        });
-        named.map_or("", |matcher| matcher.value.as_str())
     }
 }
 

@@ -15,6 +15,7 @@ pub(super) fn run(plan: &Aggregate, grid: Grid, cx: &Context<'_>) -> Result<Bloc
     let mut input = open::open(&plan.input, grid, cx)?;
     let mut rows: HashMap<Labels, usize> = HashMap::default();
     let mut out = Block::new(grid.steps);
+    let mut held = cx.holds_nothing();
     while let Some(block) = input.next()? {
         cx.check()?;
         for row in 0..block.rows.len() {
@@ -34,7 +35,7 @@ pub(super) fn run(plan: &Aggregate, grid: Grid, cx: &Context<'_>) -> Result<Bloc
                             out.push(Row::new(labels.clone()));
                             out.rows.len() - 1
                         });
-                        cx.hold(0)?;
+                        held.grow(grid.steps * size_of::<f64>())?;
                         last = Some((value, at));
                         at
                     }
@@ -44,6 +45,5 @@ pub(super) fn run(plan: &Aggregate, grid: Grid, cx: &Context<'_>) -> Result<Bloc
             }
         }
     }
-    cx.hold(out.bytes())?;
     Ok(out)
 }

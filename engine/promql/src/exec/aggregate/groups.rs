@@ -30,8 +30,7 @@ pub(super) fn run<F: Fold>(of: &Aggregation<'_>, param: &[f64]) -> Result<Block>
     let last = parts.pop();
     let fold = |part: Boxed<'_>| fold_part::<F>(plan, part, of.grid.steps, cx);
     let all = std::thread::scope(|scope| {
-        let others: Vec<_> =
-            parts.into_iter().map(|part| scope.spawn(|| fold(part))).collect();
+        let others: Vec<_> = parts.into_iter().map(|part| scope.spawn(|| fold(part))).collect();
         let own = last.map(fold);
         let others = others.into_iter().map(|thread| match thread.join() {
             Ok(result) => result,
@@ -62,11 +61,12 @@ fn fold_part<F: Fold>(
     cx: &Context<'_>,
 ) -> Result<Groups<F>> {
     let mut groups = Groups::<F>::new(steps);
+    let mut held = cx.holds_nothing();
     while let Some(block) = part.next()? {
         cx.check()?;
         let before = groups.folds.len();
         groups.take(plan, &block);
-        cx.hold((groups.folds.len() - before) * size_of::<F>())?;
+        held.grow((groups.folds.len() - before) * size_of::<F>())?;
     }
     Ok(groups)
 }

@@ -58,18 +58,14 @@ impl<'a> Aggregation<'a> {
                 groups::run::<fold::Quantiles>(self, &param)
             }
             AggregateOp::CountValues => count_values::run(plan, grid, cx),
-            AggregateOp::Topk | AggregateOp::Bottomk | AggregateOp::Limitk => {
-                match params::counts(&param)? {
-                    Some(counts) => rank::run(plan, &counts, grid, cx),
-                    None => Ok(Block::new(grid.steps)),
-                }
-            }
-            AggregateOp::LimitRatio => {
-                match params::ratios(&param, plan.param_span, &cx.annotations)? {
-                    Some(ratios) => rank::by_ratio(plan, &ratios, grid, cx),
-                    None => Ok(Block::new(grid.steps)),
-                }
-            }
+            AggregateOp::Topk | AggregateOp::Bottomk | AggregateOp::Limitk => match params::counts(&param)? {
+                Some(counts) => rank::run(plan, &counts, grid, cx),
+                None => Ok(Block::new(grid.steps)),
+            },
+            AggregateOp::LimitRatio => match params::ratios(&param, plan.param_span, &cx.annotations)? {
+                Some(ratios) => rank::by_ratio(plan, &ratios, grid, cx),
+                None => Ok(Block::new(grid.steps)),
+            },
         }
     }
 }

@@ -56,11 +56,7 @@ pub(super) fn counts(values: &[f64]) -> Result<Option<Vec<usize>>> {
 }
 
 /// Which share of the series at each step, within -1 and 1; `None` where it is none at any.
-pub(super) fn ratios(
-    values: &[f64],
-    span: Span,
-    annotations: &Annotations,
-) -> Result<Option<Vec<f64>>> {
+pub(super) fn ratios(values: &[f64], span: Span, annotations: &Annotations) -> Result<Option<Vec<f64>>> {
     if values.iter().all(|value| *value == 0.0) {
         return Ok(None);
     }

@@ -23,21 +23,17 @@ struct Kept {
 }
 
 /// Keeps at most `counts[step]` series of each group.
-pub(super) fn run(
-    plan: &Aggregate,
-    counts: &[usize],
-    grid: Grid,
-    cx: &Context<'_>,
-) -> Result<Block> {
+pub(super) fn run(plan: &Aggregate, counts: &[usize], grid: Grid, cx: &Context<'_>) -> Result<Block> {
     let mut input = open::open(&plan.input, grid, cx)?;
     let mut ranking = Ranking::new(plan, grid.steps);
+    let mut held = cx.holds_nothing();
     while let Some(block) = input.next()? {
         cx.check()?;
         let before = ranking.held;
         for row in 0..block.rows.len() {
             ranking.take(&block, row, counts);
         }
-        cx.hold((ranking.held - before) * size_of::<Kept>())?;
+        held.grow((ranking.held - before) * size_of::<Kept>())?;
     }
     if ranking.ignored {
         let text = format!("ignored histogram in {} aggregation", plan.op.text());
@@ -102,8 +98,8 @@ impl<'a> Ranking<'a> {
             return;
         }
         if worse_first(op, kept[0].value, offered.value) == Ordering::Less {
-            let place = kept
-                .partition_point(|one| worse_first(op, one.value, offered.value) == Ordering::Less);
+            let place =
+                kept.partition_point(|one| worse_first(op, one.value, offered.value) == Ordering::Less);
             kept[..place].rotate_left(1);
             kept[place - 1] = offered;
         }
@@ -149,14 +145,10 @@ fn worse_first(op: AggregateOp, one: f64, other: f64) -> Ordering {
 
 /// Keeps the series whose hash falls into a share: of a negative ratio, those that its positive
 /// counterpart leaves out.
-pub(super) fn by_ratio(
-    plan: &Aggregate,
-    ratios: &[f64],
-    grid: Grid,
-    cx: &Context<'_>,
-) -> Result<Block> {
+pub(super) fn by_ratio(plan: &Aggregate, ratios: &[f64], grid: Grid, cx: &Context<'_>) -> Result<Block> {
     let mut input = open::open(&plan.input, grid, cx)?;
     let mut all = Block::new(grid.steps);
+    let mut held = cx.holds_nothing();
     while let Some(mut block) = input.next()? {
         cx.check()?;
         for at in 0..block.rows.len() {
@@ -170,7 +162,7 @@ pub(super) fn by_ratio(
             }
         }
         block.retain_present();
-        cx.hold(block.bytes())?;
+        held.grow(block.bytes())?;
         all.append(block);
     }
     Ok(all)

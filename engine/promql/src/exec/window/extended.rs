@@ -51,8 +51,7 @@ fn bounds<T>(
 ) -> Option<(usize, usize)> {
     let end = all.len().checked_sub(1)?;
     let first = all[..end].partition_point(|one| time(one) <= start_ms).saturating_sub(1);
-    let last =
-        if smoothed { all[..end].partition_point(|one| time(one) < end_ms) } else { end };
+    let last = if smoothed { all[..end].partition_point(|one| time(one) < end_ms) } else { end };
     (time(&all[last]) > start_ms).then_some((first, last))
 }
 
@@ -155,8 +154,7 @@ fn of_histograms(
             return Out::Float(samples.windows(2).filter(changed).count() as f64);
         }
         F::Resets => {
-            let reset =
-                |pair: &&[HistogramSample]| pair[1].histogram.detect_reset(&pair[0].histogram);
+            let reset = |pair: &&[HistogramSample]| pair[1].histogram.detect_reset(&pair[0].histogram);
             return Out::Float(samples.windows(2).filter(reset).count() as f64);
         }
         _ => {}
@@ -294,11 +292,7 @@ fn around<T>(
     (before, next)
 }
 
-fn float_at(
-    of: &super::Collected,
-    (before, next): (Option<usize>, Option<usize>),
-    now: i64,
-) -> Option<f64> {
+fn float_at(of: &super::Collected, (before, next): (Option<usize>, Option<usize>), now: i64) -> Option<f64> {
     let before = before?;
     let Some(next) = next.filter(|_| of.times[before] < now) else {
         return Some(of.values[before]);

@@ -20,11 +20,7 @@ pub(super) fn evaluate(function: WindowFunction, view: &View<'_>, notes: &Notes<
 }
 
 /// A number of the floats; none without floats.
-pub(super) fn of_floats(
-    view: &View<'_>,
-    notes: &Notes<'_>,
-    function: impl FnOnce(&View<'_>) -> f64,
-) -> Out {
+pub(super) fn of_floats(view: &View<'_>, notes: &Notes<'_>, function: impl FnOnce(&View<'_>) -> f64) -> Out {
     if view.values.is_empty() {
         return Out::None;
     }

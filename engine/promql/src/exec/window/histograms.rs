@@ -81,10 +81,6 @@ impl HistogramSum {
         }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.sum.is_none()
-    }
-
     /// The sum, unless its parts do not add up.
     pub(crate) fn total(self) -> (Option<Histogram>, Remarks) {
         let mut remarks = self.remarks;
@@ -154,8 +150,7 @@ impl HistogramAvg {
         let count = self.count + other.count;
         if self.incremental || other.incremental {
             for one in [&mut *self, &mut other] {
-                let weight =
-                    if one.incremental { one.count / count } else { 1.0 / count.max(1.0) };
+                let weight = if one.incremental { one.count / count } else { 1.0 / count.max(1.0) };
                 one.scale(|of| of.mul(weight));
                 one.incremental = true;
             }
@@ -163,10 +158,6 @@ impl HistogramAvg {
         self.incremental |= other.incremental;
         self.count = count;
         self.sum.merge(other.sum);
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.sum.is_empty()
     }
 
     pub(crate) fn mean(mut self) -> (Option<Histogram>, Remarks) {
@@ -211,11 +202,7 @@ pub(super) fn sum_or_avg(view: &View<'_>, avg: bool, notes: &Notes<'_>) -> Out {
 
 /// How much histograms grew from the first to the last, resets of counters added; `None` where
 /// they do not go together. Prometheus, `histogramRate`.
-pub(super) fn increase(
-    samples: &[HistogramSample],
-    counter: bool,
-    notes: &Notes<'_>,
-) -> Option<Histogram> {
+pub(super) fn increase(samples: &[HistogramSample], counter: bool, notes: &Notes<'_>) -> Option<Histogram> {
     let [first, .., last] = samples else { return None };
     let gauge = |sample: &HistogramSample| sample.histogram.reset_hint == ResetHint::Gauge;
     if counter && samples.iter().any(gauge) {
@@ -300,11 +287,7 @@ pub(super) fn add(to: &mut Histogram, what: &Histogram, notes: &Notes<'_>) -> bo
     note(to.add(what), "addition", notes)
 }
 
-pub(super) fn note(
-    done: Result<Added, HistogramError>,
-    doing: &str,
-    notes: &Notes<'_>,
-) -> bool {
+pub(super) fn note(done: Result<Added, HistogramError>, doing: &str, notes: &Notes<'_>) -> bool {
     match done {
         Ok(added) => {
             if added.custom_buckets_reconciled {

@@ -30,8 +30,8 @@ pub(super) fn last_two(view: &View<'_>, per_second: bool, notes: &Notes<'_>) -> 
             Last::Float { time_ms: before_ms, start_ms: before_start, value: before },
             Last::Float { time_ms, start_ms, value },
         ) => {
-            let reset = value < before
-                || rate::reset_by_start((before_start, before_ms), (start_ms, time_ms));
+            let reset =
+                value < before || rate::reset_by_start((before_start, before_ms), (start_ms, time_ms));
             let difference = if per_second && reset { value } else { value - before };
             Out::Float(if per_second { difference / seconds } else { difference })
         }

@@ -21,10 +21,10 @@ mod sequence;
 use std::sync::Arc;
 
 pub(super) use extended::smoothed_instant;
-pub(crate) use histograms::{HistogramAvg, HistogramSum};
 pub(crate) use floats::{Average, Sum, quantile};
-pub(crate) use moments::Moments;
+pub(crate) use histograms::{HistogramAvg, HistogramSum};
 use isinglass_lang::promql::ast::{Extension, Span};
+pub(crate) use moments::Moments;
 pub(super) use samples::Collected;
 use samples::{Bounds, View};
 
@@ -137,11 +137,8 @@ impl<'a> Kernel<'a> {
 
     /// Fills a row from the samples of a series.
     pub(super) fn fill(&self, samples: &Collected, row: &mut Row, out: &mut [f64]) -> Result<()> {
-        let notes = Notes {
-            annotations: &self.cx.annotations,
-            labels: &row.labels.clone(),
-            span: self.window.span,
-        };
+        let notes =
+            Notes { annotations: &self.cx.annotations, labels: &row.labels.clone(), span: self.window.span };
         let mut bounds = Bounds::default();
         let looks_around = self.extension.is_some();
         let steady = samples.steady(self.window.function, looks_around);
@@ -206,9 +203,7 @@ impl<'a> Kernel<'a> {
             F::TimeOfLast => Out::Float(view.last_time() as f64 / 1e3),
             F::TimeOfFirst => Out::Float(view.first_time() as f64 / 1e3),
             F::Sum | F::Avg => histograms::sum_or_avg(view, function == F::Avg, notes),
-            F::PredictLinear => {
-                regression::predict(view, self.grid.time(step), self.param(0, step), notes)
-            }
+            F::PredictLinear => regression::predict(view, self.grid.time(step), self.param(0, step), notes),
             F::DoubleExponential => self.smoothing(view, step, notes)?,
             F::Quantile => floats::of_floats(view, notes, |view| {
                 quantile(self.param(0, step), &mut view.values.to_vec())

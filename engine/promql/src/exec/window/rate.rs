@@ -36,12 +36,7 @@ fn is_counter(function: WindowFunction) -> bool {
 /// Of floats without start times, from the two ends of the window alone. `lost[i]` is what the
 /// counter had lost before float `i`.
 #[inline]
-pub(super) fn steady(
-    view: &View<'_>,
-    lost: &[f64],
-    function: WindowFunction,
-    range_ms: i64,
-) -> Out {
+pub(super) fn steady(view: &View<'_>, lost: &[f64], function: WindowFunction, range_ms: i64) -> Out {
     let last = view.values.len().wrapping_sub(1);
     if view.values.len() < 2 {
         return Out::None;
@@ -104,8 +99,7 @@ pub(super) fn reset_by_start(before: (i64, i64), now: (i64, i64)) -> bool {
     if start == 0 || start >= time {
         return false;
     }
-    start > before_time
-        || (start == before_time && before_start != 0 && before_start < before_time)
+    start > before_time || (start == before_time && before_start != 0 && before_start < before_time)
 }
 
 fn warn_of_overlaps(view: &View<'_>, function: WindowFunction, notes: &Notes<'_>) {
@@ -122,12 +116,7 @@ fn warn_of_overlaps(view: &View<'_>, function: WindowFunction, notes: &Notes<'_>
     }
 }
 
-fn of_histograms(
-    view: &View<'_>,
-    function: WindowFunction,
-    range_ms: i64,
-    notes: &Notes<'_>,
-) -> Out {
+fn of_histograms(view: &View<'_>, function: WindowFunction, range_ms: i64, notes: &Notes<'_>) -> Out {
     let counter = is_counter(function);
     let Some(mut rate) = histograms::increase(view.histograms, counter, notes) else {
         return Out::None;

@@ -51,12 +51,7 @@ fn line(view: &View<'_>, origin_ms: i64, notes: &Notes<'_>) -> Option<(f64, f64)
 }
 
 /// Holt's linear smoothing.
-pub(super) fn double_exponential(
-    view: &View<'_>,
-    smoothing: f64,
-    trend: f64,
-    notes: &Notes<'_>,
-) -> Out {
+pub(super) fn double_exponential(view: &View<'_>, smoothing: f64, trend: f64, notes: &Notes<'_>) -> Out {
     if !view.histograms.is_empty() && !view.values.is_empty() {
         notes.ignored_histograms();
     }

@@ -116,12 +116,7 @@ impl Bounds {
 }
 
 #[inline]
-fn advance<T>(
-    all: &[T],
-    bounds: &mut (usize, usize),
-    (after, until): (i64, i64),
-    time: impl Fn(&T) -> i64,
-) {
+fn advance<T>(all: &[T], bounds: &mut (usize, usize), (after, until): (i64, i64), time: impl Fn(&T) -> i64) {
     while all.get(bounds.0).is_some_and(|one| time(one) <= after) {
         bounds.0 += 1;
     }
@@ -200,8 +195,7 @@ pub(super) fn matrix(
             let until_ms = leaf.reference(time_ms);
             let after_ms = until_ms.saturating_sub(range_ms);
             let matchers = leaf.matchers.clone();
-            let selection =
-                Selection { matchers, after_ms, until_ms, start_times: false, step_ms: 0 };
+            let selection = Selection { matchers, after_ms, until_ms, start_times: false, step_ms: 0 };
             selected(&selection, cx)?
         }
         WindowInput::Subquery(subquery) => {
@@ -218,11 +212,12 @@ pub(super) fn matrix(
 
 fn selected(selection: &Selection, cx: &Context<'_>) -> Result<Vec<Series>> {
     let mut all = Vec::new();
+    let mut held = cx.holds_nothing();
     for mut part in cx.source.select(selection, 1)? {
         let mut collected = Collected::default();
         while let Some(samples) = part.next()? {
             cx.count(samples.times.len() + samples.histograms.len())?;
-            cx.hold(samples.times.len() * size_of::<Point>())?;
+            held.grow(samples.times.len() * size_of::<Point>())?;
             collected.take(&samples);
             let points = points(&collected);
             if !points.is_empty() {
@@ -235,12 +230,11 @@ fn selected(selection: &Selection, cx: &Context<'_>) -> Result<Vec<Series>> {
 
 fn points(samples: &Collected) -> Vec<Point> {
     let floats = samples.times.iter().zip(&samples.values);
-    let floats =
-        floats.map(|(time, value)| Point { time_ms: *time, sample: Sample::Float(*value) });
-    let histograms = samples.histograms.iter().map(|one| Point {
-        time_ms: one.time_ms,
-        sample: Sample::Histogram(one.histogram.clone()),
-    });
+    let floats = floats.map(|(time, value)| Point { time_ms: *time, sample: Sample::Float(*value) });
+    let histograms = samples
+        .histograms
+        .iter()
+        .map(|one| Point { time_ms: one.time_ms, sample: Sample::Histogram(one.histogram.clone()) });
     let mut points: Vec<_> = floats.chain(histograms).collect();
     points.sort_by_key(|point| point.time_ms);
     points

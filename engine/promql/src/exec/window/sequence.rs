@@ -40,9 +40,7 @@ pub(super) fn changes(view: &View<'_>) -> Out {
     pairs(view, |before, now| {
         let changed = match (before, now) {
             (One::Float(before), One::Float(now)) => differ(view.values[before], view.values[now]),
-            (One::Histogram(before), One::Histogram(now)) => {
-                !before.histogram.equals(&now.histogram)
-            }
+            (One::Histogram(before), One::Histogram(now)) => !before.histogram.equals(&now.histogram),
             _ => true,
         };
         changes += u64::from(changed);
@@ -65,10 +63,7 @@ pub(super) fn resets(view: &View<'_>) -> Out {
             }
             (One::Histogram(before), One::Histogram(now)) => {
                 now.histogram.detect_reset(&before.histogram)
-                    || rate::reset_by_start(
-                        (before.start_ms, before.time_ms),
-                        (now.start_ms, now.time_ms),
-                    )
+                    || rate::reset_by_start((before.start_ms, before.time_ms), (now.start_ms, now.time_ms))
             }
             _ => true,
         };
