@@ -46,6 +46,10 @@ impl<C: Cell> Body<C> {
     }
 
     /// The counts of another histogram in this schema, without the buckets inside this zero bucket.
+    ///
+    /// If schemas and thresholds differ, and the threshold is no bound of the coarser schema, observations that
+    /// were taken into the zero bucket stand once more in the coarser bucket that it cuts. Prometheus has it
+    /// so; the thresholds of client libraries are bounds in all schemas.
     fn counts_of<'a>(
         &self,
         other: &Histogram,
