@@ -107,11 +107,4 @@ impl Histogram {
             ..Histogram::default()
         }
     }
-
-    /// Whether any of its numbers is infinite, which tells a mean to be computed step by step.
-    pub fn has_overflow(&self) -> bool {
-        let mut numbers = [self.zero_count, self.count, self.sum].into_iter();
-        numbers.any(f64::is_infinite)
-            || self.positive.iter().chain(&self.negative).any(|count| count.is_infinite())
-    }
 }

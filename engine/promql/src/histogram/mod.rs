@@ -10,6 +10,7 @@
 //! | `indexed`, `cell`, `side`, `body` | the shared machinery: spans as indices, sums with and without compensation |
 //! | `add`, `kahan`, `scale`, `zero`, `custom` | arithmetic between histograms |
 //! | `compact`, `resolution`, `validate`, `equal` | layout |
+//! | `accumulate` | sums and means of many |
 //! | `reset` | counter resets |
 //! | `trim` | the operators `</` and `>/` |
 //! | `quantile`, `fraction`, `moments` | estimates from buckets |
@@ -21,6 +22,7 @@ pub mod bucket;
 pub mod classic;
 pub mod convert;
 
+mod accumulate;
 mod add;
 mod body;
 mod cell;
@@ -49,6 +51,7 @@ mod tests;
 
 use std::sync::Arc;
 
+pub use accumulate::{HistogramMean, HistogramSum};
 pub use add::Added;
 pub use bucket::Bucket;
 pub use error::{HistogramError, LayoutFault};

@@ -1,16 +1,22 @@
 //! Sums, differences, means and multiples.
 
 use super::{assert_same, histogram};
-use crate::histogram::{Added, Histogram, HistogramError, ResetHint};
+use crate::histogram::{Added, Histogram, HistogramError, HistogramMean, HistogramSum, ResetHint};
 
-/// Adds up with compensation, as `sum` and `sum_over_time` do.
 fn sum(texts: &[&str]) -> Histogram {
-    let mut sum = histogram(texts[0]);
-    let mut lost = None;
+    let mut sum = HistogramSum::new(histogram(texts[0]));
     for text in &texts[1..] {
-        sum.kahan_add(&histogram(text), &mut lost).expect(text);
+        sum.add(&histogram(text)).expect(text);
     }
-    total(sum, lost)
+    sum.total()
+}
+
+fn mean(texts: &[&str]) -> Histogram {
+    let mut mean = HistogramMean::new(histogram(texts[0]));
+    for text in &texts[1..] {
+        mean.add(&histogram(text)).expect(text);
+    }
+    mean.mean()
 }
 
 fn total(mut sum: Histogram, lost: Option<Histogram>) -> Histogram {
@@ -18,38 +24,6 @@ fn total(mut sum: Histogram, lost: Option<Histogram>) -> Histogram {
         sum.add(&lost).expect("same layout");
     }
     sum
-}
-
-/// Averages as `avg` and `avg_over_time` do: by the sum, and step by step once that overflows.
-fn mean(texts: &[&str]) -> Histogram {
-    let (mut mean, mut lost) = (histogram(texts[0]), None::<Histogram>);
-    let (mut step_by_step, mut seen) = (false, 1.0);
-    for text in &texts[1..] {
-        seen += 1.0;
-        let next = histogram(text);
-        if !step_by_step {
-            let (mut sum, mut lost_of_sum) = (mean.clone(), lost.clone());
-            sum.kahan_add(&next, &mut lost_of_sum).expect(text);
-            if !sum.has_overflow() {
-                (mean, lost) = (sum, lost_of_sum);
-                continue;
-            }
-            step_by_step = true;
-            mean.div(seen - 1.0);
-            lost.iter_mut().for_each(|lost| lost.div(seen - 1.0));
-        }
-        let share = (seen - 1.0) / seen;
-        mean.mul(share);
-        lost.iter_mut().for_each(|lost| lost.mul(share));
-        let mut part = next;
-        part.div(seen);
-        mean.kahan_add(&part, &mut lost).expect(text);
-    }
-    if !step_by_step {
-        mean.div(seen);
-        lost.iter_mut().for_each(|lost| lost.div(seen));
-    }
-    total(mean, lost)
 }
 
 fn check(what: &str, found: &Histogram, expected: &str) {

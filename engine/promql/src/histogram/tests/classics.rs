@@ -18,7 +18,8 @@ fn quantile(q: f64, buckets: &[ClassicBucket]) -> f64 {
 
 #[test]
 fn quantiles() {
-    let cases: [(&[ClassicBucket], &[(f64, f64)]); 4] = [
+    type Expected = (f64, f64);
+    let cases: [(&[ClassicBucket], &[Expected]); 4] = [
         (
             &POSITIVE,
             &[(-0.1, -INF), (1.01, INF), (NAN, NAN), (0.0, 0.0), (1.0 / 6.0, 1.0), (0.5, 3.0), (1.0, 6.0)],

@@ -37,7 +37,7 @@ fn one_observation_a_power() {
             (Avg, 1.25),
             (Fraction(1.0, 2.0), 0.5),
             (Fraction(0.0, 8.0), 1.0),
-            (Quantile(0.5), 1.414213562373095),
+            (Quantile(0.5), std::f64::consts::SQRT_2),
         ],
     );
 }
