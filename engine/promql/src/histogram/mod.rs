@@ -7,7 +7,7 @@
 //! |---|---|
 //! | [`bounds`] | where buckets begin and end |
 //! | [`bucket`] | walking over buckets, up and down |
-//! | `indexed`, `cell`, `side`, `body` | the shared machinery: spans as indices, sums with and without compensation |
+//! | `indexed`, `cell`, `side`, `runs`, `body` | the shared machinery: spans as indices, sums with and without compensation |
 //! | `add`, `kahan`, `scale`, `zero`, `custom` | arithmetic between histograms |
 //! | `compact`, `resolution`, `validate`, `equal` | layout |
 //! | `accumulate` | sums and means of many |
@@ -39,6 +39,7 @@ mod print;
 mod quantile;
 mod reset;
 mod resolution;
+mod runs;
 mod scale;
 mod side;
 mod text;

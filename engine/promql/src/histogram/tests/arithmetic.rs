@@ -156,6 +156,30 @@ fn layouts_that_differ() {
 }
 
 #[test]
+fn layouts_with_room_for_the_other() {
+    let many = "{{count:36 sum:3 offset:-2 buckets:[1 2 3 4 5 6 7 8]}}";
+    for (other, sum, difference) in [
+        (
+            "{{count:6 sum:1 offset:3 buckets:[1 2 3]}}",
+            "{{count:42 sum:4 offset:-2 buckets:[1 2 3 4 5 7 9 11]}}",
+            "{{count:30 sum:2 offset:-2 buckets:[1 2 3 4 5 5 5 5]}}",
+        ),
+        (
+            "{{count:1 sum:1 offset:-2 buckets:[1 0 0 0 0 0 0 0]}}",
+            "{{count:37 sum:4 offset:-2 buckets:[2 2 3 4 5 6 7 8]}}",
+            "{{count:35 sum:2 offset:-1 buckets:[2 3 4 5 6 7 8]}}",
+        ),
+        (
+            "{{count:2 sum:1 offset:5 buckets:[1 1]}}",
+            "{{count:38 sum:4 offset:-2 buckets:[1 2 3 4 5 6 7 9 1]}}",
+            "{{count:34 sum:2 offset:-2 buckets:[1 2 3 4 5 6 7 7 -1]}}",
+        ),
+    ] {
+        check_pair(many, other, sum, difference, false);
+    }
+}
+
+#[test]
 fn schemas_that_differ_take_the_coarser() {
     check_pair(
         "{{schema:1 count:10 sum:4 buckets:[1 2 3 4]}}",

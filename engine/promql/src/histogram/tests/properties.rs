@@ -27,7 +27,7 @@ fn side() -> impl Strategy<Value = (Vec<BucketSpan>, Vec<f64>)> {
 }
 
 fn exponential() -> impl Strategy<Value = Histogram> {
-    // Bounds of buckets in all schemas: see `Body::counts_of` for others.
+    // Bounds of buckets in all schemas: see `counts_in` for others.
     let thresholds = vec![0.0, 2f64.powi(-16), 1.0, 2f64.powi(16)];
     let zero = (prop::sample::select(thresholds), 0..5u32);
     (-4..=8i32, hint(), zero, side(), side()).prop_map(|(schema, reset_hint, zero, positive, negative)| {
