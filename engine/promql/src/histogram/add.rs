@@ -42,7 +42,7 @@ impl Histogram {
         let counter_reset_collision = self.adjust_reset_hint(other.reset_hint);
         self.count += sign * other.count;
         self.sum += sign * other.sum;
-        let custom_buckets_reconciled = if self.adds_by_position(other) {
+        let custom_buckets_reconciled = if self.lines_up_with(other) {
             self.zero_count += sign * other.zero_count;
             add_scaled(&mut self.positive, &other.positive, sign);
             add_scaled(&mut self.negative, &other.negative, sign);
@@ -89,9 +89,9 @@ impl Histogram {
             && same_bounds(&self.custom_bounds, &other.custom_bounds)
     }
 
-    /// Whether counts can be added where they stand. Buckets inside the zero bucket cannot: those of the
-    /// other side are left out of a sum.
-    pub(super) fn adds_by_position(&self, other: &Histogram) -> bool {
+    /// Whether counts of equal position belong to equal buckets, and all of them count. Those inside the zero
+    /// bucket do not: arithmetic leaves out the other side's.
+    pub(super) fn lines_up_with(&self, other: &Histogram) -> bool {
         let first_is_outside = |spans: &[super::BucketSpan]| {
             spans.first().is_none_or(|span| {
                 bound(span.offset.into(), self.schema, &self.custom_bounds) > self.zero_threshold

@@ -32,8 +32,17 @@ impl<C: Cell> Body<C> {
         if other.schema < self.schema {
             self.coarsen(other.schema);
         }
-        self.positive.add(self.counts_of(other, &other.positive_spans, &other.positive, sign));
-        self.negative.add(self.counts_of(other, &other.negative_spans, &other.negative, sign));
+        let (schema, threshold) = (self.schema, self.zero_threshold);
+        let add = |side: &mut Side<C>, spans: &[BucketSpan], counts: &[f64]| {
+            let first = spans.first().map_or(0, |span| span.offset.into());
+            // The lowest bucket decides whether any lies inside the zero bucket.
+            let as_they_are = other.schema == schema && exponential_bound(first, schema) > threshold;
+            if !(as_they_are && side.add_within_spans(spans, counts, sign)) {
+                side.add(counts_in(schema, threshold, other.schema, spans, counts, sign));
+            }
+        };
+        add(&mut self.positive, &other.positive_spans, &other.positive);
+        add(&mut self.negative, &other.negative_spans, &other.negative);
         false
     }
 
@@ -44,20 +53,25 @@ impl<C: Cell> Body<C> {
         self.negative.coarsen(shift);
         self.schema = schema;
     }
+}
 
-    /// The counts of another histogram in this schema, without the buckets inside this zero bucket.
-    fn counts_of<'a>(
-        &self,
-        other: &Histogram,
-        spans: &'a [BucketSpan],
-        counts: &'a [f64],
-        sign: f64,
-    ) -> impl Iterator<Item = (i64, f64)> + Clone + use<'a, C> {
-        let (schema, threshold) = (self.schema, self.zero_threshold);
-        Coarse::new(Indexed::new(spans, counts), other.schema.abs_diff(schema))
-            .skip_while(move |(index, _)| exponential_bound(*index, schema) <= threshold)
-            .map(move |(index, count)| (index, sign * count))
-    }
+/// The counts of a histogram of schema `from` in a schema that is not finer, times `sign`, without the buckets
+/// inside a zero bucket.
+///
+/// If schemas and thresholds differ, and the threshold is no bound of the coarser schema, observations that
+/// were taken into the zero bucket stand once more in the coarser bucket that it cuts. Prometheus has it so;
+/// the thresholds of client libraries are bounds in all schemas.
+fn counts_in<'a>(
+    schema: i32,
+    threshold: f64,
+    from: i32,
+    spans: &'a [BucketSpan],
+    counts: &'a [f64],
+    sign: f64,
+) -> impl Iterator<Item = (i64, f64)> + Clone + use<'a> {
+    Coarse::new(Indexed::new(spans, counts), from.abs_diff(schema))
+        .skip_while(move |(index, _)| exponential_bound(*index, schema) <= threshold)
+        .map(move |(index, count)| (index, sign * count))
 }
 
 impl Histogram {

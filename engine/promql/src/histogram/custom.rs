@@ -16,7 +16,9 @@ impl<C: Cell> Body<C> {
     pub(super) fn add_custom(&mut self, other: &Histogram, sign: f64) -> bool {
         let other_buckets = Indexed::new(&other.positive_spans, &other.positive);
         if same_bounds(&self.custom_bounds, &other.custom_bounds) {
-            self.positive.add(other_buckets.map(|(index, count)| (index, sign * count)));
+            if !self.positive.add_within_spans(&other.positive_spans, &other.positive, sign) {
+                self.positive.add(other_buckets.map(|(index, count)| (index, sign * count)));
+            }
             return false;
         }
         let common = common_bounds(&self.custom_bounds, &other.custom_bounds);

@@ -1,5 +1,7 @@
 //! Sums that keep what rounding takes away.
 
+use std::sync::Arc;
+
 use super::add::Added;
 use super::{Histogram, HistogramError};
 
@@ -83,7 +85,7 @@ impl Histogram {
     }
 
     fn kahan_add_buckets(&mut self, other: &Histogram, lost: &mut Histogram) -> bool {
-        if !self.adds_by_position(other) {
+        if !self.lines_up_with(other) {
             return self.with_compensated_body(lost, |body| body.add(other, 1.0));
         }
         add_apart(&mut self.zero_count, &mut lost.zero_count, other.zero_count);
@@ -94,19 +96,15 @@ impl Histogram {
 
     fn empty_of_same_layout(&self) -> Histogram {
         Histogram {
-            zero_count: 0.0,
-            count: 0.0,
-            sum: 0.0,
+            schema: self.schema,
+            reset_hint: self.reset_hint,
+            zero_threshold: self.zero_threshold,
+            positive_spans: self.positive_spans.clone(),
             positive: vec![0.0; self.positive.len()],
+            negative_spans: self.negative_spans.clone(),
             negative: vec![0.0; self.negative.len()],
-            ..self.clone()
+            custom_bounds: Arc::clone(&self.custom_bounds),
+            ..Histogram::default()
         }
-    }
-
-    /// Whether any of its numbers is infinite, which tells a mean to be computed step by step.
-    pub fn has_overflow(&self) -> bool {
-        let mut numbers = [self.zero_count, self.count, self.sum].into_iter();
-        numbers.any(f64::is_infinite)
-            || self.positive.iter().chain(&self.negative).any(|count| count.is_infinite())
     }
 }

@@ -7,9 +7,10 @@
 //! |---|---|
 //! | [`bounds`] | where buckets begin and end |
 //! | [`bucket`] | walking over buckets, up and down |
-//! | `indexed`, `cell`, `side`, `body` | the shared machinery: spans as indices, sums with and without compensation |
+//! | `indexed`, `cell`, `side`, `runs`, `body` | the shared machinery: spans as indices, sums with and without compensation |
 //! | `add`, `kahan`, `scale`, `zero`, `custom` | arithmetic between histograms |
 //! | `compact`, `resolution`, `validate`, `equal` | layout |
+//! | `accumulate` | sums and means of many |
 //! | `reset` | counter resets |
 //! | `trim` | the operators `</` and `>/` |
 //! | `quantile`, `fraction`, `moments` | estimates from buckets |
@@ -21,6 +22,7 @@ pub mod bucket;
 pub mod classic;
 pub mod convert;
 
+mod accumulate;
 mod add;
 mod body;
 mod cell;
@@ -38,6 +40,7 @@ mod print;
 mod quantile;
 mod reset;
 mod resolution;
+mod runs;
 mod scale;
 mod side;
 mod text;
@@ -50,6 +53,7 @@ mod tests;
 
 use std::sync::Arc;
 
+pub use accumulate::{HistogramMean, HistogramSum};
 pub use add::Added;
 pub use bucket::Bucket;
 pub use error::{HistogramError, LayoutFault};

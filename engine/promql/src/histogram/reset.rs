@@ -36,7 +36,7 @@ impl Histogram {
         if threshold != self.zero_threshold || self.zero_count < zero_before {
             return true;
         }
-        if self.has_layout_of(previous) {
+        if self.lines_up_with(previous) {
             return any_lower(&self.positive, &previous.positive)
                 || any_lower(&self.negative, &previous.negative);
         }

@@ -66,11 +66,12 @@ impl<C: Cell> Sides<'_, C> {
             let mut zero = own;
             threshold = swallow(&mut zero, self.positive.clone(), self.schema, threshold);
             let moved = swallow(&mut zero, self.negative.clone(), self.schema, threshold);
-            if moved == threshold {
+            if moved > threshold {
+                // The negative side moved it, so more positive buckets may lie inside: count anew.
+                threshold = moved;
+            } else {
                 return (zero, threshold);
             }
-            // The negative side moved it, so more positive buckets may lie inside: count anew.
-            threshold = moved;
         }
     }
 }
