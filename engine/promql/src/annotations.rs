@@ -62,5 +62,8 @@ fn written(text: &str, kind: &str, noted: &BTreeSet<(Span, String)>) -> Vec<Stri
 
 /// ` for metric name "x"`, nothing where there is no name.
 pub(crate) fn for_metric(name: &str) -> String {
-    if name.is_empty() { String::new() } else { format!(" for metric name {name:?}") }
+    if name.is_empty() {
+        return String::new();
+    }
+    format!(" for metric name {}", isinglass_lang::promql::quoted(name))
 }

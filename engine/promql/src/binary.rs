@@ -7,7 +7,13 @@ use isinglass_lang::promql::ast::{BinaryOp, Span};
 use crate::annotations::Annotations;
 use crate::arithmetic::{self, Outcome};
 use crate::block::Cell;
-use crate::histogram::{Histogram, HistogramError};
+use crate::histogram::{Histogram, HistogramError, ResetHint};
+
+/// Whether the result is something else than a sample of the left side, so that its name goes.
+/// What a comparison or a trim leaves is still the same metric.
+pub(crate) fn changes_meaning(op: BinaryOp) -> bool {
+    !op.is_comparison() && !matches!(op, BinaryOp::TrimUpper | BinaryOp::TrimLower)
+}
 
 /// A sample on a side of an operator.
 #[derive(Debug, Clone)]
@@ -105,6 +111,10 @@ impl Sides<'_> {
                 if added.custom_buckets_reconciled {
                     let text = format!("mismatched custom buckets were reconciled during {doing}");
                     self.annotations.info(self.span, text);
+                }
+                if !adds {
+                    // A difference may go down.
+                    sum.reset_hint = ResetHint::Gauge;
                 }
                 sum.compact(0);
                 Some(Operand::Histogram(Arc::new(sum)))

@@ -13,6 +13,15 @@ pub fn decimal(value: f64) -> String {
     }
 }
 
+/// As OpenMetrics writes a float: always seen to be one.
+pub fn openmetrics(value: f64) -> String {
+    let mut text = crate::histogram::format_float(value);
+    if value.is_finite() && !text.contains(['.', 'e']) {
+        text.push_str(".0");
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -155,7 +155,7 @@ impl ClassicOperator<'_> {
         match &self.plan.function {
             ClassicFunction::Quantiles(label) => {
                 let of = |q: &Arc<[f64]>| {
-                    let q = crate::histogram::format_float(q.first().copied().unwrap_or(f64::NAN));
+                    let q = crate::text::openmetrics(q.first().copied().unwrap_or(f64::NAN));
                     labels.builder().set(label, &q).build()
                 };
                 params.iter().map(of).collect()

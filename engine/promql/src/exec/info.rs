@@ -63,7 +63,7 @@ impl InfoOperator<'_> {
         }
         let (at_ms, offset_ms) = (self.plan.at_ms, self.plan.offset_ms);
         let span = isinglass_lang::promql::ast::Span::default();
-        let leaf = Leaf { matchers, offset_ms, at_ms, extension: None, span };
+        let leaf = Leaf { matchers, offset_ms, at_ms, extension: None, stats: false, span };
         debug_assert_eq!(leaf.reference(0), reference(0, at_ms, offset_ms));
         let newest = Vector::Select(leaf.clone(), Wanted::Timestamp);
         collect(&newest, self.grid, self.cx)

@@ -38,7 +38,7 @@ impl Operator for JoinOperator<'_> {
         }
         let (left, _left) = collect(&self.plan.left, self.grid, self.cx)?;
         let fills = &self.plan.matching;
-        if left.is_empty() && fills.fill_left.is_none() {
+        if left.is_empty() && fills.fill_left.is_none() && fills.fill_right.is_none() {
             return Ok(None);
         }
         let (right, _right) = collect(&self.plan.right, self.grid, self.cx)?;
@@ -119,9 +119,9 @@ impl<'a> Pairing<'a> {
         if crowded.is_empty() {
             return Ok(());
         }
-        let fills = if self.swapped { self.plan.matching.fill_right } else { self.plan.matching.fill_left };
         let matters = |step: usize| {
-            fills.is_some() || (0..self.many.rows.len()).any(|row| !self.many.cell(row, step).is_absent())
+            self.fill(false).is_some()
+                || (0..self.many.rows.len()).any(|row| !self.many.cell(row, step).is_absent())
         };
         for step in 0..self.one.steps {
             for rows in &crowded {
@@ -139,18 +139,21 @@ impl<'a> Pairing<'a> {
     fn duplicate(&self, first: usize, second: usize) -> EvalError {
         let (first, second) = (&self.one.rows[first].labels, &self.one.rows[second].labels);
         let group = signature(&self.plan.matching).of(second);
+        // In an order that does not depend on how series are read.
+        let (first, second) = if first < second { (first, second) } else { (second, first) };
         let side = if self.swapped { "left" } else { "right" };
         EvalError::execution(format!(
             "found duplicate series for the match group {group} on the {side} hand-side of the \
-             operation: [{second}, {first}];many-to-many matching not allowed: matching labels must \
+             operation: [{first}, {second}];many-to-many matching not allowed: matching labels must \
              be unique on one side"
         ))
     }
 
-    /// The value that stands in for a missing sample of the "one" or the "many" side.
+    /// The value that stands in for a missing sample of the "one" or the "many" side. Upstream
+    /// turns the sides of `group_right` round, but not their fills.
     fn fill(&self, one: bool) -> Option<f64> {
         let matching = &self.plan.matching;
-        if one == self.swapped { matching.fill_left } else { matching.fill_right }
+        if one { matching.fill_right } else { matching.fill_left }
     }
 
     fn group(&mut self, number: u32, many: &[usize], one: &[usize]) -> Result<()> {
@@ -270,7 +273,7 @@ fn signature(matching: &Matching) -> Signature<'_> {
 fn result_labels(plan: &Join, many: &Labels, one: Option<&Labels>) -> Labels {
     let matching = &plan.matching;
     let one_to_one = matching.cardinality == Cardinality::OneToOne;
-    let changes = !plan.op.is_comparison();
+    let changes = binary::changes_meaning(plan.op);
     let named = |name: &str| matching.labels.iter().any(|label| label == name);
     let kept = many.retain(|name| {
         let metadata = changes && METADATA.contains(&name);

@@ -50,12 +50,20 @@ impl Operator for Select<'_> {
         while block.rows.len() < rows {
             let Some(samples) = self.series.next()? else { break };
             self.cx.count(samples.times.len() + samples.histograms.len())?;
-            block.push(Row::new(samples.labels.clone()));
+            let drop_name = self.wanted != Wanted::Value;
+            block.push(Row { drop_name, ..Row::new(samples.labels.clone()) });
             let row = block.rows.len() - 1;
             let (row, floats) = block.row_mut(row);
             let at = Lookup { leaf: self.leaf, lookback_ms: self.cx.lookback_ms, grid: self.grid };
+            let mut compared = Vec::new();
+            let mut samples = samples;
+            if self.leaf.stats && !samples.histograms.is_empty() {
+                compared.extend_from_slice(samples.histograms);
+                super::window::compare_hints(&mut compared);
+                samples.histograms = &compared;
+            }
             if self.leaf.extension == Some(Extension::Smoothed) {
-                super::window::smoothed_instant(&at, &samples, row, floats);
+                super::window::smoothed_instant(&at, &samples, row, floats, self.cx);
             } else {
                 at.fill(&samples, self.wanted, row, floats);
             }

@@ -34,7 +34,7 @@ impl Operator for ScalarOperator<'_> {
         while let Some(mut block) = self.input.next()? {
             for row in 0..block.rows.len() {
                 let (row, floats) = block.row_mut(row);
-                row.drop_name |= self.plan.bool_modifier || !self.plan.op.is_comparison();
+                row.drop_name |= self.plan.bool_modifier || binary::changes_meaning(self.plan.op);
                 self.apply(row, floats);
             }
             block.retain_present();

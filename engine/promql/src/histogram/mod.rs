@@ -57,7 +57,7 @@ pub use accumulate::{HistogramMean, HistogramSum};
 pub use add::Added;
 pub use bucket::Bucket;
 pub use error::{HistogramError, LayoutFault};
-pub use hints::hint_after;
+pub use hints::{compared_hint, hint_after};
 pub use kahan::Compensated;
 pub use print::format_float;
 pub use quantile::{NanEffect, Quantile};

@@ -23,6 +23,8 @@ pub(crate) struct Builder {
     pub(crate) step_ms: i64,
     /// Of a subquery that names none, milliseconds.
     pub(crate) subquery_step_ms: i64,
+    /// Only counts and sums of histograms are wanted of what is planned.
+    pub(super) stats: bool,
 }
 
 /// A plan and whether its result is to be sorted.
@@ -35,7 +37,17 @@ pub(crate) struct Planned {
 
 impl Builder {
     pub(crate) fn for_grid(grid: &Grid, step_ms: i64, subquery_step_ms: i64) -> Self {
-        Self { start_ms: grid.start_ms, end_ms: grid.end_ms(), step_ms, subquery_step_ms }
+        Self { start_ms: grid.start_ms, end_ms: grid.end_ms(), step_ms, subquery_step_ms, stats: false }
+    }
+
+    /// For arguments of what looks at buckets.
+    pub(super) fn wants_buckets(&self) -> Self {
+        Self { stats: false, ..*self }
+    }
+
+    /// For arguments of what looks at counts and sums only.
+    pub(super) fn wants_stats(&self) -> Self {
+        Self { stats: true, ..*self }
     }
 
     /// The plan of an expression whose durations are known.
@@ -134,6 +146,7 @@ impl Builder {
             offset_ms: optional_millis(selector.offset.as_ref()).unwrap_or_default(),
             at_ms: selector.at.map(|at| self.at(at)),
             extension: selector.extension,
+            stats: self.stats,
             span,
         }
     }
@@ -147,6 +160,9 @@ impl Builder {
     }
 
     fn binary(&self, expr: &Expr, binary: &Binary) -> Result<Vector> {
+        if matches!(binary.op, BinaryOp::TrimUpper | BinaryOp::TrimLower) && self.stats {
+            return self.wants_buckets().binary(expr, binary);
+        }
         let scalars =
             (binary.lhs.value_type() == ValueType::Scalar, binary.rhs.value_type() == ValueType::Scalar);
         match scalars {

@@ -212,6 +212,9 @@ fn sign(value: f64) -> f64 {
 }
 
 fn map(builder: &Builder, call: &Call, function: MapFunction) -> Result<Vector> {
+    use MapFunction as F;
+    let of_stats = matches!(function, F::HistogramCount | F::HistogramSum | F::HistogramAvg);
+    let builder = &if of_stats { builder.wants_stats() } else { *builder };
     let (input, span) = match call.args.first() {
         Some(arg) => (builder.vector(arg)?, arg.span),
         // Functions of a date take the time of the step.
@@ -243,7 +246,7 @@ fn classic(builder: &Builder, call: &Call) -> Result<Vector> {
     Ok(Vector::Classic(Box::new(Classic {
         function,
         params: scalars(builder, params)?,
-        input: builder.vector(&call.args[input])?,
+        input: builder.wants_buckets().vector(&call.args[input])?,
         span: call.args[input].span,
         param_spans: params.iter().map(|param| param.span).collect(),
     })))
@@ -261,7 +264,8 @@ fn label_replace(builder: &Builder, call: &Call) -> Result<Vector> {
 }
 
 fn check_label(name: &str, which: &str, function: &str) -> Result<()> {
-    if name.is_empty() {
+    // A text that was no UTF-8 has this character where it was not.
+    if name.is_empty() || name.contains(char::REPLACEMENT_CHARACTER) {
         let quoted = isinglass_lang::promql::quoted(name);
         let message = format!("invalid {which} label name in {function}(): {quoted}");
         return Err(EvalError::execution(message));
@@ -290,9 +294,14 @@ fn info(builder: &Builder, _: &Expr, call: &Call) -> Result<Vector> {
         Some(ExprKind::Selector(selector)) => selector.matchers.clone(),
         _ => Vec::new(),
     };
-    if !matchers.iter().any(|matcher| matcher.label == METRIC_NAME) {
-        let (label, value) = (METRIC_NAME.to_owned(), "target_info".to_owned());
-        matchers.push(Matcher { label, op: MatchOp::Equal, value });
+    let of_name = |matcher: &&Matcher| matcher.label == METRIC_NAME;
+    let excludes = |matcher: &Matcher| matches!(matcher.op, MatchOp::NotEqual | MatchOp::NotMatches);
+    let label = METRIC_NAME.to_owned();
+    if !matchers.iter().any(|matcher| of_name(&matcher)) {
+        matchers.push(Matcher { label, op: MatchOp::Equal, value: "target_info".to_owned() });
+    } else if matchers.iter().filter(of_name).all(excludes) {
+        // Names that are only excluded are those of info metrics.
+        matchers.push(Matcher { label, op: MatchOp::Matches, value: ".+_info".to_owned() });
     }
     let input = builder.vector(&call.args[0])?;
     let (at_ms, offset_ms) = looked_up_at(builder, &call.args[0], (None, 0)).unwrap_or((None, 0));

@@ -58,6 +58,8 @@ pub(crate) struct Leaf {
     /// The time that `@` fixes, milliseconds.
     pub(crate) at_ms: Option<i64>,
     pub(crate) extension: Option<Extension>,
+    /// Only counts and sums of its histograms are wanted.
+    pub(crate) stats: bool,
     pub(crate) span: Span,
 }
 

@@ -51,6 +51,9 @@ fn time_of(view: &View<'_>, wins: impl Fn(f64, f64) -> bool) -> f64 {
 
 /// The median distance from the median.
 fn deviation(values: &[f64]) -> f64 {
+    if values.iter().any(|value| value.is_nan()) {
+        return f64::NAN;
+    }
     let mut values = values.to_vec();
     let median = quantile(0.5, &mut values);
     for value in &mut values {

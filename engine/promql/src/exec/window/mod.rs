@@ -25,8 +25,8 @@ pub(crate) use floats::{Average, Sum, quantile};
 pub(crate) use histograms::{HistogramAvg, HistogramSum};
 use isinglass_lang::promql::ast::{Extension, Span};
 pub(crate) use moments::Moments;
-pub(super) use samples::Collected;
 use samples::{Bounds, View};
+pub(super) use samples::{Collected, compare_hints};
 
 use super::{Boxed, Context, Operator, rows_of_a_block, scalar};
 use crate::annotations::{Annotations, for_metric};
@@ -228,6 +228,8 @@ impl<'a> Kernel<'a> {
 /// Reads a part of a selection through a window function.
 pub(super) struct WindowOperator<'a> {
     series: Box<dyn SeriesStream>,
+    /// Only counts and sums of histograms are wanted.
+    stats: bool,
     kernel: Arc<Kernel<'a>>,
 }
 
@@ -244,7 +246,7 @@ impl<'a> WindowOperator<'a> {
         let parts = cx.source.select(&kernel.selection(leaf), parts)?;
         let operator = |series| {
             let kernel = Arc::clone(&kernel);
-            Box::new(Self { series, kernel }) as Boxed<'a>
+            Box::new(Self { series, stats: leaf.stats, kernel }) as Boxed<'a>
         };
         Ok(parts.into_iter().map(operator).collect())
     }
@@ -306,6 +308,9 @@ impl Operator for WindowOperator<'_> {
             let Some(samples) = self.series.next()? else { break };
             kernel.cx.count(samples.times.len() + samples.histograms.len())?;
             collected.take(&samples);
+            if self.stats {
+                collected.compare_hints();
+            }
             kernel.push(&mut block, Row::new(samples.labels.clone()), &collected)?;
         }
         Ok((!block.is_empty()).then_some(block))

@@ -4,6 +4,7 @@ use super::{Out, WindowFunction};
 use crate::error::Result;
 use crate::exec::{Context, subquery};
 use crate::grid::Grid;
+use crate::histogram::{Histogram, compared_hint};
 use crate::plan::{WindowInput, reference};
 use crate::source::{HistogramSample, Selection, SeriesSamples};
 use crate::value::{Point, Sample, Series, is_stale};
@@ -43,6 +44,11 @@ impl Collected {
         }
     }
 
+    /// Compares histograms that do not say whether they were reset.
+    pub(in crate::exec) fn compare_hints(&mut self) {
+        compare_hints(&mut self.histograms);
+    }
+
     pub(in crate::exec) fn clear(&mut self) {
         self.times.clear();
         self.values.clear();
@@ -69,6 +75,19 @@ impl Collected {
         let fits = matches!(function, F::Rate | F::Increase | F::Delta);
         let plain = self.starts.is_empty() && self.histograms.is_empty() && !looks_around;
         (fits && plain).then(|| self.lost.get_or_init(|| lost(&self.values)).as_slice())
+    }
+}
+
+/// Compares histograms that do not say whether they were reset with those before them.
+pub(in crate::exec) fn compare_hints(histograms: &mut [HistogramSample]) {
+    for at in 1..histograms.len() {
+        let (before, sample) = (&histograms[at - 1].histogram, &histograms[at].histogram);
+        let hint = compared_hint(before, sample);
+        if hint != sample.reset_hint {
+            let mut changed = Histogram::clone(sample);
+            changed.reset_hint = hint;
+            histograms[at].histogram = std::sync::Arc::new(changed);
+        }
     }
 }
 
