@@ -5,7 +5,7 @@
 //! | [`samples`] | the samples of a series, and those of one window |
 //! | [`rate`], [`instant`], [`extended`] | `rate` and its family |
 //! | [`floats`], [`moments`], [`regression`] | functions of floats |
-//! | [`histograms`] | sums and rates of histograms |
+//! | [`histograms`], [`totals`] | sums, means and rates of histograms |
 //! | [`sequence`] | `changes` and `resets` |
 
 mod extended;
@@ -17,12 +17,13 @@ mod rate;
 mod regression;
 mod samples;
 mod sequence;
+mod totals;
 
 use std::sync::Arc;
 
 pub(super) use extended::smoothed_instant;
-pub(crate) use floats::{Average, Sum, quantile};
-pub(crate) use histograms::{HistogramAvg, HistogramSum};
+pub(crate) use floats::{Average, quantile};
+pub(crate) use totals::{MeanOfHistograms, SumOfHistograms};
 use isinglass_lang::promql::ast::{Extension, Span};
 pub(crate) use moments::Moments;
 use samples::{Bounds, View};
