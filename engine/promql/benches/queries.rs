@@ -27,8 +27,7 @@ fn source() -> &'static MemorySource {
         };
         for series in 0..SERIES {
             let (group, instance) = (format!("g{}", series % 16), format!("i{series}"));
-            let labels =
-                Labels::new([("__name__", "m_total"), ("g", &group), ("instance", &instance)]);
+            let labels = Labels::new([("__name__", "m_total"), ("g", &group), ("instance", &instance)]);
             let mut value = 0.0;
             for sample in 0..SAMPLES {
                 value = if next() % 500 == 0 { 0.0 } else { value + (next() % 100) as f64 };
@@ -55,7 +54,5 @@ fn source() -> &'static MemorySource {
 fn six_hours(bencher: divan::Bencher, query: &str) {
     let source = source();
     let end_ms = SAMPLES * STEP_MS;
-    bencher.bench_local(|| {
-        range(query, (60_000, end_ms, 60_000), source, &Options::default(), &|| None)
-    });
+    bencher.bench_local(|| range(query, (60_000, end_ms, 60_000), source, &Options::default(), &|| None));
 }
