@@ -56,7 +56,7 @@ impl Rig {
 
     async fn push_as(&self, tenant: &str, protocol: Protocol, body: Vec<u8>) -> Result<Outcome, IngestError> {
         let compression = match protocol {
-            Protocol::RemoteWrite1 | Protocol::LokiPush => Compression::Snappy,
+            Protocol::RemoteWrite1 | Protocol::RemoteWrite2 | Protocol::LokiPush => Compression::Snappy,
             _ => Compression::None,
         };
         let body = if compression == Compression::Snappy { remote_write::snappy(&body) } else { body };
@@ -109,7 +109,7 @@ async fn start(dir: &TempDir, clock: &Arc<ManualClock>, plugins: serde_json::Val
 
 fn counts(received: u64, stored: u64, rejected: &[(&'static str, u64)]) -> Counts {
     let rejected = rejected.iter().map(|(reason, items)| ((*reason).into(), *items)).collect();
-    Counts { received, stored, rejected }
+    Counts { received, stored, rejected, ..Counts::default() }
 }
 
 fn series(name: &str, at: usize) -> Series {

@@ -29,5 +29,6 @@ pub mod loki;
 pub mod otlp;
 pub mod proto;
 pub mod remote_write;
+pub mod remote_write_2;
 
 pub use isinglass_model::clock::ManualClock;
