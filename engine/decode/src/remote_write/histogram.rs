@@ -270,6 +270,7 @@ fn check_schema(schema: i32) -> Result<i16, Fault> {
 }
 
 fn check_count(count: f64, what: &str) -> Result<f64, Fault> {
-    // NaN fails the comparison too.
-    if count >= 0.0 { Ok(count) } else { Err(invalid_histogram(format!("{what} of a histogram is {count}"))) }
+    // NaN is none of an observer, but a recording rule that divides by zero gives it, and
+    // Prometheus stores it.
+    if count < 0.0 { Err(invalid_histogram(format!("{what} of a histogram is {count}"))) } else { Ok(count) }
 }

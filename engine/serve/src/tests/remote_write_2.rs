@@ -203,7 +203,7 @@ async fn native_histograms_are_read_back_as_they_were() {
     add(1, &|w| {
         w.double(2, 0.75).double(3, f64::NAN).zigzag(4, -4).double(7, 0.25);
         span(w, 11, 0, 2);
-        w.doubles(13, &[0.5, f64::MIN_POSITIVE]).varint(14, 3).varint(17, (now - 9).cast_unsigned());
+        w.doubles(13, &[f64::NAN, f64::MIN_POSITIVE]).varint(14, 3).varint(17, (now - 9).cast_unsigned());
     });
     add(2, &|w| {
         w.varint(1, 3).double(3, 2.0).zigzag(4, -53);
@@ -225,7 +225,7 @@ async fn native_histograms_are_read_back_as_they_were() {
         },
         {
             "count": 0.75, "sum": "NaN", "schema": -4, "zero_threshold": 0.0, "zero_count": 0.25,
-            "positive_spans": [{ "offset": 0, "length": 2 }], "positive_buckets": [0.5, f64::MIN_POSITIVE],
+            "positive_spans": [{ "offset": 0, "length": 2 }], "positive_buckets": ["NaN", f64::MIN_POSITIVE],
             "negative_spans": [], "negative_buckets": [], "custom_bounds": null, "reset_hint": "gauge",
             "float": true, "start": (now - 9) * 1_000_000,
         },
