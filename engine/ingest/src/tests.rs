@@ -202,8 +202,13 @@ async fn an_over_limit_request_is_refused_whole() {
 #[tokio::test(flavor = "multi_thread")]
 async fn bytes_that_cannot_be_read_store_nothing() {
     let rig = Rig::new().await;
-    for protocol in [Protocol::RemoteWrite1, Protocol::LokiPush, Protocol::OtlpTraces, Protocol::OtlpMetrics]
-    {
+    for protocol in [
+        Protocol::RemoteWrite1,
+        Protocol::RemoteWrite2,
+        Protocol::LokiPush,
+        Protocol::OtlpTraces,
+        Protocol::OtlpMetrics,
+    ] {
         let error = rig.push(protocol, vec![0x0a, 0xff, 0x01]).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Malformed, "{protocol:?}: {error}");
     }
