@@ -68,12 +68,7 @@ pub struct PromqlConfig {
 
 impl Default for PromqlConfig {
     fn default() -> Self {
-        Self {
-            samples_max: 2_000_000_000,
-            series_max: 5_000_000,
-            lookback_ms: 300_000,
-            points_max: 11_000,
-        }
+        Self { samples_max: 2_000_000_000, series_max: 5_000_000, lookback_ms: 300_000, points_max: 11_000 }
     }
 }
 

@@ -68,8 +68,8 @@ pub use engine::{QueryEngine, SqlResult};
 pub use error::QueryError;
 pub use library::{Library, Question, View, library};
 pub use promql::{
-    Cardinality, Exemplar, ExemplarRequest, Found, MetadataSelection, MetricMetadata, PromqlAnswer, PromqlKind,
-    PromqlRequest, PromqlTime, RawSeries, ScanFacts, SeriesExemplars,
+    Cardinality, Exemplar, ExemplarRequest, Found, MetadataSelection, MetricMetadata, PromqlAnswer,
+    PromqlKind, PromqlRequest, PromqlTime, RawSeries, ScanFacts, SeriesExemplars,
 };
 pub use stream::ResultStream;
 pub use table::TokenStats;

@@ -119,11 +119,7 @@ impl QueryEngine {
     }
 
     /// What the series of a tenant are made of: the `limit` largest of each list.
-    pub async fn promql_cardinality(
-        &self,
-        tenant: &Tenant,
-        limit: usize,
-    ) -> Result<Cardinality, QueryError> {
+    pub async fn promql_cardinality(&self, tenant: &Tenant, limit: usize) -> Result<Cardinality, QueryError> {
         let work = move |source: &StoreSource| cardinality::of(source.view(), limit, &|| source.ended());
         let asked = Asked { text: "cardinality", deadline: None, strong: false };
         Ok(self.run(tenant, asked, work).await?.result)
@@ -262,7 +258,8 @@ fn check(time: PromqlTime, config: &PromqlConfig) -> Result<(), QueryError> {
     }
     if step_ms <= 0 {
         return refused(
-            "zero or negative query resolution step widths are not accepted. Try a positive integer".to_owned(),
+            "zero or negative query resolution step widths are not accepted. Try a positive integer"
+                .to_owned(),
         );
     }
     let steps = end_ms.abs_diff(start_ms) / step_ms.unsigned_abs();
@@ -311,7 +308,10 @@ mod tests {
         };
         assert_eq!(check(0, 11_000, 1), Ok(()));
         let error = check(0, 11_001, 1).unwrap_err();
-        assert!(error.starts_with("exceeded maximum resolution of 11,000 points per timeseries. Try"), "{error}");
+        assert!(
+            error.starts_with("exceeded maximum resolution of 11,000 points per timeseries. Try"),
+            "{error}"
+        );
         assert!(check(i64::MIN, i64::MAX, 1).is_err());
         assert!(check(1, 0, 1).unwrap_err().contains("end timestamp"));
         assert!(check(0, 1, 0).unwrap_err().starts_with("zero or negative"));

@@ -99,8 +99,13 @@ mod tests {
 
     #[test]
     fn kinds_survive_the_way_through_the_engine() {
-        let kinds =
-            [ErrorKind::Malformed, ErrorKind::Rejected, ErrorKind::TooLarge, ErrorKind::Timeout, ErrorKind::Internal];
+        let kinds = [
+            ErrorKind::Malformed,
+            ErrorKind::Rejected,
+            ErrorKind::TooLarge,
+            ErrorKind::Timeout,
+            ErrorKind::Internal,
+        ];
         for kind in kinds.into_iter().chain([ErrorKind::Unavailable]) {
             let error = QueryError::new(kind, "no");
             assert_eq!(QueryError::of_promql(error.to_promql()), error);
