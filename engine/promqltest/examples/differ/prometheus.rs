@@ -15,14 +15,14 @@ const FEATURES: &str =
 const CONFIG: &str = "storage:\n  tsdb:\n    out_of_order_time_window: 10y\n";
 
 /// A running server; it ends when it is dropped.
-pub struct Prometheus {
+pub(crate) struct Prometheus {
     process: Child,
-    pub base: String,
+    pub(crate) base: String,
     _folder: TempDir,
 }
 
 impl Prometheus {
-    pub fn start(binary: &Path) -> Result<Self, String> {
+    pub(crate) fn start(binary: &Path) -> Result<Self, String> {
         let folder = TempDir::new().map_err(|fault| fault.to_string())?;
         let config = folder.path().join("prometheus.yml");
         std::fs::write(&config, CONFIG).map_err(|fault| fault.to_string())?;
@@ -39,7 +39,7 @@ impl Prometheus {
     }
 
     /// Waits until it answers, half a minute at most.
-    pub async fn ready(&self) -> Result<(), String> {
+    pub(crate) async fn ready(&self) -> Result<(), String> {
         let client = Client::new(&*self.base);
         for _ in 0..300 {
             if client.get("/-/ready", &[]).await.is_ok_and(|reply| reply.status == 200) {

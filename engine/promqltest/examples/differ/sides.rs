@@ -13,7 +13,7 @@ use isinglass_promqltest::{Answer, Backend, LoadedSeries};
 use crate::prometheus::Prometheus;
 
 /// Prometheus, with the engine in memory or a server of ours, all with the same series.
-pub struct Sides {
+pub(crate) struct Sides {
     reference: Client,
     ours: Ours,
     _process: Prometheus,
@@ -27,7 +27,7 @@ enum Ours {
 impl Sides {
     /// Starts a Prometheus, and loads series into it and into ours: a server of a new tenant where
     /// there is one.
-    pub async fn with(
+    pub(crate) async fn with(
         series: &[LoadedSeries],
         binary: &Path,
         server: Option<(&str, &str)>,
@@ -53,7 +53,7 @@ impl Sides {
     }
 
     /// What both say: the reference first.
-    pub async fn ask(&mut self, query: &Query) -> (Answer, Answer) {
+    pub(crate) async fn ask(&mut self, query: &Query) -> (Answer, Answer) {
         let reference = ask_server(&self.reference, query).await;
         let ours = match &mut self.ours {
             Ours::Server(client) => ask_server(client, query).await,
@@ -66,7 +66,7 @@ impl Sides {
         (reference, ours)
     }
 
-    pub async fn difference(&mut self, query: &Query) -> (Option<Difference>, Answer, Answer) {
+    pub(crate) async fn difference(&mut self, query: &Query) -> (Option<Difference>, Answer, Answer) {
         let (reference, ours) = self.ask(query).await;
         (difference(&query.text, &reference, &ours), reference, ours)
     }

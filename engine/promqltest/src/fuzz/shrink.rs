@@ -53,7 +53,8 @@ fn smaller(query: &Query) -> Vec<Query> {
     let mut all = Vec::new();
     if let Ok(expr) = parse(&query.text) {
         let texts = smaller_exprs(&expr).into_iter().map(|expr| expr.to_string());
-        all.extend(texts.filter(|text| text.len() < query.text.len()).map(|text| query.with_text(text)));
+        let texts = texts.filter(|text| text.len() < query.text.len() && parse(text).is_ok());
+        all.extend(texts.map(|text| query.with_text(text)));
     }
     let Window { start_ms, end_ms, step_ms } = query.window;
     if end_ms > start_ms {
