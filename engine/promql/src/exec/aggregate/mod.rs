@@ -17,7 +17,7 @@ mod rank;
 use std::sync::Arc;
 
 use isinglass_lang::promql::ast::AggregateOp;
-pub(super) use params::warn_of_quantiles;
+pub(super) use params::warn_of_quantile;
 
 use super::{Context, Operator};
 use crate::block::Block;
@@ -54,7 +54,7 @@ impl<'a> Aggregation<'a> {
             AggregateOp::Stddev => groups::run::<fold::Deviations>(self, &param),
             AggregateOp::Stdvar => groups::run::<fold::Variances>(self, &param),
             AggregateOp::Quantile => {
-                warn_of_quantiles(&param, plan.param_span, &cx.annotations);
+                params::warn_of_quantiles(&param, plan.param_span, &cx.annotations);
                 groups::run::<fold::Quantiles>(self, &param)
             }
             AggregateOp::CountValues => count_values::run(plan, grid, cx),

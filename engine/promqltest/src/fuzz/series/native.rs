@@ -51,22 +51,34 @@ struct Growing {
     sum: f64,
     resets: u64,
     fraction: f64,
+    /// Observations after a reset. Counters have many, so that rates are not limited by where
+    /// they would have begun at zero, which 3.5 does not do.
+    base: Vec<f64>,
 }
 
 impl Growing {
     fn random(random: &mut Random, layout: Layout) -> Self {
         let custom = layout == Layout::Custom;
+        let buckets = if custom { BOUNDS.len() + 1 } else { POSITIVE };
+        let is_gauge = layout == Layout::Gauge;
+        let base = |at| match at {
+            _ if is_gauge => 0.0,
+            0 => 5000.0,
+            _ => random.one_of(&[0.0, 300.0]),
+        };
+        let base: Vec<f64> = (0..buckets).map(base).collect();
         Self {
             layout,
             schema: if custom { CUSTOM_BUCKETS } else { random.one_of(&[0, 0, 1, 2, 3, -1, 8]) },
             zero_threshold: if custom { 0.0 } else { random.one_of(&[0.0, 0.001, 0.001, 0.5]) },
             first: random.one_of(&[-3, 0, 0, 2]),
             zero: 0.0,
-            positive: vec![0.0; if custom { BOUNDS.len() + 1 } else { POSITIVE }],
+            positive: base.clone(),
             negative: vec![0.0; if custom { 0 } else { random.one_of(&[0, NEGATIVE]) }],
             sum: 0.0,
             resets: random.one_of(&[0, 0, 3]),
             fraction: random.one_of(&[1.0, 1.0, 0.25]),
+            base,
         }
     }
 
@@ -82,7 +94,7 @@ impl Growing {
     }
 
     fn forget(&mut self) {
-        self.positive.fill(0.0);
+        self.positive.clone_from(&self.base);
         self.negative.fill(0.0);
         (self.zero, self.sum) = (0.0, 0.0);
     }
