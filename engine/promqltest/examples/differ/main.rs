@@ -18,6 +18,7 @@ use isinglass_promqltest::fuzz::known::{self, Known};
 use isinglass_promqltest::fuzz::query::{Query, query};
 use isinglass_promqltest::fuzz::series::{BASE_MS, series_set};
 use isinglass_promqltest::fuzz::shrink::{shrink_query, shrink_series};
+use isinglass_promqltest::http::Window;
 use isinglass_promqltest::{Answer, LoadedSeries};
 use tokio::runtime::Runtime;
 
@@ -43,6 +44,9 @@ struct Args {
     /// Only this query of the seed.
     #[arg(long)]
     only: Option<u64>,
+    /// Asks both for this expression at the first time of query `--only`, and prints the answers.
+    #[arg(long, requires = "only")]
+    ask: Option<String>,
     /// Address of a server of ours, instead of the engine in memory.
     #[arg(long)]
     ours: Option<String>,
@@ -102,6 +106,10 @@ fn run_set(
     };
     for number in numbers {
         let query = query(seed, number, BASE_MS);
+        if let Some(text) = &args.ask {
+            ask(text, &query, &mut sides, runtime);
+            continue;
+        }
         let (difference, reference, _) = runtime.block_on(sides.difference(&query));
         found.queries += 1;
         found.errors += u64::from(reference.result.is_err());
@@ -122,6 +130,14 @@ fn run_set(
         }
     }
     Ok(())
+}
+
+fn ask(text: &str, query: &Query, sides: &mut Sides, runtime: &Runtime) {
+    let end_ms = query.window.start_ms;
+    let query =
+        Query { window: Window { end_ms, step_ms: 0, ..query.window }, ..query.with_text(text.to_owned()) };
+    let (reference, ours) = runtime.block_on(sides.ask(&query));
+    println!("{query}\nreference: {reference:?}\nours: {ours:?}");
 }
 
 async fn sides(args: &Args, series: &[LoadedSeries], seed: u64) -> Result<Sides, String> {

@@ -60,13 +60,24 @@ impl<'a> Aggregation<'a> {
             AggregateOp::CountValues => count_values::run(plan, grid, cx),
             AggregateOp::Topk | AggregateOp::Bottomk | AggregateOp::Limitk => match params::counts(&param)? {
                 Some(counts) => rank::run(plan, &counts, grid, cx),
-                None => Ok(Block::new(grid.steps)),
+                None => self.nothing(),
             },
             AggregateOp::LimitRatio => match params::ratios(&param, plan.param_span, &cx.annotations)? {
                 Some(ratios) => rank::by_ratio(plan, &ratios, grid, cx),
-                None => Ok(Block::new(grid.steps)),
+                None => self.nothing(),
             },
         }
+    }
+}
+
+impl Aggregation<'_> {
+    /// Where no series is wanted, what is aggregated is evaluated for its errors and warnings.
+    fn nothing(&self) -> Result<Block> {
+        let mut input = super::open::open(&self.plan.input, self.grid, self.cx)?;
+        while input.next()?.is_some() {
+            self.cx.check()?;
+        }
+        Ok(Block::new(self.grid.steps))
     }
 }
 

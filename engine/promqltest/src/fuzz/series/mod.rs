@@ -5,6 +5,7 @@ mod floats;
 mod native;
 mod times;
 
+use isinglass_promql::value::STALE;
 use isinglass_promql::{Labels, Sample};
 
 use super::random::Random;
@@ -15,6 +16,10 @@ pub const BASE_MS: i64 = 1_700_000_123_000;
 
 /// For so long there are samples.
 pub const SPAN_MS: i64 = 90 * 60_000;
+
+/// So long before, all series have a stale marker. Prometheus gives series in the order in which
+/// they came, which is that of their labels so; `limitk` and ties depend on it.
+const LEAD_MS: i64 = 70 * 60_000;
 
 /// Label sets that several metrics share; not all have all labels.
 const TARGETS: [&[(&str, &str)]; 6] = [
@@ -33,6 +38,9 @@ pub fn series_set(seed: u64, base_ms: i64) -> Vec<LoadedSeries> {
     classic::add(&mut set);
     native::add(&mut set);
     set.series.retain(|series| !series.points.is_empty());
+    set.series.sort_by(|one, other| one.labels.cmp(&other.labels));
+    let first = LoadedPoint { time_ms: base_ms - LEAD_MS, start_ms: None, sample: Sample::Float(STALE) };
+    set.series.iter_mut().for_each(|series| series.points.insert(0, first.clone()));
     set.series
 }
 
