@@ -3,15 +3,17 @@
 # installing anything: prometheus, promtool and victoria-metrics of a newer
 # suite than this machine's, because the stable ones are years old.
 #
-#   benches/peers.sh FOLDER [SUITE]     (default suite: forky)
+#   benches/peers.sh FOLDER [SUITE [PACKAGE...]]     (default suite: forky)
 #
-# prints the paths of the binaries. The archive is the one that apt on this
+# prints the paths of the binaries, which are named as their packages. The archive is the one that apt on this
 # machine is set up for; its keyring must know the suite, otherwise the lists
 # are taken unsigned and the script says so.
 set -euo pipefail
 
-into=${1:?usage: peers.sh FOLDER [SUITE]}
+into=${1:?usage: peers.sh FOLDER [SUITE [PACKAGE...]]}
 suite=${2:-forky}
+packages=("${@:3}")
+[ ${#packages[@]} -gt 0 ] || packages=(prometheus promtool victoria-metrics)
 mkdir -p "$into"
 into=$(cd "$into" && pwd)
 
@@ -34,10 +36,10 @@ if ! update "signed-by=/usr/share/keyrings/debian-archive-keyring.gpg" 2>"$apt/u
     update "trusted=yes"
 fi
 
-for package in prometheus promtool victoria-metrics; do
+for package in "${packages[@]}"; do
     (cd "$apt" && apt-get "${options[@]}" -qq download "$package")
 done
 for deb in "$apt"/*.deb; do
     dpkg -x "$deb" "$into"
 done
-ls "$into"/usr/bin/prometheus "$into"/usr/bin/promtool "$into"/usr/bin/victoria-metrics
+ls "${packages[@]/#/$into/usr/bin/}"

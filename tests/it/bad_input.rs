@@ -197,9 +197,9 @@ async fn wrong_content_types_are_415() {
         case("remote write as JSON", To::RemoteWrite, &[JSON, SNAPPY], snappy(&good_write())),
         case("remote write with gzip", To::RemoteWrite, &[PROTOBUF, GZIP], gzip(&good_write())),
         case(
-            "remote write 2.0",
+            "remote write 3.0",
             To::RemoteWrite,
-            &[("content-type", "application/x-protobuf;proto=io.prometheus.write.v2.Request"), SNAPPY],
+            &[("content-type", "application/x-protobuf;proto=io.prometheus.write.v3.Request"), SNAPPY],
             snappy(&good_write()),
         ),
         case("loki as text", To::Loki, &[("content-type", "text/plain")], good_push()),

@@ -28,11 +28,13 @@ pub enum DecodeError {
         /// The cap.
         limit: usize,
     },
-    /// More items than a batch may have.
-    #[error("{what}: more than {limit} items in one request")]
+    /// More items or symbols than a request may have.
+    #[error("{what}: more than {limit} {of} in one request")]
     TooMany {
         /// The protocol.
         what: &'static str,
+        /// What there are too many of.
+        of: &'static str,
         /// The cap.
         limit: usize,
     },

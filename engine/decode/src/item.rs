@@ -62,15 +62,26 @@ pub(crate) fn reject(
     reader: Reader<'_>,
 ) -> Result<(), WireError> {
     message.verify(reader)?;
+    push(decoded, signal, fault, items, || schema::to_json(message, reader));
+    Ok(())
+}
+
+/// Counts `items` items under the fault; `text` is the item for people.
+pub(crate) fn push(
+    decoded: &mut Decoded,
+    signal: Signal,
+    fault: &Fault,
+    items: u64,
+    text: impl FnOnce() -> String,
+) {
     decoded.rejections.push_many(fault.reason, items, |reason| RejectedItem {
         signal,
         reason,
         message: fault.message.clone(),
         plugin: String::new(),
         digest: String::new(),
-        item: schema::to_json(message, reader),
+        item: text(),
     });
-    Ok(())
 }
 
 /// Counts `items` items of a series that was refused before.
@@ -83,13 +94,24 @@ pub(crate) fn reject_again(
     reader: Reader<'_>,
 ) -> Result<(), WireError> {
     message.verify(reader)?;
+    push_again(decoded, refusal, items, || schema::to_json(message, reader));
+    Ok(())
+}
+
+/// Counts `items` items of a series that was refused before; `text` is the item
+/// for people.
+pub(crate) fn push_again(
+    decoded: &mut Decoded,
+    refusal: &Refusal,
+    items: u64,
+    text: impl FnOnce() -> String,
+) {
     decoded.rejections.push_many(refusal.reason.clone(), items, |reason| RejectedItem {
         signal: Signal::Metrics,
         reason,
         message: refusal.message.clone(),
         plugin: refusal.plugin.clone(),
         digest: refusal.digest.clone(),
-        item: schema::to_json(message, reader),
+        item: text(),
     });
-    Ok(())
 }

@@ -18,7 +18,7 @@
 //! | `schema` | the messages by name: JSON to protobuf, protobuf to JSON, where a fault lies |
 //! | `columns` | the builders that batches grow in |
 //! | `otlp` | OpenTelemetry traces, logs and metrics |
-//! | `remote_write` | Prometheus remote write 1.0 |
+//! | `remote_write` | Prometheus remote write 1.0 and 2.0 |
 //! | `loki` | Loki's push API |
 //! | `json_line` | log lines that are JSON objects, if so configured |
 //!
@@ -70,6 +70,8 @@ pub enum Protocol {
     OtlpMetrics,
     /// `prometheus.WriteRequest`
     RemoteWrite1,
+    /// `io.prometheus.write.v2.Request`
+    RemoteWrite2,
     /// `logproto.PushRequest`
     LokiPush,
 }
@@ -125,9 +127,15 @@ fn decode_protobuf(
         Protocol::LokiPush => loki::decode(reader, context.logs, &mut decoded).map(|()| decoded),
         Protocol::OtlpMetrics => otlp::metrics::decode(reader, context),
         Protocol::RemoteWrite1 => remote_write::decode(reader, context),
+        Protocol::RemoteWrite2 => remote_write::v2::decode(reader, context),
     };
     let mut decoded = result.map_err(|error| match error.fault {
-        Fault::TooMany => DecodeError::TooMany { what: protocol.name(), limit: ITEMS_MAX },
+        Fault::TooMany => DecodeError::TooMany { what: protocol.name(), of: "items", limit: ITEMS_MAX },
+        Fault::TooManySymbols => DecodeError::TooMany {
+            what: protocol.name(),
+            of: "symbols",
+            limit: HardCaps::DEFAULT.symbols_max,
+        },
         fault => DecodeError::Malformed {
             what: protocol.name(),
             fault: fault.to_string(),
@@ -147,6 +155,7 @@ impl Protocol {
             Self::OtlpLogs => "OTLP logs",
             Self::OtlpMetrics => "OTLP metrics",
             Self::RemoteWrite1 => "remote write",
+            Self::RemoteWrite2 => "remote write 2.0",
             Self::LokiPush => "Loki push",
         }
     }
@@ -156,7 +165,7 @@ impl Protocol {
         match self {
             Self::OtlpTraces => Signal::Traces,
             Self::OtlpLogs | Self::LokiPush => Signal::Logs,
-            Self::OtlpMetrics | Self::RemoteWrite1 => Signal::Metrics,
+            Self::OtlpMetrics | Self::RemoteWrite1 | Self::RemoteWrite2 => Signal::Metrics,
         }
     }
 
@@ -166,6 +175,7 @@ impl Protocol {
             Self::OtlpLogs => &schema::EXPORT_LOGS,
             Self::OtlpMetrics => &schema::EXPORT_METRICS,
             Self::RemoteWrite1 => &schema::WRITE_REQUEST,
+            Self::RemoteWrite2 => &schema::WRITE_REQUEST_2,
             Self::LokiPush => &schema::PUSH_REQUEST,
         }
     }
@@ -177,7 +187,9 @@ impl Protocol {
                 schema::transcode(self.name(), self.root(), body)
             }
             Self::LokiPush => loki::transcode(self.name(), body),
-            Self::RemoteWrite1 => Err(DecodeError::Unsupported { protocol: self.name(), format: "JSON" }),
+            Self::RemoteWrite1 | Self::RemoteWrite2 => {
+                Err(DecodeError::Unsupported { protocol: self.name(), format: "JSON" })
+            }
         }
     }
 }

@@ -4,12 +4,13 @@
 use std::sync::Arc;
 
 use isinglass_model::batch::Decoded;
+use isinglass_model::counts::truncate_text;
 use isinglass_model::kind::Signal;
 use isinglass_model::labels::{LabelSet, LabelSetError, METRIC_NAME, Temporality};
 use isinglass_model::limits::HardCaps;
 use isinglass_model::reason::code;
 use isinglass_model::series::{
-    Fingerprint, Judgement, Known, Refusal, ResolveError, SeriesRef, SeriesResolver,
+    Fingerprint, Judgement, Known, MetricMeta, Refusal, ResolveError, SeriesRef, SeriesResolver,
 };
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
@@ -44,6 +45,12 @@ pub(crate) enum Refused {
     Before(Arc<Refusal>),
     /// Its labels cannot be read.
     Wire(WireError),
+}
+
+impl From<Fault> for Refused {
+    fn from(fault: Fault) -> Self {
+        Self::Now(fault)
+    }
 }
 
 impl From<Stop> for Refused {
@@ -85,7 +92,7 @@ impl<'a> Sink<'a> {
         let known = match self.resolver.lookup(fingerprint) {
             Some(known) => known,
             None => {
-                self.check_new_labels()?;
+                self.check_new_labels(0)?;
                 let labels = labels(self)?;
                 self.intern(fingerprint, labels)?
             }
@@ -100,13 +107,19 @@ impl<'a> Sink<'a> {
         }
     }
 
-    /// Checked before labels are built: building them is the cost.
-    fn check_new_labels(&self) -> Result<(), Refused> {
-        if self.new_label_bytes <= NEW_LABEL_BYTES_MAX {
+    /// Checked before labels of about `bytes` are built: building them is the cost.
+    pub(crate) fn check_new_labels(&self, bytes: usize) -> Result<(), Fault> {
+        if self.new_label_bytes.saturating_add(bytes) <= NEW_LABEL_BYTES_MAX {
             return Ok(());
         }
         let message = format!("the new label sets of the request exceed {NEW_LABEL_BYTES_MAX} bytes");
-        Err(Refused::Now(Fault::new(code::LABEL_VALUE_TOO_LONG, message)))
+        Err(Fault::new(code::LABEL_VALUE_TOO_LONG, message))
+    }
+
+    /// Counts the bytes of labels that were read and then refused.
+    #[cold]
+    pub(crate) fn charge_labels(&mut self, bytes: usize) {
+        self.new_label_bytes = self.new_label_bytes.saturating_add(bytes);
     }
 
     fn intern(&mut self, fingerprint: Fingerprint, labels: LabelSet) -> Result<Known, Refused> {
@@ -118,9 +131,13 @@ impl<'a> Sink<'a> {
         })
     }
 
-    /// Notes what a metric is.
-    pub(crate) fn describe(&mut self, metric: &str, meta: &isinglass_model::series::MetricMeta) {
-        self.resolver.describe(metric, meta);
+    /// Notes what a metric is. It is kept as long as the process lives, so texts
+    /// have a limit; nobody reads the second thousand bytes of a help text.
+    pub(crate) fn describe(&mut self, metric: &str, mut meta: MetricMeta) {
+        let max = HardCaps::DEFAULT.metadata_bytes_max;
+        truncate_text(&mut meta.unit, max);
+        truncate_text(&mut meta.help, max);
+        self.resolver.describe(metric, &meta);
     }
 
     /// Counts `items` rows that a series did not take; `reader` is the message
@@ -140,6 +157,41 @@ impl<'a> Sink<'a> {
             }
             Refused::Wire(error) => Err(error),
         }
+    }
+
+    /// [`Sink::refuse`] with a text of its own for the rejected item.
+    #[cold]
+    pub(crate) fn refuse_as(
+        &mut self,
+        refused: Refused,
+        items: u64,
+        message: &'static Message,
+        reader: Reader<'_>,
+        text: impl FnOnce() -> String,
+    ) -> Result<(), WireError> {
+        let refusal = match refused {
+            Refused::Now(fault) => return self.reject_as(&fault, items, message, reader, text),
+            Refused::Before(refusal) => refusal,
+            Refused::Wire(error) => return Err(error),
+        };
+        message.verify(reader)?;
+        item::push_again(&mut self.decoded, &refusal, items, text);
+        Ok(())
+    }
+
+    /// [`Sink::reject`] with a text of its own for the rejected item.
+    #[cold]
+    pub(crate) fn reject_as(
+        &mut self,
+        fault: &Fault,
+        items: u64,
+        message: &'static Message,
+        reader: Reader<'_>,
+        text: impl FnOnce() -> String,
+    ) -> Result<(), WireError> {
+        message.verify(reader)?;
+        item::push(&mut self.decoded, Signal::Metrics, fault, items, text);
+        Ok(())
     }
 
     /// Counts `items` faulty rows.

@@ -249,6 +249,8 @@ impl Ingest {
         let counts = Counts {
             received: decoded.received,
             stored: decoded.kept(),
+            stored_histograms: decoded.histograms.len() as u64,
+            stored_exemplars: decoded.exemplars.len() as u64,
             rejected: decoded.rejections.by_reason().clone(),
         };
         debug_assert!(counts.balanced(), "{counts:?}");
@@ -473,5 +475,6 @@ fn protocol_tag(protocol: Protocol) -> u8 {
         Protocol::OtlpMetrics => 3,
         Protocol::RemoteWrite1 => 4,
         Protocol::LokiPush => 5,
+        Protocol::RemoteWrite2 => 6,
     }
 }

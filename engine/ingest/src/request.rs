@@ -28,7 +28,7 @@ pub(crate) fn signal_of(protocol: Protocol) -> Signal {
     match protocol {
         Protocol::OtlpTraces => Signal::Traces,
         Protocol::OtlpLogs | Protocol::LokiPush => Signal::Logs,
-        Protocol::OtlpMetrics | Protocol::RemoteWrite1 => Signal::Metrics,
+        Protocol::OtlpMetrics | Protocol::RemoteWrite1 | Protocol::RemoteWrite2 => Signal::Metrics,
     }
 }
 

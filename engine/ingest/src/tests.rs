@@ -13,7 +13,7 @@ use isinglass_model::clock::ManualClock;
 use isinglass_model::{Clock, Counts, ErrorKind, Kind, Tenant};
 use isinglass_store::{HeadFilter, StoreConfig};
 use isinglass_testkit::remote_write::Series;
-use isinglass_testkit::{load, loki, remote_write};
+use isinglass_testkit::{load, loki, remote_write, remote_write_2};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -56,7 +56,7 @@ impl Rig {
 
     async fn push_as(&self, tenant: &str, protocol: Protocol, body: Vec<u8>) -> Result<Outcome, IngestError> {
         let compression = match protocol {
-            Protocol::RemoteWrite1 | Protocol::LokiPush => Compression::Snappy,
+            Protocol::RemoteWrite1 | Protocol::RemoteWrite2 | Protocol::LokiPush => Compression::Snappy,
             _ => Compression::None,
         };
         let body = if compression == Compression::Snappy { remote_write::snappy(&body) } else { body };
@@ -109,7 +109,7 @@ async fn start(dir: &TempDir, clock: &Arc<ManualClock>, plugins: serde_json::Val
 
 fn counts(received: u64, stored: u64, rejected: &[(&'static str, u64)]) -> Counts {
     let rejected = rejected.iter().map(|(reason, items)| ((*reason).into(), *items)).collect();
-    Counts { received, stored, rejected }
+    Counts { received, stored, rejected, ..Counts::default() }
 }
 
 fn series(name: &str, at: usize) -> Series {
@@ -158,6 +158,25 @@ async fn the_same_batch_twice_is_stored_once() {
     assert!(!rig.push(Protocol::LokiPush, body).await.unwrap().duplicate);
 }
 
+/// Remote write 2.0 tells its sender how many of each; also when it asks again.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_stored_of_each_kind_is_known_after_a_restart() {
+    let rig = Rig::new().await;
+    let good = series("up", 1).sample(NOW_MS, 1.0).exemplar(&[("a", "b")], NOW_MS, 1.0);
+    let histograms = series("sizes", 1).histogram(NOW_MS, 1.0, &[1]).histogram(NOW_MS + 1, 2.0, &[1, 1]);
+    let late = series("sizes", 2).histogram(NOW_MS + 600_001, 1.0, &[1]).sample(NOW_MS + 600_001, 1.0);
+    let body = remote_write_2::request(&[good.into(), histograms.into(), late.into()]);
+    let first = rig.push(Protocol::RemoteWrite2, body.clone()).await.unwrap();
+    let want =
+        Counts { stored_histograms: 2, stored_exemplars: 1, ..counts(6, 4, &[("too_far_in_future", 2)]) };
+    assert_eq!((&first.counts, first.counts.stored_others()), (&want, 1), "{}", first.fault_text());
+    let rig = rig.restart().await;
+    let again = rig.push(Protocol::RemoteWrite2, body).await.unwrap();
+    assert!(again.duplicate);
+    assert_eq!(again.counts, want);
+    assert_eq!(rig.rows("default", Kind::Histograms).await, 2);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_over_limit_request_is_refused_whole() {
     let rig = Rig::with_plugins(json!({ "rate-limit": { "items_per_second": 10, "items_burst": 10 } })).await;
@@ -183,8 +202,13 @@ async fn an_over_limit_request_is_refused_whole() {
 #[tokio::test(flavor = "multi_thread")]
 async fn bytes_that_cannot_be_read_store_nothing() {
     let rig = Rig::new().await;
-    for protocol in [Protocol::RemoteWrite1, Protocol::LokiPush, Protocol::OtlpTraces, Protocol::OtlpMetrics]
-    {
+    for protocol in [
+        Protocol::RemoteWrite1,
+        Protocol::RemoteWrite2,
+        Protocol::LokiPush,
+        Protocol::OtlpTraces,
+        Protocol::OtlpMetrics,
+    ] {
         let error = rig.push(protocol, vec![0x0a, 0xff, 0x01]).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Malformed, "{protocol:?}: {error}");
     }

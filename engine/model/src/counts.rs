@@ -13,6 +13,10 @@ pub struct Counts {
     pub received: u64,
     /// Items that are in the WAL.
     pub stored: u64,
+    /// Of these, native histograms.
+    pub stored_histograms: u64,
+    /// Of these, exemplars.
+    pub stored_exemplars: u64,
     /// Items that are not, by reason.
     pub rejected: BTreeMap<Reason, u64>,
 }
@@ -21,6 +25,12 @@ impl Counts {
     /// All rejected items.
     pub fn rejected_total(&self) -> u64 {
         self.rejected.values().sum()
+    }
+
+    /// Of what is stored, neither native histograms nor exemplars: float samples, in a
+    /// request of metrics.
+    pub fn stored_others(&self) -> u64 {
+        self.stored.saturating_sub(self.stored_histograms).saturating_sub(self.stored_exemplars)
     }
 
     /// Whether nothing is missing and nothing is there twice.
@@ -32,6 +42,8 @@ impl Counts {
     pub fn add(&mut self, other: &Self) {
         self.received += other.received;
         self.stored += other.stored;
+        self.stored_histograms += other.stored_histograms;
+        self.stored_exemplars += other.stored_exemplars;
         for (reason, count) in &other.rejected {
             *self.rejected.entry(reason.clone()).or_default() += count;
         }

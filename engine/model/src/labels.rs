@@ -54,7 +54,7 @@ const HEAD: usize = 6;
 /// Why labels cannot form a set.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LabelSetError {
-    /// A label name occurs twice.
+    /// A label name occurs twice; its first characters.
     #[error("label name {0:?} occurs twice")]
     Duplicate(String),
     /// A name or value too long to be packed at all.
@@ -76,7 +76,7 @@ impl LabelSet {
     pub fn new(labels: &mut [(&str, &str)], temporality: Temporality) -> Result<Self, LabelSetError> {
         labels.sort_unstable_by(|a, b| a.0.cmp(b.0));
         if let Some(pair) = labels.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-            return Err(LabelSetError::Duplicate(pair[0].0.to_owned()));
+            return Err(LabelSetError::Duplicate(pair[0].0.chars().take(64).collect()));
         }
         let mut bytes = Vec::with_capacity(
             1 + labels.iter().map(|(name, value)| HEAD + name.len() + value.len()).sum::<usize>(),

@@ -74,6 +74,10 @@ pub struct HardCaps {
     pub labels_max: usize,
     /// Exemplar labels in characters (OpenMetrics).
     pub exemplar_label_chars_max: usize,
+    /// Bytes of a metric's help and of its unit; what is longer is cut (Mimir's default).
+    pub metadata_bytes_max: usize,
+    /// Symbols of a remote write 2.0 request. A text of a few bytes takes 32 in the table.
+    pub symbols_max: usize,
 }
 
 impl HardCaps {
@@ -83,5 +87,7 @@ impl HardCaps {
         value_depth_max: 64,
         labels_max: 10_000,
         exemplar_label_chars_max: 128,
+        metadata_bytes_max: 1_024,
+        symbols_max: 1 << 20,
     };
 }

@@ -26,6 +26,9 @@ pub mod code {
     pub const LABEL_NAME_TOO_LONG: &str = "label_name_too_long";
     /// A label value over the length limit.
     pub const LABEL_VALUE_TOO_LONG: &str = "label_value_too_long";
+    /// References into the symbol table of remote write 2.0 that are odd in number
+    /// or point outside of it.
+    pub const SYMBOL_REFS_INVALID: &str = "symbol_refs_invalid";
     /// A label name that occurs twice.
     pub const DUPLICATE_LABEL_NAMES: &str = "duplicate_label_names";
     /// Later than now plus the creation grace period.

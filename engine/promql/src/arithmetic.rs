@@ -11,6 +11,20 @@ pub(crate) enum Outcome {
     Holds(bool),
 }
 
+/// The function of an operator that gives a number for any two floats.
+pub(crate) fn of_numbers(op: BinaryOp) -> Option<fn(f64, f64) -> f64> {
+    Some(match op {
+        BinaryOp::Add => |left, right| left + right,
+        BinaryOp::Sub => |left, right| left - right,
+        BinaryOp::Mul => |left, right| left * right,
+        BinaryOp::Div => |left, right| left / right,
+        BinaryOp::Mod => |left, right| left % right,
+        BinaryOp::Pow => power,
+        BinaryOp::Atan2 => f64::atan2,
+        _ => return None,
+    })
+}
+
 /// Applies an operator. Set operators and trims have nothing to do with floats: of floats, a trim
 /// holds never.
 #[inline]

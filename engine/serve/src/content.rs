@@ -2,7 +2,7 @@
 
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use isinglass_decode::{Compression, Format};
+use isinglass_decode::{Compression, Format, Protocol};
 
 use crate::problem::Problem;
 
@@ -89,22 +89,24 @@ pub(crate) fn otlp_compression(headers: &HeaderMap) -> Result<Compression, Probl
     }
 }
 
-/// Checks a remote-write request. A missing content type or encoding counts as
-/// the one of version 1, as in Prometheus.
-pub(crate) fn remote_write(headers: &HeaderMap) -> Result<(Format, Compression), Problem> {
-    const TAKES: &str = "application/x-protobuf (prometheus.WriteRequest, remote write 1.0)";
-    if let Some(content_type) = ContentType::of(headers) {
-        let version_1 =
-            content_type.parameter("proto").is_none_or(|proto| proto == "prometheus.WriteRequest");
-        if content_type.essence != "application/x-protobuf" {
-            return Err(refuse("content type", Some(&content_type.essence), TAKES));
-        }
-        if !version_1 {
-            return Err(refuse("protobuf message", content_type.parameter("proto"), TAKES));
-        }
+/// The version of a remote-write request, which is always protobuf in a snappy
+/// block. A missing content type, `proto` or encoding counts as that of version 1.0, as
+/// in Prometheus. `X-Prometheus-Remote-Write-Version` decides nothing: the
+/// specification leaves that to the content type.
+pub(crate) fn remote_write(headers: &HeaderMap) -> Result<Protocol, Problem> {
+    const TAKES: &str = "application/x-protobuf with proto=prometheus.WriteRequest (remote write 1.0) \
+                         or proto=io.prometheus.write.v2.Request (2.0)";
+    let content_type = ContentType::of(headers);
+    if let Some(other) = content_type.as_ref().filter(|of| of.essence != "application/x-protobuf") {
+        return Err(refuse("content type", Some(&other.essence), TAKES));
     }
+    let protocol = match content_type.as_ref().and_then(|of| of.parameter("proto")) {
+        None | Some("prometheus.WriteRequest") => Protocol::RemoteWrite1,
+        Some("io.prometheus.write.v2.Request") => Protocol::RemoteWrite2,
+        other => return Err(refuse("protobuf message", other, TAKES)),
+    };
     match encoding(headers).as_deref() {
-        None | Some("snappy") => Ok((Format::Protobuf, Compression::Snappy)),
+        None | Some("snappy") => Ok(protocol),
         other => Err(refuse("content encoding", other, "snappy")),
     }
 }
@@ -154,18 +156,22 @@ mod tests {
     }
 
     #[test]
-    fn remote_write_takes_version_1_only() {
+    fn remote_write_takes_two_versions() {
         let check =
             |content_type, encoding, want| check(remote_write(&headers(content_type, encoding)), want);
-        let good = Ok("(Protobuf, Snappy)");
-        check("application/x-protobuf", "snappy", good);
-        check("application/x-protobuf; proto=prometheus.WriteRequest", "snappy", good);
-        check("", "", good);
+        let (v1, v2) = (Ok("RemoteWrite1"), Ok("RemoteWrite2"));
+        check("application/x-protobuf", "snappy", v1);
+        check("application/x-protobuf; proto=prometheus.WriteRequest", "snappy", v1);
+        check("", "", v1);
+        check("application/x-protobuf;proto=io.prometheus.write.v2.Request", "snappy", v2);
+        check("Application/X-Protobuf; Proto=\"io.prometheus.write.v2.Request\"", "", v2);
         check(
-            "application/x-protobuf;proto=io.prometheus.write.v2.Request",
+            "application/x-protobuf;proto=io.prometheus.write.v3.Request",
             "snappy",
-            Err("remote write 1.0"),
+            Err("v2.Request (2.0)"),
         );
+        check("application/x-protobuf;proto=", "snappy", Err("prometheus.WriteRequest (remote write 1.0)"));
+        check("application/x-protobuf;proto=io.prometheus.write.v2.Request", "zstd", Err("send snappy"));
         check("application/json", "snappy", Err("\"application/json\""));
         check("application/x-protobuf", "zstd", Err("send snappy"));
     }

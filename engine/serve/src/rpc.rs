@@ -124,7 +124,7 @@ impl ExportResponse {
         let name = match protocol {
             Protocol::OtlpTraces => "rejectedSpans",
             Protocol::OtlpLogs | Protocol::LokiPush => "rejectedLogRecords",
-            Protocol::OtlpMetrics | Protocol::RemoteWrite1 => "rejectedDataPoints",
+            Protocol::OtlpMetrics | Protocol::RemoteWrite1 | Protocol::RemoteWrite2 => "rejectedDataPoints",
         };
         json!({ "partialSuccess": { name: partial.rejected.to_string(), "errorMessage": partial.error_message } })
     }

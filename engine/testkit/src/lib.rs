@@ -4,7 +4,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`proto`] | a protobuf writer, so that requests are built independently of the code under test |
-//! | [`otlp`], [`remote_write`], [`loki`] | requests field by field, also broken ones |
+//! | [`otlp`], [`remote_write`], [`remote_write_2`], [`loki`] | requests field by field, also broken ones |
 //! | [`load`] | seeded loads: the shapes of the bench at any size |
 //! | [`ledger`] | acknowledged against found: lost, doubled, invented |
 //! | [`faulty`] | an object store that fails before or after the deed |
@@ -29,5 +29,6 @@ pub mod loki;
 pub mod otlp;
 pub mod proto;
 pub mod remote_write;
+pub mod remote_write_2;
 
 pub use isinglass_model::clock::ManualClock;

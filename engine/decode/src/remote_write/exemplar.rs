@@ -13,72 +13,49 @@ use crate::series::{Sink, checked_time};
 use crate::value::excerpt;
 use crate::wire::{Reader, WireError};
 
-/// An exemplar that was read.
-struct Exemplar {
-    value: f64,
-    time_ms: i64,
+/// An exemplar while it is read.
+#[derive(Default)]
+pub(super) struct Exemplar<'a> {
+    pub(super) value: f64,
+    pub(super) time_ms: i64,
     trace_id: Option<[u8; 16]>,
     span_id: Option<[u8; 8]>,
     attributes: Vec<(String, String)>,
+    /// Names of all labels so far.
+    names: Vec<&'a str>,
+    /// Characters of all names and values so far.
+    chars: usize,
 }
 
 /// Reads an exemplar and adds it to its series.
 pub(super) fn read(sink: &mut Sink<'_>, series: SeriesRef, message: Reader<'_>) -> Result<(), WireError> {
     match split(fields(message))? {
         Ok(exemplar) => {
-            let out = &mut sink.decoded.exemplars;
-            out.series.push(series);
-            out.time_ms.push(exemplar.time_ms);
-            out.value.push(exemplar.value);
-            out.trace_id.push(exemplar.trace_id);
-            out.span_id.push(exemplar.span_id);
-            out.attributes.push(exemplar.attributes);
+            exemplar.add(sink, series);
             Ok(())
         }
         Err(fault) => sink.reject(&fault, 1, &REMOTE_EXEMPLAR, message),
     }
 }
 
-fn fields(mut fields: Reader<'_>) -> Result<Exemplar, Stop> {
-    let mut exemplar =
-        Exemplar { value: 0.0, time_ms: 0, trace_id: None, span_id: None, attributes: Vec::new() };
-    let mut seen = Vec::new();
-    let mut chars = 0;
+fn fields(mut fields: Reader<'_>) -> Result<Exemplar<'_>, Stop> {
+    let mut exemplar = Exemplar::default();
     while let Some(field) = fields.next()? {
         match field.number {
             1 => {
-                let (name, value) = label(field.message()?)?;
-                if seen.contains(&name) {
-                    return Err(invalid(format!("label name {name:?} of an exemplar occurs twice")).into());
-                }
-                seen.push(name);
-                chars += name.chars().count() + value.chars().count();
-                let max = HardCaps::DEFAULT.exemplar_label_chars_max;
-                if chars > max {
-                    let message = format!("the labels of an exemplar have more than {max} characters");
-                    return Err(Fault::new(code::EXEMPLAR_LABELS_TOO_LONG, message).into());
-                }
-                exemplar.take_label(name, value);
+                let (name, value) = labels::pair(field.message()?)?;
+                exemplar.label(name, value)?;
             }
             2 => exemplar.value = field.double()?,
             3 => exemplar.time_ms = field.int64()?,
             _ => {}
         }
     }
-    if seen.is_empty() {
+    if exemplar.names.is_empty() {
         return Err(invalid("an exemplar without labels").into());
     }
-    exemplar.time_ms = checked_time(exemplar.time_ms)?;
+    checked_time(exemplar.time_ms)?;
     Ok(exemplar)
-}
-
-fn label(message: Reader<'_>) -> Result<(&str, &str), Stop> {
-    let (name, value) = labels::pair(message)?;
-    match (simdutf8::basic::from_utf8(name), simdutf8::basic::from_utf8(value)) {
-        (Ok(""), _) => Err(invalid("a label of an exemplar has no name").into()),
-        (Ok(name), Ok(value)) => Ok((name, value)),
-        _ => Err(invalid(format!("label {:?} of an exemplar is not UTF-8", excerpt(name))).into()),
-    }
 }
 
 #[cold]
@@ -86,7 +63,32 @@ fn invalid(message: impl Into<String>) -> Fault {
     Fault::new(code::EXEMPLAR_LABELS_INVALID, message)
 }
 
-impl Exemplar {
+impl<'a> Exemplar<'a> {
+    /// Adds a label.
+    pub(super) fn label(&mut self, name: &'a [u8], value: &'a [u8]) -> Result<(), Fault> {
+        // A character has four bytes at most. Symbols of 2.0 are long at no cost to the
+        // sender, so that nothing may look at all of one before its length was seen.
+        let max = HardCaps::DEFAULT.exemplar_label_chars_max;
+        if name.len().saturating_add(value.len()) > 4 * max {
+            return Err(too_long(max));
+        }
+        let (name, value) = match (simdutf8::basic::from_utf8(name), simdutf8::basic::from_utf8(value)) {
+            (Ok(""), _) => return Err(invalid("a label of an exemplar has no name")),
+            (Ok(name), Ok(value)) => (name, value),
+            _ => return Err(invalid(format!("label {:?} of an exemplar is not UTF-8", excerpt(name)))),
+        };
+        if self.names.contains(&name) {
+            return Err(invalid(format!("label name {name:?} of an exemplar occurs twice")));
+        }
+        self.names.push(name);
+        self.chars += name.chars().count() + value.chars().count();
+        if self.chars > max {
+            return Err(too_long(max));
+        }
+        self.take_label(name, value);
+        Ok(())
+    }
+
     /// Ids go to their columns if they are ids, all else is kept as JSON text.
     fn take_label(&mut self, name: &str, value: &str) {
         match name {
@@ -109,4 +111,21 @@ impl Exemplar {
         write_string(&mut text, value);
         self.attributes.push((name.to_owned(), String::from_utf8(text).unwrap_or_default()));
     }
+
+    /// Adds it to its series.
+    pub(super) fn add(self, sink: &mut Sink<'_>, series: SeriesRef) {
+        let out = &mut sink.decoded.exemplars;
+        out.series.push(series);
+        out.time_ms.push(self.time_ms);
+        out.value.push(self.value);
+        out.trace_id.push(self.trace_id);
+        out.span_id.push(self.span_id);
+        out.attributes.push(self.attributes);
+    }
+}
+
+#[cold]
+fn too_long(max: usize) -> Fault {
+    let message = format!("the labels of an exemplar have more than {max} characters");
+    Fault::new(code::EXEMPLAR_LABELS_TOO_LONG, message)
 }

@@ -55,6 +55,7 @@ struct Raw {
     negative: RawSide,
     reset_hint: i32,
     time_ms: i64,
+    start_ms: i64,
     custom_bounds: Vec<f64>,
 }
 
@@ -92,6 +93,7 @@ impl Raw {
                 14 => raw.reset_hint = field.int32()?,
                 15 => raw.time_ms = field.int64()?,
                 16 => field.fixed64s(|bits| raw.custom_bounds.push(f64::from_bits(bits)))?,
+                17 => raw.start_ms = field.int64()?,
                 _ => {}
             }
         }
@@ -102,7 +104,7 @@ impl Raw {
         Ok(HistogramRow {
             series,
             time_ms: self.time_ms,
-            start_ms: 0,
+            start_ms: self.start_ms,
             count,
             sum: count.map(|_| self.sum),
             schema: check_schema(self.schema)?,
@@ -268,6 +270,7 @@ fn check_schema(schema: i32) -> Result<i16, Fault> {
 }
 
 fn check_count(count: f64, what: &str) -> Result<f64, Fault> {
-    // NaN fails the comparison too.
-    if count >= 0.0 { Ok(count) } else { Err(invalid_histogram(format!("{what} of a histogram is {count}"))) }
+    // NaN is none of an observer, but a recording rule that divides by zero gives it, and
+    // Prometheus stores it.
+    if count < 0.0 { Err(invalid_histogram(format!("{what} of a histogram is {count}"))) } else { Ok(count) }
 }

@@ -47,7 +47,7 @@ pub(super) fn pair(mut label: Reader<'_>) -> Result<(&[u8], &[u8]), WireError> {
     Ok((name, value))
 }
 
-fn check_name(name: &[u8]) -> Result<&str, Fault> {
+pub(super) fn check_name(name: &[u8]) -> Result<&str, Fault> {
     match simdutf8::basic::from_utf8(name) {
         Ok("") => Err(Fault::new(code::LABEL_INVALID, "a label without a name")),
         Ok(name) => Ok(name),
@@ -57,7 +57,7 @@ fn check_name(name: &[u8]) -> Result<&str, Fault> {
     }
 }
 
-fn check_value<'a>(name: &[u8], value: &'a [u8]) -> Result<&'a str, Fault> {
+pub(super) fn check_value<'a>(name: &[u8], value: &'a [u8]) -> Result<&'a str, Fault> {
     simdutf8::basic::from_utf8(value).map_err(|_| {
         let reason = if name == METRIC_NAME.as_bytes() {
             code::METRIC_NAME_INVALID

@@ -1,5 +1,7 @@
 //! What metrics are: `WriteRequest.metadata`. Not an item: nothing is stored
 //! for it but the columns of `series`.
+//!
+//! The numbers of types are the same in 1.0 and 2.0.
 
 use isinglass_model::series::MetricMeta;
 
@@ -8,6 +10,11 @@ use crate::wire::{Reader, WireError};
 
 const TYPES: [&str; 8] =
     ["unknown", "counter", "gauge", "histogram", "gaugehistogram", "summary", "info", "stateset"];
+
+/// The name of a type; numbers without one are unknown.
+pub(super) fn type_name(number: i32) -> &'static str {
+    usize::try_from(number).ok().and_then(|at| TYPES.get(at)).unwrap_or(&TYPES[0])
+}
 
 /// Reads a `MetricMetadata`.
 pub(super) fn read(sink: &mut Sink<'_>, mut fields: Reader<'_>) -> Result<(), WireError> {
@@ -21,14 +28,12 @@ pub(super) fn read(sink: &mut Sink<'_>, mut fields: Reader<'_>) -> Result<(), Wi
             _ => {}
         }
     }
-    let metric_type = usize::try_from(metric_type).ok().and_then(|at| TYPES.get(at)).unwrap_or(&TYPES[0]);
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     match std::str::from_utf8(name) {
         Ok("") | Err(_) => {}
         Ok(name) => {
-            let meta =
-                MetricMeta { metric_type: (*metric_type).to_owned(), unit: text(unit), help: text(help) };
-            sink.describe(name, &meta);
+            let metric_type = type_name(metric_type).to_owned();
+            sink.describe(name, MetricMeta { metric_type, unit: text(unit), help: text(help) });
         }
     }
     Ok(())

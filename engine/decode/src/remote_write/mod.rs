@@ -1,4 +1,4 @@
-//! Prometheus remote write 1.0.
+//! Prometheus remote write: 1.0 here, 2.0 in [`v2`].
 //!
 //! A series comes with all its labels in every request, but its bytes are the
 //! same each time. So only the span of the label bytes is found and hashed;
@@ -7,7 +7,7 @@
 use isinglass_model::reason::code;
 
 use crate::Context;
-use crate::item::{Fault, Stop, split};
+use crate::item::{Fault, split};
 use crate::schema::{REMOTE_HISTOGRAM, REMOTE_SAMPLE, TIME_SERIES};
 use crate::series::{Sink, checked_time, fingerprint};
 use crate::wire::{Reader, WireError};
@@ -16,11 +16,17 @@ mod exemplar;
 mod histogram;
 mod labels;
 mod metadata;
+pub(crate) mod v2;
 
 pub(crate) use histogram::{Counts, Layout};
 
 use isinglass_model::batch::Decoded;
 use isinglass_model::series::SeriesRef;
+
+/// The messages as content types name them. 1.0 has fields 1 to 3 and 2.0 begins at 4,
+/// so that one is never taken for the other, which would look empty.
+const REQUEST_1: &str = "prometheus.WriteRequest";
+const REQUEST_2: &str = "io.prometheus.write.v2.Request";
 
 /// The tag of `TimeSeries.labels`.
 const LABELS_TAG: u8 = 0x0a;
@@ -33,6 +39,7 @@ pub(crate) fn decode(mut body: Reader<'_>, context: &mut Context<'_>) -> Result<
         match field.number {
             1 => read_series(&mut sink, field.message()?, &mut scattered)?,
             3 => metadata::read(&mut sink, field.message()?)?,
+            4 | 5 => return Err(field.foreign(REQUEST_2, REQUEST_1)),
             _ => {}
         }
     }
@@ -92,39 +99,62 @@ impl<'a> Parts<'a> {
 fn read_rows(sink: &mut Sink<'_>, series: SeriesRef, mut fields: Reader<'_>) -> Result<(), WireError> {
     while let Some(field) = fields.next()? {
         match field.number {
-            2 => read_sample(sink, series, field.message()?)?,
+            2 => read_sample(sink, series, field.message()?, 0)?,
             3 => exemplar::read(sink, series, field.message()?)?,
-            4 => read_histogram(sink, series, field.message()?)?,
+            4 => read_histogram(sink, series, field.message()?, 0)?,
             _ => {}
         }
     }
     Ok(())
 }
 
+/// Reads a sample. `start_ms` is the start of its series, for a sample that has none
+/// of its own; 0 = unknown.
 #[inline]
-fn read_sample(sink: &mut Sink<'_>, series: SeriesRef, sample: Reader<'_>) -> Result<(), WireError> {
-    let (value, time_ms) = sample_fields(sample)?;
-    match checked_time(time_ms) {
-        Ok(time_ms) => sink.decoded.samples.push(series, time_ms, value, 0),
-        Err(fault) => sink.reject(&fault, 1, &REMOTE_SAMPLE, sample)?,
+fn read_sample(
+    sink: &mut Sink<'_>,
+    series: SeriesRef,
+    message: Reader<'_>,
+    start_ms: i64,
+) -> Result<(), WireError> {
+    let sample = Sample::read(message)?;
+    match checked_time(sample.time_ms).and_then(|_| checked_start(sample.start_ms, start_ms)) {
+        Ok(start_ms) => sink.decoded.samples.push(series, sample.time_ms, sample.value, start_ms),
+        Err(fault) => sink.reject(&fault, 1, &REMOTE_SAMPLE, message)?,
     }
     Ok(())
 }
 
+/// The start of a row: its own, else that of its series; 0 = unknown.
 #[inline]
-fn sample_fields(mut fields: Reader<'_>) -> Result<(f64, i64), WireError> {
-    if let Some(sample) = usual_sample(fields) {
-        return Ok(sample);
-    }
-    let (mut value, mut time_ms) = (0.0, 0);
-    while let Some(field) = fields.next()? {
-        match field.number {
-            1 => value = field.double()?,
-            2 => time_ms = field.int64()?,
-            _ => {}
+fn checked_start(own_ms: i64, of_series_ms: i64) -> Result<i64, Fault> {
+    let start_ms = if own_ms == 0 { of_series_ms } else { own_ms };
+    checked_time(start_ms).map_err(|fault| Fault::new(fault.reason, format!("start {}", fault.message)))
+}
+
+struct Sample {
+    value: f64,
+    time_ms: i64,
+    start_ms: i64,
+}
+
+impl Sample {
+    #[inline]
+    fn read(mut fields: Reader<'_>) -> Result<Self, WireError> {
+        if let Some((value, time_ms)) = usual_sample(fields) {
+            return Ok(Self { value, time_ms, start_ms: 0 });
         }
+        let mut sample = Self { value: 0.0, time_ms: 0, start_ms: 0 };
+        while let Some(field) = fields.next()? {
+            match field.number {
+                1 => sample.value = field.double()?,
+                2 => sample.time_ms = field.int64()?,
+                3 => sample.start_ms = field.int64()?,
+                _ => {}
+            }
+        }
+        Ok(sample)
     }
-    Ok((value, time_ms))
 }
 
 /// A sample as every sender writes it: the value, the time, nothing else.
@@ -149,9 +179,16 @@ fn usual_sample(sample: Reader<'_>) -> Option<(f64, i64)> {
     Some((f64::from_le_bytes(*value), time_ms.cast_signed()))
 }
 
-fn read_histogram(sink: &mut Sink<'_>, series: SeriesRef, message: Reader<'_>) -> Result<(), WireError> {
-    let read = histogram::read(message, series).and_then(|row| {
-        checked_time(row.time_ms).map_err(Stop::from)?;
+/// Reads a native histogram; `start_ms` as in [`read_sample`].
+fn read_histogram(
+    sink: &mut Sink<'_>,
+    series: SeriesRef,
+    message: Reader<'_>,
+    start_ms: i64,
+) -> Result<(), WireError> {
+    let read = histogram::read(message, series).and_then(|mut row| {
+        checked_time(row.time_ms)?;
+        row.start_ms = checked_start(row.start_ms, start_ms)?;
         Ok(row)
     });
     match split(read)? {

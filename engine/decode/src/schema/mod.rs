@@ -22,8 +22,8 @@ pub(crate) use otlp::{
     HISTOGRAM_DATA_POINT, LOG_RECORD, NUMBER_DATA_POINT, RESOURCE, SPAN, SUMMARY_DATA_POINT,
 };
 pub(crate) use remote_write::{
-    EXEMPLAR as REMOTE_EXEMPLAR, HISTOGRAM as REMOTE_HISTOGRAM, SAMPLE as REMOTE_SAMPLE, TIME_SERIES,
-    WRITE_REQUEST,
+    EXEMPLAR as REMOTE_EXEMPLAR, EXEMPLAR_2 as REMOTE_EXEMPLAR_2, HISTOGRAM as REMOTE_HISTOGRAM,
+    SAMPLE as REMOTE_SAMPLE, TIME_SERIES, TIME_SERIES_2, WRITE_REQUEST, WRITE_REQUEST_2,
 };
 pub(crate) use transcode::{Json, transcode};
 
@@ -171,7 +171,9 @@ mod tests {
 
     #[test]
     fn numbers_and_names_are_unique() {
-        for root in [&EXPORT_TRACES, &EXPORT_LOGS, &EXPORT_METRICS, &WRITE_REQUEST, &PUSH_REQUEST] {
+        for root in
+            [&EXPORT_TRACES, &EXPORT_LOGS, &EXPORT_METRICS, &WRITE_REQUEST, &WRITE_REQUEST_2, &PUSH_REQUEST]
+        {
             each(root, &mut Vec::new(), &mut |message| {
                 for (at, field) in message.fields.iter().enumerate() {
                     let rest = &message.fields[at + 1..];

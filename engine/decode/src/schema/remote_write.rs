@@ -1,4 +1,7 @@
-//! Prometheus' prompb, remote write 1.0.
+//! Prometheus' prompb: remote write 1.0, and 2.0 where a name ends in `_2`.
+//!
+//! Samples and histograms are the same in both, but for `start_timestamp`, which
+//! only senders of 2.0 write.
 
 use super::Type::{Double, Enum, Int64, Sint32, Sint64, Text, Uint32, Uint64};
 use super::{Message, Type, many, one, optional};
@@ -11,6 +14,11 @@ pub(crate) static WRITE_REQUEST: Message = Message {
     ],
 };
 
+pub(crate) static WRITE_REQUEST_2: Message = Message {
+    name: "Request",
+    fields: &[many(4, "symbols", Text), many(5, "timeseries", Type::Message(&TIME_SERIES_2))],
+};
+
 pub(crate) static TIME_SERIES: Message = Message {
     name: "TimeSeries",
     fields: &[
@@ -21,14 +29,33 @@ pub(crate) static TIME_SERIES: Message = Message {
     ],
 };
 
+pub(crate) static TIME_SERIES_2: Message = Message {
+    name: "TimeSeries2",
+    fields: &[
+        many(1, "labels_refs", Uint32),
+        many(2, "samples", Type::Message(&SAMPLE)),
+        many(3, "histograms", Type::Message(&HISTOGRAM)),
+        many(4, "exemplars", Type::Message(&EXEMPLAR_2)),
+        one(5, "metadata", Type::Message(&METADATA_2)),
+        one(6, "created_timestamp", Int64),
+    ],
+};
+
 static LABEL: Message = Message { name: "Label", fields: &[one(1, "name", Text), one(2, "value", Text)] };
 
-pub(crate) static SAMPLE: Message =
-    Message { name: "Sample", fields: &[one(1, "value", Double), one(2, "timestamp", Int64)] };
+pub(crate) static SAMPLE: Message = Message {
+    name: "Sample",
+    fields: &[one(1, "value", Double), one(2, "timestamp", Int64), one(3, "start_timestamp", Int64)],
+};
 
 pub(crate) static EXEMPLAR: Message = Message {
     name: "Exemplar",
     fields: &[many(1, "labels", Type::Message(&LABEL)), one(2, "value", Double), one(3, "timestamp", Int64)],
+};
+
+pub(crate) static EXEMPLAR_2: Message = Message {
+    name: "Exemplar2",
+    fields: &[many(1, "labels_refs", Uint32), one(2, "value", Double), one(3, "timestamp", Int64)],
 };
 
 const RESET_HINTS: &[(&str, i32)] = &[("UNKNOWN", 0), ("YES", 1), ("NO", 2), ("GAUGE", 3)];
@@ -52,6 +79,7 @@ pub(crate) static HISTOGRAM: Message = Message {
         one(14, "reset_hint", Enum(RESET_HINTS)),
         one(15, "timestamp", Int64),
         many(16, "custom_values", Double),
+        one(17, "start_timestamp", Int64),
     ],
 };
 
@@ -77,4 +105,9 @@ static METRIC_METADATA: Message = Message {
         one(4, "help", Text),
         one(5, "unit", Text),
     ],
+};
+
+static METADATA_2: Message = Message {
+    name: "Metadata",
+    fields: &[one(1, "type", Enum(METRIC_TYPES)), one(3, "help_ref", Uint32), one(4, "unit_ref", Uint32)],
 };

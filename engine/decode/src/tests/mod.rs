@@ -7,6 +7,7 @@ mod metrics;
 mod properties;
 mod proto;
 mod remote_write;
+mod remote_write_2;
 mod resolver;
 mod rows;
 mod traces;
@@ -89,6 +90,7 @@ fn an_empty_body_is_an_empty_request() {
         Protocol::OtlpLogs,
         Protocol::OtlpMetrics,
         Protocol::RemoteWrite1,
+        Protocol::RemoteWrite2,
         Protocol::LokiPush,
     ] {
         let decoded = protobuf(protocol, &[]);
@@ -98,7 +100,11 @@ fn an_empty_body_is_an_empty_request() {
 
 #[test]
 fn remote_write_is_not_spoken_in_json() {
-    let error = read(Protocol::RemoteWrite1, Format::Json, b"{}", &mut Series::default()).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unsupported);
-    assert_eq!(error.to_string(), "remote write is not taken as JSON");
+    for (protocol, text) in [
+        (Protocol::RemoteWrite1, "remote write is not taken as JSON"),
+        (Protocol::RemoteWrite2, "remote write 2.0 is not taken as JSON"),
+    ] {
+        let error = read(protocol, Format::Json, b"{}", &mut Series::default()).unwrap_err();
+        assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Unsupported, text));
+    }
 }

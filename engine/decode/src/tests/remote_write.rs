@@ -257,6 +257,12 @@ fn float_and_custom_histograms() {
     assert_eq!((row.count, row.zero_count, row.float, row.reset_hint), (Some(2.5), 0.5, true, "gauge"));
     assert_eq!(row.positive_buckets, [0.5, 1.5]);
 
+    let divided =
+        message().double(2, f64::NAN).nested(11, span(0, 2)).doubles(13, &[f64::NAN, f64::INFINITY]);
+    let row = histogram(divided).unwrap();
+    assert!(row.count.unwrap().is_nan() && row.positive_buckets[0].is_nan());
+    assert_eq!(row.positive_buckets[1], f64::INFINITY);
+
     let custom = |bounds: &[f64], length| {
         let buckets = deltas(message().nested(11, span(0, length)), 12, &vec![0; length as usize]);
         buckets.sint(4, -53).doubles(16, bounds)
@@ -290,7 +296,11 @@ fn faulty_histograms() {
         (integer().double(2, 1.0), "a float histogram with integer buckets"),
         (integer().doubles(16, &[1.0]), "custom bounds on an exponential histogram"),
         (message().double(2, -1.0), "count of a histogram is -1"),
-        (message().double(2, f64::NAN), "count of a histogram is NaN"),
+        (message().double(2, 1.0).double(7, -0.5), "zero count of a histogram is -0.5"),
+        (
+            message().nested(11, span(0, 1)).double(2, 1.0).doubles(13, &[-1.0]),
+            "a bucket of a histogram is -1",
+        ),
         (message().nested(11, span(0, u64::from(u32::MAX))), "spans of 4294967295 buckets, but 0 counts"),
     ] {
         let got = histogram(faulty).unwrap_err();

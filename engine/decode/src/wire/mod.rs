@@ -43,6 +43,12 @@ pub(crate) enum Fault {
     Depth(usize),
     /// More items than one request may have.
     TooMany,
+    /// More symbols than one request may have.
+    TooManySymbols,
+    /// A field of another message than the content type says.
+    Foreign { is: &'static str, said: &'static str },
+    /// A symbol table that does not begin with the empty text.
+    FirstSymbol,
 }
 
 impl fmt::Display for Fault {
@@ -56,6 +62,9 @@ impl fmt::Display for Fault {
             Self::Group => f.write_str("a group does not end where it should"),
             Self::Depth(max) => write!(f, "nested deeper than {max}"),
             Self::TooMany => write!(f, "more than {ITEMS_MAX} items"),
+            Self::TooManySymbols => f.write_str("too many symbols"),
+            Self::Foreign { is, said } => write!(f, "a field of {is}, but the content type says {said}"),
+            Self::FirstSymbol => f.write_str("the first symbol must be empty: 0 refers to nothing"),
         }
     }
 }
@@ -262,6 +271,12 @@ impl<'a> Field<'a> {
     #[cold]
     fn mismatch(&self, wanted: &'static str) -> WireError {
         WireError { offset: self.offset, fault: Fault::Mismatch { wanted } }
+    }
+
+    /// The fault that this field is there at all.
+    #[cold]
+    pub(crate) fn foreign(&self, is: &'static str, said: &'static str) -> WireError {
+        WireError { offset: self.offset, fault: Fault::Foreign { is, said } }
     }
 
     /// A nested message, or text or bytes with their place.

@@ -8,8 +8,9 @@ use ahash::HashMap;
 use isinglass_lang::promql::ast::{Cardinality, Span};
 
 use super::{Context, Operator, collect};
+use crate::arithmetic;
 use crate::binary::{self, Operand, Sides};
-use crate::block::{Block, Row};
+use crate::block::{Block, Row, is_absent};
 use crate::error::{EvalError, Result};
 use crate::grid::Grid;
 use crate::labels::Labels;
@@ -159,6 +160,11 @@ impl<'a> Pairing<'a> {
         }
         let steps = self.many.steps;
         let one_to_one = self.plan.matching.cardinality == Cardinality::OneToOne;
+        if let ([many], [one]) = (many, one)
+            && self.pair_of_floats(number, *many, *one)?
+        {
+            return Ok(());
+        }
         let mut labels = PairLabels::default();
         // With names that differ, several series of a group have different results.
         let mut matched = vec![false; if one_to_one && many.len() > 1 { steps } else { 0 }];
@@ -184,6 +190,34 @@ impl<'a> Pairing<'a> {
             self.filled(number, many, one, fill, &mut labels)?;
         }
         Ok(())
+    }
+
+    /// The usual case: one series to each side, floats alone, an operator that gives a number.
+    /// Says whether it was.
+    fn pair_of_floats(&mut self, number: u32, many: usize, one: usize) -> Result<bool> {
+        let matching = &self.plan.matching;
+        let plain = matching.fill_left.is_none() && matching.fill_right.is_none();
+        let floats = self.many.rows[many].histograms.is_none() && self.one.rows[one].histograms.is_none();
+        let Some(function) = arithmetic::of_numbers(self.plan.op) else { return Ok(false) };
+        if !plain || !floats {
+            return Ok(false);
+        }
+        let (labels, drop_name) = self.labels_of((Some(many), Some(one)));
+        let at = self.out.row(labels, drop_name);
+        let (steps, swapped) = (self.many.steps, self.swapped);
+        let given_by = &mut self.out.given_by[at * steps..][..steps];
+        let sides = self.many.floats(many).iter().zip(self.one.floats(one));
+        let out = self.out.block.floats_mut(at).iter_mut().zip(given_by);
+        for ((many, one), (out, given_by)) in sides.zip(out) {
+            if is_absent(*many) || is_absent(*one) {
+                continue;
+            }
+            if std::mem::replace(given_by, number) != NOBODY {
+                return Err(same_labelset());
+            }
+            *out = if swapped { function(*one, *many) } else { function(*many, *one) };
+        }
+        Ok(true)
     }
 
     /// Samples of the "one" side that nothing went with.

@@ -50,18 +50,13 @@ impl Operator for Select<'_> {
         while block.rows.len() < rows {
             let Some(samples) = self.series.next()? else { break };
             self.cx.count(samples.times.len() + samples.histograms.len())?;
+            let mut compared = Vec::new();
+            let samples = with_stats(samples, self.leaf.stats, &mut compared);
             let drop_name = self.wanted != Wanted::Value;
             block.push(Row { drop_name, ..Row::new(samples.labels.clone()) });
             let row = block.rows.len() - 1;
             let (row, floats) = block.row_mut(row);
             let at = Lookup { leaf: self.leaf, lookback_ms: self.cx.lookback_ms, grid: self.grid };
-            let mut compared = Vec::new();
-            let mut samples = samples;
-            if self.leaf.stats && !samples.histograms.is_empty() {
-                compared.extend_from_slice(samples.histograms);
-                super::window::compare_hints(&mut compared);
-                samples.histograms = &compared;
-            }
             if self.leaf.extension == Some(Extension::Smoothed) {
                 super::window::smoothed_instant(&at, &samples, row, floats, self.cx);
             } else {
@@ -76,6 +71,21 @@ impl Operator for Select<'_> {
     }
 }
 
+/// Where only counts and sums are wanted, histograms that do not say whether they were reset are
+/// compared.
+fn with_stats<'a>(
+    samples: SeriesSamples<'a>,
+    stats: bool,
+    compared: &'a mut Vec<HistogramSample>,
+) -> SeriesSamples<'a> {
+    if !stats || samples.histograms.is_empty() {
+        return samples;
+    }
+    compared.extend_from_slice(samples.histograms);
+    super::window::compare_hints(compared);
+    SeriesSamples { histograms: compared, ..samples }
+}
+
 /// Where a selector looks at each step.
 pub(super) struct Lookup<'a> {
     pub(super) leaf: &'a Leaf,
@@ -85,6 +95,9 @@ pub(super) struct Lookup<'a> {
 
 impl Lookup<'_> {
     fn fill(&self, samples: &SeriesSamples<'_>, wanted: Wanted, row: &mut Row, out: &mut [f64]) {
+        if wanted == Wanted::Value && samples.histograms.is_empty() {
+            return self.fill_floats(samples.times, samples.values, out);
+        }
         let (mut floats, mut histograms) = (0, 0);
         for (step, out) in out.iter_mut().enumerate() {
             let until = self.leaf.reference(self.grid.time(step));
@@ -102,6 +115,26 @@ impl Lookup<'_> {
                 (_, Some(histogram)) => of_histogram(histogram, wanted, row, step, self, out),
                 _ => {}
             }
+        }
+    }
+}
+
+impl Lookup<'_> {
+    /// Of floats alone. A stale marker is the absent value already.
+    fn fill_floats(&self, times: &[i64], values: &[f64], out: &mut [f64]) {
+        let (mut until, step_ms) = match self.leaf.at_ms {
+            Some(at_ms) => (at_ms.saturating_sub(self.leaf.offset_ms), 0),
+            None => (self.leaf.reference(self.grid.start_ms), self.grid.step_ms),
+        };
+        let mut next = 0;
+        for out in out {
+            while times.get(next).is_some_and(|time| *time <= until) {
+                next += 1;
+            }
+            if next > 0 && times[next - 1] > until.saturating_sub(self.lookback_ms) {
+                *out = values[next - 1];
+            }
+            until += step_ms;
         }
     }
 }

@@ -52,7 +52,7 @@ impl Operator for SubqueryOperator<'_> {
                 collect(&input, row, self.inner, &mut collected);
                 let drop_name = input.rows[row].drop_name;
                 let row = Row { drop_name, ..Row::new(input.rows[row].labels.clone()) };
-                self.kernel.push(&mut block, row, &collected)?;
+                self.kernel.push(&mut block, row, &collected.pushed())?;
             }
             if !block.is_empty() {
                 return Ok(Some(block));

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use isinglass_lang::promql::ast::BinaryOp;
-
 use super::{Boxed, Context, Operator};
+use crate::arithmetic;
 use crate::binary::{self, Operand, Sides};
 use crate::block::{ABSENT, Block, Cell, Row, is_absent};
 use crate::error::Result;
@@ -82,13 +81,7 @@ impl ScalarOperator<'_> {
     /// The usual case in a loop that the compiler can unroll. Says whether it was.
     fn arithmetic(&self, floats: &mut [f64]) -> bool {
         let first = self.plan.scalar_first;
-        let function: fn(f64, f64) -> f64 = match self.plan.op {
-            BinaryOp::Add => |one, other| one + other,
-            BinaryOp::Sub => |one, other| one - other,
-            BinaryOp::Mul => |one, other| one * other,
-            BinaryOp::Div => |one, other| one / other,
-            _ => return false,
-        };
+        let Some(function) = arithmetic::of_numbers(self.plan.op) else { return false };
         for (float, scalar) in floats.iter_mut().zip(&self.scalar[..]) {
             if !is_absent(*float) {
                 let (one, other) = if first { (*scalar, *float) } else { (*float, *scalar) };

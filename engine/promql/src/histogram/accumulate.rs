@@ -27,6 +27,19 @@ impl HistogramSum {
         self.sum.kahan_add(other, &mut self.lost)
     }
 
+    /// Takes the histograms of another sum in.
+    ///
+    /// # Errors
+    ///
+    /// As [`Histogram::add`]; the sum is of no use then.
+    pub fn merge(&mut self, other: Self) -> Result<Added, HistogramError> {
+        let mut added = self.add(&other.sum)?;
+        if let Some(lost) = &other.lost {
+            added.custom_buckets_reconciled |= self.add(lost)?.custom_buckets_reconciled;
+        }
+        Ok(added)
+    }
+
     /// The sum. Its buckets are not compacted.
     pub fn total(mut self) -> Histogram {
         if let Some(lost) = &self.lost {
@@ -91,6 +104,24 @@ impl HistogramMean {
         }
         self.carried = sum;
         Ok(Some(added))
+    }
+
+    /// Takes the histograms of another mean in.
+    ///
+    /// # Errors
+    ///
+    /// As [`Histogram::add`]; the mean is of no use then.
+    pub fn merge(&mut self, mut other: Self) -> Result<Added, HistogramError> {
+        let seen = self.seen + other.seen;
+        if self.step_by_step || other.step_by_step {
+            for part in [&mut *self, &mut other] {
+                let share = if part.step_by_step { part.seen } else { 1.0 } / seen;
+                part.carried.scale(|carried| carried.mul(share));
+            }
+            self.step_by_step = true;
+        }
+        self.seen = seen;
+        self.carried.merge(other.carried)
     }
 
     /// The mean. Its buckets are not compacted.

@@ -86,7 +86,7 @@ impl Builder {
             ExprKind::Selector(selector) => Vector::Select(self.leaf(selector, expr.span), Wanted::Value),
             ExprKind::Unary(unary) => {
                 let input = self.vector(&unary.expr)?;
-                if unary.negative { negated_vector(input, unary.expr.span) } else { input }
+                if unary.negative { negated_vector(input) } else { input }
             }
             ExprKind::Binary(binary) => self.binary(expr, binary)?,
             ExprKind::Aggregate(aggregate) => self.aggregate(aggregate)?,
@@ -266,9 +266,9 @@ fn folded(op: BinaryOp, left: Scalar, right: Scalar) -> Scalar {
     }
 }
 
-fn negated_vector(input: Vector, span: ast::Span) -> Vector {
+fn negated_vector(input: Vector) -> Vector {
     let function = MapFunction::Negate;
-    Vector::Map(Box::new(Map { function, params: Vec::new(), input, span }))
+    Vector::Map(Box::new(Map { function, params: Vec::new(), input }))
 }
 
 fn matching(binary: &Binary) -> Matching {

@@ -1,6 +1,6 @@
 //! Functions by name.
 
-use isinglass_lang::promql::ast::{self, Call, Expr, ExprKind, Extension, MatchOp, Matcher, Span, ValueType};
+use isinglass_lang::promql::ast::{self, Call, Expr, ExprKind, Extension, MatchOp, Matcher, ValueType};
 
 use super::build::fixed_labels;
 use super::{
@@ -215,13 +215,13 @@ fn map(builder: &Builder, call: &Call, function: MapFunction) -> Result<Vector> 
     use MapFunction as F;
     let of_stats = matches!(function, F::HistogramCount | F::HistogramSum | F::HistogramAvg);
     let builder = &if of_stats { builder.wants_stats() } else { *builder };
-    let (input, span) = match call.args.first() {
-        Some(arg) => (builder.vector(arg)?, arg.span),
+    let input = match call.args.first() {
+        Some(arg) => builder.vector(arg)?,
         // Functions of a date take the time of the step.
-        None => (Vector::FromScalar(Scalar::Time), Span::default()),
+        None => Vector::FromScalar(Scalar::Time),
     };
     let params = scalars(builder, call.args.get(1..).unwrap_or_default())?;
-    Ok(Vector::Map(Box::new(Map { function, params, input, span })))
+    Ok(Vector::Map(Box::new(Map { function, params, input })))
 }
 
 /// Of a plain selector, its samples' times; of any other vector, those of the steps.

@@ -141,12 +141,10 @@ pub(crate) struct Map {
     pub(crate) function: MapFunction,
     pub(crate) params: Vec<Scalar>,
     pub(crate) input: Vector,
-    /// Where the argument stands.
-    pub(crate) span: Span,
 }
 
 /// Functions of a sample.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum MapFunction {
     /// Of floats only; histograms go.
     Float(fn(f64) -> f64),

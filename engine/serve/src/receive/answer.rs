@@ -97,6 +97,7 @@ mod tests {
                 received: 10,
                 stored: 10 - total,
                 rejected: rejected.iter().map(|(reason, items)| ((*reason).into(), *items)).collect(),
+                ..Counts::default()
             },
             faults: rejected
                 .iter()

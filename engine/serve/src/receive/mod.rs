@@ -5,6 +5,7 @@
 //! | `grpc.rs` | `…/TraceService/Export` and its two siblings on 4317 |
 //! | `otlp_http.rs` | `/v1/traces`, `/v1/logs`, `/v1/metrics` on 4318 |
 //! | `prometheus.rs`, `loki.rs` | `/api/v1/write`, `/loki/api/v1/push` on 4319 |
+//! | `written.rs` | the headers with which remote write 2.0 tells what is stored |
 //! | `answer.rs` | an [`Outcome`] in the words of each protocol |
 //!
 //! [`Ingest::push`]: isinglass_ingest::Ingest::push
@@ -14,6 +15,7 @@ pub(crate) mod grpc;
 pub(crate) mod loki;
 pub(crate) mod otlp_http;
 pub(crate) mod prometheus;
+mod written;
 
 use std::time::Duration;
 

@@ -4,6 +4,7 @@ mod connections;
 mod otlp_grpc;
 mod otlp_http;
 mod plain;
+mod remote_write_2;
 mod sql;
 
 use std::sync::Arc;

@@ -86,8 +86,8 @@ async fn refusals() {
     let good = || samples(fixture.now_unix_nanos, &["up"]);
     let (write, push) = ("/api/v1/write", "/loki/api/v1/push");
     check(write, &[JSON, SNAPPY], good(), 415, "application/x-protobuf").await;
-    let v2 = ("content-type", "application/x-protobuf;proto=io.prometheus.write.v2.Request");
-    check(write, &[v2, SNAPPY], good(), 415, "remote write 1.0").await;
+    let v3 = ("content-type", "application/x-protobuf;proto=io.prometheus.write.v3.Request");
+    check(write, &[v3, SNAPPY], good(), 415, "proto=io.prometheus.write.v2.Request (2.0)").await;
     check(write, &[PROTOBUF, ("content-encoding", "gzip")], good(), 415, "send snappy").await;
     check(write, &[PROTOBUF, SNAPPY], b"\xff\xff".to_vec(), 400, "snappy").await;
     check(write, &[PROTOBUF, SNAPPY], remote_write::snappy(b"\x0a\x05\x0a"), 400, "").await;

@@ -22,6 +22,7 @@ pub(crate) struct Head {
 const HAS_KEY: u8 = 1;
 const HAS_TICK: u8 = 2;
 const DELETES: u8 = 4;
+const HAS_KINDS: u8 = 8;
 
 /// Begins a body; sections follow.
 pub(crate) fn begin(head: &Head) -> Vec<u8> {
@@ -30,7 +31,8 @@ pub(crate) fn begin(head: &Head) -> Vec<u8> {
     let key = if head.key.is_some() { HAS_KEY } else { 0 };
     let tick = if head.tick.is_some() { HAS_TICK } else { 0 };
     let deletes = if head.deletes { DELETES } else { 0 };
-    out.push(key | tick | deletes);
+    let of_kinds = head.counts.stored_histograms > 0 || head.counts.stored_exemplars > 0;
+    out.push(key | tick | deletes | if of_kinds { HAS_KINDS } else { 0 });
     put_text16(&mut out, head.tenant.as_str());
     if let Some(BatchKey(key)) = head.key {
         out.extend_from_slice(&key.to_le_bytes());
@@ -44,6 +46,10 @@ pub(crate) fn begin(head: &Head) -> Vec<u8> {
     for (reason, count) in &head.counts.rejected {
         put_text16(&mut out, reason);
         out.extend_from_slice(&count.to_le_bytes());
+    }
+    if of_kinds {
+        out.extend_from_slice(&head.counts.stored_histograms.to_le_bytes());
+        out.extend_from_slice(&head.counts.stored_exemplars.to_le_bytes());
     }
     out
 }
@@ -96,14 +102,18 @@ pub(crate) fn read(body: &[u8]) -> Result<Record<'_>, StoreError> {
 fn head(reader: &mut Reader<'_>) -> Result<Head, StoreError> {
     let time_unix_ms = reader.i64()?;
     let flags = reader.u8()?;
-    if flags & !(HAS_KEY | HAS_TICK | DELETES) != 0 {
+    if flags & !(HAS_KEY | HAS_TICK | DELETES | HAS_KINDS) != 0 {
         return Err(StoreError::damaged("record", format!("unknown flags {flags:#x}")));
     }
     let name = reader.text16()?;
     let tenant = Tenant::new(name).map_err(|error| StoreError::damaged("record", error.to_string()))?;
     let key = if flags & HAS_KEY != 0 { Some(BatchKey(reader.u128()?)) } else { None };
     let tick = if flags & HAS_TICK != 0 { Some(Tick { covers: Seq::from(reader.u64()?) }) } else { None };
-    let counts = read_counts(reader)?;
+    let mut counts = read_counts(reader)?;
+    if flags & HAS_KINDS != 0 {
+        counts.stored_histograms = reader.u64()?;
+        counts.stored_exemplars = reader.u64()?;
+    }
     Ok(Head { tenant, time_unix_ms, key, tick, deletes: flags & DELETES != 0, counts })
 }
 

@@ -90,6 +90,17 @@ fn a_deletion_is_a_flag_of_a_record() {
 }
 
 #[test]
+fn stored_histograms_and_exemplars_follow_the_counts() {
+    let counts = Counts { stored_histograms: 2, stored_exemplars: 1, ..head().counts };
+    let split = Head { counts, ..head() };
+    let (plain, body) = (record::begin(&head()), record::begin(&split));
+    assert_eq!((plain[8], body[8]), (3, 3 | 8));
+    assert_eq!(body[9..plain.len()], plain[9..], "what was there before stays in its place");
+    assert_eq!(body[plain.len()..], [2, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(record::read_head(&body).unwrap(), split);
+}
+
+#[test]
 fn every_version_is_read_as_ever() {
     // The first had no identity.
     for (version, header) in [(1, Header { log: LogId::FIRST, ..HEADER }), (2, HEADER)] {

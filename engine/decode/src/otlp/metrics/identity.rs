@@ -211,7 +211,7 @@ impl<'a> Metric<'a> {
         if self.translated.get().is_none() {
             let result = self.translate();
             if let Ok(name) = &result {
-                sink.describe(name, &self.meta());
+                sink.describe(name, self.meta());
             }
             let _ = self.translated.set(result);
         }

@@ -62,7 +62,7 @@ fn labels(sink: &mut Sink<'_>, resource: &Resource<'_>) -> Result<LabelSet, Stop
         unit: String::new(),
         help: "Target metadata".to_owned(),
     };
-    sink.describe(NAME, &meta);
+    sink.describe(NAME, meta);
     let mut attributes = Vec::new();
     resource.attributes(|key, value| {
         if !IDENTIFYING.contains(&key) {

@@ -1,8 +1,8 @@
 //! What each operator adds up at a step of a group.
 
 use crate::block::{ABSENT, is_absent};
-use crate::exec::window::{Average, HistogramAvg, HistogramSum, Moments, Sum, quantile};
-use crate::histogram::Histogram;
+use crate::exec::window::{Average, MeanOfHistograms, Moments, SumOfHistograms, quantile};
+use crate::histogram::{Compensated, Histogram};
 
 /// Adds up the samples of a group at a step.
 pub(super) trait Fold: Send + Clone {
@@ -41,14 +41,14 @@ macro_rules! plain {
 plain!(Counts, Ones, Smallest, Largest);
 
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Sums(Sum);
+pub(super) struct Sums(Compensated);
 
 impl Fold for Sums {
     const HISTOGRAMS: OfHistograms = OfHistograms::Summed;
     const NAME: &'static str = "sum";
 
     fn new() -> Self {
-        Self(Sum { sum: ABSENT, lost: 0.0 })
+        Self(Compensated { sum: ABSENT, lost: 0.0 })
     }
 
     #[inline]
@@ -239,15 +239,15 @@ impl Fold for Quantiles {
 /// Histograms of a group at a step.
 #[derive(Debug, Clone)]
 pub(super) enum Histograms {
-    Sum(HistogramSum),
-    Average(HistogramAvg),
+    Sum(SumOfHistograms),
+    Average(MeanOfHistograms),
 }
 
 impl Histograms {
     pub(super) fn new(of: OfHistograms) -> Self {
         match of {
-            OfHistograms::Averaged => Self::Average(HistogramAvg::default()),
-            _ => Self::Sum(HistogramSum::default()),
+            OfHistograms::Averaged => Self::Average(MeanOfHistograms::default()),
+            _ => Self::Sum(SumOfHistograms::default()),
         }
     }
 

@@ -201,8 +201,8 @@ fn finish_histograms(
             continue;
         }
         let (result, remarks) = match histogram {
-            Histograms::Sum(sum) => sum.total(),
-            Histograms::Average(average) => average.mean(),
+            Histograms::Sum(sum) => sum.result(),
+            Histograms::Average(average) => average.result(),
         };
         if remarks.incompatible {
             let name = crate::annotations::for_metric(row.labels.metric_name());

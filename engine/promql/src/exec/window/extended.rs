@@ -87,7 +87,6 @@ fn counted(function: WindowFunction, view: &View<'_>) -> Out {
     let floats = floats - usize::from(float_ms > histogram_ms);
     let histograms = histograms - usize::from(histogram_ms > float_ms);
     let view = View {
-        first: view.first + floats,
         times: &view.times[floats..],
         values: &view.values[floats..],
         starts: view.starts.get(floats..).unwrap_or_default(),
@@ -288,19 +287,19 @@ pub(in crate::exec) fn smoothed_instant(
     cx: &Context<'_>,
 ) {
     let mut collected = super::Collected::default();
-    collected.take(samples);
+    let collected = collected.live(samples, at.leaf.stats);
     let labels = row.labels.clone();
     let notes = Notes { annotations: &cx.annotations, labels: &labels, span: at.leaf.span };
     for (step, out) in out.iter_mut().enumerate() {
         let now = at.leaf.reference(at.grid.time(step));
         let near = (now.saturating_sub(at.lookback_ms), now.saturating_add(at.lookback_ms));
-        let floats = around(&collected.times, |time| *time, now, near);
-        let histograms = around(&collected.histograms, |one| one.time_ms, now, near);
+        let floats = around(collected.times, |time| *time, now, near);
+        let histograms = around(collected.histograms, |one| one.time_ms, now, near);
         if floats.any && histograms.any {
             notes.mixed();
         } else if floats.any {
             *out = float_at(&collected, &floats, now).unwrap_or(*out);
-        } else if let Some(found) = histogram_at(&collected.histograms, &histograms, now, &notes) {
+        } else if let Some(found) = histogram_at(collected.histograms, &histograms, now, &notes) {
             row.set_histogram(step, at.grid.steps, found);
         }
     }
@@ -323,7 +322,7 @@ fn around<T>(all: &[T], time: impl Fn(&T) -> i64, now: i64, (after, until): (i64
     Around { before, next, any: before.is_some() || next.is_some() }
 }
 
-fn float_at(of: &super::Collected, around: &Around, now: i64) -> Option<f64> {
+fn float_at(of: &super::Live<'_>, around: &Around, now: i64) -> Option<f64> {
     let before = around.before?;
     let Some(next) = around.next.filter(|_| of.times[before] < now) else {
         return Some(of.values[before]);

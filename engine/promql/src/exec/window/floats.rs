@@ -2,6 +2,7 @@
 
 use super::samples::View;
 use super::{Notes, Out, WindowFunction, moments, regression};
+use crate::histogram::Compensated;
 
 /// A function of floats. Where a window has histograms, too, they are left out.
 pub(super) fn evaluate(function: WindowFunction, view: &View<'_>, notes: &Notes<'_>) -> Out {
@@ -96,36 +97,10 @@ fn nan_first(one: &f64, other: &f64) -> std::cmp::Ordering {
     }
 }
 
-/// A sum whose rounding errors are kept: Neumaier's variant of Kahan's algorithm.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Sum {
-    pub(crate) sum: f64,
-    pub(crate) lost: f64,
-}
-
-impl Sum {
-    #[inline]
-    pub(crate) fn add(&mut self, value: f64) {
-        let total = self.sum + value;
-        if total.is_infinite() {
-            self.lost = 0.0;
-        } else if self.sum.abs() >= value.abs() {
-            self.lost += (self.sum - total) + value;
-        } else {
-            self.lost += (value - total) + self.sum;
-        }
-        self.sum = total;
-    }
-
-    pub(crate) fn total(self) -> f64 {
-        self.sum + self.lost
-    }
-}
-
 /// An average: of the sum, unless that overflows, then of the means so far.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Average {
-    sum: Sum,
+    sum: Compensated,
     count: f64,
     /// `sum` is a mean.
     incremental: bool,
@@ -151,7 +126,7 @@ impl Average {
             self.sum.lost /= self.count - 1.0;
         }
         let share = (self.count - 1.0) / self.count;
-        self.sum = Sum { sum: share * self.sum.sum, lost: share * self.sum.lost };
+        self.sum = Compensated { sum: share * self.sum.sum, lost: share * self.sum.lost };
         self.sum.add(value / self.count);
     }
 
@@ -183,13 +158,13 @@ impl Average {
         }
         let count = self.count + other.count;
         let mean = self.mean() * (self.count / count) + other.mean() * (other.count / count);
-        *self = Self { sum: Sum { sum: mean, lost: 0.0 }, count, incremental: true };
+        *self = Self { sum: Compensated { sum: mean, lost: 0.0 }, count, incremental: true };
     }
 }
 
 /// The sum of floats.
 pub(super) fn sum(values: &[f64]) -> f64 {
-    let mut sum = Sum::default();
+    let mut sum = Compensated::default();
     values.iter().for_each(|value| sum.add(*value));
     sum.total()
 }

@@ -1,173 +1,12 @@
-//! Sums, averages and rates of native histograms.
+//! Window functions of native histograms.
 
 use std::sync::Arc;
 
 use super::samples::View;
+use super::totals::{MeanOfHistograms, SumOfHistograms};
 use super::{Notes, Out, floats, rate};
 use crate::histogram::{Added, Histogram, HistogramError, ResetHint};
 use crate::source::HistogramSample;
-
-/// What came up while histograms were added.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Remarks {
-    reset: bool,
-    not_reset: bool,
-    /// Custom bounds differed.
-    pub(crate) reconciled: bool,
-    /// Exponential and custom buckets do not add up: there is no result.
-    pub(crate) incompatible: bool,
-}
-
-impl Remarks {
-    fn hint(&mut self, hint: ResetHint) {
-        self.reset |= hint == ResetHint::Reset;
-        self.not_reset |= hint == ResetHint::NotReset;
-    }
-
-    fn note(&mut self, added: Result<Added, HistogramError>) {
-        match added {
-            Ok(added) => self.reconciled |= added.custom_buckets_reconciled,
-            Err(_) => self.incompatible = true,
-        }
-    }
-
-    /// Some said that counts were reset, others that they were not.
-    pub(crate) fn conflicting_resets(&self) -> bool {
-        self.reset && self.not_reset
-    }
-
-    fn merge(&mut self, other: &Self) {
-        self.reset |= other.reset;
-        self.not_reset |= other.not_reset;
-        self.reconciled |= other.reconciled;
-        self.incompatible |= other.incompatible;
-    }
-}
-
-/// A sum of histograms, rounding errors kept.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct HistogramSum {
-    sum: Option<Histogram>,
-    lost: Option<Histogram>,
-    pub(crate) remarks: Remarks,
-}
-
-impl HistogramSum {
-    pub(crate) fn add(&mut self, histogram: &Histogram) {
-        self.remarks.hint(histogram.reset_hint);
-        if self.remarks.incompatible {
-            return;
-        }
-        match &mut self.sum {
-            None => self.sum = Some(histogram.clone()),
-            Some(sum) => self.remarks.note(sum.kahan_add(histogram, &mut self.lost)),
-        }
-    }
-
-    /// Takes another sum in.
-    pub(crate) fn merge(&mut self, other: Self) {
-        self.remarks.merge(&other.remarks);
-        for part in [other.sum, other.lost].into_iter().flatten() {
-            if !self.remarks.incompatible {
-                self.plus(&part);
-            }
-        }
-    }
-
-    fn plus(&mut self, part: &Histogram) {
-        match &mut self.sum {
-            None => self.sum = Some(part.clone()),
-            Some(sum) => self.remarks.note(sum.kahan_add(part, &mut self.lost)),
-        }
-    }
-
-    /// The sum, unless its parts do not add up.
-    pub(crate) fn total(self) -> (Option<Histogram>, Remarks) {
-        let mut remarks = self.remarks;
-        let mut sum = self.sum.filter(|_| !remarks.incompatible);
-        if let (Some(sum), Some(lost)) = (&mut sum, &self.lost) {
-            let hint = sum.reset_hint;
-            remarks.note(sum.add(lost));
-            sum.reset_hint = hint;
-        }
-        if let Some(sum) = &mut sum {
-            sum.compact(0);
-        }
-        (sum, remarks)
-    }
-}
-
-/// An average of histograms: of their sum, unless that overflows, then of the means so far.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct HistogramAvg {
-    sum: HistogramSum,
-    count: f64,
-    /// `sum` is a mean.
-    incremental: bool,
-}
-
-/// Sums below this cannot overflow by one more addend below it.
-const SAFE: f64 = f64::MAX / 4.0;
-
-impl HistogramAvg {
-    pub(crate) fn add(&mut self, histogram: &Histogram) {
-        self.count += 1.0;
-        if !self.incremental {
-            if self.sum_is_safe(histogram) {
-                self.sum.add(histogram);
-                return;
-            }
-            let mut tried = self.sum.clone();
-            tried.add(histogram);
-            if tried.sum.as_ref().is_none_or(|sum| !sum.has_overflow()) || self.count < 1.5 {
-                self.sum = tried;
-                return;
-            }
-            self.incremental = true;
-            let before = self.count - 1.0;
-            self.scale(|of| of.div(before));
-        }
-        let share = (self.count - 1.0) / self.count;
-        self.scale(|of| of.mul(share));
-        let mut part = histogram.clone();
-        part.div(self.count);
-        self.sum.add(&part);
-    }
-
-    fn sum_is_safe(&self, histogram: &Histogram) -> bool {
-        let safe = |of: &Histogram| of.count.abs() < SAFE && of.sum.abs() < SAFE;
-        safe(histogram) && self.sum.sum.as_ref().is_none_or(safe)
-    }
-
-    fn scale(&mut self, scale: impl Fn(&mut Histogram)) {
-        let mut parts = [self.sum.sum.take(), self.sum.lost.take()];
-        parts.iter_mut().flatten().for_each(scale);
-        [self.sum.sum, self.sum.lost] = parts;
-    }
-
-    /// Takes another average in.
-    pub(crate) fn merge(&mut self, mut other: Self) {
-        let count = self.count + other.count;
-        if self.incremental || other.incremental {
-            for one in [&mut *self, &mut other] {
-                let weight = if one.incremental { one.count / count } else { 1.0 / count.max(1.0) };
-                one.scale(|of| of.mul(weight));
-                one.incremental = true;
-            }
-        }
-        self.incremental |= other.incremental;
-        self.count = count;
-        self.sum.merge(other.sum);
-    }
-
-    pub(crate) fn mean(mut self) -> (Option<Histogram>, Remarks) {
-        if !self.incremental {
-            let count = self.count;
-            self.scale(|of| of.div(count));
-        }
-        self.sum.total()
-    }
-}
 
 /// `sum_over_time` and `avg_over_time`.
 pub(super) fn sum_or_avg(view: &View<'_>, avg: bool, notes: &Notes<'_>) -> Out {
@@ -180,13 +19,13 @@ pub(super) fn sum_or_avg(view: &View<'_>, avg: bool, notes: &Notes<'_>) -> Out {
         return Out::None;
     }
     let (result, remarks) = if avg {
-        let mut average = HistogramAvg::default();
+        let mut average = MeanOfHistograms::default();
         view.histograms.iter().for_each(|one| average.add(&one.histogram));
-        average.mean()
+        average.result()
     } else {
-        let mut sum = HistogramSum::default();
+        let mut sum = SumOfHistograms::default();
         view.histograms.iter().for_each(|one| sum.add(&one.histogram));
-        sum.total()
+        sum.result()
     };
     if remarks.incompatible {
         notes.mixed_schemas();

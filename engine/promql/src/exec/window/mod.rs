@@ -5,8 +5,9 @@
 //! | [`samples`] | the samples of a series, and those of one window |
 //! | [`rate`], [`instant`], [`extended`] | `rate` and its family |
 //! | [`floats`], [`moments`], [`regression`] | functions of floats |
-//! | [`histograms`] | sums and rates of histograms |
+//! | [`histograms`], [`totals`] | sums, means and rates of histograms |
 //! | [`sequence`] | `changes` and `resets` |
+//! | [`sliding`] | the fast ways over floats |
 
 mod extended;
 mod floats;
@@ -17,16 +18,18 @@ mod rate;
 mod regression;
 mod samples;
 mod sequence;
+mod sliding;
+mod totals;
 
 use std::sync::Arc;
 
 pub(super) use extended::smoothed_instant;
-pub(crate) use floats::{Average, Sum, quantile};
-pub(crate) use histograms::{HistogramAvg, HistogramSum};
+pub(crate) use floats::{Average, quantile};
 use isinglass_lang::promql::ast::{Extension, Span};
 pub(crate) use moments::Moments;
 use samples::{Bounds, View};
-pub(super) use samples::{Collected, compare_hints};
+pub(super) use samples::{Collected, Live, compare_hints};
+pub(crate) use totals::{MeanOfHistograms, SumOfHistograms};
 
 use super::{Boxed, Context, Operator, rows_of_a_block, scalar};
 use crate::annotations::{Annotations, for_metric};
@@ -120,27 +123,40 @@ impl<'a> Kernel<'a> {
     }
 
     /// Fills a row from the samples of a series.
-    pub(super) fn fill(&self, samples: &Collected, row: &mut Row, out: &mut [f64]) -> Result<()> {
-        let notes =
-            Notes { annotations: &self.cx.annotations, labels: &row.labels.clone(), span: self.window.span };
+    pub(super) fn fill(&self, samples: &Live<'_>, row: &mut Row, out: &mut [f64]) -> Result<()> {
+        let keeps = matches!(self.window.function, WindowFunction::Last | WindowFunction::First);
+        row.drop_name |= !keeps;
+        if samples.histograms.is_empty() && samples.starts.is_empty() && self.extension.is_none() {
+            let sliding = sliding::Sliding {
+                times: samples.times,
+                values: samples.values,
+                first_end_ms: self.reference(0),
+                step_ms: if self.at_ms.is_some() { 0 } else { self.grid.step_ms },
+                range_ms: self.window.range_ms,
+            };
+            if sliding.fill(self.window.function, out) {
+                return Ok(());
+            }
+        }
+        self.fill_window_by_window(samples, row, out)
+    }
+
+    fn fill_window_by_window(&self, samples: &Live<'_>, row: &mut Row, out: &mut [f64]) -> Result<()> {
+        let labels = row.labels.clone();
+        let annotations = &self.cx.annotations;
+        let notes = Notes { annotations, labels: &labels, span: self.window.span };
+        let around = self.around();
         let mut bounds = Bounds::default();
-        let looks_around = self.extension.is_some();
-        let steady = samples.steady(self.window.function, looks_around);
         for (step, out) in out.iter_mut().enumerate() {
             let end_ms = self.reference(step);
             let start_ms = end_ms.saturating_sub(self.window.range_ms);
-            let around = self.around();
-            bounds.move_to(samples, start_ms.saturating_sub(around.0), end_ms.saturating_add(around.1));
+            let (after, until) = (start_ms.saturating_sub(around.0), end_ms.saturating_add(around.1));
+            bounds.move_to(samples, after, until);
             let view = bounds.view(samples, start_ms, end_ms);
             if view.is_empty() {
                 continue;
             }
-            let result = if let Some(steady) = &steady {
-                rate::steady(&view, steady, self.window.function, self.window.range_ms)
-            } else {
-                self.evaluate(&view, step, &notes)?
-            };
-            match result {
+            match self.evaluate(&view, step, &notes)? {
                 Out::None => {}
                 Out::Float(value) => *out = value,
                 Out::Histogram(histogram) => {
@@ -149,8 +165,6 @@ impl<'a> Kernel<'a> {
                 Out::Shared(histogram) => row.set_histogram(step, self.grid.steps, histogram),
             }
         }
-        let keeps = matches!(self.window.function, WindowFunction::Last | WindowFunction::First);
-        row.drop_name |= !keeps;
         Ok(())
     }
 
@@ -217,6 +231,7 @@ pub(super) struct WindowOperator<'a> {
     /// Only counts and sums of histograms are wanted.
     stats: bool,
     kernel: Arc<Kernel<'a>>,
+    collected: Collected,
 }
 
 impl<'a> WindowOperator<'a> {
@@ -232,7 +247,8 @@ impl<'a> WindowOperator<'a> {
         let parts = cx.source.select(&kernel.selection(leaf), parts)?;
         let operator = |series| {
             let kernel = Arc::clone(&kernel);
-            Box::new(Self { series, stats: leaf.stats, kernel }) as Boxed<'a>
+            let (stats, collected) = (leaf.stats, Collected::default());
+            Box::new(Self { series, stats, kernel, collected }) as Boxed<'a>
         };
         Ok(parts.into_iter().map(operator).collect())
     }
@@ -252,7 +268,7 @@ impl Kernel<'_> {
     }
 
     /// The row of a series goes into a block, if it has a sample anywhere.
-    pub(super) fn push(&self, block: &mut Block, row: Row, samples: &Collected) -> Result<()> {
+    pub(super) fn push(&self, block: &mut Block, row: Row, samples: &Live<'_>) -> Result<()> {
         block.push(row);
         let at = block.rows.len() - 1;
         let (row, floats) = block.row_mut(at);
@@ -289,15 +305,11 @@ impl Operator for WindowOperator<'_> {
         kernel.cx.check()?;
         let mut block = Block::new(kernel.grid.steps);
         let rows = rows_of_a_block(kernel.grid.steps);
-        let mut collected = Collected::default();
         while block.rows.len() < rows {
             let Some(samples) = self.series.next()? else { break };
             kernel.cx.count(samples.times.len() + samples.histograms.len())?;
-            collected.take(&samples);
-            if self.stats {
-                collected.compare_hints();
-            }
-            kernel.push(&mut block, Row::new(samples.labels.clone()), &collected)?;
+            let row = Row::new(samples.labels.clone());
+            kernel.push(&mut block, row, &self.collected.live(&samples, self.stats))?;
         }
         Ok((!block.is_empty()).then_some(block))
     }
@@ -311,4 +323,35 @@ pub(crate) fn matrix(
     cx: &Context<'_>,
 ) -> Result<Vec<crate::value::Series>> {
     samples::matrix(input, range_ms, time_ms, cx)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A function of the floats of a window, by its definition.
+    pub(super) fn of_floats(function: WindowFunction, view: &View<'_>, range_ms: i64) -> Option<f64> {
+        use WindowFunction as F;
+        let annotations = Annotations::default();
+        let labels = Labels::empty();
+        let notes = Notes { annotations: &annotations, labels: &labels, span: Span::default() };
+        let out = match function {
+            F::Rate | F::Increase | F::Delta => rate::extrapolated(view, function, range_ms, &notes),
+            F::Irate | F::Idelta => instant::last_two(view, function == F::Irate, &notes),
+            F::Changes => sequence::changes(view),
+            F::Resets => sequence::resets(view),
+            F::Count => Out::Float(view.values.len() as f64),
+            F::Present => Out::Float(1.0),
+            F::Last => view.last(),
+            F::First => view.first(),
+            F::TimeOfLast => Out::Float(view.last_time() as f64 / 1e3),
+            F::TimeOfFirst => Out::Float(view.first_time() as f64 / 1e3),
+            F::Sum | F::Avg => histograms::sum_or_avg(view, function == F::Avg, &notes),
+            other => floats::evaluate(other, view, &notes),
+        };
+        match out {
+            Out::Float(value) => Some(value),
+            _ => None,
+        }
+    }
 }

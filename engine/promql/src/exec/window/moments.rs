@@ -1,13 +1,13 @@
 //! Variances by Welford's algorithm, rounding errors kept.
 
-use super::floats::Sum;
+use crate::histogram::Compensated;
 
 /// Count, mean and squared distances of values.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Moments {
     count: f64,
-    mean: Sum,
-    squares: Sum,
+    mean: Compensated,
+    squares: Compensated,
 }
 
 impl Moments {

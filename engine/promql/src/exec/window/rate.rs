@@ -33,28 +33,6 @@ fn is_counter(function: WindowFunction) -> bool {
     function != WindowFunction::Delta
 }
 
-/// Of floats without start times, from the two ends of the window alone. `lost[i]` is what the
-/// counter had lost before float `i`.
-#[inline]
-pub(super) fn steady(view: &View<'_>, lost: &[f64], function: WindowFunction, range_ms: i64) -> Out {
-    let last = view.values.len().wrapping_sub(1);
-    if view.values.len() < 2 {
-        return Out::None;
-    }
-    let mut increase = view.values[last] - view.values[0];
-    if is_counter(function) {
-        increase += lost[view.first + last] - lost[view.first];
-    }
-    let ends = Ends {
-        first_ms: view.times[0],
-        last_ms: view.times[last],
-        gaps: last,
-        first: view.values[0],
-        increase,
-    };
-    Out::Float(increase * ends.factor(view, function, range_ms))
-}
-
 fn of_floats(view: &View<'_>, function: WindowFunction, range_ms: i64) -> Out {
     let last = view.values.len() - 1;
     let counter = is_counter(function);
@@ -78,7 +56,7 @@ fn of_floats(view: &View<'_>, function: WindowFunction, range_ms: i64) -> Out {
         increase += view.values[0];
         ends = Ends { first_ms: start_ms, gaps: last + 1, first: 0.0, increase, ..ends };
     }
-    Out::Float(increase * ends.factor(view, function, range_ms))
+    Out::Float(increase * ends.factor((view.start_ms, view.end_ms), function, range_ms))
 }
 
 fn began_inside(starts: &[i64], first_ms: i64, view: &View<'_>) -> Option<i64> {
@@ -137,7 +115,7 @@ fn of_histograms(view: &View<'_>, function: WindowFunction, range_ms: i64, notes
         let gaps = view.histograms.len();
         ends = Ends { first_ms: start_ms, gaps, first: 0.0, increase: rate.count, ..ends };
     }
-    let factor = ends.factor(view, function, range_ms);
+    let factor = ends.factor((view.start_ms, view.end_ms), function, range_ms);
     scaled(rate, factor)
 }
 
@@ -147,23 +125,29 @@ fn scaled(mut histogram: Histogram, factor: f64) -> Out {
 }
 
 /// The ends of what a window holds.
-struct Ends {
-    first_ms: i64,
-    last_ms: i64,
+pub(super) struct Ends {
+    pub(super) first_ms: i64,
+    pub(super) last_ms: i64,
     /// Distances between its samples.
-    gaps: usize,
+    pub(super) gaps: usize,
     /// The first value, of a histogram its count.
-    first: f64,
-    increase: f64,
+    pub(super) first: f64,
+    pub(super) increase: f64,
 }
 
 impl Ends {
     /// What the difference is multiplied by: Prometheus, `extrapolatedRate`.
-    fn factor(&self, view: &View<'_>, function: WindowFunction, range_ms: i64) -> f64 {
+    #[inline]
+    pub(super) fn factor(
+        &self,
+        (start_ms, end_ms): (i64, i64),
+        function: WindowFunction,
+        range_ms: i64,
+    ) -> f64 {
         let seconds = |millis: i64| millis as f64 / 1e3;
         let sampled = seconds(self.last_ms - self.first_ms);
         let average = sampled / self.gaps as f64;
-        let mut to_start = seconds(self.first_ms - view.start_ms);
+        let mut to_start = seconds(self.first_ms - start_ms);
         if to_start >= average * NEAR {
             to_start = average / 2.0;
         }
@@ -171,7 +155,7 @@ impl Ends {
             // A counter is not extrapolated to before it was zero.
             to_start = to_start.min(sampled * (self.first / self.increase));
         }
-        let mut to_end = seconds(view.end_ms - self.last_ms);
+        let mut to_end = seconds(end_ms - self.last_ms);
         if to_end >= average * NEAR {
             to_end = average / 2.0;
         }

@@ -1,8 +1,8 @@
 //! Lines through the floats of a window, and smoothing.
 
-use super::floats::Sum;
 use super::samples::View;
 use super::{Notes, Out};
+use crate::histogram::Compensated;
 
 /// The slope per second of the line through the floats.
 pub(super) fn deriv(view: &View<'_>, notes: &Notes<'_>) -> Out {
@@ -34,7 +34,7 @@ fn line(view: &View<'_>, origin_ms: i64, notes: &Notes<'_>) -> Option<(f64, f64)
         return Some(if first.is_infinite() { (f64::NAN, f64::NAN) } else { (0.0, first) });
     }
     let (mut x_sum, mut y_sum, mut xy_sum, mut xx_sum) =
-        (Sum::default(), Sum::default(), Sum::default(), Sum::default());
+        (Compensated::default(), Compensated::default(), Compensated::default(), Compensated::default());
     for (time, y) in view.times.iter().zip(view.values) {
         let x = (time - origin_ms) as f64 / 1e3;
         x_sum.add(x);

@@ -1,6 +1,6 @@
 //! The samples of a series, and those of one window.
 
-use super::{Out, WindowFunction};
+use super::Out;
 use crate::error::Result;
 use crate::exec::{Context, subquery};
 use crate::grid::Grid;
@@ -10,22 +10,39 @@ use crate::source::{HistogramSample, Selection, SeriesSamples};
 use crate::value::{Point, Sample, Series, is_stale};
 
 /// The samples of a series without stale markers.
+#[derive(Debug, Clone, Copy, Default)]
+pub(in crate::exec) struct Live<'a> {
+    pub(super) times: &'a [i64],
+    pub(super) values: &'a [f64],
+    /// Start times of floats, empty where none is known.
+    pub(super) starts: &'a [i64],
+    pub(super) histograms: &'a [HistogramSample],
+}
+
+/// Room for samples that cannot be used as they come.
 #[derive(Debug, Default)]
 pub(in crate::exec) struct Collected {
-    pub(super) times: Vec<i64>,
-    pub(super) values: Vec<f64>,
-    /// Start times of floats, empty where none is known.
-    pub(super) starts: Vec<i64>,
-    pub(super) histograms: Vec<HistogramSample>,
-    /// For each float the sum of what counters lost before it, filled when it is wanted.
-    lost: std::cell::OnceCell<Vec<f64>>,
+    times: Vec<i64>,
+    values: Vec<f64>,
+    starts: Vec<i64>,
+    histograms: Vec<HistogramSample>,
 }
 
 impl Collected {
-    /// Takes the samples of a series over.
-    pub(in crate::exec) fn take(&mut self, samples: &SeriesSamples<'_>) {
+    /// The samples of a series without its stale markers; with `stats`, histograms are compared.
+    pub(in crate::exec) fn live<'a>(&'a mut self, samples: &SeriesSamples<'a>, stats: bool) -> Live<'a> {
         self.clear();
-        self.histograms.extend_from_slice(samples.histograms);
+        let mut live = Live {
+            times: samples.times,
+            values: samples.values,
+            starts: samples.starts,
+            histograms: samples.histograms,
+        };
+        if stats && !samples.histograms.is_empty() {
+            self.histograms.extend_from_slice(samples.histograms);
+            compare_hints(&mut self.histograms);
+            live.histograms = &self.histograms;
+        }
         if samples.values.iter().any(|value| is_stale(*value)) {
             for (at, (time, value)) in samples.times.iter().zip(samples.values).enumerate() {
                 if !is_stale(*value) {
@@ -34,19 +51,17 @@ impl Collected {
                     self.starts.extend(samples.starts.get(at));
                 }
             }
-        } else {
-            self.times.extend_from_slice(samples.times);
-            self.values.extend_from_slice(samples.values);
-            self.starts.extend_from_slice(samples.starts);
+            (live.times, live.values, live.starts) = (&self.times, &self.values, &self.starts);
         }
-        if self.starts.iter().all(|start| *start == 0) {
-            self.starts.clear();
+        if live.starts.iter().all(|start| *start == 0) {
+            live.starts = &[];
         }
+        live
     }
 
-    /// Compares histograms that do not say whether they were reset.
-    pub(in crate::exec) fn compare_hints(&mut self) {
-        compare_hints(&mut self.histograms);
+    /// What was pushed.
+    pub(in crate::exec) fn pushed(&self) -> Live<'_> {
+        Live { times: &self.times, values: &self.values, starts: &[], histograms: &self.histograms }
     }
 
     pub(in crate::exec) fn clear(&mut self) {
@@ -54,7 +69,6 @@ impl Collected {
         self.values.clear();
         self.starts.clear();
         self.histograms.clear();
-        self.lost.take();
     }
 
     /// Adds a float that is later than all.
@@ -66,15 +80,6 @@ impl Collected {
     /// Adds a histogram that is later than all.
     pub(in crate::exec) fn push_histogram(&mut self, sample: HistogramSample) {
         self.histograms.push(sample);
-    }
-
-    /// What rates need of floats whose start times say nothing: any window is then answered from
-    /// its two ends.
-    pub(super) fn steady(&self, function: WindowFunction, looks_around: bool) -> Option<&[f64]> {
-        use WindowFunction as F;
-        let fits = matches!(function, F::Rate | F::Increase | F::Delta);
-        let plain = self.starts.is_empty() && self.histograms.is_empty() && !looks_around;
-        (fits && plain).then(|| self.lost.get_or_init(|| lost(&self.values)).as_slice())
     }
 }
 
@@ -91,20 +96,6 @@ pub(in crate::exec) fn compare_hints(histograms: &mut [HistogramSample]) {
     }
 }
 
-/// Before each float, how much the counter had lost by then.
-fn lost(values: &[f64]) -> Vec<f64> {
-    let mut lost = 0.0;
-    let mut before = f64::NEG_INFINITY;
-    let add = |value: &f64| {
-        if *value < before {
-            lost += before;
-        }
-        before = *value;
-        lost
-    };
-    values.iter().map(add).collect()
-}
-
 /// Where a window lies in the samples of a series. Windows only move on.
 #[derive(Debug, Default)]
 pub(super) struct Bounds {
@@ -114,16 +105,15 @@ pub(super) struct Bounds {
 
 impl Bounds {
     /// To the samples in `(after, until]`.
-    pub(super) fn move_to(&mut self, samples: &Collected, after_ms: i64, until_ms: i64) {
+    pub(super) fn move_to(&mut self, samples: &Live<'_>, after_ms: i64, until_ms: i64) {
         let time = |sample: &HistogramSample| sample.time_ms;
-        advance(&samples.times, &mut self.floats, (after_ms, until_ms), |time| *time);
-        advance(&samples.histograms, &mut self.histograms, (after_ms, until_ms), time);
+        advance(samples.times, &mut self.floats, (after_ms, until_ms), |time| *time);
+        advance(samples.histograms, &mut self.histograms, (after_ms, until_ms), time);
     }
 
-    pub(super) fn view<'a>(&self, of: &'a Collected, start_ms: i64, end_ms: i64) -> View<'a> {
+    pub(super) fn view<'a>(&self, of: &Live<'a>, start_ms: i64, end_ms: i64) -> View<'a> {
         let floats = self.floats.0..self.floats.1;
         View {
-            first: floats.start,
             times: &of.times[floats.clone()],
             values: &of.values[floats.clone()],
             starts: of.starts.get(floats).unwrap_or_default(),
@@ -148,8 +138,6 @@ fn advance<T>(all: &[T], bounds: &mut (usize, usize), (after, until): (i64, i64)
 /// The samples of a window; of functions that look around it, those around it, too.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct View<'a> {
-    /// The number of the first float in its series.
-    pub(super) first: usize,
     pub(super) times: &'a [i64],
     pub(super) values: &'a [f64],
     /// Start times of floats, empty where none is known.
@@ -237,8 +225,7 @@ fn selected(selection: &Selection, cx: &Context<'_>) -> Result<Vec<Series>> {
         while let Some(samples) = part.next()? {
             cx.count(samples.times.len() + samples.histograms.len())?;
             held.grow(samples.times.len() * size_of::<Point>())?;
-            collected.take(&samples);
-            let points = points(&collected);
+            let points = points(&collected.live(&samples, false));
             if !points.is_empty() {
                 all.push(Series { labels: samples.labels.clone(), points });
             }
@@ -247,8 +234,8 @@ fn selected(selection: &Selection, cx: &Context<'_>) -> Result<Vec<Series>> {
     Ok(all)
 }
 
-fn points(samples: &Collected) -> Vec<Point> {
-    let floats = samples.times.iter().zip(&samples.values);
+fn points(samples: &Live<'_>) -> Vec<Point> {
+    let floats = samples.times.iter().zip(samples.values);
     let floats = floats.map(|(time, value)| Point { time_ms: *time, sample: Sample::Float(*value) });
     let histograms = samples
         .histograms
