@@ -46,6 +46,7 @@ mod loki;
 mod memory;
 mod operate;
 mod prometheus;
+mod promql;
 mod rate;
 mod repeats;
 mod restart;

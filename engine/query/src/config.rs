@@ -64,11 +64,19 @@ pub struct PromqlConfig {
     pub lookback_ms: u64,
     /// Steps of a range query after the first; one more is refused with 400.
     pub points_max: u64,
+    /// Memory of results of range queries that are kept for those who ask again; 0 = none are.
+    pub result_cache_bytes: usize,
 }
 
 impl Default for PromqlConfig {
     fn default() -> Self {
-        Self { samples_max: 2_000_000_000, series_max: 5_000_000, lookback_ms: 300_000, points_max: 11_000 }
+        Self {
+            samples_max: 2_000_000_000,
+            series_max: 5_000_000,
+            lookback_ms: 300_000,
+            points_max: 11_000,
+            result_cache_bytes: 16 << 20,
+        }
     }
 }
 

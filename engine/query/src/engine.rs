@@ -81,11 +81,7 @@ impl QueryEngine {
     ) -> Result<Self, QueryError> {
         let system = System {
             store: store.clone(),
-            caches: Arc::new(Caches::new(
-                store.clone(),
-                config.metadata_cache_bytes,
-                config.token_cache_bytes,
-            )),
+            caches: Arc::new(Caches::new(store.clone(), &config)),
             queries: Queries::new(Arc::clone(store.clock()), config.queries_kept),
             others: tables.into(),
             rows_max: config.system_rows_max,

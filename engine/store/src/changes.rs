@@ -2,6 +2,7 @@
 //! before can be told from one that still holds.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Samples of so many milliseconds change together. Results of queries are kept for about as long
 /// spans, so that a sample that comes now makes only the last of them be computed again.
@@ -14,13 +15,25 @@ const SLOTS_MAX: usize = 1_024;
 /// A batch that spans more slots than this changes everything.
 const SLOTS_OF_A_BATCH_MAX: i64 = 256;
 
-/// When which slots changed, in changes counted from 1.
-#[derive(Debug, Clone, Default)]
+/// When which slots changed, in numbers that only rise. No two tenants, and no two lives of one,
+/// ever have the same.
+#[derive(Debug, Clone)]
 pub(crate) struct Changes {
     last: u64,
     slots: BTreeMap<i64, u64>,
     /// Every slot that is not remembered changed at the latest then.
     others: u64,
+}
+
+/// Changes that one of them can count.
+const CHANGES_OF_ONE: u64 = 1 << 40;
+
+impl Default for Changes {
+    fn default() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let first = NEXT.fetch_add(CHANGES_OF_ONE, Ordering::Relaxed);
+        Self { last: first, slots: BTreeMap::new(), others: first }
+    }
 }
 
 impl Changes {
@@ -95,7 +108,8 @@ mod tests {
             seen in 0_usize..900,
         ) {
             let asked = (asked.0 * SLOT_MS, (asked.0 + asked.1) * SLOT_MS);
-            let (mut changes, mut before, mut touched) = (Changes::default(), 0, false);
+            let mut changes = Changes::default();
+            let (mut before, mut touched) = (changes.within(asked.0, asked.1), false);
             for (number, (from, slots)) in batches.iter().enumerate() {
                 if number == seen {
                     (before, touched) = (changes.within(asked.0, asked.1), false);

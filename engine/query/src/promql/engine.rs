@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use isinglass_lang::promql::ast::Matcher;
 use isinglass_model::{ErrorKind, Tenant};
+use isinglass_promql::front::{Cached, ResultCache};
 use isinglass_promql::{Answer, EvalError, Limits, Options, Value};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -35,7 +36,8 @@ impl QueryEngine {
         let options = options(config, request.lookback_ms);
         let asked = Asked { text: &request.text, deadline: request.deadline, strong: request.strong };
         let (text, time) = (request.text.clone(), request.time);
-        let work = move |source: &StoreSource| evaluate(&text, time, source, &options);
+        let cache = Arc::clone(&self.inner.sessions.system.caches.results);
+        let work = move |source: &StoreSource| evaluate(&text, time, source, &cache, &options);
         let Done { result, warnings: partial, facts, waited, ran } = self.run(tenant, asked, work).await?;
         let Answer { value, mut warnings, infos, used } = result;
         warnings.extend(partial);
@@ -283,11 +285,19 @@ fn evaluate(
     text: &str,
     time: PromqlTime,
     source: &StoreSource,
+    cache: &ResultCache,
     options: &Options,
 ) -> Result<Answer, EvalError> {
     let ended = || source.ended();
+    let view = source.view();
+    let versions = |from_ms: i64, to_ms: i64| view.changed(from_ms, to_ms);
+    let cached = Cached { cache, namespace: view.tenant.as_str(), versions: &versions };
     let answer = match time {
         PromqlTime::Instant { time_ms } => isinglass_promql::instant(text, time_ms, source, options, &ended),
+        // A view that lacks samples has other ones than its versions say.
+        PromqlTime::Range { start_ms, end_ms, step_ms } if !view.replaying => {
+            cached.range(text, (start_ms, end_ms, step_ms), source, options, &ended)
+        }
         PromqlTime::Range { start_ms, end_ms, step_ms } => {
             isinglass_promql::range(text, (start_ms, end_ms, step_ms), source, options, &ended)
         }
