@@ -46,6 +46,20 @@ fn a_whole_file() {
 }
 
 #[test]
+fn labels_are_texts_as_they_are_written() {
+    let text = "x: &l {a: 1.50, b: true, c: '', d: 0x10}\n";
+    let text =
+        text.replace("x: &l", "groups:\n- name: g\n  rules:\n  - record: r\n    expr: 1\n    labels: &l");
+    let text = format!("{text}  - record: s\n    expr: >\n      1 +\n      1\n    labels: *l\n");
+    let file = RuleFile::parse("f", &text).unwrap_or_else(|errors| panic!("{}", errors[0]));
+    for rule in &file.groups[0].rules {
+        let got: Vec<_> = rule.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        assert_eq!(got, ["a=1.50", "b=true", "c=", "d=0x10"]);
+    }
+    assert_eq!(file.groups[0].rules[1].expr, "1 + 1");
+}
+
+#[test]
 fn files_without_groups() {
     for text in ["", "# nothing\n", "groups:\n", "groups: []", "{}"] {
         assert_eq!(RuleFile::parse("f", text).unwrap().groups, [], "{text:?}");

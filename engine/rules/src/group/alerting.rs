@@ -39,8 +39,8 @@ impl Group {
             keep_firing: spec.keep_firing_ms.saturating_mul(MILLI),
         };
         let time_ms = self.sample_time_ms(now);
-        let result = env.evaluate.instant(&self.tenant, &rule.spec.expr, time_ms).await?;
-        let found = self.found(rule, spec, rows(result.value)?, now, env).await?;
+        let rows = self.result(&rule.spec, time_ms, env).await?;
+        let found = self.found(rule, spec, rows, now, env).await?;
         let limit = self.spec.limit;
         let rule = &mut self.rules[at];
         rule.update(found, now, holds);

@@ -6,6 +6,7 @@ use isinglass_promql::value::STALE;
 use isinglass_promql::{Labels, Sample, Value};
 
 use super::{Environment, Group, Health};
+use crate::file::RuleSpec;
 use crate::ports::{RuleError, RuleSample, UnixNanos};
 
 /// A series of a result and its value.
@@ -61,6 +62,21 @@ impl Group {
         let count = rows.len();
         self.write_rows(at, now, rows, env).await?;
         Ok(count)
+    }
+
+    /// What the expression of a rule says.
+    pub(super) async fn result(
+        &self,
+        spec: &RuleSpec,
+        time_ms: i64,
+        env: &Environment,
+    ) -> Result<Vec<Row>, RuleError> {
+        let result = env.evaluate.instant(&self.tenant, &spec.expr, time_ms).await?;
+        // They come with each evaluation again, so that nobody wants them louder.
+        for warning in &result.warnings {
+            tracing::debug!(tenant = %self.tenant, group = %self.spec.name, rule = %spec.name, %warning);
+        }
+        rows(result.value)
     }
 
     /// Writes what a rule has made, and stale markers for what it made before and no more. After a

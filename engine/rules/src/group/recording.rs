@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use isinglass_promql::labels::METRIC_NAME;
 
-use super::evaluate::{Row, rows};
+use super::evaluate::Row;
 use super::{Environment, Group};
 use crate::file::RuleSpec;
 use crate::ports::{RuleError, UnixNanos};
@@ -17,8 +17,8 @@ impl Group {
         env: &Environment,
     ) -> Result<Vec<Row>, RuleError> {
         let spec = &self.rules[at].spec;
-        let result = env.evaluate.instant(&self.tenant, &spec.expr, self.sample_time_ms(now)).await?;
-        let named = named(spec, rows(result.value)?)?;
+        let rows = self.result(spec, self.sample_time_ms(now), env).await?;
+        let named = named(spec, rows)?;
         if self.spec.limit > 0 && named.len() > self.spec.limit {
             return Err(RuleError::Limit { limit: self.spec.limit, got: named.len(), what: "series" });
         }

@@ -127,7 +127,9 @@ impl<'a> Lexer<'a> {
         let rest = self.rest();
         let inner = rest.trim_start_matches(is_space);
         // As upstream, white space before a comment is allowed only behind a trim marker.
-        if !rest.starts_with("/*") && !(inner.starts_with("/*") && self.text[..self.at].ends_with('-')) {
+        let is_comment =
+            rest.starts_with("/*") || (inner.starts_with("/*") && self.text[..self.at].ends_with('-'));
+        if !is_comment {
             return Ok(None);
         }
         let end = inner.find("*/").ok_or_else(|| self.fault("unclosed comment"))?;

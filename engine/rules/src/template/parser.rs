@@ -46,7 +46,7 @@ struct Parser<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
     File,
-    End,
+    Done,
     /// `{{ else }}` with what follows it: nothing, `if` or `with`.
     Else,
     ElseIf,
@@ -57,7 +57,7 @@ impl std::fmt::Display for End {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::File => "EOF",
-            Self::End => "{{end}}",
+            Self::Done => "{{end}}",
             Self::Else | Self::ElseIf | Self::ElseWith => "{{else}}",
         })
     }
@@ -155,7 +155,7 @@ impl Parser<'_> {
             "block" => self.block(start).map(Item::Node),
             "define" if is_top => self.define().map(|()| Item::Nothing),
             "define" => Err(self.fault("unexpected {{define}}")),
-            "end" => self.expect(&TokenKind::Close, "end").map(|()| Item::End(End::End)),
+            "end" => self.expect(&TokenKind::Close, "end").map(|()| Item::End(End::Done)),
             "else" => self.otherwise().map(Item::End),
             "break" => self.leave("break", Node::Break).map(Item::Node),
             "continue" => self.leave("continue", Node::Continue).map(Item::Node),
@@ -207,7 +207,7 @@ impl Parser<'_> {
         self.loops -= usize::from(control == Control::Range);
         let (then, end) = list?;
         let otherwise = match end {
-            End::End => None,
+            End::Done => None,
             End::Else => Some(self.until_end()?),
             end if Some(end) == again => {
                 let inner = self.branch(control)?;
@@ -224,7 +224,7 @@ impl Parser<'_> {
         let list = self.list(false);
         self.variables.truncate(scope);
         match list? {
-            (nodes, End::End) => Ok(nodes),
+            (nodes, End::Done) => Ok(nodes),
             (_, end) => Err(self.fault(format!("unexpected {end}"))),
         }
     }

@@ -178,6 +178,7 @@ async fn a_resolved_alert_is_kept_for_a_quarter_of_an_hour() {
     scene.engine.float("up", 0, 0.0);
     scene.engine.float("up", 60_000, 1.0);
     scene.evaluate(0).await;
+    assert_eq!(scene.told().len(), 1);
     let mut told = Vec::new();
     for minute in 1..=20 {
         scene.engine.float("up", minute * 60_000, 1.0);
