@@ -40,6 +40,11 @@ impl Operator for JoinOperator<'_> {
         // Both sides in any case, for their errors and warnings.
         let (left, _left) = collect(&self.plan.left, self.grid, self.cx)?;
         let (right, _right) = collect(&self.plan.right, self.grid, self.cx)?;
+        let fills = &self.plan.matching;
+        let unfilled = fills.fill_left.is_none() && fills.fill_right.is_none();
+        if unfilled && (left.is_empty() || right.is_empty()) {
+            return Ok(None);
+        }
         let out = Pairing::new(self.plan, left, right, self.cx).run()?;
         Ok((!out.is_empty()).then_some(out))
     }

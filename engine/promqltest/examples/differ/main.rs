@@ -64,6 +64,8 @@ struct Found {
     queries: u64,
     errors: u64,
     differences: usize,
+    /// Differences where the reference does not agree with itself.
+    undetermined: u64,
     known: BTreeMap<usize, u64>,
 }
 
@@ -75,10 +77,10 @@ fn main() -> Result<(), String> {
     for set in 0..args.count.div_ceil(SET) {
         run_set(&args, args.seed + set, &known, &mut found, &runtime)?;
         let rate = found.queries as f64 / started.elapsed().as_secs_f64();
-        let Found { queries, errors, differences, .. } = &found;
+        let Found { queries, errors, differences, undetermined, .. } = &found;
         let known: u64 = found.known.values().sum();
         println!(
-            "seed {}: {queries} queries ({errors} errors), {differences} differences, {known} known, {rate:.0}/s",
+            "seed {}: {queries} queries ({errors} errors), {differences} differences, {known} known, {undetermined} undetermined, {rate:.0}/s",
             args.seed + set
         );
         if found.differences >= args.stop_after || args.only.is_some() {
@@ -116,6 +118,10 @@ fn run_set(
         let Some(difference) = difference else { continue };
         if let Some(at) = known::find(known, &query, &difference) {
             *found.known.entry(at).or_default() += 1;
+            continue;
+        }
+        if runtime.block_on(sides.is_undetermined(&query, &reference)) {
+            found.undetermined += 1;
             continue;
         }
         found.differences += 1;

@@ -12,6 +12,9 @@ use isinglass_promqltest::{Answer, Backend, LoadedSeries};
 
 use crate::prometheus::Prometheus;
 
+/// So often, where answers differ.
+const ASKED_AGAIN: usize = 8;
+
 /// Prometheus, with the engine in memory or a server of ours, all with the same series.
 pub(crate) struct Sides {
     reference: Client,
@@ -64,6 +67,18 @@ impl Sides {
             }
         };
         (reference, ours)
+    }
+
+    /// Whether the reference says something else when it is asked again: where it depends on the
+    /// order of series, that is the order of a hash table in places.
+    pub(crate) async fn is_undetermined(&self, query: &Query, first: &Answer) -> bool {
+        for _ in 0..ASKED_AGAIN {
+            let again = ask_server(&self.reference, query).await;
+            if difference(&query.text, first, &again).is_some() {
+                return true;
+            }
+        }
+        false
     }
 
     pub(crate) async fn difference(&mut self, query: &Query) -> (Option<Difference>, Answer, Answer) {

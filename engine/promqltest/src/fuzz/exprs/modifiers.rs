@@ -25,7 +25,7 @@ impl Writer<'_> {
     }
 
     fn offset(&mut self) -> String {
-        let offset = ["1m", "30s", "7m", "-1m", "-5m", "1ms", "0s", "1h", "(1m+30s)", "-(2m*2)", "45"];
+        let offset = ["1m", "30s", "7m", "-1m", "-5m", "1ms", "0s", "1h", "45", "90.5"];
         format!(" offset {}", self.random.pick(&offset))
     }
 

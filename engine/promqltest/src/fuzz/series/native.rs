@@ -51,7 +51,9 @@ struct Growing {
     sum: f64,
     resets: u64,
     fraction: f64,
-    /// Observations after a reset. Counters have many, so that rates are not limited by where
+    /// Observations after a reset. Neither side is ever empty, since Prometheus keeps empty
+    /// buckets in its chunks and takes them for some in places.
+    /// Counters have many, so that rates are not limited by where
     /// they would have begun at zero, which 3.5 does not do.
     base: Vec<f64>,
 }
@@ -60,8 +62,10 @@ impl Growing {
     fn random(random: &mut Random, layout: Layout) -> Self {
         let custom = layout == Layout::Custom;
         let buckets = if custom { BOUNDS.len() + 1 } else { POSITIVE };
+        let zero_threshold = if custom { 0.0 } else { random.one_of(&[0.0, 0.001, 0.001, 0.5]) };
         let is_gauge = layout == Layout::Gauge;
         let base = |at| match at {
+            0 if is_gauge => 1.0,
             _ if is_gauge => 0.0,
             0 => 5000.0,
             _ => random.one_of(&[0.0, 300.0]),
@@ -70,11 +74,12 @@ impl Growing {
         Self {
             layout,
             schema: if custom { CUSTOM_BUCKETS } else { random.one_of(&[0, 0, 1, 2, 3, -1, 8]) },
-            zero_threshold: if custom { 0.0 } else { random.one_of(&[0.0, 0.001, 0.001, 0.5]) },
-            first: random.one_of(&[-3, 0, 0, 2]),
+            zero_threshold,
+            // The first bucket lies outside the zero bucket.
+            first: if zero_threshold > 0.1 { 1 } else { random.one_of(&[-3, 0, 0, 2]) },
             zero: 0.0,
             positive: base.clone(),
-            negative: vec![0.0; if custom { 0 } else { random.one_of(&[0, NEGATIVE]) }],
+            negative: vec![1.0; if custom { 0 } else { random.one_of(&[0, NEGATIVE]) }],
             sum: 0.0,
             resets: random.one_of(&[0, 0, 3]),
             fraction: random.one_of(&[1.0, 1.0, 0.25]),
@@ -95,7 +100,7 @@ impl Growing {
 
     fn forget(&mut self) {
         self.positive.clone_from(&self.base);
-        self.negative.fill(0.0);
+        self.negative.fill(self.fraction);
         (self.zero, self.sum) = (0.0, 0.0);
     }
 

@@ -8,8 +8,8 @@ use isinglass_promql::histogram::{BucketSpan, ResetHint};
 pub(super) struct Histogram {
     #[prost(double, optional, tag = "2")]
     pub(super) count: Option<f64>,
-    #[prost(double, tag = "3")]
-    pub(super) sum: f64,
+    #[prost(double, optional, tag = "3")]
+    pub(super) sum: Option<f64>,
     #[prost(sint32, tag = "4")]
     pub(super) schema: i32,
     #[prost(double, tag = "5")]
@@ -47,7 +47,7 @@ pub(super) struct Span {
 pub(super) fn histogram(histogram: &isinglass_promql::Histogram, time_ms: i64, start_ms: i64) -> Histogram {
     Histogram {
         count: Some(histogram.count),
-        sum: histogram.sum,
+        sum: Some(histogram.sum),
         schema: histogram.schema,
         zero_threshold: histogram.zero_threshold,
         zero_count: Some(histogram.zero_count),

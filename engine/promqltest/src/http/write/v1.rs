@@ -32,8 +32,9 @@ struct Label {
 
 #[derive(Clone, PartialEq, prost::Message)]
 struct Float {
-    #[prost(double, tag = "1")]
-    value: f64,
+    /// Always there: without "optional", -0 would be left out as 0 is.
+    #[prost(double, optional, tag = "1")]
+    value: Option<f64>,
     #[prost(int64, tag = "2")]
     time_ms: i64,
 }
@@ -50,7 +51,7 @@ fn series(series: &LoadedSeries) -> Series {
     let (mut samples, mut histograms) = (Vec::new(), Vec::new());
     for point in &series.points {
         match &point.sample {
-            Sample::Float(value) => samples.push(Float { value: *value, time_ms: point.time_ms }),
+            Sample::Float(value) => samples.push(Float { value: Some(*value), time_ms: point.time_ms }),
             Sample::Histogram(histogram) => histograms.push(messages::histogram(histogram, point.time_ms, 0)),
         }
     }

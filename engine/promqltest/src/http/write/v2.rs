@@ -37,8 +37,9 @@ struct Series {
 
 #[derive(Clone, PartialEq, prost::Message)]
 struct Float {
-    #[prost(double, tag = "1")]
-    value: f64,
+    /// Always there: without "optional", -0 would be left out as 0 is.
+    #[prost(double, optional, tag = "1")]
+    value: Option<f64>,
     #[prost(int64, tag = "2")]
     time_ms: i64,
     #[prost(int64, tag = "3")]
@@ -65,7 +66,7 @@ fn series(series: &LoadedSeries, symbols: &mut Symbols) -> Series {
     for point in &series.points {
         let (time_ms, start_ms) = (point.time_ms, point.start_ms.unwrap_or_default());
         match &point.sample {
-            Sample::Float(value) => samples.push(Float { value: *value, time_ms, start_ms }),
+            Sample::Float(value) => samples.push(Float { value: Some(*value), time_ms, start_ms }),
             Sample::Histogram(histogram) => {
                 histograms.push(messages::histogram(histogram, time_ms, start_ms))
             }
@@ -144,8 +145,15 @@ mod tests {
     }
 
     #[test]
+    fn negative_zero_is_sent() {
+        let request = decoded(vec![point(1, None, -0.0)]);
+        assert_eq!(request.series[0].samples[0].value.map(f64::to_bits), Some((-0.0_f64).to_bits()));
+    }
+
+    #[test]
     fn stale_markers_keep_their_bits() {
         let request = decoded(vec![point(1, None, STALE)]);
-        assert_eq!(request.series[0].samples[0].value.to_bits(), STALE.to_bits());
+        let sent = request.series[0].samples[0].value;
+        assert_eq!(sent.map(f64::to_bits), Some(STALE.to_bits()));
     }
 }
