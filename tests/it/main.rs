@@ -5,6 +5,7 @@
 //! | [`architecture`] | does a crate know what it must not know? |
 //! | [`senders`] | do the OpenTelemetry SDKs and every metric type arrive whole? |
 //! | [`prometheus`] | does a Prometheus that scrapes itself agree with us, in both versions of remote write? |
+//! | [`promql`] | upstream's PromQL scripts: remote write in, HTTP out |
 //! | [`loki`] | Loki push, protobuf and JSON |
 //! | [`derived`] | do the derived span metrics equal a computation over `spans`? |
 //! | [`limits`] | every reason of `validate` at limit - 1, limit, limit + 1 |

@@ -9,8 +9,8 @@ use isinglass_model::{Kind, Tenant};
 use object_store::path::Path;
 use parking_lot::Mutex;
 
-use crate::changes::Changes;
 use crate::append::Life;
+use crate::changes::Changes;
 use crate::files::Checker;
 use crate::head::{Generation, Run};
 use crate::series::{SeriesIndex, SeriesTable};

@@ -95,12 +95,7 @@ impl Cached<'_> {
 
     /// The expression as it is written from its tree, and where it looks; `None` where results
     /// depend on the whole range of the query.
-    fn cacheable(
-        &self,
-        text: &str,
-        grid: &Grid,
-        options: &Options,
-    ) -> Result<Option<(String, Reach)>> {
+    fn cacheable(&self, text: &str, grid: &Grid, options: &Options) -> Result<Option<(String, Reach)>> {
         let mut expr = parse(text)?;
         if reach::depends_on_range(&expr) {
             return Ok(None);

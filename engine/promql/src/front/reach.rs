@@ -66,9 +66,7 @@ impl Reach {
         match &expr.kind {
             ExprKind::Selector(selector) => Self::of_selector(selector, 0, options),
             ExprKind::Range(range) => match &range.selector.bare().kind {
-                ExprKind::Selector(selector) => {
-                    Self::of_selector(selector, millis(&range.range)?, options)
-                }
+                ExprKind::Selector(selector) => Self::of_selector(selector, millis(&range.range)?, options),
                 _ => None,
             },
             ExprKind::Subquery(subquery) => {
@@ -135,9 +133,8 @@ impl Reach {
 
     /// The spans that values from one time to another look at.
     pub(super) fn spans(&self, from_ms: i64, to_ms: i64) -> impl Iterator<Item = (i64, i64)> {
-        let relative = self.relative.map(|(from, to)| {
-            (from_ms.saturating_add(from), to_ms.saturating_add(to))
-        });
+        let relative =
+            self.relative.map(|(from, to)| (from_ms.saturating_add(from), to_ms.saturating_add(to)));
         self.fixed.clone().into_iter().chain(relative)
     }
 }

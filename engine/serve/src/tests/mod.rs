@@ -4,9 +4,9 @@ mod connections;
 mod otlp_grpc;
 mod otlp_http;
 mod plain;
-mod remote_write_2;
 mod prometheus;
 mod remote_read;
+mod remote_write_2;
 mod sql;
 
 use std::sync::Arc;
