@@ -33,6 +33,8 @@
 //! assert_eq!(errors[0].to_string(), wanted);
 //! ```
 
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test ends where it goes wrong"))]
+
 pub mod alert;
 pub mod file;
 pub mod group;

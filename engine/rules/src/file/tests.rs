@@ -161,6 +161,23 @@ fn what_is_no_yaml_of_rules() {
 }
 
 #[test]
+fn files_that_want_too_much() {
+    let deep = |open: &str| format!("groups: {}", open.repeat(200_000));
+    let bomb = "a: &a [x, x, x, x, x, x, x, x, x]\n".to_owned()
+        + &('b'..='z')
+            .map(|name| {
+                let before = char::from_u32(u32::from(name) - 1).unwrap();
+                format!("{name}: &{name} [*{before}, *{before}, *{before}, *{before}, *{before}]\n")
+            })
+            .collect::<String>();
+    for text in [deep("["), deep("{a: "), deep("- "), bomb, " ".repeat(FILE_BYTES_MAX + 1)] {
+        assert!(RuleFile::parse("f", &text).is_err());
+    }
+    let expr = format!("groups:\n- name: g\n  rules:\n  - record: r\n    expr: {}1\n", "(".repeat(100_000));
+    assert!(RuleFile::parse("f", &expr).unwrap_err()[0].to_string().contains("could not parse expression"));
+}
+
+#[test]
 fn rules_that_write_the_same_series() {
     let text = "groups:\n- name: a\n  rules:\n  - {record: r, expr: up}\n  - {record: r, expr: down}\n  - {record: r, expr: up, labels: {a: b}}\n- name: b\n  rules:\n  - {record: r, expr: up}\n";
     let file = RuleFile::parse("f", text).unwrap();
