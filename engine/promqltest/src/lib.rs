@@ -19,6 +19,7 @@
 //! | [`compare`] | what counts as equal |
 //! | [`run`], [`report`] | files, folders, and what became of them |
 //! | [`compliance`] | the queries of Prometheus' compliance suite |
+//! | [`grafana`] | the queries of dashboards |
 //!
 //! ```no_run
 //! use isinglass_promqltest::report::Summary;
@@ -33,6 +34,7 @@
 pub mod backend;
 pub mod compare;
 pub mod compliance;
+pub mod grafana;
 pub mod nhcb;
 pub mod points;
 pub mod report;
