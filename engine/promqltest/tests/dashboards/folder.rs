@@ -27,10 +27,11 @@ pub(crate) fn documentation() -> String {
 /// All dashboards with their file names, in the order of those.
 pub(crate) fn dashboards() -> Vec<(String, Dashboard)> {
     let folder = repository().join("deploy/grafana/dashboards");
-    let mut files: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
+    let mut files: Vec<_> = entries.map(|entry| entry.path()).collect();
     files.sort();
     let parsed = files.into_iter().map(|path| {
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let dashboard = Dashboard::parse(&read(&path)).unwrap_or_else(|fault| panic!("{name}: {fault}"));
         (name, dashboard)
     });
