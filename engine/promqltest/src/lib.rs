@@ -20,6 +20,7 @@
 //! | [`run`], [`report`] | files, folders, and what became of them |
 //! | [`memory`], [`http`] | the engine itself, and servers, as back ends |
 //! | [`compliance`] | the queries of Prometheus' compliance suite |
+//! | [`grafana`] | the queries of dashboards |
 //!
 //! ```no_run
 //! use isinglass_promqltest::report::Summary;
@@ -37,6 +38,7 @@ pub mod compliance;
 pub mod fuzz;
 pub mod http;
 pub mod memory;
+pub mod grafana;
 pub mod nhcb;
 pub mod points;
 pub mod report;
