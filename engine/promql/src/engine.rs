@@ -234,7 +234,7 @@ fn points(block: &Block, row: usize, grid: Grid) -> Vec<Point> {
         let sample = match block.cell(row, step) {
             Cell::Absent => return None,
             Cell::Float(value) => Sample::Float(value),
-            Cell::Histogram(histogram) => Sample::Histogram(histogram.clone()),
+            Cell::Histogram(histogram) => Sample::Histogram(std::sync::Arc::clone(histogram)),
         };
         Some(Point { time_ms, sample })
     };

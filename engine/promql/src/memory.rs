@@ -64,7 +64,7 @@ impl Source for MemorySource {
         let found: Vec<_> = found.map(|(labels, stored)| (labels.clone(), Arc::clone(stored))).collect();
         let each = found.len().div_ceil(parts.max(1)).max(1);
         let stream = |part: &[(Labels, Arc<Stored>)]| {
-            let series = part.to_vec().into_iter();
+            let series = Vec::from(part).into_iter();
             let within = (selection.after_ms, selection.until_ms);
             Box::new(MemoryStream { series, within, current: None }) as Box<dyn SeriesStream>
         };

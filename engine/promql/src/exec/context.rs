@@ -51,14 +51,7 @@ impl Context<'_> {
         within("series", series, self.limits.series_max)
     }
 
-    /// Memory that is held until what this gives goes.
-    pub(crate) fn hold(&self, bytes: usize) -> Result<Held<'_>> {
-        let mut held = self.holds_nothing();
-        held.grow(bytes)?;
-        Ok(held)
-    }
-
-    /// For memory that comes bit by bit.
+    /// For memory that comes bit by bit, and is held until what this gives goes.
     pub(crate) fn holds_nothing(&self) -> Held<'_> {
         Held { usage: &self.usage, limit: self.limits.memory_bytes_max, bytes: 0 }
     }

@@ -213,7 +213,7 @@ impl Output {
         match cell {
             Cell::Absent => {}
             Cell::Float(value) => floats[step] = value,
-            Cell::Histogram(histogram) => row.set_histogram(step, steps, histogram.clone()),
+            Cell::Histogram(histogram) => row.set_histogram(step, steps, std::sync::Arc::clone(histogram)),
         }
     }
 }

@@ -267,7 +267,7 @@ impl<'a> Pairing<'a> {
     }
 
     /// The row of the result of a pair; a side that was filled in is `None`.
-    fn row_of(&mut self, pair: (Option<usize>, Option<usize>), known: &mut PairLabels) -> usize {
+    fn row_of(&mut self, pair: Pair, known: &mut PairLabels) -> usize {
         if let Some((last, at)) = known.last
             && last == pair
         {
@@ -279,7 +279,7 @@ impl<'a> Pairing<'a> {
         at
     }
 
-    fn labels_of(&self, (many, one): (Option<usize>, Option<usize>)) -> (Labels, bool) {
+    fn labels_of(&self, (many, one): Pair) -> (Labels, bool) {
         let matching = &self.plan.matching;
         let of_group = |row: &Row| signature(matching).of(&row.labels);
         let many_labels = match (many, one) {
@@ -297,8 +297,11 @@ impl<'a> Pairing<'a> {
 /// The row of the last pair: most pairs are the same at all steps.
 #[derive(Default)]
 struct PairLabels {
-    last: Option<((Option<usize>, Option<usize>), usize)>,
+    last: Option<(Pair, usize)>,
 }
+
+/// A row of each side; a side that was filled in has none.
+type Pair = (Option<usize>, Option<usize>);
 
 fn signature(matching: &Matching) -> Signature<'_> {
     Signature { only: matching.on, labels: &matching.labels }

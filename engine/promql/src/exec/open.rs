@@ -54,7 +54,9 @@ pub(crate) fn parts<'a>(
         Vector::WithScalar(both) => {
             let scalar = super::evaluate_scalar(&both.scalar, grid, cx)?;
             let inputs = self::parts(&both.vector, grid, cx, parts)?;
-            each(inputs, |input| Box::new(ScalarOperator::new(both, input, scalar.clone(), cx)))
+            each(inputs, |input| {
+                Box::new(ScalarOperator::new(both, input, std::sync::Arc::clone(&scalar), cx))
+            })
         }
         Vector::LabelReplace(replace) => {
             let inputs = self::parts(&replace.input, grid, cx, parts)?;

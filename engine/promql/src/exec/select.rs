@@ -162,7 +162,7 @@ fn of_histogram(
     out: &mut f64,
 ) {
     match wanted {
-        Wanted::Value => row.set_histogram(step, at.grid.steps, sample.histogram.clone()),
+        Wanted::Value => row.set_histogram(step, at.grid.steps, std::sync::Arc::clone(&sample.histogram)),
         Wanted::Timestamp => *out = sample.time_ms as f64 / 1e3,
         Wanted::StartTimestamp if sample.start_ms != 0 => *out = sample.start_ms as f64 / 1e3,
         Wanted::StartTimestamp => {}

@@ -67,7 +67,7 @@ impl<'a> Ranking<'a> {
         }
         let number = self.rows.len();
         self.rows.push(Row { histograms: None, ..of.clone() });
-        for step in 0..self.steps {
+        for (step, count) in counts.iter().enumerate() {
             let (value, histogram) = match block.cell(row, step) {
                 Cell::Absent => continue,
                 Cell::Float(value) => (value, None),
@@ -75,10 +75,10 @@ impl<'a> Ranking<'a> {
                     self.ignored = true;
                     continue;
                 }
-                Cell::Histogram(histogram) => (ABSENT, Some(histogram.clone())),
+                Cell::Histogram(histogram) => (ABSENT, Some(std::sync::Arc::clone(histogram))),
             };
             let kept = Kept { row: number, value, histogram };
-            self.offer(group * self.steps + step, kept, counts[step]);
+            self.offer(group * self.steps + step, kept, *count);
         }
     }
 

@@ -241,7 +241,8 @@ fn note_hints(samples: &[HistogramSample], counter: bool, notes: &Notes<'_>) {
     if counter && samples.iter().any(gauge) {
         notes.warn_of("this native histogram metric is not a counter:");
     }
-    if !counter && !(gauge(&samples[0]) && gauge(&samples[samples.len() - 1])) {
+    let ends = [&samples[0], &samples[samples.len() - 1]];
+    if !counter && !ends.into_iter().all(gauge) {
         notes.warn_of("this native histogram metric is not a gauge:");
     }
 }

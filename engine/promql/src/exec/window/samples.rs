@@ -1,5 +1,7 @@
 //! The samples of a series, and those of one window.
 
+use std::sync::Arc;
+
 use super::Out;
 use crate::error::Result;
 use crate::exec::{Context, subquery};
@@ -91,7 +93,7 @@ pub(in crate::exec) fn compare_hints(histograms: &mut [HistogramSample]) {
         if hint != sample.reset_hint {
             let mut changed = Histogram::clone(sample);
             changed.reset_hint = hint;
-            histograms[at].histogram = std::sync::Arc::new(changed);
+            histograms[at].histogram = Arc::new(changed);
         }
     }
 }
@@ -157,10 +159,10 @@ impl View<'_> {
     pub(super) fn last(&self) -> Out {
         match (self.times.last(), self.histograms.last()) {
             (Some(time), Some(histogram)) if histogram.time_ms > *time => {
-                Out::Shared(histogram.histogram.clone())
+                Out::Shared(Arc::clone(&histogram.histogram))
             }
             (Some(_), _) => Out::Float(self.values[self.values.len() - 1]),
-            (None, Some(histogram)) => Out::Shared(histogram.histogram.clone()),
+            (None, Some(histogram)) => Out::Shared(Arc::clone(&histogram.histogram)),
             (None, None) => Out::None,
         }
     }
@@ -168,10 +170,10 @@ impl View<'_> {
     pub(super) fn first(&self) -> Out {
         match (self.times.first(), self.histograms.first()) {
             (Some(time), Some(histogram)) if histogram.time_ms < *time => {
-                Out::Shared(histogram.histogram.clone())
+                Out::Shared(Arc::clone(&histogram.histogram))
             }
             (Some(_), _) => Out::Float(self.values[0]),
-            (None, Some(histogram)) => Out::Shared(histogram.histogram.clone()),
+            (None, Some(histogram)) => Out::Shared(Arc::clone(&histogram.histogram)),
             (None, None) => Out::None,
         }
     }
@@ -240,7 +242,7 @@ fn points(samples: &Live<'_>) -> Vec<Point> {
     let histograms = samples
         .histograms
         .iter()
-        .map(|one| Point { time_ms: one.time_ms, sample: Sample::Histogram(one.histogram.clone()) });
+        .map(|one| Point { time_ms: one.time_ms, sample: Sample::Histogram(Arc::clone(&one.histogram)) });
     let mut points: Vec<_> = floats.chain(histograms).collect();
     points.sort_by_key(|point| point.time_ms);
     points

@@ -38,7 +38,7 @@ impl Sliding<'_> {
             F::First => self.each(out, |window| self.values[window.start]),
             F::TimeOfLast => self.each(out, |window| self.times[window.end - 1] as f64 / 1e3),
             F::TimeOfFirst => self.each(out, |window| self.times[window.start] as f64 / 1e3),
-            F::Changes => self.counted(out, |before, now| sequence::differ(before, now)),
+            F::Changes => self.counted(out, sequence::differ),
             F::Resets => self.counted(out, |before, now| now < before),
             F::Min => self.extremes(out, |new, kept| new < kept),
             F::Max => self.extremes(out, |new, kept| new > kept),
