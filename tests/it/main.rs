@@ -5,6 +5,7 @@
 //! | [`architecture`] | does a crate know what it must not know? |
 //! | [`senders`] | do the OpenTelemetry SDKs and every metric type arrive whole? |
 //! | [`prometheus`] | does a Prometheus that scrapes itself agree with us? |
+//! | [`promql`] | do promtool and a Prometheus that reads from us get what they ask for? |
 //! | [`loki`] | Loki push, protobuf and JSON |
 //! | [`derived`] | do the derived span metrics equal a computation over `spans`? |
 //! | [`limits`] | every reason of `validate` at limit - 1, limit, limit + 1 |
@@ -46,6 +47,7 @@ mod loki;
 mod memory;
 mod operate;
 mod prometheus;
+mod promql;
 mod rate;
 mod repeats;
 mod restart;
