@@ -173,9 +173,10 @@ impl QueryEngine {
         let begun = Instant::now();
         let ending = Ending::new(until, deadline);
         let waiting = Waiting(Arc::clone(&ending));
-        let reads = Reads::new(&view, inner, Arc::clone(&ending))?;
+        let memory = inner.sessions.pool(entry.memory_peak());
+        let seat = inner.pressure.enter(Arc::clone(&memory));
+        let reads = Reads::new(&view, inner, Arc::clone(&ending), memory)?;
         let source = StoreSource::new(view, reads, inner.config.promql.series_max);
-        let seat = inner.pressure.enter(inner.sessions.pool(entry.memory_peak()));
         entry.evaluating();
         let (sender, answer) = oneshot::channel();
         // The thread holds the engine, so that the runtime that reads for it stays.

@@ -65,6 +65,12 @@ impl Floats {
         Ok(())
     }
 
+    /// Whether there is one after the first and before the second time.
+    pub(super) fn any_between(&self, after_ms: i64, before_ms: i64) -> bool {
+        let next = self.times.partition_point(|time| *time <= after_ms);
+        self.times.get(next).is_some_and(|time| *time < before_ms)
+    }
+
     /// A marker that the series ended.
     pub(super) fn push_stale(&mut self, time_ms: i64) {
         self.times.push(time_ms);

@@ -90,7 +90,7 @@ impl Histograms {
             self.read.sort_by_key(|read| read.time_ms);
             self.read.dedup_by_key(|read| read.time_ms);
         }
-        let mut before: Option<Arc<Histogram>> = None;
+        let mut before: Option<(i64, Arc<Histogram>)> = None;
         let mut stale = Vec::new();
         for Read { time_ms, start_ms, histogram } in self.read.drain(..) {
             let is_float = || floats.times().binary_search(&time_ms).is_ok();
@@ -99,9 +99,10 @@ impl Histograms {
                 stale.push(time_ms);
                 continue;
             };
-            histogram.reset_hint = hint_after(before.as_deref(), &histogram);
+            let before_it = before.filter(|(since_ms, _)| !floats.any_between(*since_ms, time_ms));
+            histogram.reset_hint = hint_after(before_it.as_ref().map(|(_, one)| &**one), &histogram);
             let histogram = Arc::new(histogram);
-            before = Some(Arc::clone(&histogram));
+            before = Some((time_ms, Arc::clone(&histogram)));
             if time_ms > self.after_ms {
                 self.samples.push(HistogramSample { time_ms, start_ms, histogram });
             }

@@ -80,7 +80,7 @@ impl Part {
             _ => left.partition_point(|one| one.key() < least),
         };
         let place = self.range.start + passed;
-        self.range.start = place + 1;
+        self.range.start = self.range.end.min(place + 1);
         Ok((place < self.range.end).then_some(place))
     }
 

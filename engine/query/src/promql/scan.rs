@@ -15,6 +15,7 @@ use arrow_array::RecordBatch;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::ParquetFileReaderFactory;
 use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use datafusion::parquet::arrow::ProjectionMask;
 use datafusion::parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use datafusion::parquet::arrow::async_reader::{AsyncFileReader, ParquetRecordBatchStreamBuilder};
@@ -49,10 +50,16 @@ pub(super) struct Reads {
     metrics: ExecutionPlanMetricsSet,
     ending: Arc<Ending>,
     counters: Counters,
+    memory: Arc<dyn MemoryPool>,
 }
 
 impl Reads {
-    pub(super) fn new(view: &View, inner: &Inner, ending: Arc<Ending>) -> Result<Arc<Self>, QueryError> {
+    pub(super) fn new(
+        view: &View,
+        inner: &Inner,
+        ending: Arc<Ending>,
+        memory: Arc<dyn MemoryPool>,
+    ) -> Result<Arc<Self>, QueryError> {
         let stopped = || QueryError::new(ErrorKind::Unavailable, "the server is stopping");
         Ok(Arc::new(Self {
             handle: inner.workers.handle().ok_or_else(stopped)?,
@@ -60,6 +67,7 @@ impl Reads {
             metrics: ExecutionPlanMetricsSet::new(),
             ending,
             counters: Counters::default(),
+            memory,
         }))
     }
 
@@ -83,6 +91,11 @@ impl Reads {
         })
     }
 
+    /// What batches are charged to, which are beside the memory that evaluation counts.
+    fn reservation(&self) -> MemoryReservation {
+        MemoryConsumer::new("the scan of a PromQL query").register(&self.memory)
+    }
+
     fn reader(&self, file: &PartitionedFile) -> Result<Box<dyn AsyncFileReader>, EvalError> {
         let reader = self.factory.create_reader(0, file.clone(), None, &self.metrics);
         reader.map(|reader| reader as _).map_err(unreadable)
@@ -92,6 +105,11 @@ impl Reads {
 /// A file or batch that cannot be read.
 pub(super) fn unreadable(error: impl std::fmt::Display) -> EvalError {
     EvalError::internal(format_args!("samples cannot be read: {error}"))
+}
+
+/// Holds so much and no more.
+fn hold(held: &MemoryReservation, bytes: usize) -> Result<(), EvalError> {
+    held.try_resize(bytes).map_err(|error| QueryError::from(&error).to_promql())
 }
 
 /// Times that are wanted, microseconds since the epoch, both ends included.
@@ -122,6 +140,8 @@ pub(super) struct TableScan {
     files: Vec<OpenFile>,
     /// Unflushed rows, each batch sorted as files are.
     unflushed: Vec<RecordBatch>,
+    /// For these.
+    _held: MemoryReservation,
     span: Span,
 }
 
@@ -153,7 +173,9 @@ impl TableScan {
         let files = stream::iter(open).buffered(OPENED_AT_ONCE).try_collect();
         let unflushed = unflushed(view, kind, wanted, span)?;
         add(&reads.counters.head_rows, unflushed.iter().map(RecordBatch::num_rows).sum());
-        Ok(Self { reads: Arc::clone(reads), files: reads.wait(files)?, unflushed, span })
+        let held = reads.reservation();
+        hold(&held, unflushed.iter().map(RecordBatch::get_array_memory_size).sum())?;
+        Ok(Self { reads: Arc::clone(reads), files: reads.wait(files)?, unflushed, _held: held, span })
     }
 
     /// Inputs that may have rows of `part`, those first whose rows were accepted first.

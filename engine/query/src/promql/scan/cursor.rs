@@ -7,12 +7,13 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Int64Type, TimestampMicrosecondType};
 use arrow_array::{Int64Array, RecordBatch, TimestampMicrosecondArray};
 use datafusion::common::{Result as PlanResult, exec_err};
+use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::parquet::arrow::async_reader::{AsyncFileReader, ParquetRecordBatchStream};
 use futures::StreamExt as _;
 use futures::future::try_join_all;
 use isinglass_promql::EvalError;
 
-use super::{Reads, Span, unreadable};
+use super::{Reads, Span, hold, unreadable};
 use crate::promql::facts::add;
 
 /// Batches of a file.
@@ -80,6 +81,8 @@ pub(in crate::promql) struct Cursor {
     /// The current batch, and its next row.
     current: Option<(RecordBatch, Keys)>,
     row: usize,
+    /// For the current batch of a file.
+    held: MemoryReservation,
 }
 
 impl Cursor {
@@ -92,7 +95,7 @@ impl Cursor {
     }
 
     fn new(input: Input, span: Span, reads: &Arc<Reads>) -> Self {
-        Self { reads: Arc::clone(reads), input, span, current: None, row: 0 }
+        Self { reads: Arc::clone(reads), input, span, current: None, row: 0, held: reads.reservation() }
     }
 
     /// (metric_id, series_id) of the next row; `None` after the last one.
@@ -153,6 +156,7 @@ impl Cursor {
         if let Some(batch) = next {
             if matches!(self.input, Input::File(_)) {
                 add(&self.reads.counters.rows, batch.num_rows());
+                hold(&self.held, batch.get_array_memory_size())?;
             }
             let keys = Keys::of(&batch).map_err(unreadable)?;
             self.current = Some((batch, keys));
