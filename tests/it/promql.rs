@@ -50,7 +50,7 @@ async fn promtool_asks() {
     let before = (end_ms / 1_000 - 60).to_string();
     assert_eq!(promtool(&["instant", &url, "1 + 1"]).split(' ').nth(1), Some("2"));
     let instant = promtool(&["instant", "--time", &end, &url, "sum by (job) (requests_total)"]);
-    assert_eq!(instant.trim(), format!("{{job=\"api\"}} => 750.2 @[{end}]"));
+    assert_eq!(instant.trim(), format!("{{job=\"api\"}} => 990.3 @[{end}]"));
     let range = promtool(&[
         "range",
         "--start",
