@@ -5,7 +5,9 @@
 //! | [`architecture`] | does a crate know what it must not know? |
 //! | [`senders`] | do the OpenTelemetry SDKs and every metric type arrive whole? |
 //! | [`prometheus`] | does a Prometheus that scrapes itself agree with us, in both versions of remote write? |
-//! | [`promql`] | upstream's PromQL scripts: remote write in, HTTP out |
+//! | [`prometheus`] | does a Prometheus that scrapes itself agree with us? |
+//! | [`promql_clients`] | promtool, and a Prometheus that reads from us |
+//! | [`promql_scripts`] | upstream's PromQL scripts: remote write in, HTTP out |
 //! | [`promql_reference`] | the compliance queries and random ones: the answers of a real Prometheus |
 //! | [`loki`] | Loki push, protobuf and JSON |
 //! | [`derived`] | do the derived span metrics equal a computation over `spans`? |
@@ -48,8 +50,9 @@ mod loki;
 mod memory;
 mod operate;
 mod prometheus;
-mod promql;
+mod promql_clients;
 mod promql_reference;
+mod promql_scripts;
 mod rate;
 mod repeats;
 mod restart;

@@ -36,7 +36,7 @@ fn texts(found: Found<Vec<String>>) -> Answer {
 }
 
 fn notes(truncated: bool, mut warnings: Vec<String>) -> Notes {
-    if truncated {
+    if truncated && !warnings.iter().any(|warning| warning == TRUNCATED) {
         warnings.push(TRUNCATED.to_owned());
     }
     Notes::warnings(warnings)

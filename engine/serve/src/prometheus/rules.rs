@@ -352,12 +352,14 @@ fn write_set(name: &[u8], labels: &Labels, out: &mut Vec<u8>) {
     write_labels(labels.iter(), out);
 }
 
-/// RFC 3339; what never was is Go's zero time.
+/// RFC 3339 with as many decimals as there are; what never was is Go's zero time.
 pub(super) fn written_time(time_ms: Option<i64>) -> String {
-    match time_ms.map(u64::try_from) {
-        Some(Ok(time_ms)) => {
-            humantime::format_rfc3339(UNIX_EPOCH + Duration::from_millis(time_ms)).to_string()
-        }
-        Some(Err(_)) | None => "0001-01-01T00:00:00Z".to_owned(),
-    }
+    // Years beyond 9999 cannot be written.
+    let time_ms =
+        time_ms.and_then(|time_ms| u64::try_from(time_ms).ok()).filter(|ms| *ms < 253_402_300_800_000);
+    let Some(time_ms) = time_ms else { return "0001-01-01T00:00:00Z".to_owned() };
+    let text = humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_millis(time_ms)).to_string();
+    let digits = text.trim_end_matches('Z').trim_end_matches('0').trim_end_matches('.');
+    // Without decimals there is nothing to cut.
+    format!("{}Z", if time_ms.is_multiple_of(1_000) { &text[..19] } else { digits })
 }

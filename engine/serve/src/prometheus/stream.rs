@@ -31,7 +31,8 @@ pub(super) fn body(
         drop(turn);
     });
     let begun = stream::iter([Ok(Bytes::from(first)), Ok(Bytes::from(second))]);
-    Body::from_stream(begun.chain(rest(receiver)))
+    // Compression asks once more after the end.
+    Body::from_stream(begun.chain(rest(receiver)).fuse())
 }
 
 enum Piece {
