@@ -125,6 +125,7 @@ pub(crate) fn divide(mut config: Config) -> Config {
     config.query.result_bytes_max = share(4, 32 * MIB, 256 * MIB);
     config.query.metadata_cache_bytes = bytes(16, 8, 1 << 10);
     config.query.token_cache_bytes = bytes(32, 4, 256);
+    config.query.promql.result_cache_bytes = bytes(64, 2, 256);
     config
 }
 
@@ -204,6 +205,7 @@ mod tests {
                 config.query.memory_bytes as u64,
                 config.query.metadata_cache_bytes as u64,
                 config.query.token_cache_bytes as u64,
+                config.query.promql.result_cache_bytes as u64,
             ];
             let sum: u64 = IDLE_BYTES + shares.iter().sum::<u64>();
             assert!(sum <= mib * MIB, "{mib} MiB: {} are given away", sum / MIB);

@@ -5,6 +5,8 @@
 //! | [`architecture`] | does a crate know what it must not know? |
 //! | [`senders`] | do the OpenTelemetry SDKs and every metric type arrive whole? |
 //! | [`prometheus`] | does a Prometheus that scrapes itself agree with us, in both versions of remote write? |
+//! | [`promql`] | upstream's PromQL scripts: remote write in, HTTP out |
+//! | [`promql_reference`] | the compliance queries and random ones: the answers of a real Prometheus |
 //! | [`loki`] | Loki push, protobuf and JSON |
 //! | [`derived`] | do the derived span metrics equal a computation over `spans`? |
 //! | [`limits`] | every reason of `validate` at limit - 1, limit, limit + 1 |
@@ -46,6 +48,8 @@ mod loki;
 mod memory;
 mod operate;
 mod prometheus;
+mod promql;
+mod promql_reference;
 mod rate;
 mod repeats;
 mod restart;

@@ -6,6 +6,7 @@
 //! | `pieces_disk` | the same on a local disk, of tables in a remote store | `store.cache.disk_bytes` |
 //! | `metadata` | footers and page indexes of data files, decoded | `query.metadata_cache_bytes` |
 //! | `token_indexes` | token indexes of files of logs | `query.token_cache_bytes` |
+//! | `promql_results` | results of PromQL range queries | `query.promql.result_cache_bytes` |
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,9 +16,11 @@ use datafusion::common::{HashMap, Result, TableReference};
 use datafusion::execution::cache::cache_manager::CachedFileMetadataEntry;
 use datafusion::execution::cache::default_cache::DefaultCache;
 use datafusion::execution::cache::{Cache, CacheEntryInfo};
+use isinglass_promql::front::ResultCache;
 use isinglass_store::{CacheStats, Store, TierStats};
 use object_store::path::Path;
 
+use crate::config::QueryConfig;
 use crate::table::TokenCache;
 
 /// All of them.
@@ -25,6 +28,7 @@ pub(crate) struct Caches {
     store: Store,
     pub(crate) metadata: Arc<MetadataCache>,
     pub(crate) tokens: Arc<TokenCache>,
+    pub(crate) results: Arc<ResultCache>,
 }
 
 /// One cache, since the process began.
@@ -45,9 +49,13 @@ pub struct CacheFigures {
 }
 
 impl Caches {
-    pub(crate) fn new(store: Store, metadata_bytes: usize, token_bytes: usize) -> Self {
-        let metadata = Arc::new(MetadataCache::new(metadata_bytes));
-        Self { store, metadata, tokens: Arc::new(TokenCache::new(token_bytes)) }
+    pub(crate) fn new(store: Store, config: &QueryConfig) -> Self {
+        Self {
+            store,
+            metadata: Arc::new(MetadataCache::new(config.metadata_cache_bytes)),
+            tokens: Arc::new(TokenCache::new(config.token_cache_bytes)),
+            results: Arc::new(ResultCache::new(config.promql.result_cache_bytes)),
+        }
     }
 
     /// Each with its figures; a disk tier only if there is one.
@@ -61,6 +69,15 @@ impl Caches {
             bytes_max: self.tokens.bytes_max() as u64,
             hits: None,
             misses: None,
+        });
+        let results = self.results.figures();
+        figures.push(CacheFigures {
+            name: "promql_results",
+            entries: None,
+            bytes: results.bytes as u64,
+            bytes_max: results.bytes_max as u64,
+            hits: Some(results.hits),
+            misses: Some(results.misses),
         });
         figures
     }

@@ -6,6 +6,7 @@ use datafusion::arrow::error::ArrowError;
 use datafusion::common::DataFusionError;
 use isinglass_lang::{Position, gate};
 use isinglass_model::ErrorKind;
+use isinglass_store::StoreError;
 
 /// An error of a query.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +29,11 @@ impl QueryError {
 
     pub(crate) fn timeout(deadline: std::time::Duration) -> Self {
         Self::new(ErrorKind::Timeout, format!("the query took longer than its deadline of {deadline:?}"))
+    }
+
+    /// An error of the store.
+    pub(crate) fn of_store(error: StoreError) -> Self {
+        Self::new(error.kind(), error.to_string())
     }
 
     pub(crate) fn at(mut self, position: Option<Position>) -> Self {

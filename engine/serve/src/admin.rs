@@ -126,6 +126,7 @@ pub(crate) async fn front_page(State(app): State<App>) -> String {
          \x20 Loki push                http://{main}/loki/api/v1/push\n\n\
          ask\n\
          \x20 SQL      http://{main}/api/sql?query=select+*+from+logs+limit+10\n\
+         \x20 PromQL   http://{main}/api/v1/query?query=up  (Grafana: http://{main} as Prometheus)\n\
          \x20 metrics  http://{main}/metrics\n\
          \x20 status   http://{main}/api/status\n\n\
          The tenant is the header X-Scope-OrgID, \"default\" without it.\n",

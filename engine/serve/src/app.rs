@@ -13,6 +13,7 @@ use crate::body::BodyReader;
 use crate::config::ServeConfig;
 use crate::listen::Addresses;
 use crate::problem::Problem;
+use crate::prometheus::RulesView;
 use crate::telemetry::Telemetry;
 
 /// Shared by all handlers; cheap to clone.
@@ -21,6 +22,7 @@ pub(crate) type App = Arc<Shared>;
 pub(crate) struct Shared {
     pub ingest: Ingest,
     pub query: QueryEngine,
+    pub rules: Arc<dyn RulesView>,
     pub clock: Arc<dyn Clock>,
     pub telemetry: Telemetry,
     pub addresses: Addresses,
@@ -39,6 +41,7 @@ impl Shared {
         addresses: Addresses,
         ingest: Ingest,
         query: QueryEngine,
+        rules: Arc<dyn RulesView>,
         clock: Arc<dyn Clock>,
         stopping: CancellationToken,
     ) -> Self {
@@ -56,6 +59,7 @@ impl Shared {
             started: clock.monotonic(),
             ingest,
             query,
+            rules,
             clock,
             addresses,
             bodies,

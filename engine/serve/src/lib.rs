@@ -5,7 +5,8 @@
 //! ```text
 //! 4317 gRPC  ─┐                      ┌─▶ receive/  ─▶ Ingest::push ─▶ Outcome ─▶ answer in the sender's protocol
 //! 4318 HTTP  ─┼─▶ listen ─▶ routes ──┼─▶ sql/      ─▶ QueryEngine::sql ─▶ rows as JSON, NDJSON, CSV, Arrow
-//! 4319 HTTP  ─┘   sockets   telemetry└─▶ admin, telemetry/
+//! 4319 HTTP  ─┘   sockets   telemetry├─▶ prometheus/ ─▶ QueryEngine::promql… ─▶ JSON of Prometheus' API
+//!                                     └─▶ admin, telemetry/
 //! ```
 //!
 //! | file | is |
@@ -18,12 +19,13 @@
 //! | `receive/` | OTLP over gRPC and HTTP, Prometheus remote write, Loki push |
 //! | `rpc.rs` | the few protobuf messages that go back to OTLP senders |
 //! | `sql/` | `/api/sql` |
+//! | `prometheus/` | the query API of Prometheus, remote read |
 //! | `admin.rs` | readiness, flush, status, the front page |
 //! | `backup.rs` | a backup as a stream |
 //! | `telemetry/` | `/metrics` |
 //!
-//! What a client may rely on stands in `docs/formats/http-api.md`, the metrics
-//! in `docs/formats/metrics.md`.
+//! What a client may rely on stands in `docs/formats/http-api.md` and
+//! `docs/formats/prometheus-api.md`, the metrics in `docs/formats/metrics.md`.
 
 mod admin;
 mod app;
@@ -33,6 +35,7 @@ mod config;
 mod content;
 mod listen;
 mod problem;
+mod prometheus;
 mod receive;
 mod rpc;
 mod sender;
@@ -43,7 +46,10 @@ mod tenants;
 
 pub use config::ServeConfig;
 pub use listen::{Addresses, Listeners, ServeError};
-pub use server::{Server, start, start_on};
+pub use prometheus::{
+    Alert, AlertState, Alerting, NoRules, Rule, RuleGroup, RuleHealth, RuleKind, RulesView,
+};
+pub use server::{Server, start, start_on, start_on_with};
 
 /// The version in `/metrics`, `/api/status` and on the front page.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

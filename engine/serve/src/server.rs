@@ -21,8 +21,9 @@ use crate::app::{App, Shared};
 use crate::config::ServeConfig;
 use crate::listen::{Addresses, Connections, Listeners, ServeError, accept};
 use crate::problem::Problem;
-use crate::receive::{grpc, loki, otlp_http, prometheus};
-use crate::{admin, backup, sql, telemetry, tenants};
+use crate::prometheus::{NoRules, RulesView};
+use crate::receive::{self, grpc, loki, otlp_http};
+use crate::{admin, backup, prometheus, sql, telemetry, tenants};
 
 /// A running server.
 #[derive(Debug)]
@@ -53,6 +54,18 @@ pub fn start_on(
     query: QueryEngine,
     clock: Arc<dyn Clock>,
 ) -> Server {
+    start_on_with(listeners, config, ingest, query, clock, Arc::new(NoRules))
+}
+
+/// As [`start_on`], and shows the rules that somebody evaluates.
+pub fn start_on_with(
+    listeners: Listeners,
+    config: &ServeConfig,
+    ingest: Ingest,
+    query: QueryEngine,
+    clock: Arc<dyn Clock>,
+    rules: Arc<dyn RulesView>,
+) -> Server {
     let addresses = listeners.addresses();
     let (stopping, cut_off, tasks) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
     let connections = Connections {
@@ -62,7 +75,7 @@ pub fn start_on(
         cut_off: cut_off.clone(),
         tasks: tasks.clone(),
     };
-    let app: App = Arc::new(Shared::new(config, addresses, ingest, query, clock, stopping.clone()));
+    let app: App = Arc::new(Shared::new(config, addresses, ingest, query, rules, clock, stopping.clone()));
     tasks.spawn(accept(listeners.listen, main_routes(&app), connections.clone()));
     tasks.spawn(accept(listeners.otlp_http, otlp_http_routes(&app), connections.clone()));
     tasks.spawn(accept(listeners.otlp_grpc, otlp_grpc_routes(&app), connections));
@@ -97,7 +110,7 @@ fn main_routes(app: &App) -> Router {
         .layer(CompressionLayer::new().gzip(true));
     let routes = Router::new()
         .route("/", get(admin::front_page))
-        .route("/api/v1/write", post(prometheus::write))
+        .route("/api/v1/write", post(receive::prometheus::write))
         .route("/loki/api/v1/push", post(loki::write))
         .route("/api/admin/backup", post(backup::backup))
         .route("/api/admin/flush", post(admin::flush))
@@ -107,6 +120,7 @@ fn main_routes(app: &App) -> Router {
         .route("/-/ready", get(admin::ready))
         .route("/-/healthy", get(admin::healthy))
         .merge(answers)
+        .merge(prometheus::routes())
         .fallback(admin::not_found);
     finish(routes, app, |_| fault().into_text())
 }

@@ -8,6 +8,7 @@ mod fixture;
 mod late;
 mod once;
 mod plans;
+mod promql;
 mod system;
 mod tenants;
 mod tokens;

@@ -4,6 +4,8 @@ mod connections;
 mod otlp_grpc;
 mod otlp_http;
 mod plain;
+mod prometheus;
+mod remote_read;
 mod remote_write_2;
 mod sql;
 
@@ -19,7 +21,7 @@ use isinglass_store::StoreConfig;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use crate::{ServeConfig, Server, start};
+use crate::{Listeners, NoRules, RulesView, ServeConfig, Server, start_on_with};
 
 /// A running server and its folder.
 struct Fixture {
@@ -63,6 +65,19 @@ impl Fixture {
     }
 
     async fn with_all(config: ServeConfig, plugins: Value, query: QueryConfig) -> Self {
+        Self::with_everything(config, plugins, query, Arc::new(NoRules)).await
+    }
+
+    async fn with_rules(rules: Arc<dyn RulesView>) -> Self {
+        Self::with_everything(ServeConfig::default(), json!({}), QueryConfig::default(), rules).await
+    }
+
+    async fn with_everything(
+        config: ServeConfig,
+        plugins: Value,
+        query: QueryConfig,
+        rules: Arc<dyn RulesView>,
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let any = || "127.0.0.1:0".to_owned();
         let config = ServeConfig { listen: any(), otlp_grpc: any(), otlp_http: any(), ..config };
@@ -77,7 +92,8 @@ impl Fixture {
                 .unwrap();
         let query = QueryEngine::new(ingest.store().clone(), query).unwrap();
         let now_unix_nanos = clock.now_unix_nanos().unsigned_abs();
-        let server = start(config, ingest.clone(), query, clock).await.unwrap();
+        let listeners = Listeners::bind(&config).await.unwrap();
+        let server = start_on_with(listeners, &config, ingest.clone(), query, clock, rules);
         Self { server, ingest, http: reqwest::Client::new(), now_unix_nanos, _dir: dir }
     }
 

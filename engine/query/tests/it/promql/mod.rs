@@ -1,0 +1,9 @@
+//! PromQL over a real store gives what it gives over samples in memory.
+
+mod answers;
+mod labels;
+mod limits;
+mod loaded;
+mod reads;
+mod same;
+mod scripts;

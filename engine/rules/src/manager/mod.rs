@@ -1,0 +1,187 @@
+//! Groups of all tenants: each is a task that evaluates when it is due.
+
+mod task;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use isinglass_model::tenant::Tenant;
+use parking_lot::Mutex as StateLock;
+use tokio::sync::{Mutex, Semaphore, watch};
+
+use crate::file::{GroupSpec, RuleFile};
+use crate::group::{Counts, Environment, Group, Settings};
+use crate::ports::{Evaluate, Notify, RuleClock, Write};
+use crate::view::{Alerts, Rules};
+
+use task::{Running, Shown, View};
+
+/// Rule files of each tenant.
+pub type TenantFiles = BTreeMap<Tenant, Vec<RuleFile>>;
+
+/// How rules are run.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ManagerConfig {
+    /// Times, labels and addresses.
+    pub settings: Settings,
+    /// Groups that are evaluated at the same time, at most; others wait. 0 = 20.
+    pub concurrent_groups_max: usize,
+}
+
+const CONCURRENT_GROUPS: usize = 20;
+
+/// Tenant, file and name of a group.
+type GroupKey = (Tenant, String, String);
+
+#[derive(Default)]
+struct Control {
+    groups: BTreeMap<GroupKey, Running>,
+    /// Groups of the first load restore the `for` of their alerts.
+    was_loaded: bool,
+}
+
+/// Runs the groups of all tenants.
+pub struct Manager {
+    env: Environment,
+    permits: Arc<Semaphore>,
+    /// What runs. A reload holds it to its end.
+    running: Mutex<Control>,
+    /// What is shown meanwhile.
+    shown: StateLock<BTreeMap<GroupKey, Shown>>,
+    /// Set at shutdown: what waits to write stale markers gives up.
+    ended: watch::Sender<bool>,
+}
+
+impl Manager {
+    /// A manager without groups. Its tasks need a runtime of tokio.
+    pub fn new(
+        config: ManagerConfig,
+        evaluate: Arc<dyn Evaluate>,
+        write: Arc<dyn Write>,
+        notify: Arc<dyn Notify>,
+        clock: Arc<dyn RuleClock>,
+    ) -> Self {
+        let permits = match config.concurrent_groups_max {
+            0 => CONCURRENT_GROUPS,
+            max => max.min(Semaphore::MAX_PERMITS),
+        };
+        Self {
+            env: Environment { evaluate, write, notify, clock, settings: Arc::new(config.settings) },
+            permits: Arc::new(Semaphore::new(permits)),
+            running: Mutex::default(),
+            shown: StateLock::default(),
+            ended: watch::Sender::new(false),
+        }
+    }
+
+    /// Runs these groups from now on. Groups that say the same go on undisturbed; those that have
+    /// changed end their evaluation, and what is known of their rules is taken over; what groups
+    /// that are no more have written gets stale markers after two of their intervals, so that
+    /// rules which have moved come in between.
+    ///
+    /// The groups of the first call restore the `for` of their alerts.
+    pub async fn reload(&self, files: TenantFiles) {
+        let mut control = self.running.lock().await;
+        if *self.ended.borrow() {
+            return;
+        }
+        let mut old = std::mem::take(&mut control.groups);
+        for (tenant, file, spec) in specs(files) {
+            let key = (tenant, file, spec.name.clone());
+            let running = match old.remove(&key) {
+                Some(running) if running.is(&spec) => running,
+                before => self.replace(before, &key, spec, !control.was_loaded).await,
+            };
+            control.groups.insert(key, running);
+        }
+        let shown = control.groups.iter().map(|(key, running)| (key.clone(), running.shown()));
+        *self.shown.lock() = shown.collect();
+        for running in old.into_values() {
+            if let Some(group) = running.stop().await {
+                self.end_later(group);
+            }
+        }
+        control.was_loaded = true;
+    }
+
+    /// A group in the place of another one, or of none.
+    async fn replace(
+        &self,
+        before: Option<Running>,
+        (tenant, file, _): &GroupKey,
+        spec: GroupSpec,
+        restores: bool,
+    ) -> Running {
+        let settings = &self.env.settings;
+        let mut group = Group::new(tenant.clone(), file.as_str().into(), spec, settings, restores);
+        if let Some(before) = before
+            && let Some(stopped) = before.stop().await
+        {
+            group.carry_over(stopped);
+        }
+        Running::start(group, self.env.clone(), Arc::clone(&self.permits))
+    }
+
+    /// Stale markers for all that a group has written, after two of its intervals.
+    fn end_later(&self, mut group: Group) {
+        let env = self.env.clone();
+        let mut ended = self.ended.subscribe();
+        let now = env.clock.now();
+        let then = now.saturating_add(group.interval.saturating_mul(2));
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = ended.wait_for(|ended| *ended) => return,
+                () = env.clock.sleep_until(then) => {}
+            }
+            group.end();
+            group.mark_gone(now, &env).await;
+        });
+    }
+
+    /// Ends all groups once their current rule is done. Nothing gets stale markers: they go on
+    /// after a restart.
+    pub async fn shutdown(&self) {
+        let mut control = self.running.lock().await;
+        self.ended.send_replace(true);
+        let groups = std::mem::take(&mut control.groups);
+        groups.values().for_each(Running::signal);
+        for running in groups.into_values() {
+            running.stop().await;
+        }
+        self.shown.lock().clear();
+    }
+
+    /// What `/api/v1/rules` shows a tenant: groups by file and name.
+    pub fn rules(&self, tenant: &Tenant) -> Rules {
+        Rules { groups: self.views(tenant).iter().map(|view| view.0.clone()).collect() }
+    }
+
+    /// What `/api/v1/alerts` shows a tenant.
+    pub fn alerts(&self, tenant: &Tenant) -> Alerts {
+        let views = self.views(tenant);
+        Alerts { alerts: views.iter().flat_map(|view| view.0.alerts()).cloned().collect() }
+    }
+
+    /// What was done, by tenant, file and group.
+    pub fn counts(&self) -> Vec<((Tenant, String, String), Counts)> {
+        self.shown.lock().iter().map(|(key, shown)| (key.clone(), shown.view().1)).collect()
+    }
+
+    fn views(&self, tenant: &Tenant) -> Vec<View> {
+        let shown = self.shown.lock();
+        shown.iter().filter(|((owner, ..), _)| owner == tenant).map(|(_, shown)| shown.view()).collect()
+    }
+}
+
+/// Groups of all files. Of two files with the same name and group the last one counts.
+fn specs(files: TenantFiles) -> Vec<(Tenant, String, GroupSpec)> {
+    let mut specs = BTreeMap::new();
+    for (tenant, files) in files {
+        for file in files {
+            for spec in file.groups {
+                specs.insert((tenant.clone(), file.name.clone(), spec.name.clone()), spec);
+            }
+        }
+    }
+    specs.into_iter().map(|((tenant, file, _), spec)| (tenant, file, spec)).collect()
+}
