@@ -19,6 +19,7 @@
 //! | [`compare`] | what counts as equal |
 //! | [`run`], [`report`] | files, folders, and what became of them |
 //! | [`memory`], [`http`] | the engine itself, and servers, as back ends |
+//! | [`fuzz`] | random queries over random series, to compare two engines: `examples/differ` |
 //! | [`compliance`] | the queries of Prometheus' compliance suite |
 //!
 //! ```no_run
