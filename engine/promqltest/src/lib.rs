@@ -21,6 +21,7 @@
 //! | [`memory`], [`http`] | the engine itself, and servers, as back ends |
 //! | [`fuzz`] | random queries over random series, to compare two engines: `examples/differ` |
 //! | [`compliance`] | the queries of Prometheus' compliance suite |
+//! | [`grafana`] | the queries of dashboards |
 //!
 //! ```no_run
 //! use isinglass_promqltest::report::Summary;
@@ -38,6 +39,7 @@ pub mod compliance;
 pub mod fuzz;
 pub mod http;
 pub mod memory;
+pub mod grafana;
 pub mod nhcb;
 pub mod points;
 pub mod report;
