@@ -120,7 +120,9 @@ impl Demo {
         self.add(&of("up"), |_, _| Some(1.0));
         self.add(&of("demo_num_cpus"), |_, _| Some(4.0));
         self.add(&of("demo_disk_total_bytes"), |_, _| Some(160e9));
-        self.add(&of("demo_disk_usage_bytes"), |number, chance| Some(60e9 + number as f64 * 1e6 + chance * 1e6));
+        self.add(&of("demo_disk_usage_bytes"), |number, chance| {
+            Some(60e9 + number as f64 * 1e6 + chance * 1e6)
+        });
         self.add(&of("demo_batch_last_success_timestamp_seconds"), |number, _| {
             Some((number / 20 * 20) as f64 * 15.0 + 1e6)
         });

@@ -19,6 +19,7 @@
 //! | [`compare`] | what counts as equal |
 //! | [`run`], [`report`] | files, folders, and what became of them |
 //! | [`memory`], [`http`] | the engine itself, and servers, as back ends |
+//! | [`fuzz`] | random queries over random series, to compare two engines: `examples/differ` |
 //! | [`compliance`] | the queries of Prometheus' compliance suite |
 //! | [`grafana`] | the queries of dashboards |
 //!
@@ -36,9 +37,9 @@ pub mod backend;
 pub mod compare;
 pub mod compliance;
 pub mod fuzz;
+pub mod grafana;
 pub mod http;
 pub mod memory;
-pub mod grafana;
 pub mod nhcb;
 pub mod points;
 pub mod report;

@@ -1,4 +1,4 @@
-//! Upstream's scripts through the engine, on samples in memory.
+//! Upstream's scripts, and those of our own, through the engine, on samples in memory.
 //!
 //! `PROMQLTEST_DIR` names another folder of scripts.
 
@@ -6,13 +6,20 @@ use std::path::PathBuf;
 
 use isinglass_promqltest::memory::MemoryBackend;
 use isinglass_promqltest::report::{Failures, Summary};
-use isinglass_promqltest::{run_file, run_folder};
+use isinglass_promqltest::{FileReport, run_file, run_folder};
 
 fn folder() -> PathBuf {
     match std::env::var_os("PROMQLTEST_DIR") {
         Some(folder) => folder.into(),
         None => PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../tests/promql"),
     }
+}
+
+fn check(reports: &[FileReport]) {
+    println!("{}", Summary(reports));
+    assert!(!reports.is_empty(), "no scripts");
+    let failed: usize = reports.iter().map(|report| report.failed).sum();
+    assert_eq!(failed, 0, "{}", Failures(reports));
 }
 
 #[test]
@@ -25,8 +32,10 @@ fn upstreams_scripts_pass() {
         }
         Err(_) => run_folder(&folder(), MemoryBackend::default),
     };
-    println!("{}", Summary(&reports));
-    assert!(!reports.is_empty(), "no scripts");
-    let failed: usize = reports.iter().map(|report| report.failed).sum();
-    assert_eq!(failed, 0, "{}", Failures(&reports));
+    check(&reports);
+}
+
+#[test]
+fn our_scripts_pass() {
+    check(&run_folder(&folder().join("ours"), MemoryBackend::default));
 }

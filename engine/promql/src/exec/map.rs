@@ -70,18 +70,12 @@ impl MapOperator<'_> {
     }
 
     /// With the parameters of these numbers as bounds; nothing comes where the lower bound is
-    /// above the upper one, NaN where one is NaN.
+    /// above the upper one. Infinite bounds hold NaN, too, as Go's `math.Min` and `math.Max` say.
     fn clamp(&self, row: &mut Row, floats: &mut [f64], min: usize, max: usize) {
         of_floats(row, floats, |value, step| {
             let min = self.params.get(min).map_or(f64::NEG_INFINITY, |param| param[step]);
             let max = self.params.get(max).map_or(f64::INFINITY, |param| param[step]);
-            if max < min {
-                ABSENT
-            } else if min.is_nan() || max.is_nan() || value.is_nan() {
-                f64::NAN
-            } else {
-                value.min(max).max(min)
-            }
+            if max < min { ABSENT } else { larger(min, smaller(max, value)) }
         });
     }
 
@@ -93,6 +87,18 @@ impl MapOperator<'_> {
         }
         row.histograms = None;
     }
+}
+
+/// NaN where one is, but nothing is smaller than -Inf.
+fn smaller(one: f64, other: f64) -> f64 {
+    if one == f64::NEG_INFINITY || other == f64::NEG_INFINITY {
+        return f64::NEG_INFINITY;
+    }
+    if one.is_nan() || other.is_nan() { f64::NAN } else { one.min(other) }
+}
+
+fn larger(one: f64, other: f64) -> f64 {
+    -smaller(-one, -other)
 }
 
 /// Of floats; histograms go.

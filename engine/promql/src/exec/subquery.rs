@@ -8,6 +8,7 @@ use super::{Boxed, Context, Operator};
 use crate::block::{Block, Cell, Row};
 use crate::error::Result;
 use crate::grid::Grid;
+use crate::histogram::{Histogram, ResetHint};
 use crate::plan::{Subquery, Vector, Window, reference};
 use crate::source::HistogramSample;
 use crate::value::Series;
@@ -70,9 +71,20 @@ fn collect(block: &Block, row: usize, grid: Grid, collected: &mut Collected) {
             Cell::Absent => {}
             Cell::Float(value) => collected.push_float(time_ms, value),
             Cell::Histogram(histogram) => {
-                let histogram = Arc::clone(histogram);
+                let histogram = without_hint(histogram);
                 collected.push_histogram(HistogramSample { time_ms, start_ms: 0, histogram });
             }
+        }
+    }
+}
+
+/// Of steps that follow each other the samples need not: whether counts went down between them
+/// is to be found out by comparing (prometheus#15987).
+fn without_hint(histogram: &Arc<Histogram>) -> Arc<Histogram> {
+    match histogram.reset_hint {
+        ResetHint::Unknown | ResetHint::Gauge => Arc::clone(histogram),
+        ResetHint::Reset | ResetHint::NotReset => {
+            Arc::new(Histogram { reset_hint: ResetHint::Unknown, ..Histogram::clone(histogram) })
         }
     }
 }

@@ -19,6 +19,7 @@ use isinglass_promqltest::fuzz::query::{Query, query};
 use isinglass_promqltest::fuzz::series::{BASE_MS, series_set};
 use isinglass_promqltest::fuzz::shrink::{shrink_query, shrink_series};
 use isinglass_promqltest::http::Window;
+use isinglass_promqltest::http::write::Protocol;
 use isinglass_promqltest::{Answer, LoadedSeries};
 use tokio::runtime::Runtime;
 
@@ -50,6 +51,9 @@ struct Args {
     /// Address of a server of ours, instead of the engine in memory.
     #[arg(long)]
     ours: Option<String>,
+    /// Sends series by remote write 1.0 instead of 2.0.
+    #[arg(long)]
+    remote_write_1: bool,
     /// Leaves series as they are when a difference is made smaller: each try needs a new server.
     #[arg(long)]
     keep_series: bool,
@@ -149,7 +153,8 @@ fn ask(text: &str, query: &Query, sides: &mut Sides, runtime: &Runtime) {
 async fn sides(args: &Args, series: &[LoadedSeries], seed: u64) -> Result<Sides, String> {
     let tenant = format!("differ-{seed}-{}", std::process::id());
     let server = args.ours.as_deref().map(|base| (base, tenant.as_str()));
-    Sides::with(series, &args.prometheus, server).await
+    let protocol = if args.remote_write_1 { Protocol::V1 } else { Protocol::V2 };
+    Sides::with(series, &args.prometheus, server, protocol).await
 }
 
 /// Makes a difference smaller and prints it.

@@ -34,16 +34,17 @@ impl Sides {
         series: &[LoadedSeries],
         binary: &Path,
         server: Option<(&str, &str)>,
+        protocol: Protocol,
     ) -> Result<Self, String> {
         let process = Prometheus::start(binary)?;
         process.ready().await?;
         let reference = Client::new(&*process.base);
-        load(&reference, series).await.map_err(|fault| format!("Prometheus: {fault}"))?;
+        load(&reference, series, protocol).await.map_err(|fault| format!("Prometheus: {fault}"))?;
         let ours = match server {
             Some((base, tenant)) => {
                 let mut client = Client::new(base);
                 client.set_tenant(tenant);
-                load(&client, series).await?;
+                load(&client, series, protocol).await?;
                 Ours::Server(client)
             }
             None => {
@@ -87,8 +88,8 @@ impl Sides {
     }
 }
 
-async fn load(client: &Client, series: &[LoadedSeries]) -> Result<(), String> {
-    for request in requests(series, Protocol::V2)? {
+async fn load(client: &Client, series: &[LoadedSeries], protocol: Protocol) -> Result<(), String> {
+    for request in requests(series, protocol)? {
         client.write(&request).await?;
     }
     Ok(())

@@ -8,6 +8,9 @@ use crate::compare::wire::{WireBucket, WireHistogram};
 
 type Parsed<T> = Result<T, String>;
 
+/// Times and values of a series.
+type Points = Vec<(i64, Found)>;
+
 /// The answer to a query as the HTTP API writes it; an answer with the status `error` is one.
 ///
 /// # Errors
@@ -34,7 +37,7 @@ fn outcome(data: &Value) -> Parsed<Outcome> {
     }
 }
 
-fn rows(result: &Value, points: fn(&Value) -> Parsed<Vec<(i64, Found)>>) -> Parsed<Vec<Row>> {
+fn rows(result: &Value, points: fn(&Value) -> Parsed<Points>) -> Parsed<Vec<Row>> {
     let row = |series: &Value| Ok(Row { labels: labels(&series["metric"])?, points: points(series)? });
     list(result)?.iter().map(row).collect()
 }
@@ -45,7 +48,7 @@ fn labels(metric: &Value) -> Parsed<Labels> {
     Ok(Labels::new(pairs.collect::<Parsed<Vec<_>>>()?))
 }
 
-fn instant_points(series: &Value) -> Parsed<Vec<(i64, Found)>> {
+fn instant_points(series: &Value) -> Parsed<Points> {
     let point = match series.get("histogram") {
         Some(histogram) => histogram_point(histogram)?,
         None => float_point(&series["value"])?,
@@ -54,7 +57,7 @@ fn instant_points(series: &Value) -> Parsed<Vec<(i64, Found)>> {
 }
 
 /// Floats and histograms come in lists of their own; here they are one, by time.
-fn range_points(series: &Value) -> Parsed<Vec<(i64, Found)>> {
+fn range_points(series: &Value) -> Parsed<Points> {
     let floats = maybe_list(&series["values"])?.iter().map(float_point);
     let histograms = maybe_list(&series["histograms"])?.iter().map(histogram_point);
     let mut points = floats.chain(histograms).collect::<Parsed<Vec<_>>>()?;

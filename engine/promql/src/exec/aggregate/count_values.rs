@@ -2,7 +2,7 @@
 
 use ahash::HashMap;
 
-use super::groups::group_labels;
+use super::groups::{counts, group_labels};
 use crate::block::{Block, Cell, Row, is_absent};
 use crate::error::Result;
 use crate::exec::{Context, open};
@@ -48,9 +48,9 @@ pub(super) fn run(plan: &Aggregate, grid: Grid, cx: &Context<'_>) -> Result<Bloc
     Ok(out)
 }
 
-/// The labels of a group with its value, which `without` takes away where it names that label.
+/// The labels of a group with its value. `without` takes it away where it takes its label away.
 fn with_value(plan: &Aggregate, labels: &Labels, value: &str) -> Labels {
-    if plan.without && plan.grouping.contains(&plan.label) {
+    if plan.without && !counts(plan, &plan.label) {
         return labels.clone();
     }
     labels.builder().set(&plan.label, value).build()

@@ -76,7 +76,8 @@ pub(super) fn group_labels(plan: &Aggregate, labels: &Labels) -> Labels {
     labels.retain(|name| counts(plan, name))
 }
 
-fn counts(plan: &Aggregate, name: &str) -> bool {
+/// Whether a label tells groups apart.
+pub(super) fn counts(plan: &Aggregate, name: &str) -> bool {
     let named = plan.grouping.iter().any(|label| label == name);
     if plan.without { !named && !METADATA.contains(&name) } else { named }
 }

@@ -88,9 +88,8 @@ impl<'a> Ranking<'a> {
         if kept.len() < count {
             kept.push(offered);
             self.held += 1;
-            if kept.len() == count && op != AggregateOp::Limitk {
-                // From here on the worst stands first.
-                kept.sort_by(|one, other| worse_first(op, one.value, other.value));
+            if op != AggregateOp::Limitk {
+                sift_up(op, kept);
             }
             return;
         }
@@ -98,10 +97,8 @@ impl<'a> Ranking<'a> {
             return;
         }
         if worse_first(op, kept[0].value, offered.value) == Ordering::Less {
-            let place =
-                kept.partition_point(|one| worse_first(op, one.value, offered.value) == Ordering::Less);
-            kept[..place].rotate_left(1);
-            kept[place - 1] = offered;
+            kept[0] = offered;
+            sift_down(op, kept);
         }
     }
 
@@ -130,6 +127,43 @@ impl<'a> Ranking<'a> {
         }
         block
     }
+}
+
+/// Moves the last of a heap, whose worst stands first, to its place. Which of equal values are kept
+/// follows from the steps of this, so that they are those of Go's `container/heap`.
+fn sift_up(op: AggregateOp, heap: &mut [Kept]) {
+    let mut at = heap.len().saturating_sub(1);
+    while at > 0 {
+        let parent = (at - 1) / 2;
+        if !is_worse(op, &heap[at], &heap[parent]) {
+            break;
+        }
+        heap.swap(at, parent);
+        at = parent;
+    }
+}
+
+/// Moves the first of a heap to its place, as [`sift_up`] the last.
+fn sift_down(op: AggregateOp, heap: &mut [Kept]) {
+    let mut at = 0;
+    loop {
+        let (left, right) = (2 * at + 1, 2 * at + 2);
+        if left >= heap.len() {
+            break;
+        }
+        let of_right = right < heap.len() && is_worse(op, &heap[right], &heap[left]);
+        let child = if of_right { right } else { left };
+        if !is_worse(op, &heap[child], &heap[at]) {
+            break;
+        }
+        heap.swap(at, child);
+        at = child;
+    }
+}
+
+/// As upstream has it, NaN is worse than NaN.
+fn is_worse(op: AggregateOp, one: &Kept, other: &Kept) -> bool {
+    one.value.is_nan() || worse_first(op, one.value, other.value) == Ordering::Less
 }
 
 /// NaN is worst for either.
