@@ -30,6 +30,13 @@ impl QueryError {
         Self::new(ErrorKind::Timeout, format!("the query took longer than its deadline of {deadline:?}"))
     }
 
+    pub(crate) fn planning(limit: std::time::Duration) -> Self {
+        Self::new(
+            ErrorKind::Timeout,
+            format!("planning the query took longer than the {limit:?} that it may"),
+        )
+    }
+
     pub(crate) fn at(mut self, position: Option<Position>) -> Self {
         self.position = self.position.or(position);
         self
