@@ -29,11 +29,14 @@ fn source() -> &'static MemorySource {
             let (group, instance) = (format!("g{}", series % 16), format!("i{series}"));
             let labels = Labels::new([("__name__", "m_total"), ("g", &group), ("instance", &instance)]);
             let mut value = 0.0;
+            let (mut times, mut values) = (Vec::new(), Vec::new());
             for sample in 0..SAMPLES {
                 value = if next() % 500 == 0 { 0.0 } else { value + (next() % 100) as f64 };
                 let jitter = i64::try_from(next() % 9).unwrap_or_default() - 4;
-                source.add_float(&labels, sample * STEP_MS + jitter, 0, value);
+                times.push(sample * STEP_MS + jitter);
+                values.push(value);
             }
+            source.add_floats(&labels, times, values);
         }
         source
     })

@@ -4,14 +4,14 @@ use crate::plan::DatePart;
 
 const SECONDS_OF_DAY: i64 = 86_400;
 
-/// A part of the date at some seconds since the epoch. What is no time gives what the largest or
-/// smallest time gives.
-#[expect(clippy::cast_possible_truncation, reason = "the cast saturates, NaN becomes 0")]
+/// The first second of Go's calendar, in the year -292277022399; earlier ones are read as late ones.
+const FIRST_SECOND: i64 = -9_223_372_028_741_760_000;
+
+/// A part of the date at some seconds since the epoch. What is no time, or none that fits into 64
+/// bits, gives what it gives in Prometheus on x86-64: there it becomes the smallest integer, and
+/// that is in December of the year 292277026596.
 pub(crate) fn part(part: DatePart, seconds: f64) -> f64 {
-    // Years beyond these have no date in any calendar of interest, and would overflow.
-    let seconds = (seconds as i64).clamp(-(1 << 52), 1 << 52);
-    let days = seconds.div_euclid(SECONDS_OF_DAY);
-    let of_day = seconds.rem_euclid(SECONDS_OF_DAY);
+    let (days, of_day) = days_and_seconds(seconds);
     let date = Date::of_days(days);
     let value = match part {
         DatePart::Minute => of_day / 60 % 60,
@@ -25,6 +25,20 @@ pub(crate) fn part(part: DatePart, seconds: f64) -> f64 {
         DatePart::Year => date.year,
     };
     value as f64
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "checked before")]
+fn days_and_seconds(seconds: f64) -> (i64, i64) {
+    const TOO_LARGE: f64 = 9_223_372_036_854_775_808.0;
+    let whole = if seconds.abs() < TOO_LARGE { seconds as i64 } else { i64::MIN };
+    let (days, of_day) = (whole.div_euclid(SECONDS_OF_DAY), whole.rem_euclid(SECONDS_OF_DAY));
+    if whole >= FIRST_SECOND {
+        return (days, of_day);
+    }
+    // All 2^64 seconds are so many days and seconds.
+    const TURN: (i64, i64) = (213_503_982_334_601, 25_216);
+    let of_day = of_day + TURN.1;
+    (days + TURN.0 + of_day / SECONDS_OF_DAY, of_day % SECONDS_OF_DAY)
 }
 
 struct Date {
@@ -93,6 +107,13 @@ mod tests {
         check(1_709_251_199.9, [2024, 2, 29, 23, 59, 4, 60, 29]);
         check(1_709_251_200.0, [2024, 3, 1, 0, 0, 5, 61, 31]);
         check(4_107_542_399.0, [2100, 2, 28, 23, 59, 0, 59, 28]);
-        check(f64::NAN, [1970, 1, 1, 0, 0, 4, 1, 31]);
+        check(1e18, [31_688_740_476, 10, 23, 1, 46, 5, 297, 31]);
+    }
+
+    #[test]
+    fn what_is_no_time() {
+        for seconds in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e300, -1e300, 9.3e18] {
+            check(seconds, [292_277_026_596, 12, 4, 15, 30, 0, 339, 31]);
+        }
     }
 }

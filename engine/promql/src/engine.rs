@@ -101,7 +101,7 @@ pub fn instant(
     options: &Options,
     ended: Ended<'_>,
 ) -> Result<Answer> {
-    let query = Query { text, grid: Grid::instant(time_ms), step_ms: 0, is_range: false };
+    let query = Query { text, grid: Grid::instant(time_ms), end_ms: time_ms, step_ms: 0, is_range: false };
     query.run(source, options, ended)
 }
 
@@ -114,12 +114,15 @@ pub fn range(
     ended: Ended<'_>,
 ) -> Result<Answer> {
     let grid = Grid::range(start_ms, end_ms, step_ms);
-    Query { text, grid, step_ms, is_range: true }.run(source, options, ended)
+    let end_ms = end_ms.max(start_ms);
+    Query { text, grid, end_ms, step_ms, is_range: true }.run(source, options, ended)
 }
 
 struct Query<'a> {
     text: &'a str,
     grid: Grid,
+    /// What `end()` says; the last step may be earlier.
+    end_ms: i64,
     /// What `step()` says.
     step_ms: i64,
     is_range: bool,
@@ -151,9 +154,9 @@ impl Query<'_> {
 
     fn plan(&self, options: &Options) -> Result<Planned> {
         let mut expr = parse(self.text)?;
-        resolve_durations(&mut expr, self.step_ms, self.grid.end_ms() - self.grid.start_ms)?;
+        resolve_durations(&mut expr, self.step_ms, self.end_ms.saturating_sub(self.grid.start_ms))?;
         self.check_type(&expr)?;
-        Builder::for_grid(&self.grid, self.step_ms, options.subquery_step_ms).plan(&expr)
+        Builder::new((self.grid.start_ms, self.end_ms), self.step_ms, options.subquery_step_ms).plan(&expr)
     }
 
     fn check_type(&self, expr: &Expr) -> Result<()> {

@@ -42,6 +42,11 @@ impl Labels {
 
     /// The labels by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
+        self.bytes().filter_map(|(name, value)| Some((text(name)?, text(value)?)))
+    }
+
+    /// The labels by name, as bytes: what only compares need not look whether they are texts.
+    pub(crate) fn bytes(&self) -> impl Iterator<Item = (&[u8], &[u8])> + Clone {
         let mut rest = &self.0[..];
         std::iter::from_fn(move || {
             let (name, value, next) = entry(rest)?;
@@ -52,10 +57,10 @@ impl Labels {
 
     /// The value of a label, empty where it is absent.
     pub fn get(&self, name: &str) -> &str {
-        for (candidate, value) in self.iter() {
-            match candidate.cmp(name) {
+        for (candidate, value) in self.bytes() {
+            match candidate.cmp(name.as_bytes()) {
                 Ordering::Less => {}
-                Ordering::Equal => return value,
+                Ordering::Equal => return text(value).unwrap_or_default(),
                 Ordering::Greater => break,
             }
         }
@@ -74,7 +79,15 @@ impl Labels {
 
     /// The labels whose names pass.
     pub fn retain(&self, mut keep: impl FnMut(&str) -> bool) -> Self {
-        Self::of_sorted(self.iter().filter(|(name, _)| keep(name)))
+        let mut kept = Vec::with_capacity(self.0.len());
+        let mut rest = &self.0[..];
+        while let Some((name, _, next)) = entry(rest) {
+            if text(name).is_some_and(&mut keep) {
+                kept.extend_from_slice(&rest[..rest.len() - next.len()]);
+            }
+            rest = next;
+        }
+        Self(kept.into())
     }
 
     /// A builder that starts with these labels.
@@ -103,20 +116,25 @@ fn cut(text: &str, bytes_max: usize) -> &str {
     if text.len() <= bytes_max { text } else { &text[..text.floor_char_boundary(bytes_max)] }
 }
 
-fn entry(bytes: &[u8]) -> Option<(&str, &str, &[u8])> {
+fn entry(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let (head, rest) = bytes.split_at_checked(HEAD)?;
     let name = usize::from(u16::from_le_bytes([head[0], head[1]]));
     let value = u32::from_le_bytes([head[2], head[3], head[4], head[5]]) as usize;
     let (name, rest) = rest.split_at_checked(name)?;
     let (value, rest) = rest.split_at_checked(value)?;
-    Some((std::str::from_utf8(name).ok()?, std::str::from_utf8(value).ok()?, rest))
+    Some((name, value, rest))
+}
+
+/// They were texts when the set was made.
+fn text(bytes: &[u8]) -> Option<&str> {
+    std::str::from_utf8(bytes).ok()
 }
 
 impl Ord for Labels {
     /// As Prometheus sorts results: label by label, name before value, and a set before those it
     /// is the beginning of.
     fn cmp(&self, other: &Self) -> Ordering {
-        self.iter().cmp(other.iter())
+        self.bytes().cmp(other.bytes())
     }
 }
 

@@ -13,6 +13,7 @@
 //! | [`histogram`] | native histograms and all arithmetic on them |
 //! | [`source`], [`memory`] | where samples come from; samples in memory |
 //! | [`instant`], [`range`], [`Options`], [`Limits`] | how a query is asked, and what it may use |
+//! | [`front`] | range queries through a cache of results |
 //! | `plan` | typed plans: durations and times known, what does not depend on the step found |
 //! | `exec` | operators, window kernels, aggregations |
 //! | `block`, `grid` | series × steps, and the times of steps |
@@ -27,6 +28,7 @@ mod calendar;
 mod engine;
 mod error;
 mod exec;
+pub mod front;
 mod grid;
 mod hash;
 pub mod histogram;

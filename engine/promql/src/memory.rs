@@ -37,6 +37,14 @@ impl MemorySource {
         }
     }
 
+    /// Adds a series of floats, times rising, in place of what there was of it.
+    pub fn add_floats(&mut self, labels: &Labels, times: Vec<i64>, values: Vec<f64>) {
+        debug_assert!(times.is_sorted() && times.len() == values.len(), "samples by time");
+        let starts = vec![0; times.len()];
+        let stored = self.stored(labels);
+        (stored.times, stored.values, stored.starts) = (times, values, starts);
+    }
+
     /// Adds a histogram.
     pub fn add_histogram(&mut self, labels: &Labels, time_ms: i64, start_ms: i64, histogram: Arc<Histogram>) {
         let stored = self.stored(labels);

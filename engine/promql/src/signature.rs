@@ -17,25 +17,25 @@ pub(crate) struct Signature<'a> {
 }
 
 impl Signature<'_> {
-    pub(crate) fn counts(&self, name: &str) -> bool {
-        let named = self.labels.iter().any(|label| label == name);
-        if self.only { named } else { !named && name != METRIC_NAME }
+    fn counts(&self, name: &[u8]) -> bool {
+        let named = self.labels.iter().any(|label| label.as_bytes() == name);
+        if self.only { named } else { !named && name != METRIC_NAME.as_bytes() }
     }
 
     /// The labels that count.
     pub(crate) fn of(&self, labels: &Labels) -> Labels {
-        labels.retain(|name| self.counts(name))
+        labels.retain(|name| self.counts(name.as_bytes()))
     }
 
     /// Writes a key that is the same where the labels that count are.
     pub(crate) fn key(&self, labels: &Labels, key: &mut Vec<u8>) {
         key.clear();
-        for (name, value) in labels.iter() {
+        for (name, value) in labels.bytes() {
             if self.counts(name) {
-                key.extend_from_slice(&(name.len() as u32).to_le_bytes());
-                key.extend_from_slice(name.as_bytes());
-                key.extend_from_slice(&(value.len() as u32).to_le_bytes());
-                key.extend_from_slice(value.as_bytes());
+                for part in [name, value] {
+                    key.extend_from_slice(&(part.len() as u32).to_le_bytes());
+                    key.extend_from_slice(part);
+                }
             }
         }
     }

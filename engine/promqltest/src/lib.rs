@@ -18,6 +18,7 @@
 //! | [`variants`] | the queries that an instant eval stands for |
 //! | [`compare`] | what counts as equal |
 //! | [`run`], [`report`] | files, folders, and what became of them |
+//! | [`memory`], [`http`] | the engine itself, and servers, as back ends |
 //! | [`compliance`] | the queries of Prometheus' compliance suite |
 //!
 //! ```no_run
@@ -33,6 +34,9 @@
 pub mod backend;
 pub mod compare;
 pub mod compliance;
+pub mod fuzz;
+pub mod http;
+pub mod memory;
 pub mod nhcb;
 pub mod points;
 pub mod report;

@@ -65,6 +65,29 @@ pub struct QueryConfig {
     pub system_rows_max: u64,
     /// Tables that a query reads once every named query (`WITH`) is written out.
     pub relations_max: u64,
+    /// PromQL. Threads, turns, deadline and memory are those of SQL.
+    pub promql: PromqlConfig,
+}
+
+/// What a query in PromQL may use.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PromqlConfig {
+    /// Samples that the selectors of a query read; one more ends it with 422.
+    pub samples_max: u64,
+    /// Series that the selectors of a query read, and series of an answer about labels; one
+    /// more ends a query with 422, and is left out of such an answer with a warning.
+    pub series_max: u64,
+    /// How long a sample counts if the query does not say.
+    pub lookback_ms: u64,
+    /// Steps of a range query after the first; one more is refused with 400.
+    pub points_max: u64,
+}
+
+impl Default for PromqlConfig {
+    fn default() -> Self {
+        Self { samples_max: 2_000_000_000, series_max: 5_000_000, lookback_ms: 300_000, points_max: 11_000 }
+    }
 }
 
 impl Default for QueryConfig {
@@ -95,6 +118,7 @@ impl Default for QueryConfig {
             queries_kept: 1_000,
             system_rows_max: 1_000_000,
             relations_max: 64,
+            promql: PromqlConfig::default(),
         }
     }
 }

@@ -10,7 +10,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::StreamExt;
 use isinglass_model::{ErrorKind, MemoryLimit, SystemTable, Tenant};
-use isinglass_store::{Store, StoreError, View};
+use isinglass_store::{Store, View};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -32,18 +32,29 @@ use crate::{hints, patterns, statement, width};
 /// Answers SQL over the tables of a store. Cheap to clone.
 #[derive(Clone)]
 pub struct QueryEngine {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
-struct Inner {
+pub(crate) struct Inner {
     store: Store,
-    config: QueryConfig,
-    sessions: Arc<Sessions>,
+    pub(crate) config: QueryConfig,
+    pub(crate) sessions: Arc<Sessions>,
     turns: Arc<Semaphore>,
     /// For those that plan, also if nobody waits for them any more.
     planners: Arc<Semaphore>,
-    pressure: Arc<Pressure>,
-    workers: Workers,
+    pub(crate) pressure: Arc<Pressure>,
+    pub(crate) workers: Workers,
+}
+
+/// A query that has its turn, and what it sees.
+pub(crate) struct Admitted {
+    pub(crate) view: Arc<View>,
+    /// Why the view may lack rows.
+    pub(crate) warnings: Vec<String>,
+    pub(crate) until: Instant,
+    pub(crate) deadline: Duration,
+    /// To be held until the query really ended.
+    pub(crate) turn: OwnedSemaphorePermit,
 }
 
 /// An answer: its columns, and its rows as they come.
@@ -127,22 +138,12 @@ impl QueryEngine {
     ) -> Result<SqlResult, QueryError> {
         let inner = &self.inner;
         let deadline = inner.config.deadline(options.deadline);
-        let until = Instant::now() + deadline;
         // Cheap texts are refused before they wait for a turn.
         isinglass_lang::gate::check(text, &inner.config.gate()).map_err(|fault| {
             QueryError::from(fault).at(Some(isinglass_lang::Position::of(text, fault.offset())))
         })?;
-        let of_store = |error: StoreError| QueryError::new(error.kind(), error.to_string());
-        if options.strong {
-            // Before the turn: who waits for the log must not keep others from asking.
-            let settled = tokio::time::timeout_at(until, inner.store.settled(tenant)).await;
-            settled.map_err(|_| QueryError::timeout(deadline))?.map_err(of_store)?;
-        }
-        let turn = inner.turn(until, deadline).await?;
-        inner.pressure.admit()?;
-        entry.planning();
-        let view = inner.store.view(tenant).await.map_err(of_store)?;
-        let warnings = if view.replaying { vec!["partial: replay".to_owned()] } else { Vec::new() };
+        let admitted = inner.admit(tenant, deadline, options.strong, entry).await?;
+        let Admitted { view, warnings, until, deadline, turn } = admitted;
         let budget = Budget {
             rows: options
                 .rows_max
@@ -208,6 +209,34 @@ impl fmt::Debug for QueryEngine {
 }
 
 impl Inner {
+    /// Waits for the turn of a query, and takes what it sees.
+    pub(crate) async fn admit(
+        &self,
+        tenant: &Tenant,
+        deadline: Duration,
+        strong: bool,
+        entry: &Entry,
+    ) -> Result<Admitted, QueryError> {
+        let until = Instant::now() + deadline;
+        if strong {
+            // Before the turn: who waits for the log must not keep others from asking.
+            let settled = tokio::time::timeout_at(until, self.store.settled(tenant)).await;
+            settled.map_err(|_| QueryError::timeout(deadline))?.map_err(QueryError::of_store)?;
+        }
+        let turn = self.turn(until, deadline).await?;
+        self.pressure.admit()?;
+        entry.planning();
+        let (view, warnings) = self.view(tenant).await?;
+        Ok(Admitted { view, warnings, until, deadline, turn })
+    }
+
+    /// What a tenant has now, and why rows of it may be missing.
+    pub(crate) async fn view(&self, tenant: &Tenant) -> Result<(Arc<View>, Vec<String>), QueryError> {
+        let view = self.store.view(tenant).await.map_err(QueryError::of_store)?;
+        let warnings = if view.replaying { vec!["partial: replay".to_owned()] } else { Vec::new() };
+        Ok((view, warnings))
+    }
+
     async fn turn(&self, until: Instant, deadline: Duration) -> Result<OwnedSemaphorePermit, QueryError> {
         let wait = Instant::now() + Duration::from_millis(self.config.queue_wait_ms);
         match tokio::time::timeout_at(wait.min(until), Arc::clone(&self.turns).acquire_owned()).await {
@@ -343,7 +372,9 @@ impl Planner {
         let plan = self.logical().await?;
         let of = |error| QueryError::of(&error, &self.text);
         let plan = self.state.optimize(&plan).map_err(of)?;
-        self.state.config_mut().options_mut().execution.batch_size = width::batch_rows(&plan).map_err(of)?;
+        if let Some(rows) = width::batch_rows(&plan).map_err(of)? {
+            self.state.config_mut().options_mut().execution.batch_size = rows;
+        }
         let physical = self.state.query_planner().create_physical_plan(&plan, &self.state).await;
         Ok((physical.map_err(of)?, Arc::new(TaskContext::from(&self.state))))
     }

@@ -6,6 +6,7 @@ use datafusion::arrow::error::ArrowError;
 use datafusion::common::DataFusionError;
 use isinglass_lang::{Position, gate};
 use isinglass_model::ErrorKind;
+use isinglass_store::StoreError;
 
 /// An error of a query.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +36,11 @@ impl QueryError {
             ErrorKind::Timeout,
             format!("planning the query took longer than the {limit:?} that it may"),
         )
+    }
+
+    /// An error of the store.
+    pub(crate) fn of_store(error: StoreError) -> Self {
+        Self::new(error.kind(), error.to_string())
     }
 
     pub(crate) fn at(mut self, position: Option<Position>) -> Self {

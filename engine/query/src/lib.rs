@@ -1,4 +1,4 @@
-//! SQL over the tables of a store.
+//! SQL and PromQL over the tables of a store.
 //!
 //! ```text
 //! text ─▶ gate ─▶ parse ─▶ statement that only reads ─▶ plan ─▶ run ─▶ stream
@@ -18,6 +18,7 @@
 //! | attributes that files have in columns of their own | `attributes`, `rules::attribute_columns` |
 //! | ids as hex, times, values; filters turned into what files hold | `shown` |
 //! | `metrics.<name>` and its label columns | `metric` |
+//! | PromQL: series and samples for the engine of `isinglass-promql`, questions about labels | `promql` |
 //! | plans that DataFusion makes worse than it could | `rules` |
 //! | what queries read through | `caches` |
 //! | tables about the engine itself, which queries run | `system`, `queries`, `read` |
@@ -51,6 +52,7 @@ mod patterns;
 mod plain;
 mod planning;
 mod pressure;
+mod promql;
 mod queries;
 mod read;
 mod rules;
@@ -65,9 +67,13 @@ mod width;
 mod workers;
 
 pub use caches::CacheFigures;
-pub use config::{QueryConfig, SqlOptions};
+pub use config::{PromqlConfig, QueryConfig, SqlOptions};
 pub use engine::{QueryEngine, SqlResult};
 pub use error::QueryError;
 pub use library::{Library, Question, View, library};
+pub use promql::{
+    Cardinality, Exemplar, ExemplarRequest, Found, MetadataSelection, MetricMetadata, PromqlAnswer,
+    PromqlKind, PromqlRequest, PromqlTime, RawSeries, ScanFacts, SeriesExemplars,
+};
 pub use stream::ResultStream;
 pub use table::TokenStats;

@@ -18,9 +18,8 @@ pub(crate) fn check(plan: &LogicalPlan, bytes_max: usize) -> Result<()> {
     plan.apply_with_subqueries(|node| {
         node.apply_expressions(|expr| {
             expr.apply(|part| {
-                match pattern_of(part) {
-                    Some((pattern, flags)) => check_pattern(pattern, flags, bytes_max)?,
-                    None => {}
+                if let Some((pattern, flags)) = pattern_of(part) {
+                    check_pattern(pattern, flags, bytes_max)?;
                 }
                 Ok(TreeNodeRecursion::Continue)
             })

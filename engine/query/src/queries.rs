@@ -180,6 +180,19 @@ impl Entry {
         });
     }
 
+    /// It runs without a plan that could tell what it reads.
+    pub(crate) fn evaluating(&self) {
+        self.note(|progress, since| {
+            progress.state = State::Running;
+            progress.planned = Some(since.saturating_sub(progress.waited.unwrap_or_default()));
+        });
+    }
+
+    /// What a query without a plan has read.
+    pub(crate) fn read(&self, read: Read) {
+        self.note(|progress, _| progress.read = read);
+    }
+
     /// Changes a query that has not ended.
     fn note(&self, change: impl FnOnce(&mut Progress, Duration)) {
         let since = self.since();
@@ -199,7 +212,7 @@ impl Entry {
         self.note(|progress, since| {
             first = true;
             (progress.state, progress.took, progress.error) = (state, Some(since), error);
-            progress.read = progress.plan.take().map_or_else(Read::default, |plan| Read::of(&plan));
+            progress.read = progress.plan.take().map_or(progress.read, |plan| Read::of(&plan));
         });
         first
     }

@@ -5,6 +5,7 @@
 //! would be 40 GiB. So the widest step of a plan decides how many rows go through it together.
 
 use datafusion::common::Result;
+use datafusion::common::config::ConfigNonZeroUsize;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 
@@ -17,8 +18,14 @@ const BATCH_BYTES: usize = 64 << 20;
 /// What a value takes whose size is not known.
 const VALUE_BYTES: usize = 16;
 
-/// Rows of a batch for a plan.
-pub(crate) fn batch_rows(plan: &LogicalPlan) -> Result<usize> {
+/// Rows of a batch for a plan, unless it has as many as everywhere.
+pub(crate) fn batch_rows(plan: &LogicalPlan) -> Result<Option<ConfigNonZeroUsize>> {
+    let rows = (BATCH_BYTES / widest(plan)?).max(1);
+    (rows < ROWS_MAX).then(|| ConfigNonZeroUsize::try_new(rows)).transpose()
+}
+
+/// Bytes that a step of the plan makes of a row, at most.
+fn widest(plan: &LogicalPlan) -> Result<usize> {
     let mut widest = VALUE_BYTES;
     plan.apply_with_subqueries(|node| {
         let mut width = 0_usize;
@@ -29,7 +36,7 @@ pub(crate) fn batch_rows(plan: &LogicalPlan) -> Result<usize> {
         widest = widest.max(width);
         Ok(TreeNodeRecursion::Continue)
     })?;
-    Ok((BATCH_BYTES / widest).clamp(1, ROWS_MAX))
+    Ok(widest)
 }
 
 /// Bytes of the values of an expression in one row, those of its parts included.
@@ -56,7 +63,7 @@ mod tests {
     fn rows(columns: usize, bytes: usize) -> usize {
         let columns = (0..columns).map(|n| lit("x".repeat(bytes)).alias(format!("c{n}")));
         let plan = LogicalPlanBuilder::empty(true).project(columns).unwrap().build().unwrap();
-        batch_rows(&plan).unwrap()
+        batch_rows(&plan).unwrap().map_or(ROWS_MAX, ConfigNonZeroUsize::get)
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::future::Future;
 
 use isinglass_model::ErrorKind;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::{AbortHandle, JoinHandle};
 
 use crate::error::QueryError;
@@ -12,7 +12,7 @@ use crate::planning::Planning;
 
 /// Stack of a query thread: the gate lets trees of some hundred levels through,
 /// and planners recurse over them. Only pages that are touched take memory.
-const STACK_BYTES: usize = 16 << 20;
+pub(crate) const STACK_BYTES: usize = 16 << 20;
 
 /// The threads. They end when this is dropped, without waiting for queries.
 pub(crate) struct Workers(Option<Runtime>);
@@ -51,6 +51,11 @@ impl Workers {
     /// Runs a task; the handle ends it at its next pause.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> Option<AbortHandle> {
         self.0.as_ref().map(|runtime| runtime.spawn(task).abort_handle())
+    }
+
+    /// For other threads to wait for what these do.
+    pub(crate) fn handle(&self) -> Option<Handle> {
+        self.0.as_ref().map(|runtime| runtime.handle().clone())
     }
 }
 

@@ -49,6 +49,7 @@ mod apart;
 mod append;
 mod apply;
 pub mod backup;
+mod changes;
 mod config;
 mod dedup;
 mod deletion;

@@ -10,6 +10,7 @@ use object_store::path::Path;
 use parking_lot::Mutex;
 
 use crate::append::Life;
+use crate::changes::Changes;
 use crate::files::Checker;
 use crate::head::{Generation, Run};
 use crate::series::{SeriesIndex, SeriesTable};
@@ -79,6 +80,8 @@ struct State {
     /// Another life has begun, in another [`TenantState`].
     retired: bool,
     kinds: [KindState; KINDS],
+    /// Which times of samples and histograms changed when.
+    changes: Arc<Changes>,
     /// The view of this state, if one was asked for since it changed.
     view: Option<Arc<View>>,
     /// Every view that a query may still hold.
@@ -142,7 +145,10 @@ impl TenantState {
         let before = std::mem::take(&mut *state);
         state.retired = true;
         state.deleted = deleted;
+        let mut changes = before.changes;
+        Arc::make_mut(&mut changes).everything();
         let mut next = State {
+            changes,
             watermark: before.watermark,
             expected: before.expected,
             deleted,
@@ -248,6 +254,7 @@ impl TenantState {
         // What was deleted while it was on its way here is not to be seen.
         let runs = if seq <= state.deleted { Vec::new() } else { runs };
         for (kind, run) in runs {
+            state.note_change(kind, &run);
             let active = &mut state.kinds[at(kind)].active;
             let before = (active.bytes, active.rows);
             active.push(kind, run, seq, now);
@@ -281,6 +288,7 @@ impl TenantState {
             watermark: state.watermark,
             replaying,
             tables: Kind::ALL.map(|kind| state.kinds[at(kind)].view(kind, &self.series)).into(),
+            changes: Arc::clone(&state.changes),
             series: SeriesIndex { table: Arc::clone(&self.series) },
             checker: Arc::clone(&self.checker),
         });
@@ -315,11 +323,18 @@ impl TenantState {
         }
         let of_kind = &mut state.kinds[at(kind)];
         self.refuse_if_overtaken(kind, of_kind, &table)?;
+        let rows = |table: &TableState| table.files.iter().map(|file| file.rows).sum::<u64>();
+        let rows_before = of_kind.table.as_ref().map(rows);
+        let rows_went = rows_before != Some(rows(&table));
         // A flush that landed and was told to have failed is in these files as well.
         if let Some(gone) = of_kind.frozen.take_if(|frozen| frozen.last <= table.flushed) {
             self.usage.change(kind, (gone.bytes, gone.rows), (0, 0));
         }
         of_kind.table = Some(table);
+        if rows_went && is_metric(kind) {
+            // Merges keep all rows; retention and the choice among replicas do not.
+            Arc::make_mut(&mut state.changes).everything();
+        }
         state.view = None;
         Ok(())
     }
@@ -414,6 +429,27 @@ impl TenantState {
             })
         });
         kinds.collect()
+    }
+}
+
+/// Whether answers about metrics depend on a table.
+fn is_metric(kind: Kind) -> bool {
+    matches!(kind, Kind::Samples | Kind::Histograms)
+}
+
+impl State {
+    fn note_change(&mut self, kind: Kind, run: &Run) {
+        const MICROS_OF_A_MILLI: i64 = 1_000;
+        if !is_metric(kind) {
+            return;
+        }
+        let changes = Arc::make_mut(&mut self.changes);
+        match run.time() {
+            Some((from, to)) => {
+                changes.came(from.div_euclid(MICROS_OF_A_MILLI), to.div_euclid(MICROS_OF_A_MILLI));
+            }
+            None => changes.everything(),
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use arrow_array::RecordBatch;
 use isinglass_model::{Kind, Tenant};
 use object_store::ObjectStore;
 
+use crate::changes::Changes;
 use crate::files::Checker;
 use crate::head::Run;
 use crate::series::{SeriesIndex, SeriesTable};
@@ -25,6 +26,7 @@ pub struct View {
     /// Whether acknowledged records of the WAL are still missing from it.
     pub replaying: bool,
     pub(crate) tables: Vec<TableView>,
+    pub(crate) changes: Arc<Changes>,
     pub(crate) series: SeriesIndex,
     pub(crate) checker: Arc<Checker>,
 }
@@ -38,6 +40,13 @@ impl View {
     /// Labels and ids of all series of the tenant.
     pub fn series(&self) -> &SeriesIndex {
         &self.series
+    }
+
+    /// The last change of samples or histograms between two times, milliseconds since the epoch,
+    /// both included. Where two views of a tenant give the same number they have the same samples
+    /// there, as long as the process lives. Rows that only moved into other files did not change.
+    pub fn changed(&self, from_ms: i64, to_ms: i64) -> u64 {
+        self.changes.within(from_ms, to_ms)
     }
 
     /// Where the files lie. What is read of a file is compared with its checksums: if it

@@ -62,7 +62,11 @@ impl ClassicOperator<'_> {
             return;
         }
         for (values, span) in params.iter().zip(&self.plan.param_spans) {
-            super::aggregate::warn_of_quantiles(values, *span, &self.cx.annotations);
+            let mut last = None;
+            for value in values.iter().filter(|value| last.replace(value.to_bits()) != Some(value.to_bits()))
+            {
+                super::aggregate::warn_of_quantile(*value, *span, &self.cx.annotations);
+            }
         }
     }
 

@@ -40,8 +40,9 @@ impl Operator for InfoOperator<'_> {
         if base.is_empty() {
             return Ok(None);
         }
-        let (infos, _infos) = self.info_series(&base)?;
-        let known = Known::new(self.plan, infos)?;
+        let names = self.names()?;
+        let (infos, _infos) = self.info_series(&base, &names)?;
+        let known = Known::new(self.plan, names, infos)?;
         let mut out = Output { block: Block::new(self.grid.steps), rows: HashMap::default() };
         for row in 0..base.rows.len() {
             known.enrich(&base, row, &mut out)?;
@@ -52,14 +53,25 @@ impl Operator for InfoOperator<'_> {
 }
 
 impl InfoOperator<'_> {
+    /// What the names of info series match.
+    fn names(&self) -> Result<Matchers> {
+        let names = self.plan.matchers.iter().filter(|matcher| matcher.label == METRIC_NAME);
+        Matchers::new(&names.cloned().collect::<Vec<_>>())
+    }
+
     /// The info series of the targets of the base series, at the times at which those were read.
-    fn info_series(&self, base: &Block) -> Result<(Block, Held<'_>)> {
+    /// As upstream, where a base series has an identifying label, an info series without it is
+    /// not one of any.
+    fn info_series(&self, base: &Block, names: &Matchers) -> Result<(Block, Held<'_>)> {
         let mut matchers = self.plan.matchers.clone();
         for label in IDENTIFYING {
-            let values: BTreeSet<&str> = base.rows.iter().map(|row| row.labels.get(label)).collect();
-            let values: Vec<_> = values.into_iter().map(regex::escape).collect();
-            let value = values.join("|");
-            matchers.push(Matcher { label: label.to_owned(), op: MatchOp::Matches, value });
+            let described = base.rows.iter().filter(|row| !is_info(names, &row.labels));
+            let mut values: BTreeSet<&str> = described.map(|row| row.labels.get(label)).collect();
+            values.remove("");
+            if !values.is_empty() {
+                let value = values.into_iter().map(regex::escape).collect::<Vec<_>>().join("|");
+                matchers.push(Matcher { label: label.to_owned(), op: MatchOp::Matches, value });
+            }
         }
         let (at_ms, offset_ms) = (self.plan.at_ms, self.plan.offset_ms);
         let span = isinglass_lang::promql::ast::Span::default();
@@ -81,9 +93,8 @@ struct Known {
 }
 
 impl Known {
-    fn new(plan: &Info, block: Block) -> Result<Self> {
+    fn new(plan: &Info, names: Matchers, block: Block) -> Result<Self> {
         let of_name = |matcher: &&Matcher| matcher.label == METRIC_NAME;
-        let names: Vec<_> = plan.matchers.iter().filter(of_name).cloned().collect();
         let mut wanted: BTreeMap<String, bool> = BTreeMap::new();
         for matcher in plan.matchers.iter().filter(|matcher| !of_name(matcher)) {
             let empty = Matchers::new(std::slice::from_ref(matcher))?.matches(&Labels::empty());
@@ -93,14 +104,12 @@ impl Known {
         for (at, row) in block.rows.iter().enumerate() {
             by_target.entry(target(&row.labels)).or_default().push(at);
         }
-        let (names, wanted) = (Matchers::new(&names)?, wanted.into_iter().collect());
-        Ok(Self { block, by_target, names, wanted })
+        Ok(Self { block, by_target, names, wanted: wanted.into_iter().collect() })
     }
 
     fn enrich(&self, base: &Block, row: usize, out: &mut Output) -> Result<()> {
         let of = &base.rows[row];
-        let named = Labels::of_sorted(of.labels.iter().filter(|(name, _)| *name == METRIC_NAME));
-        if self.names.matches(&named) {
+        if is_info(&self.names, &of.labels) {
             for step in 0..base.steps {
                 out.put(&of.labels, of.drop_name, step, base.cell(row, step));
             }
@@ -176,6 +185,11 @@ impl Known {
         }
         Ok(Some(builder.build()))
     }
+}
+
+/// Whether a series is an info series itself, by its name.
+fn is_info(names: &Matchers, labels: &Labels) -> bool {
+    names.matches(&labels.retain(|name| name == METRIC_NAME))
 }
 
 fn target(labels: &Labels) -> [String; 2] {

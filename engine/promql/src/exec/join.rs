@@ -37,11 +37,8 @@ impl Operator for JoinOperator<'_> {
         if std::mem::replace(&mut self.done, true) {
             return Ok(None);
         }
+        // Both sides in any case, for their errors and warnings.
         let (left, _left) = collect(&self.plan.left, self.grid, self.cx)?;
-        let fills = &self.plan.matching;
-        if left.is_empty() && fills.fill_left.is_none() && fills.fill_right.is_none() {
-            return Ok(None);
-        }
         let (right, _right) = collect(&self.plan.right, self.grid, self.cx)?;
         let out = Pairing::new(self.plan, left, right, self.cx).run()?;
         Ok((!out.is_empty()).then_some(out))

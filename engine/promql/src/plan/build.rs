@@ -10,7 +10,6 @@ use super::{
     WindowInput, WithScalar, calls, invariant,
 };
 use crate::error::{ErrorKind, EvalError, Result};
-use crate::grid::Grid;
 use crate::labels::METRIC_NAME;
 
 /// Makes plans for a query.
@@ -36,8 +35,9 @@ pub(crate) struct Planned {
 }
 
 impl Builder {
-    pub(crate) fn for_grid(grid: &Grid, step_ms: i64, subquery_step_ms: i64) -> Self {
-        Self { start_ms: grid.start_ms, end_ms: grid.end_ms(), step_ms, subquery_step_ms, stats: false }
+    /// For a query from a time to another, which need not be the time of a step.
+    pub(crate) fn new((start_ms, end_ms): (i64, i64), step_ms: i64, subquery_step_ms: i64) -> Self {
+        Self { start_ms, end_ms, step_ms, subquery_step_ms, stats: false }
     }
 
     /// For arguments of what looks at buckets.

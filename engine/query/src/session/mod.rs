@@ -10,8 +10,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use datafusion::common::Result;
-use datafusion::execution::cache::cache_manager::CacheManagerConfig;
+use datafusion::execution::cache::cache_manager::{CacheManagerConfig, FileMetadataCache};
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::MemoryPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::{SessionState, SessionStateBuilder, SessionStateDefaults};
 use datafusion::prelude::SessionConfig;
@@ -65,13 +66,23 @@ impl Sessions {
     pub(crate) fn open(self: &Arc<Self>, view: &Arc<View>, memory_peak: Arc<AtomicUsize>) -> SessionState {
         let catalog = TenantCatalog::new(Arc::clone(view), Arc::clone(self));
         let runtime = RuntimeEnv {
-            memory_pool: self.memory.pool(self.query_memory_bytes, memory_peak),
+            memory_pool: self.pool(memory_peak),
             object_store_registry: Arc::new(OnlyTables(view.objects())),
             ..self.runtime.clone()
         };
         let mut state = self.state(catalog, Some(Arc::new(runtime)));
         state.register_udtf("trace_tree", Arc::new(TraceTree::new(Arc::clone(view))));
         state
+    }
+
+    /// The memory of one query.
+    pub(crate) fn pool(&self, memory_peak: Arc<AtomicUsize>) -> Arc<dyn MemoryPool> {
+        self.memory.pool(self.query_memory_bytes, memory_peak)
+    }
+
+    /// Footers and page indexes of files.
+    pub(crate) fn footers(&self) -> Arc<FileMetadataCache> {
+        self.runtime.cache_manager.get_file_metadata_cache()
     }
 
     /// A session over a catalog; without a runtime it can plan, not run.

@@ -142,7 +142,7 @@ pub(crate) fn value(float: &ArrayRef, int: &ArrayRef, scale: &ArrayRef) -> Resul
     Ok(Arc::new(values.finish()))
 }
 
-fn scaled(int: i64, scale: i16) -> f64 {
+pub(crate) fn scaled(int: i64, scale: i16) -> f64 {
     // Powers of ten are exact up to 22; `powi` multiplies and would not be.
     const EXACT: [f64; 23] = [
         1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17,

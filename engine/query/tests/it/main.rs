@@ -9,6 +9,7 @@ mod fuzz;
 mod late;
 mod once;
 mod plans;
+mod promql;
 mod system;
 mod tenants;
 mod tokens;

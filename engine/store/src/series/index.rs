@@ -135,6 +135,12 @@ impl SeriesIndex {
         selection.series(usize::MAX).items.into_iter().map(Arc::new).collect()
     }
 
+    /// Some series with their labels, in the order of the refs; those that were forgotten are
+    /// left out.
+    pub fn of_refs(&self, refs: &[SeriesRef]) -> Vec<Series> {
+        self.table.series_of(refs)
+    }
+
     /// The series with this id.
     pub fn by_id(&self, series_id: i64) -> Option<Arc<Series>> {
         self.table.series(self.table.by_id(series_id)?)

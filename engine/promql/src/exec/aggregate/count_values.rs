@@ -30,7 +30,7 @@ pub(super) fn run(plan: &Aggregate, grid: Grid, cx: &Context<'_>) -> Result<Bloc
                 let at = match &last {
                     Some((of, at)) if *of == value => *at,
                     _ => {
-                        let labels = labels.builder().set(&plan.label, &value).build();
+                        let labels = with_value(plan, &labels, &value);
                         let at = *rows.entry(labels).or_insert_with_key(|labels| {
                             out.push(Row::new(labels.clone()));
                             out.rows.len() - 1
@@ -46,4 +46,12 @@ pub(super) fn run(plan: &Aggregate, grid: Grid, cx: &Context<'_>) -> Result<Bloc
         }
     }
     Ok(out)
+}
+
+/// The labels of a group with its value, which `without` takes away where it names that label.
+fn with_value(plan: &Aggregate, labels: &Labels, value: &str) -> Labels {
+    if plan.without && plan.grouping.contains(&plan.label) {
+        return labels.clone();
+    }
+    labels.builder().set(&plan.label, value).build()
 }

@@ -17,7 +17,7 @@ mod rank;
 use std::sync::Arc;
 
 use isinglass_lang::promql::ast::AggregateOp;
-pub(super) use params::warn_of_quantiles;
+pub(super) use params::warn_of_quantile;
 
 use super::{Context, Operator};
 use crate::block::Block;
@@ -54,19 +54,30 @@ impl<'a> Aggregation<'a> {
             AggregateOp::Stddev => groups::run::<fold::Deviations>(self, &param),
             AggregateOp::Stdvar => groups::run::<fold::Variances>(self, &param),
             AggregateOp::Quantile => {
-                warn_of_quantiles(&param, plan.param_span, &cx.annotations);
+                params::warn_of_quantiles(&param, plan.param_span, &cx.annotations);
                 groups::run::<fold::Quantiles>(self, &param)
             }
             AggregateOp::CountValues => count_values::run(plan, grid, cx),
             AggregateOp::Topk | AggregateOp::Bottomk | AggregateOp::Limitk => match params::counts(&param)? {
                 Some(counts) => rank::run(plan, &counts, grid, cx),
-                None => Ok(Block::new(grid.steps)),
+                None => self.nothing(),
             },
             AggregateOp::LimitRatio => match params::ratios(&param, plan.param_span, &cx.annotations)? {
                 Some(ratios) => rank::by_ratio(plan, &ratios, grid, cx),
-                None => Ok(Block::new(grid.steps)),
+                None => self.nothing(),
             },
         }
+    }
+}
+
+impl Aggregation<'_> {
+    /// Where no series is wanted, what is aggregated is evaluated for its errors and warnings.
+    fn nothing(&self) -> Result<Block> {
+        let mut input = super::open::open(&self.plan.input, self.grid, self.cx)?;
+        while input.next()?.is_some() {
+            self.cx.check()?;
+        }
+        Ok(Block::new(self.grid.steps))
     }
 }
 

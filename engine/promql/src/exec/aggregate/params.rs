@@ -18,19 +18,19 @@ fn shown(value: f64) -> String {
 
 /// Warns of quantiles that are none.
 pub(in crate::exec) fn warn_of_quantiles(values: &[f64], span: Span, annotations: &Annotations) {
-    let warn = |value: f64| {
-        let text = format!("quantile value should be between 0 and 1, got {}", shown(value));
-        annotations.warn(span, text);
-    };
     if values.iter().any(|value| value.is_nan()) {
-        warn(f64::NAN);
+        warn_of_quantile(f64::NAN, span, annotations);
     }
     let (smallest, largest) = range(values);
-    if largest > 1.0 {
-        warn(largest);
-    }
-    if smallest < 0.0 {
-        warn(smallest);
+    warn_of_quantile(largest.max(0.0), span, annotations);
+    warn_of_quantile(smallest.min(1.0), span, annotations);
+}
+
+/// Warns of a quantile that is none.
+pub(in crate::exec) fn warn_of_quantile(value: f64, span: Span, annotations: &Annotations) {
+    if !(0.0..=1.0).contains(&value) {
+        let text = format!("quantile value should be between 0 and 1, got {}", shown(value));
+        annotations.warn(span, text);
     }
 }
 

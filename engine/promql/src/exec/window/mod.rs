@@ -115,23 +115,7 @@ impl<'a> Kernel<'a> {
         cx: &'a Context<'a>,
     ) -> Result<Self> {
         let params = scalar::all(&window.params, grid, cx)?;
-        let kernel = Self { window, params, extension, at_ms, offset_ms, grid, cx };
-        kernel.check_params()?;
-        Ok(kernel)
-    }
-
-    fn check_params(&self) -> Result<()> {
-        match self.window.function {
-            WindowFunction::Quantile => {
-                super::aggregate::warn_of_quantiles(
-                    &self.params[0],
-                    self.window.param_span,
-                    &self.cx.annotations,
-                );
-                Ok(())
-            }
-            _ => Ok(()),
-        }
+        Ok(Self { window, params, extension, at_ms, offset_ms, grid, cx })
     }
 
     fn reference(&self, step: usize) -> i64 {
@@ -220,7 +204,9 @@ impl<'a> Kernel<'a> {
             F::PredictLinear => regression::predict(view, self.grid.time(step), self.param(0, step), notes),
             F::DoubleExponential => self.smoothing(view, step, notes)?,
             F::Quantile => floats::of_floats(view, notes, |view| {
-                quantile(self.param(0, step), &mut view.values.to_vec())
+                let q = self.param(0, step);
+                super::aggregate::warn_of_quantile(q, self.window.param_span, &self.cx.annotations);
+                quantile(q, &mut view.values.to_vec())
             }),
             other => floats::evaluate(other, view, notes),
         })

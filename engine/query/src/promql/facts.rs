@@ -1,0 +1,56 @@
+//! What a query read of files, and what it could leave out.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What a query read of files, and what it could leave out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ScanFacts {
+    /// Files that were opened; of one that several selectors read each time counts.
+    pub files: u64,
+    /// Files that the table's log alone ruled out.
+    pub files_pruned: u64,
+    /// Row groups that were read.
+    pub row_groups: u64,
+    /// Row groups of opened files that their statistics ruled out.
+    pub row_groups_pruned: u64,
+    /// Rows of row groups that were read which the page index ruled out.
+    pub rows_pruned: u64,
+    /// Rows that were decoded.
+    pub rows: u64,
+    /// Rows of samples that were not in files yet.
+    pub head_rows: u64,
+    /// Bytes asked of files, footers that were in memory left out.
+    pub bytes_read: u64,
+}
+
+/// The same while threads add to it.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(super) files: AtomicU64,
+    pub(super) files_pruned: AtomicU64,
+    pub(super) row_groups: AtomicU64,
+    pub(super) row_groups_pruned: AtomicU64,
+    pub(super) rows_pruned: AtomicU64,
+    pub(super) rows: AtomicU64,
+    pub(super) head_rows: AtomicU64,
+}
+
+pub(super) fn add(counter: &AtomicU64, more: usize) {
+    counter.fetch_add(more as u64, Ordering::Relaxed);
+}
+
+impl Counters {
+    pub(super) fn facts(&self, bytes_read: u64) -> ScanFacts {
+        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        ScanFacts {
+            files: of(&self.files),
+            files_pruned: of(&self.files_pruned),
+            row_groups: of(&self.row_groups),
+            row_groups_pruned: of(&self.row_groups_pruned),
+            rows_pruned: of(&self.rows_pruned),
+            rows: of(&self.rows),
+            head_rows: of(&self.head_rows),
+            bytes_read,
+        }
+    }
+}

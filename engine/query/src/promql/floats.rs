@@ -1,0 +1,193 @@
+//! Rows of `samples` as times and values.
+
+use std::ops::Range;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float64Type, Int16Type, Int64Type, TimestampMicrosecondType};
+use arrow_array::{Array, RecordBatch};
+use isinglass_promql::EvalError;
+use isinglass_promql::value::STALE;
+
+use super::scan::{known, unreadable};
+use crate::shown::convert::scaled;
+
+/// Columns beside the key, start times last.
+const COLUMNS: [&str; 4] = ["value", "value_int", "value_scale", "start_time"];
+
+/// Columns that are read beside the key.
+pub(super) fn columns(start_times: bool) -> &'static [&'static str] {
+    if start_times { &COLUMNS } else { &COLUMNS[..3] }
+}
+
+/// The floats of one series. Buffers stay for the next one.
+pub(super) struct Floats {
+    with_starts: bool,
+    times: Vec<i64>,
+    values: Vec<f64>,
+    /// As long as the others where they are wanted.
+    starts: Vec<i64>,
+}
+
+impl Floats {
+    pub(super) fn new(with_starts: bool) -> Self {
+        Self { with_starts, times: Vec::new(), values: Vec::new(), starts: Vec::new() }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.times.clear();
+        self.values.clear();
+        self.starts.clear();
+    }
+
+    pub(super) fn times(&self) -> &[i64] {
+        &self.times
+    }
+
+    pub(super) fn values(&self) -> &[f64] {
+        &self.values
+    }
+
+    /// Empty where none is known.
+    pub(super) fn starts(&self) -> &[i64] {
+        if self.starts.iter().any(|start| *start != 0) { &self.starts } else { &[] }
+    }
+
+    /// Adds rows of a batch.
+    pub(super) fn push(&mut self, batch: &RecordBatch, rows: Range<usize>) -> Result<(), EvalError> {
+        self.times.extend(millis(batch, "time", rows.clone())?);
+        self.push_values(batch, rows.clone())?;
+        if self.with_starts {
+            match known(batch, "start_time") {
+                Some(_) => self.starts.extend(millis(batch, "start_time", rows)?),
+                None => self.starts.resize(self.times.len(), 0),
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether there is one after the first and before the second time.
+    pub(super) fn any_between(&self, after_ms: i64, before_ms: i64) -> bool {
+        let next = self.times.partition_point(|time| *time <= after_ms);
+        self.times.get(next).is_some_and(|time| *time < before_ms)
+    }
+
+    /// A marker that the series ended.
+    pub(super) fn push_stale(&mut self, time_ms: i64) {
+        self.times.push(time_ms);
+        self.values.push(STALE);
+        if self.with_starts {
+            self.starts.push(0);
+        }
+    }
+
+    /// The value of a row is `coalesce(value_int / pow(10, value_scale), value)`.
+    fn push_values(&mut self, batch: &RecordBatch, rows: Range<usize>) -> Result<(), EvalError> {
+        let from = self.values.len();
+        match known(batch, "value") {
+            Some(column) => {
+                let Some(column) = column.as_primitive_opt::<Float64Type>() else {
+                    return Err(other("value"));
+                };
+                self.values.extend_from_slice(&column.values()[rows.clone()]);
+                if let Some(nulls) = column.nulls().filter(|nulls| nulls.null_count() > 0) {
+                    let values = self.values[from..].iter_mut().zip(rows.clone());
+                    values.filter(|(_, row)| nulls.is_null(*row)).for_each(|(value, _)| *value = STALE);
+                }
+            }
+            None => self.values.resize(from + rows.len(), STALE),
+        }
+        let (Some(int), Some(scale)) = (known(batch, "value_int"), known(batch, "value_scale")) else {
+            return Ok(());
+        };
+        let (Some(int), Some(scale)) =
+            (int.as_primitive_opt::<Int64Type>(), scale.as_primitive_opt::<Int16Type>())
+        else {
+            return Err(other("value_int"));
+        };
+        for (value, row) in self.values[from..].iter_mut().zip(rows) {
+            if int.is_valid(row) && scale.is_valid(row) {
+                *value = scaled(int.value(row), scale.value(row));
+            }
+        }
+        Ok(())
+    }
+
+    /// Orders samples that came from several inputs; of those with one time the first stays.
+    pub(super) fn settle(&mut self) {
+        if self.times.is_sorted_by(|one, next| one < next) {
+            return;
+        }
+        let mut order: Vec<usize> = (0..self.times.len()).collect();
+        order.sort_by_key(|at| self.times[*at]);
+        order.dedup_by_key(|at| self.times[*at]);
+        self.times = order.iter().map(|at| self.times[*at]).collect();
+        self.values = order.iter().map(|at| self.values[*at]).collect();
+        if self.with_starts {
+            self.starts = order.iter().map(|at| self.starts[*at]).collect();
+        }
+    }
+}
+
+/// Times of rows in milliseconds since the epoch; null is 0.
+pub(super) fn millis(
+    batch: &RecordBatch,
+    name: &'static str,
+    rows: Range<usize>,
+) -> Result<impl Iterator<Item = i64>, EvalError> {
+    let column = batch.column_by_name(name).cloned();
+    let Some(column) = column.and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>().cloned()) else {
+        return Err(other(name));
+    };
+    let of = move |row| if column.is_null(row) { 0 } else { column.value(row).div_euclid(1_000) };
+    Ok(rows.map(of))
+}
+
+/// A column that is not of the type that it should have.
+pub(super) fn other(name: &str) -> EvalError {
+    unreadable(format_args!("the column {name} is missing or of another type"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::{ArrayRef, Float64Array, Int16Array, Int64Array, TimestampMicrosecondArray};
+
+    use super::*;
+
+    fn batch(rows: &[(i64, Option<f64>, Option<(i64, i16)>)]) -> RecordBatch {
+        let times = TimestampMicrosecondArray::from_iter_values(rows.iter().map(|row| row.0 * 1_000));
+        let columns: [(&str, ArrayRef); 4] = [
+            ("time", Arc::new(times)),
+            ("value", Arc::new(rows.iter().map(|row| row.1).collect::<Float64Array>())),
+            ("value_int", Arc::new(rows.iter().map(|row| row.2.map(|v| v.0)).collect::<Int64Array>())),
+            ("value_scale", Arc::new(rows.iter().map(|row| row.2.map(|v| v.1)).collect::<Int16Array>())),
+        ];
+        RecordBatch::try_from_iter_with_nullable(columns.map(|(name, column)| (name, column, true))).unwrap()
+    }
+
+    #[test]
+    fn bits_of_all_forms() {
+        let odd = f64::from_bits(0x7ff8_dead_0000_beef);
+        let mut floats = Floats::new(true);
+        let rows =
+            [(-1, Some(odd), None), (0, None, Some((12_345, 2))), (1, None, None), (2, Some(-0.0), None)];
+        floats.push(&batch(&rows), 0..4).unwrap();
+        let bits: Vec<u64> = floats.values().iter().map(|value| value.to_bits()).collect();
+        assert_eq!(bits, [odd.to_bits(), 123.45_f64.to_bits(), STALE.to_bits(), (-0.0_f64).to_bits()]);
+        assert_eq!((floats.times(), floats.starts()), ([-1, 0, 1, 2].as_slice(), [].as_slice()));
+    }
+
+    #[test]
+    fn the_first_accepted_stays() {
+        let mut floats = Floats::new(false);
+        let of = |rows: &[(i64, f64)]| {
+            batch(&rows.iter().map(|(time, value)| (*time, Some(*value), None)).collect::<Vec<_>>())
+        };
+        floats.push(&of(&[(3, 3.0), (5, 5.0), (5, 5.5)]), 0..3).unwrap();
+        floats.push(&of(&[(1, 1.0), (3, 9.0), (4, 4.0)]), 0..3).unwrap();
+        floats.settle();
+        assert_eq!(floats.times(), [1, 3, 4, 5]);
+        assert_eq!(floats.values(), [1.0, 3.0, 4.0, 5.0]);
+    }
+}

@@ -1,0 +1,237 @@
+//! Rows of a metric table with wanted series and times, input by input.
+//!
+//! A table is opened once a selection: files that its log rules out are left out, footers and
+//! page indexes of the others come from the cache. Each part of the selection then has cursors of
+//! its own over the pages that can have its series.
+
+mod cursor;
+mod pages;
+mod sorted;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::ParquetFileReaderFactory;
+use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
+use datafusion::parquet::arrow::ProjectionMask;
+use datafusion::parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use datafusion::parquet::arrow::async_reader::{AsyncFileReader, ParquetRecordBatchStreamBuilder};
+use datafusion::parquet::file::metadata::PageIndexPolicy;
+use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use isinglass_model::{ErrorKind, Kind};
+use isinglass_promql::EvalError;
+use isinglass_store::{DataFile, HeadFilter, View};
+use object_store::ObjectMeta;
+use tokio::runtime::Handle;
+
+pub(super) use cursor::{Cursor, Rows};
+pub(super) use sorted::known;
+
+use super::ending::Ending;
+use super::facts::{Counters, ScanFacts, add};
+use super::series::Wanted;
+use crate::engine::Inner;
+use crate::error::QueryError;
+use pages::Chosen;
+
+/// Footers read at a time.
+const OPENED_AT_ONCE: usize = 16;
+/// Rows of all batches that a part holds at once, roughly.
+const ROWS_AT_ONCE: usize = 1 << 18;
+
+/// What the reads of a query share.
+pub(super) struct Reads {
+    handle: Handle,
+    factory: CachedParquetFileReaderFactory,
+    metrics: ExecutionPlanMetricsSet,
+    ending: Arc<Ending>,
+    counters: Counters,
+}
+
+impl Reads {
+    pub(super) fn new(view: &View, inner: &Inner, ending: Arc<Ending>) -> Result<Arc<Self>, QueryError> {
+        let stopped = || QueryError::new(ErrorKind::Unavailable, "the server is stopping");
+        Ok(Arc::new(Self {
+            handle: inner.workers.handle().ok_or_else(stopped)?,
+            factory: CachedParquetFileReaderFactory::new(view.objects(), inner.sessions.footers()),
+            metrics: ExecutionPlanMetricsSet::new(),
+            ending,
+            counters: Counters::default(),
+        }))
+    }
+
+    pub(super) fn facts(&self) -> ScanFacts {
+        let bytes = self.metrics.clone_inner().sum_by_name("bytes_scanned");
+        self.counters.facts(bytes.map_or(0, |bytes| bytes.as_usize() as u64))
+    }
+
+    pub(super) fn ended(&self) -> Option<EvalError> {
+        self.ending.reason()
+    }
+
+    /// Waits on a thread that is none of the runtime's; ends when the query has to.
+    fn wait<T>(&self, work: impl Future<Output = Result<T, EvalError>>) -> Result<T, EvalError> {
+        self.handle.block_on(async {
+            tokio::select! {
+                biased;
+                error = self.ending.ended() => Err(error),
+                done = work => done,
+            }
+        })
+    }
+
+    fn reader(&self, file: &PartitionedFile) -> Result<Box<dyn AsyncFileReader>, EvalError> {
+        let reader = self.factory.create_reader(0, file.clone(), None, &self.metrics);
+        reader.map(|reader| reader as _).map_err(unreadable)
+    }
+}
+
+/// A file or batch that cannot be read.
+pub(super) fn unreadable(error: impl std::fmt::Display) -> EvalError {
+    EvalError::internal(format_args!("samples cannot be read: {error}"))
+}
+
+/// Times that are wanted, microseconds since the epoch, both ends included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Span {
+    pub(super) first: i64,
+    pub(super) last: i64,
+}
+
+impl Span {
+    /// Times later than `after_ms`, up to `until_ms`. A time between two milliseconds counts as
+    /// the one before it.
+    pub(super) fn new(after_ms: i64, until_ms: i64) -> Self {
+        Self {
+            first: after_ms.saturating_add(1).saturating_mul(1_000),
+            last: until_ms.saturating_mul(1_000).saturating_add(999),
+        }
+    }
+
+    fn meets(self, range: Option<(i64, i64)>) -> bool {
+        range.is_none_or(|(first, last)| first <= self.last && last >= self.first)
+    }
+}
+
+/// A table, opened for some series and times.
+pub(super) struct TableScan {
+    reads: Arc<Reads>,
+    files: Vec<OpenFile>,
+    /// Unflushed rows, each batch sorted as files are.
+    unflushed: Vec<RecordBatch>,
+    span: Span,
+}
+
+struct OpenFile {
+    file: PartitionedFile,
+    metadata: ArrowReaderMetadata,
+    mask: ProjectionMask,
+}
+
+impl TableScan {
+    /// Reads what has to be known before rows can be read. `columns` are read, and the three that
+    /// tables are sorted by.
+    pub(super) fn open(
+        view: &View,
+        kind: Kind,
+        wanted: &[Wanted],
+        span: Span,
+        columns: &[&str],
+        reads: &Arc<Reads>,
+    ) -> Result<Self, EvalError> {
+        let table = view.table(kind);
+        let mut files: Vec<&DataFile> = table.files.iter().collect();
+        files.retain(|file| span.meets(file.time) && has_metric(wanted, file.metric_id));
+        // Of two rows with one key the first accepted counts.
+        files.sort_by_key(|file| file.accepted);
+        add(&reads.counters.files, files.len());
+        add(&reads.counters.files_pruned, table.files.len() - files.len());
+        let open = files.into_iter().map(|file| OpenFile::open(file, columns, reads));
+        let files = stream::iter(open).buffered(OPENED_AT_ONCE).try_collect();
+        let unflushed = unflushed(view, kind, wanted, span)?;
+        add(&reads.counters.head_rows, unflushed.iter().map(RecordBatch::num_rows).sum());
+        Ok(Self { reads: Arc::clone(reads), files: reads.wait(files)?, unflushed, span })
+    }
+
+    /// Inputs that may have rows of `part`, those first whose rows were accepted first.
+    pub(super) fn cursors(&self, part: &[Wanted]) -> Result<Vec<Cursor>, EvalError> {
+        let mut cursors = Vec::with_capacity(self.files.len() + self.unflushed.len());
+        let batch_rows = (ROWS_AT_ONCE / self.files.len().max(1)).clamp(1_024, 8_192);
+        for file in &self.files {
+            let chosen = Chosen::of(file.metadata.metadata(), part, self.span);
+            chosen.count(&self.reads.counters);
+            if !chosen.row_groups.is_empty() {
+                let stream = file.rows(chosen, batch_rows, &self.reads)?;
+                cursors.push(Cursor::of_file(stream, self.span, &self.reads));
+            }
+        }
+        let unflushed =
+            self.unflushed.iter().map(|batch| Cursor::of_batch(batch.clone(), self.span, &self.reads));
+        cursors.extend(unflushed);
+        cursor::fill_all(&mut cursors, &self.reads)?;
+        Ok(cursors)
+    }
+}
+
+impl OpenFile {
+    async fn open(file: &DataFile, columns: &[&str], reads: &Reads) -> Result<Self, EvalError> {
+        let file = PartitionedFile::new_from_meta(ObjectMeta {
+            location: file.path.clone(),
+            last_modified: Default::default(),
+            size: file.size_bytes,
+            e_tag: None,
+            version: None,
+        });
+        let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
+        let mut reader = reads.reader(&file)?;
+        let metadata = reader.get_metadata(Some(&options)).await.map_err(unreadable)?;
+        let metadata = ArrowReaderMetadata::try_new(metadata, options).map_err(unreadable)?;
+        let schema = metadata.parquet_schema();
+        let wanted = |name: &str| pages::KEY.contains(&name) || columns.contains(&name);
+        let roots = schema.root_schema().get_fields().iter().enumerate();
+        let roots = roots.filter(|(_, field)| wanted(field.name())).map(|(at, _)| at);
+        let mask = ProjectionMask::roots(schema, roots);
+        Ok(Self { file, metadata, mask })
+    }
+
+    fn rows(&self, chosen: Chosen, batch_rows: usize, reads: &Reads) -> Result<Rows, EvalError> {
+        let reader = reads.reader(&self.file)?;
+        let mut builder = ParquetRecordBatchStreamBuilder::new_with_metadata(reader, self.metadata.clone())
+            .with_projection(self.mask.clone())
+            .with_batch_size(batch_rows)
+            .with_row_groups(chosen.row_groups);
+        if let Some(rows) = chosen.rows {
+            builder = builder.with_row_selection(rows);
+        }
+        builder.build().map_err(unreadable)
+    }
+}
+
+/// Whether one of the wanted series is of a metric in this range.
+fn has_metric(wanted: &[Wanted], range: Option<(i64, i64)>) -> bool {
+    range.is_none_or(|(first, last)| {
+        let at = wanted.partition_point(|one| one.metric_id < first);
+        wanted.get(at).is_some_and(|one| one.metric_id <= last)
+    })
+}
+
+fn unflushed(view: &View, kind: Kind, wanted: &[Wanted], span: Span) -> Result<Vec<RecordBatch>, EvalError> {
+    let table = view.table(kind);
+    if table.head_rows() == 0 || wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let series_ids: HashSet<i64> = wanted.iter().map(|one| one.series_id).collect();
+    let metric = |one: &Wanted| one.metric_id;
+    let (first, last) = (wanted.first().map(metric), wanted.last().map(metric));
+    let filter = HeadFilter {
+        time: Some((span.first, span.last)),
+        series_ids: Some(&series_ids),
+        metric_id: first.filter(|_| first == last),
+    };
+    let batches = table.head_batches(&filter).map_err(|error| QueryError::of_store(error).to_promql())?;
+    let batches = batches.into_iter().filter(|batch| batch.num_rows() > 0);
+    batches.map(|batch| sorted::sorted(batch).map_err(unreadable)).collect()
+}

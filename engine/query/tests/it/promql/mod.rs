@@ -1,0 +1,10 @@
+//! PromQL over a real store gives what it gives over samples in memory.
+
+mod answers;
+mod bombs;
+mod labels;
+mod limits;
+mod loaded;
+mod reads;
+mod same;
+mod scripts;
