@@ -5,6 +5,8 @@ use std::time::Duration;
 use isinglass_lang::gate;
 use serde::{Deserialize, Serialize};
 
+use crate::functions::FunctionLimits;
+
 /// Everything about queries that can be configured.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -18,6 +20,12 @@ pub struct QueryConfig {
     pub queue_wait_ms: u64,
     /// How long a query may take, planning and sending included; then 504.
     pub deadline_ms: u64,
+    /// How long a query may be planned of that; then 504. A planner that does not notice is left
+    /// alone until it ends by itself.
+    pub planning_ms: u64,
+    /// Queries that are planned at the same time, those that were left alone included; more
+    /// wait, then 503.
+    pub planners_max: usize,
     /// Rows of a result; one more ends the query with 413.
     pub result_rows_max: u64,
     /// Bytes of a result in memory; more end the query with 413.
@@ -31,10 +39,20 @@ pub struct QueryConfig {
     pub metadata_cache_bytes: usize,
     /// Token indexes of log lines kept in memory; the least recently used go first.
     pub token_cache_bytes: usize,
+    /// Bytes that one call of a function may make for one batch of rows, such as `repeat`; more
+    /// end the query with 400.
+    pub function_bytes_max: u64,
+    /// Steps that one call may take for one batch of rows of a function whose time grows with
+    /// the product of its arguments, such as `levenshtein`; more end the query with 400.
+    pub function_steps_max: u64,
+    /// Bytes that a regular expression may be compiled into; more are refused with 400.
+    pub regex_bytes_max: usize,
     /// Bytes of a query text.
     pub text_bytes_max: usize,
     /// Tokens of a query text.
     pub tokens_max: usize,
+    /// Bytes of a literal in a query text.
+    pub literal_bytes_max: usize,
     /// Brackets inside brackets.
     pub brackets_max: usize,
     /// Depth of the tree of a query text.
@@ -83,19 +101,26 @@ impl Default for PromqlConfig {
 impl Default for QueryConfig {
     fn default() -> Self {
         let gate::Limits { text_bytes_max, tokens_max, brackets_max, depth_max } = gate::Limits::default();
+        let functions = FunctionLimits::default();
         Self {
             threads: 0,
             concurrent_max: 8,
             queue_wait_ms: 5_000,
             deadline_ms: 30_000,
+            planning_ms: 5_000,
+            planners_max: 16,
             result_rows_max: 1_000_000,
             result_bytes_max: 256 << 20,
             query_memory_bytes: 256 << 20,
             memory_bytes: 512 << 20,
             metadata_cache_bytes: 32 << 20,
             token_cache_bytes: 32 << 20,
+            function_bytes_max: functions.bytes_max,
+            function_steps_max: functions.steps_max,
+            regex_bytes_max: 1 << 20,
             text_bytes_max,
             tokens_max,
+            literal_bytes_max: 8 << 10,
             brackets_max,
             depth_max,
             queries_kept: 1_000,
@@ -115,6 +140,16 @@ impl QueryConfig {
             brackets_max: self.brackets_max,
             depth_max: self.depth_max,
         }
+    }
+
+    /// The limits of functions.
+    pub(crate) fn functions(&self) -> FunctionLimits {
+        FunctionLimits { bytes_max: self.function_bytes_max, steps_max: self.function_steps_max }
+    }
+
+    /// How long a query may be planned.
+    pub(crate) fn planning(&self) -> Duration {
+        Duration::from_millis(self.planning_ms)
     }
 
     pub(crate) fn threads(&self) -> usize {

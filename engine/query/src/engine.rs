@@ -7,7 +7,7 @@ use std::time::Duration;
 use arrow_schema::SchemaRef;
 use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
-use datafusion::physical_plan::execute_stream;
+use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::StreamExt;
 use isinglass_model::{ErrorKind, MemoryLimit, SystemTable, Tenant};
 use isinglass_store::{Store, View};
@@ -19,6 +19,7 @@ use crate::config::{QueryConfig, SqlOptions};
 use crate::error::QueryError;
 use crate::interrupt::{Interrupt, interruptible};
 use crate::plain::plain;
+use crate::planning::Planning;
 use crate::pressure::Pressure;
 use crate::queries::{Entry, Queries};
 use crate::session::Sessions;
@@ -26,7 +27,7 @@ use crate::stream::{Budget, Message, ResultStream};
 use crate::system::System;
 use crate::table::TokenStats;
 use crate::workers::Workers;
-use crate::{hints, statement};
+use crate::{hints, patterns, statement, width};
 
 /// Answers SQL over the tables of a store. Cheap to clone.
 #[derive(Clone)]
@@ -39,6 +40,8 @@ pub(crate) struct Inner {
     pub(crate) config: QueryConfig,
     pub(crate) sessions: Arc<Sessions>,
     turns: Arc<Semaphore>,
+    /// For those that plan, also if nobody waits for them any more.
+    planners: Arc<Semaphore>,
     pub(crate) pressure: Arc<Pressure>,
     pub(crate) workers: Workers,
 }
@@ -88,13 +91,15 @@ impl QueryEngine {
         };
         let sessions = Arc::new(Sessions::new(&config, system)?);
         let turns = Arc::new(Semaphore::new(config.concurrent_max.max(1)));
-        let workers = Workers::start(config.threads())?;
+        let planners = Arc::new(Semaphore::new(config.planners_max.max(1)));
+        let workers = Workers::start(config.threads(), config.planners_max.max(1))?;
         Ok(Self {
             inner: Arc::new(Inner {
                 store,
                 config,
                 sessions,
                 turns,
+                planners,
                 pressure: Pressure::new(limit),
                 workers,
             }),
@@ -257,7 +262,7 @@ struct Job {
 impl Job {
     async fn run(
         self,
-        planned: oneshot::Sender<Result<SchemaRef, QueryError>>,
+        mut planned: oneshot::Sender<Result<SchemaRef, QueryError>>,
         reader: mpsc::Sender<Message>,
     ) {
         let state = self.inner.sessions.open(&self.view, self.entry.memory_peak());
@@ -265,11 +270,14 @@ impl Job {
         let started = tokio::select! {
             biased;
             error = seat.evicted() => Err(error),
-            started = self.start(&state) => started,
+            () = planned.closed() => Err(QueryError::timeout(self.budget.deadline)),
+            started = self.start(state) => started,
         };
         let stream = match started {
             Ok(stream) => stream,
             Err(error) => {
+                // Whoever still plans it may stop.
+                self.interrupt.set();
                 // Nobody waits for an answer that has timed out.
                 let _ = planned.send(Err(error));
                 return;
@@ -302,19 +310,73 @@ impl Job {
         }
     }
 
-    async fn start(&self, state: &SessionState) -> Result<SendableRecordBatchStream, QueryError> {
-        let plan = self.plan(state).await?;
+    async fn start(&self, state: SessionState) -> Result<SendableRecordBatchStream, QueryError> {
+        let (physical, context) = self.planned(state).await?;
         let of = |error| QueryError::of(&error, &self.text);
-        let physical = state.create_physical_plan(&plan).await.map_err(of)?;
         let physical = interruptible(physical, &self.interrupt).map_err(of)?;
         self.entry.running(&physical);
-        let rows = execute_stream(physical, Arc::new(TaskContext::from(state))).map_err(of)?;
+        let rows = execute_stream(physical, context).map_err(of)?;
         Ok(plain(rows))
     }
 
-    async fn plan(&self, state: &SessionState) -> Result<LogicalPlan, QueryError> {
-        let config = &self.inner.config;
-        let statement = statement::parse(&self.text, &config.gate(), config.relations_max)?;
+    /// Waits for the plan as long as it may take, and no longer.
+    async fn planned(&self, state: SessionState) -> Result<Planned, QueryError> {
+        let inner = &self.inner;
+        let limit = inner.config.planning();
+        let until = self.budget.until.min(Instant::now() + limit);
+        let place = tokio::time::timeout_at(until, Arc::clone(&inner.planners).acquire_owned()).await;
+        let Ok(Ok(place)) = place else {
+            let message =
+                format!("{} queries are being planned, which is the limit", inner.config.planners_max);
+            return Err(QueryError::new(ErrorKind::Unavailable, message));
+        };
+        let planner = Planner {
+            inner: Arc::clone(inner),
+            text: self.text.clone(),
+            view: Arc::clone(&self.view),
+            state,
+        };
+        let planning = Planning::new(until.into_std(), limit, self.interrupt.clone());
+        let planned = inner.workers.plan(planning, async move {
+            let planned = planner.run().await;
+            drop(place);
+            planned
+        });
+        let broken_off = || QueryError::new(ErrorKind::Internal, "planning the query broke off");
+        let planned = planned.ok_or_else(broken_off)?;
+        match tokio::time::timeout_at(until, planned).await {
+            Ok(planned) => planned.map_err(|_| broken_off())?,
+            Err(_) if until == self.budget.until => Err(QueryError::timeout(self.budget.deadline)),
+            Err(_) => Err(QueryError::planning(limit)),
+        }
+    }
+}
+
+/// A plan, and what it runs with.
+type Planned = (Arc<dyn ExecutionPlan>, Arc<TaskContext>);
+
+/// Who makes the plan of one query, on a thread for that.
+struct Planner {
+    inner: Arc<Inner>,
+    text: String,
+    view: Arc<View>,
+    state: SessionState,
+}
+
+impl Planner {
+    async fn run(mut self) -> Result<Planned, QueryError> {
+        let plan = self.logical().await?;
+        let of = |error| QueryError::of(&error, &self.text);
+        let plan = self.state.optimize(&plan).map_err(of)?;
+        if let Some(rows) = width::batch_rows(&plan).map_err(of)? {
+            self.state.config_mut().options_mut().execution.batch_size = rows;
+        }
+        let physical = self.state.query_planner().create_physical_plan(&plan, &self.state).await;
+        Ok((physical.map_err(of)?, Arc::new(TaskContext::from(&self.state))))
+    }
+
+    async fn logical(&self) -> Result<LogicalPlan, QueryError> {
+        let statement = statement::parse(&self.text, &self.inner.config)?;
         let of = |error| {
             hints::explain(
                 QueryError::of(&error, &self.text),
@@ -323,8 +385,9 @@ impl Job {
                 &self.inner.sessions.system,
             )
         };
-        let plan = state.statement_to_plan(statement).await.map_err(of)?;
+        let plan = self.state.statement_to_plan(statement).await.map_err(of)?;
         statement::options().verify_plan(&plan).map_err(|error| QueryError::forbidden(error.message()))?;
+        patterns::check(&plan, self.inner.config.regex_bytes_max).map_err(of)?;
         Ok(plan)
     }
 }

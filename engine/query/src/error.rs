@@ -31,6 +31,13 @@ impl QueryError {
         Self::new(ErrorKind::Timeout, format!("the query took longer than its deadline of {deadline:?}"))
     }
 
+    pub(crate) fn planning(limit: std::time::Duration) -> Self {
+        Self::new(
+            ErrorKind::Timeout,
+            format!("planning the query took longer than the {limit:?} that it may"),
+        )
+    }
+
     /// An error of the store.
     pub(crate) fn of_store(error: StoreError) -> Self {
         Self::new(error.kind(), error.to_string())

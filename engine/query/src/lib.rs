@@ -10,8 +10,8 @@
 //!
 //! | you want to change | look in |
 //! |---|---|
-//! | limits, threads, deadlines | [`QueryConfig`], `engine`, `stream`, `memory`, `pressure`, `workers`, `interrupt` |
-//! | which statements are allowed | `statement` |
+//! | limits, threads, deadlines | [`QueryConfig`], `engine`, `planning`, `stream`, `memory`, `pressure`, `workers`, `interrupt` |
+//! | which statements are allowed, and which types, regular expressions and wide plans | `statement`, `types`, `patterns`, `width` |
 //! | what a tenant can name | `session` |
 //! | how a table of record is read and pruned | `table` |
 //! | identifiers in log lines, found by an index | `table::tokens`, `functions::has_token` |
@@ -48,7 +48,9 @@ mod library;
 mod memory;
 mod metric;
 mod objects;
+mod patterns;
 mod plain;
+mod planning;
 mod pressure;
 mod promql;
 mod queries;
@@ -60,6 +62,8 @@ mod statement;
 mod stream;
 mod system;
 mod table;
+mod types;
+mod width;
 mod workers;
 
 pub use caches::CacheFigures;

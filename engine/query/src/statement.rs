@@ -20,7 +20,9 @@ use isinglass_lang::gate::{self, Limits, Meter, Part};
 use isinglass_lang::position::Position;
 use isinglass_model::ErrorKind;
 
+use crate::config::QueryConfig;
 use crate::error::QueryError;
+use crate::types;
 
 /// Nothing but reading.
 pub(crate) fn options() -> SQLOptions {
@@ -28,9 +30,10 @@ pub(crate) fn options() -> SQLOptions {
 }
 
 /// Parses and checks one statement.
-pub(crate) fn parse(text: &str, limits: &Limits, relations_max: u64) -> Result<Statement, QueryError> {
+pub(crate) fn parse(text: &str, config: &QueryConfig) -> Result<Statement, QueryError> {
+    let limits = &config.gate();
     gate::check(text, limits).map_err(|fault| refused(fault, text, fault.offset()))?;
-    check_tokens(text, limits)?;
+    check_tokens(text, limits, config.literal_bytes_max)?;
     let of = |error: DataFusionError| QueryError::of(&error, text);
     let mut parser = DFParserBuilder::new(text)
         .with_dialect(&GenericDialect {})
@@ -48,7 +51,10 @@ pub(crate) fn parse(text: &str, limits: &Limits, relations_max: u64) -> Result<S
         ));
     }
     check_statement(&statement, 0)?;
-    check_relations(&statement, relations_max)?;
+    check_relations(&statement, config.relations_max)?;
+    if let Some(sql) = read(&statement) {
+        types::check(sql)?;
+    }
     Ok(statement)
 }
 
@@ -61,7 +67,7 @@ fn refused(fault: gate::Fault, text: &str, offset: usize) -> QueryError {
 
 /// The same limits on the tokens as the parser sees them: where the two lexers
 /// read a quote differently, nothing hides in it.
-fn check_tokens(text: &str, limits: &Limits) -> Result<(), QueryError> {
+fn check_tokens(text: &str, limits: &Limits, literal_bytes_max: usize) -> Result<(), QueryError> {
     let dialect = GenericDialect {};
     let tokens = Tokenizer::new(&dialect, text).tokenize_with_location().map_err(|error| {
         let place = Position::at(text, error.location.line, error.location.column);
@@ -91,11 +97,44 @@ fn check_tokens(text: &str, limits: &Limits) -> Result<(), QueryError> {
             _ => Part::Operator,
         };
         let start = token.span.start;
-        meter.push(part, 0).map_err(|fault| {
-            QueryError::from(fault).at(Some(Position::at(text, start.line, start.column)))
-        })?;
+        let place = Position::at(text, start.line, start.column);
+        check_literal(&token.token, literal_bytes_max).map_err(|error| error.at(Some(place)))?;
+        meter.push(part, 0).map_err(|fault| QueryError::from(fault).at(Some(place)))?;
     }
     Ok(())
+}
+
+/// A literal is written out in every row of a batch that it is a part of.
+fn check_literal(token: &Token, bytes_max: usize) -> Result<(), QueryError> {
+    let bytes = match token {
+        Token::SingleQuotedString(text)
+        | Token::DoubleQuotedString(text)
+        | Token::EscapedStringLiteral(text)
+        | Token::NationalStringLiteral(text)
+        | Token::UnicodeStringLiteral(text)
+        | Token::HexStringLiteral(text)
+        | Token::TripleSingleQuotedString(text)
+        | Token::TripleDoubleQuotedString(text)
+        | Token::SingleQuotedRawStringLiteral(text)
+        | Token::DoubleQuotedRawStringLiteral(text)
+        | Token::Number(text, _) => text.len(),
+        Token::DollarQuotedString(text) => text.value.len(),
+        _ => return Ok(()),
+    };
+    if bytes <= bytes_max {
+        return Ok(());
+    }
+    let message = format!("a literal has {bytes} bytes, the limit is {bytes_max}");
+    Err(QueryError::new(ErrorKind::Rejected, message))
+}
+
+/// The statement that is run or explained.
+fn read(statement: &Statement) -> Option<&SqlStatement> {
+    match statement {
+        Statement::Statement(sql) => Some(sql),
+        Statement::Explain(explain) => read(&explain.statement),
+        _ => None,
+    }
 }
 
 /// Only what reads.
@@ -151,11 +190,7 @@ fn first_words(statement: &str) -> String {
 /// Named queries are written out wherever they are used, so ten of them, each
 /// used twice by the next, are a thousand. Counts what comes out of it.
 fn check_relations(statement: &Statement, limit: u64) -> Result<(), QueryError> {
-    let sql = match statement {
-        Statement::Statement(sql) => sql,
-        Statement::Explain(explain) => return check_relations(&explain.statement, limit),
-        _ => return Ok(()),
-    };
+    let Some(sql) = read(statement) else { return Ok(()) };
     let mut weights = Weights { limit, frames: vec![Frame::default()] };
     match sql.visit(&mut weights) {
         ControlFlow::Continue(()) => Ok(()),
@@ -233,7 +268,7 @@ mod tests {
     use super::*;
 
     fn check(text: &str, wanted: Option<(ErrorKind, &str)>) {
-        let got = parse(text, &Limits::default(), 64).err();
+        let got = parse(text, &QueryConfig::default()).err();
         let shown: String = text.chars().take(70).collect();
         match (got, wanted) {
             (None, None) => {}
@@ -272,10 +307,10 @@ mod tests {
 
     #[test]
     fn syntax_errors_have_a_place() {
-        let error = parse("SELECT 1\nFORM logs WHERE", &Limits::default(), 64).unwrap_err();
+        let error = parse("SELECT 1\nFORM logs WHERE", &QueryConfig::default()).unwrap_err();
         let place = error.position().unwrap();
         assert_eq!((place.line, error.kind()), (2, ErrorKind::Malformed), "{error}");
-        let error = parse("SELECT 'abc", &Limits::default(), 64).unwrap_err();
+        let error = parse("SELECT 'abc", &QueryConfig::default()).unwrap_err();
         assert_eq!(error.position().map(|place| (place.line, place.column)), Some((1, 8)), "{error}");
     }
 
@@ -283,12 +318,12 @@ mod tests {
         /// Whatever comes: an answer, and no panic.
         #[test]
         fn never_panics(words in proptest::collection::vec(proptest::sample::select(WORDS), 0..40)) {
-            let _ = parse(&words.join(" "), &Limits::default(), 64);
+            let _ = parse(&words.join(" "), &QueryConfig::default());
         }
 
         #[test]
         fn never_panics_on_any_text(text in "\\PC{0,120}") {
-            let _ = parse(&text, &Limits::default(), 64);
+            let _ = parse(&text, &QueryConfig::default());
         }
     }
 

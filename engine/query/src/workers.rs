@@ -5,9 +5,10 @@ use std::future::Future;
 
 use isinglass_model::ErrorKind;
 use tokio::runtime::{Builder, Handle, Runtime};
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 
 use crate::error::QueryError;
+use crate::planning::Planning;
 
 /// Stack of a query thread: the gate lets trees of some hundred levels through,
 /// and planners recurse over them. Only pages that are touched take memory.
@@ -17,10 +18,12 @@ pub(crate) const STACK_BYTES: usize = 16 << 20;
 pub(crate) struct Workers(Option<Runtime>);
 
 impl Workers {
-    pub(crate) fn start(threads: usize) -> Result<Self, QueryError> {
+    /// So many threads run queries, and up to `planners` more plan them.
+    pub(crate) fn start(threads: usize, planners: usize) -> Result<Self, QueryError> {
         let runtime = Builder::new_multi_thread()
             .worker_threads(threads.max(1))
-            .max_blocking_threads(threads.max(1) * 4)
+            // Reading files has its own, however many planners there are.
+            .max_blocking_threads(threads.max(1) * 4 + planners)
             .thread_stack_size(STACK_BYTES)
             .thread_name("query")
             .enable_all()
@@ -32,6 +35,17 @@ impl Workers {
                 format!("cannot start threads for queries: {error}"),
             )),
         }
+    }
+
+    /// Plans a query on a thread that it has for itself. Dropping the handle leaves it there.
+    pub(crate) fn plan<T: Send + 'static>(
+        &self,
+        planning: Planning,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Option<JoinHandle<T>> {
+        let runtime = self.0.as_ref()?;
+        let handle = runtime.handle().clone();
+        Some(runtime.spawn_blocking(move || planning.run(|| handle.block_on(work))))
     }
 
     /// Runs a task; the handle ends it at its next pause.

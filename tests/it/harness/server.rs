@@ -169,6 +169,15 @@ impl Server {
         self.child.as_ref().map_or(0, Child::id)
     }
 
+    /// What it holds in memory, in MiB; 0 once it has ended.
+    pub(crate) fn resident_mib(&self) -> u64 {
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.process_id())).unwrap_or_default();
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = resident.and_then(|text| text.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
+        kib.unwrap_or_default() >> 10
+    }
+
     /// A client of the tenant `default`.
     pub(crate) fn client(&self) -> Client {
         Client::new(&self.addresses)

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use arrow_array::builder::StringViewBuilder;
 use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef};
 use arrow_schema::DataType;
 use datafusion::common::{DFSchema, DataFusionError, Result, exec_err};
 use datafusion::logical_expr::expr::ScalarFunction;
@@ -16,10 +17,9 @@ use datafusion::logical_expr::{
     ColumnarValue, Expr, ExprSchemable, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 use datafusion::sql::sqlparser::ast::BinaryOperator;
-use isinglass_model::ErrorKind;
 
-use super::capped::BYTES_MAX;
-use crate::error::QueryError;
+use super::capped::FunctionLimits;
+use crate::planning;
 
 /// Plans `||` of texts as a call of [`Joined`].
 #[derive(Debug)]
@@ -28,9 +28,9 @@ pub(crate) struct JoinedPlanner {
 }
 
 impl JoinedPlanner {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(limits: FunctionLimits) -> Self {
         let signature = Signature::any(2, Volatility::Immutable);
-        Self { function: Arc::new(ScalarUDF::new_from_impl(Joined { signature })) }
+        Self { function: Arc::new(ScalarUDF::new_from_impl(Joined { signature, limits })) }
     }
 }
 
@@ -49,10 +49,34 @@ impl ExprPlanner for JoinedPlanner {
     }
 }
 
+/// The texts of one side.
+struct Side {
+    texts: ArrayRef,
+    /// One text stands for all rows.
+    constant: bool,
+}
+
+impl Side {
+    fn of(value: &ColumnarValue) -> Result<Self> {
+        let (array, constant) = match value {
+            ColumnarValue::Array(array) => (Arc::clone(array), false),
+            ColumnarValue::Scalar(value) => (value.to_array()?, true),
+        };
+        Ok(Self { texts: arrow_cast::cast(&array, &DataType::Utf8View)?, constant })
+    }
+
+    fn at(&self, row: usize) -> Option<&str> {
+        let texts = self.texts.as_string_view();
+        let row = if self.constant { 0 } else { row };
+        texts.is_valid(row).then(|| texts.value(row))
+    }
+}
+
 /// Both texts, one after the other; null if one of them is.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Joined {
     signature: Signature,
+    limits: FunctionLimits,
 }
 
 impl ScalarUDFImpl for Joined {
@@ -79,17 +103,13 @@ impl ScalarUDFImpl for Joined {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let [left, right] = args.args.as_slice() else { return exec_err!("|| has two sides") };
-        let (left, right) = (left.to_array(args.number_rows)?, right.to_array(args.number_rows)?);
-        let left = arrow_cast::cast(&left, &DataType::Utf8View)?;
-        let right = arrow_cast::cast(&right, &DataType::Utf8View)?;
-        let (left, right) = (left.as_string_view(), right.as_string_view());
-        let pairs = || left.iter().zip(right).map(|(left, right)| left.zip(right));
+        planning::check()?;
+        let (left, right) = (Side::of(left)?, Side::of(right)?);
+        let rows = args.number_rows;
+        let pairs = || (0..rows).map(|row| left.at(row).zip(right.at(row)));
         let bytes: u64 = pairs().flatten().map(|(left, right)| (left.len() + right.len()) as u64).sum();
-        if bytes > BYTES_MAX {
-            let message = format!("|| would make more than {} MiB for one batch of rows", BYTES_MAX >> 20);
-            return Err(QueryError::new(ErrorKind::Rejected, message).into());
-        }
-        let mut joined = StringViewBuilder::with_capacity(args.number_rows);
+        self.limits.check_bytes(self.name(), Some(bytes))?;
+        let mut joined = StringViewBuilder::with_capacity(rows);
         let mut text = String::new();
         for pair in pairs() {
             match pair {

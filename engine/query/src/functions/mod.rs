@@ -2,12 +2,13 @@
 //!
 //! `allowed.txt` names them all: what a new release of DataFusion brings does not
 //! come in by itself. Those that can make much out of little are capped
-//! ([`capped`], [`joined`]); bins of time and values of maps are found faster than by
+//! ([`capped`], [`estimates`], [`joined`]); bins of time and values of maps are found faster than by
 //! DataFusion ([`bins`], [`map_value`]), and percentiles of many groups ([`percentile`]). Ours are `stream_label`, `json_text`, `has_token` and the table function
 //! `trace_tree`.
 
 mod bins;
 mod capped;
+mod estimates;
 mod has_token;
 mod joined;
 mod json_text;
@@ -23,6 +24,7 @@ use datafusion::execution::SessionStateDefaults;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 use hashbrown::HashSet;
 
+pub(crate) use capped::FunctionLimits;
 pub(crate) use has_token::HAS_TOKEN;
 pub(crate) use joined::JoinedPlanner;
 pub(crate) use map_value::{MapValue, MapValuePlanner, Part, StrictNumber};
@@ -38,10 +40,10 @@ fn allowed(name: &str) -> bool {
 }
 
 /// Scalar functions, capped where they need it, and ours.
-pub(crate) fn scalar() -> Vec<Arc<ScalarUDF>> {
+pub(crate) fn scalar(limits: FunctionLimits) -> Vec<Arc<ScalarUDF>> {
     let theirs = SessionStateDefaults::default_scalar_functions().into_iter();
     let mut functions: Vec<_> =
-        theirs.filter(|f| allowed(f.name())).map(capped::wrap).map(bins::wrap).collect();
+        theirs.filter(|f| allowed(f.name())).map(|f| capped::wrap(f, limits)).map(bins::wrap).collect();
     functions.push(Arc::new(ScalarUDF::new_from_impl(stream_label::StreamLabel::new())));
     functions.push(Arc::new(ScalarUDF::new_from_impl(json_text::JsonText::new())));
     functions.push(Arc::new(ScalarUDF::new_from_impl(has_token::HasToken::new())));

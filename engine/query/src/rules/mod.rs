@@ -4,13 +4,21 @@ mod attribute_columns;
 mod late;
 mod narrow;
 mod numbers;
+mod timed;
 mod unordered;
 
 use std::sync::Arc;
 
-use datafusion::optimizer::{Optimizer, OptimizerRule};
+use datafusion::optimizer::{Analyzer, AnalyzerRule, Optimizer, OptimizerRule};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
+
+use timed::Timed;
+
+/// DataFusion's rules that make types agree.
+pub(crate) fn analyzer() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
+    Analyzer::new().rules.into_iter().map(|rule| Arc::new(Timed(rule)) as _).collect()
+}
 
 /// DataFusion's rules for logical plans, with ours where they belong.
 pub(crate) fn logical() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
@@ -18,7 +26,7 @@ pub(crate) fn logical() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     rules.extend(Optimizer::new().rules);
     let filters = rules.iter().position(|rule| rule.name() == "push_down_filter");
     rules.insert(filters.map_or(rules.len(), |at| at + 1), Arc::new(late::LateColumns));
-    rules
+    rules.into_iter().map(|rule| Arc::new(Timed(rule)) as _).collect()
 }
 
 /// DataFusion's rules for physical plans, with ours where they belong.
@@ -28,5 +36,5 @@ pub(crate) fn physical() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     rules.extend(PhysicalOptimizer::new().rules);
     // The last one looks over what the others have done.
     rules.insert(rules.len() - 1, Arc::new(narrow::NarrowScans));
-    rules
+    rules.into_iter().map(|rule| Arc::new(Timed(rule)) as _).collect()
 }

@@ -24,6 +24,7 @@ use crate::QueryConfig;
 use crate::functions::{self, JoinedPlanner, MapValuePlanner, TraceTree};
 use crate::memory::SharedMemory;
 use crate::objects::OnlyTables;
+use crate::planning::Checkpoints;
 use crate::rules;
 use crate::system::System;
 use crate::table::TokenCache;
@@ -100,14 +101,16 @@ impl Sessions {
 fn template(config: &QueryConfig) -> SessionState {
     let mut planners = SessionStateDefaults::default_expr_planners();
     // after the one for lists
-    planners.push(Arc::new(JoinedPlanner::new()));
+    planners.push(Arc::new(JoinedPlanner::new(config.functions())));
     planners.insert(0, Arc::new(MapValuePlanner::new()));
+    planners.insert(0, Arc::new(Checkpoints));
     SessionStateBuilder::new()
         .with_config(session_config(config))
+        .with_analyzer_rules(rules::analyzer())
         .with_optimizer_rules(rules::logical())
         .with_physical_optimizer_rules(rules::physical())
         .with_expr_planners(planners)
-        .with_scalar_functions(functions::scalar())
+        .with_scalar_functions(functions::scalar(config.functions()))
         .with_aggregate_functions(functions::aggregate())
         .with_window_functions(functions::window())
         .with_table_function_list(SessionStateDefaults::default_table_functions())

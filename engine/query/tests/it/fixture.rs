@@ -44,7 +44,12 @@ impl Fixture {
 
     /// One with the rows of `tests/data` in the tenant `default`.
     pub(crate) async fn with(rows: Rows) -> Self {
-        let fixture = Self::empty(QueryConfig::default()).await;
+        Self::with_config(rows, QueryConfig::default()).await
+    }
+
+    /// The same under a configuration.
+    pub(crate) async fn with_config(rows: Rows, config: QueryConfig) -> Self {
+        let fixture = Self::empty(config).await;
         let tenant = Tenant::default();
         let all = Items::read();
         match rows {

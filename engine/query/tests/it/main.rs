@@ -5,6 +5,7 @@ mod attributes;
 mod bombs;
 mod damage;
 mod fixture;
+mod fuzz;
 mod late;
 mod once;
 mod plans;

@@ -188,7 +188,9 @@ mod tests {
         }
         let layout = Layout::of(Kind::Logs);
         let schema = DFSchema::try_from(Arc::clone(&layout.shown)).unwrap();
-        let session = SessionStateBuilder::new().with_scalar_functions(functions::scalar()).build();
+        let session = SessionStateBuilder::new()
+            .with_scalar_functions(functions::scalar(functions::FunctionLimits::default()))
+            .build();
         let condition = session.create_logical_expr(condition, &schema).unwrap();
         let known = pruning(layout, &[condition], &session).unwrap();
         let names = ["abc123", "abc124", "abc125"];
@@ -246,7 +248,9 @@ mod tests {
         };
         let layout = Layout::of(Kind::Logs);
         let schema = DFSchema::try_from(Arc::clone(&layout.shown)).unwrap();
-        let session = SessionStateBuilder::new().with_scalar_functions(functions::scalar()).build();
+        let session = SessionStateBuilder::new()
+            .with_scalar_functions(functions::scalar(functions::FunctionLimits::default()))
+            .build();
         for (n, is_some) in [(256, true), (257, false)] {
             let condition = session.create_logical_expr(&list(n), &schema).unwrap();
             let known = pruning(layout, &[condition], &session).unwrap();

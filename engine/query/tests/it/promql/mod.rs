@@ -1,6 +1,7 @@
 //! PromQL over a real store gives what it gives over samples in memory.
 
 mod answers;
+mod bombs;
 mod labels;
 mod limits;
 mod loaded;
