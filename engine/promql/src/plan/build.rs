@@ -1,5 +1,7 @@
 //! From the tree of an expression to its plan.
 
+use std::collections::BTreeMap;
+
 use isinglass_lang::promql::ast::{
     self, AggregateOp, At, Binary, BinaryOp, Duration, Expr, ExprKind, MatchOp, RangeSelector, Selector,
     ValueType,
@@ -306,7 +308,8 @@ fn gives_an_order(vector: &Vector) -> bool {
     }
 }
 
-/// Labels that a selector fixes, which is what `absent` answers with.
+/// The labels of what is absent: those that a selector wants to be equal to something. As upstream
+/// has it, a matcher after that takes the label away again, one before it does not.
 pub(super) fn fixed_labels(expr: &Expr) -> Vec<(String, String)> {
     let matchers = match &expr.bare().kind {
         ExprKind::Selector(selector) => &selector.matchers,
@@ -316,9 +319,14 @@ pub(super) fn fixed_labels(expr: &Expr) -> Vec<(String, String)> {
         },
         _ => return Vec::new(),
     };
-    let of = |label: &str| matchers.iter().filter(|matcher| matcher.label == label).count();
-    let fixed = matchers.iter().filter(|matcher| {
-        matcher.label != METRIC_NAME && matcher.op == MatchOp::Equal && of(&matcher.label) == 1
-    });
-    fixed.map(|matcher| (matcher.label.clone(), matcher.value.clone())).collect()
+    let mut fixed: BTreeMap<&str, Option<&str>> = BTreeMap::new();
+    for matcher in matchers.iter().filter(|matcher| matcher.label != METRIC_NAME) {
+        if matcher.op == MatchOp::Equal && !fixed.contains_key(&*matcher.label) {
+            fixed.insert(&matcher.label, Some(&matcher.value));
+        } else if let Some(value) = fixed.get_mut(&*matcher.label) {
+            *value = None;
+        }
+    }
+    let kept = fixed.into_iter().filter_map(|(label, value)| Some((label.to_owned(), value?.to_owned())));
+    kept.collect()
 }
