@@ -93,8 +93,11 @@ impl<'a> Ranking<'a> {
             }
             return;
         }
-        if count == 0 || op == AggregateOp::Limitk {
+        if count == 0 {
             return;
+        }
+        if op == AggregateOp::Limitk {
+            return keep_first(kept, offered, &self.rows);
         }
         if worse_first(op, kept[0].value, offered.value) == Ordering::Less {
             kept[0] = offered;
@@ -126,6 +129,15 @@ impl<'a> Ranking<'a> {
             }
         }
         block
+    }
+}
+
+/// The first series by labels are kept, in whatever order they are read.
+fn keep_first(kept: &mut [Kept], offered: Kept, rows: &[Row]) {
+    let labels = |kept: &Kept| &rows[kept.row].labels;
+    let last = kept.iter_mut().max_by(|one, other| labels(one).cmp(labels(other)));
+    if let Some(last) = last.filter(|last| labels(&offered) < labels(last)) {
+        *last = offered;
     }
 }
 
