@@ -2,10 +2,13 @@
 
 use super::{Boxed, Operator};
 use crate::block::Block;
-use crate::error::Result;
+use crate::error::{ErrorKind, EvalError, Result};
 use crate::labels::{Labels, METRIC_NAME};
 use crate::merge;
 use crate::plan::{LabelJoin, LabelReplace};
+
+/// Calls that each double a label make it longer than any memory.
+const VALUE_BYTES_MAX: usize = 1 << 20;
 
 /// Changes the labels of each series. Series that become the same one are made one.
 pub(super) struct Relabel<'a> {
@@ -33,7 +36,7 @@ impl Operator for Relabel<'_> {
         let mut all: Option<Block> = None;
         while let Some(mut block) = self.input.next()? {
             for row in &mut block.rows {
-                if let Some((to, labels)) = self.change.apply(&row.labels) {
+                if let Some((to, labels)) = self.change.apply(&row.labels)? {
                     row.labels = labels;
                     // A name that was set on purpose stays.
                     row.drop_name &= to != METRIC_NAME;
@@ -50,19 +53,27 @@ impl Operator for Relabel<'_> {
 
 impl Change<'_> {
     /// The label that changed and all labels then; `None` where nothing changes.
-    fn apply(&self, labels: &Labels) -> Option<(&str, Labels)> {
-        match self {
+    fn apply(&self, labels: &Labels) -> Result<Option<(&str, Labels)>> {
+        let (to, value) = match self {
             Self::Replace(replace) => {
-                let found = replace.pattern.captures(labels.get(&replace.from))?;
+                let Some(found) = replace.pattern.captures(labels.get(&replace.from)) else {
+                    return Ok(None);
+                };
                 let mut value = String::new();
                 found.expand(&replace.replacement, &mut value);
-                Some((&replace.to, labels.builder().set(&replace.to, &value).build()))
+                (&replace.to, value)
             }
             Self::Join(join) => {
                 let values: Vec<_> = join.from.iter().map(|name| labels.get(name)).collect();
-                let value = values.join(&join.separator);
-                Some((&join.to, labels.builder().set(&join.to, &value).build()))
+                (&join.to, values.join(&join.separator))
             }
+        };
+        if value.len() > VALUE_BYTES_MAX {
+            let (got, limit) = (value.len(), VALUE_BYTES_MAX);
+            let message =
+                format!("a label value of {got} bytes is longer than {limit}, the limit of a query");
+            return Err(EvalError::of(ErrorKind::Limit, message));
         }
+        Ok(Some((to, labels.builder().set(to, &value).build())))
     }
 }

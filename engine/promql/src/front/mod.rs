@@ -214,11 +214,25 @@ impl Merged {
         self.series.sort_by(|one, other| one.labels.cmp(&other.labels));
         Answer {
             value: Value::Matrix(self.series),
-            warnings: self.warnings.into_iter().collect(),
-            infos: self.infos.into_iter().collect(),
+            warnings: by_place(self.warnings),
+            infos: by_place(self.infos),
             used: self.used,
         }
     }
+}
+
+/// Annotations in the order in which they stand in the text, as a query without a cache has them.
+fn by_place(texts: BTreeSet<String>) -> Vec<String> {
+    let mut texts: Vec<_> = texts.into_iter().collect();
+    texts.sort_by_cached_key(|text| place(text));
+    texts
+}
+
+/// Line and column at the end of an annotation, `… (1:25)`.
+fn place(text: &str) -> Option<(u32, u32)> {
+    let (_, place) = text.strip_suffix(')')?.rsplit_once('(')?;
+    let (line, column) = place.split_once(':')?;
+    Some((line.parse().ok()?, column.parse().ok()?))
 }
 
 #[cfg(test)]

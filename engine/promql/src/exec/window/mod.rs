@@ -41,6 +41,9 @@ use crate::labels::Labels;
 use crate::plan::{Leaf, Window, WindowFunction, reference};
 use crate::source::{Selection, SeriesStream};
 
+/// Windows that are evaluated before somebody asks whether the query has ended.
+const STEPS_UNCHECKED: usize = 64;
+
 /// What a function gives for a window.
 #[derive(Debug)]
 enum Out {
@@ -148,6 +151,10 @@ impl<'a> Kernel<'a> {
         let around = self.around();
         let mut bounds = Bounds::default();
         for (step, out) in out.iter_mut().enumerate() {
+            // A window may be long, and there may be many in one series.
+            if step % STEPS_UNCHECKED == 0 {
+                self.cx.check()?;
+            }
             let end_ms = self.reference(step);
             let start_ms = end_ms.saturating_sub(self.window.range_ms);
             let (after, until) = (start_ms.saturating_sub(around.0), end_ms.saturating_add(around.1));
