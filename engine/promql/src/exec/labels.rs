@@ -8,7 +8,7 @@ use crate::merge;
 use crate::plan::{LabelJoin, LabelReplace};
 
 /// Calls that each double a label make it longer than any memory.
-const VALUE_BYTES_MAX: usize = 1 << 20;
+const VALUE_BYTES_MAX: usize = 64 << 10;
 
 /// Changes the labels of each series. Series that become the same one are made one.
 pub(super) struct Relabel<'a> {
