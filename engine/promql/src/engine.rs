@@ -5,11 +5,13 @@ use isinglass_lang::promql::{parse, resolve_durations};
 
 use crate::annotations::Annotations;
 use crate::block::{Block, Cell};
+use crate::describe::Times;
 use crate::error::{ErrorKind, EvalError, Result};
 use crate::exec::{self, Context, Usage};
 use crate::grid::Grid;
 use crate::labels::Labels;
 use crate::merge::same_labels;
+use crate::order::sorted_by;
 use crate::plan::{Builder, Plan, Planned, Vector};
 use crate::signature::METADATA;
 use crate::source::Source;
@@ -41,6 +43,29 @@ pub struct Limits {
     pub memory_bytes_max: usize,
     /// Times at which an expression is evaluated, subqueries included.
     pub steps_max: usize,
+    /// How errors call them.
+    pub names: LimitNames,
+}
+
+/// How errors call limits: by the settings that change them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields of `Limits`")]
+pub struct LimitNames {
+    pub samples_max: &'static str,
+    pub series_max: &'static str,
+    pub memory_bytes_max: &'static str,
+    pub steps_max: &'static str,
+}
+
+impl Default for LimitNames {
+    fn default() -> Self {
+        Self {
+            samples_max: "samples_max",
+            series_max: "series_max",
+            memory_bytes_max: "memory_bytes_max",
+            steps_max: "steps_max",
+        }
+    }
 }
 
 impl Default for Limits {
@@ -50,6 +75,7 @@ impl Default for Limits {
             series_max: 5_000_000,
             memory_bytes_max: 256 << 20,
             steps_max: 1_000_000,
+            names: LimitNames::default(),
         }
     }
 }
@@ -88,6 +114,10 @@ pub struct Used {
     pub series: u64,
     /// Most bytes of series held at once.
     pub peak_bytes: usize,
+    /// Stretches of a range that the cache of results had.
+    pub cache_hits: u64,
+    /// Those that it could have had, and were evaluated.
+    pub cache_misses: u64,
 }
 
 /// Says why a query has to end: it was canceled, or its time is over.
@@ -101,8 +131,7 @@ pub fn instant(
     options: &Options,
     ended: Ended<'_>,
 ) -> Result<Answer> {
-    let query = Query { text, grid: Grid::instant(time_ms), end_ms: time_ms, step_ms: 0, is_range: false };
-    query.run(source, options, ended)
+    Query::new(text, Times::Instant(time_ms)).run(source, options, ended)
 }
 
 /// Evaluates an expression from `start_ms` to at most `end_ms`, every `step_ms`.
@@ -113,12 +142,10 @@ pub fn range(
     options: &Options,
     ended: Ended<'_>,
 ) -> Result<Answer> {
-    let grid = Grid::range(start_ms, end_ms, step_ms);
-    let end_ms = end_ms.max(start_ms);
-    Query { text, grid, end_ms, step_ms, is_range: true }.run(source, options, ended)
+    Query::new(text, Times::Range { start_ms, end_ms, step_ms }).run(source, options, ended)
 }
 
-struct Query<'a> {
+pub(crate) struct Query<'a> {
     text: &'a str,
     grid: Grid,
     /// What `end()` says; the last step may be earlier.
@@ -128,7 +155,22 @@ struct Query<'a> {
     is_range: bool,
 }
 
-impl Query<'_> {
+impl<'a> Query<'a> {
+    pub(crate) fn new(text: &'a str, times: Times) -> Self {
+        match times {
+            Times::Instant(time_ms) => {
+                Self { text, grid: Grid::instant(time_ms), end_ms: time_ms, step_ms: 0, is_range: false }
+            }
+            Times::Range { start_ms, end_ms, step_ms } => Self {
+                text,
+                grid: Grid::range(start_ms, end_ms, step_ms),
+                end_ms: end_ms.max(start_ms),
+                step_ms,
+                is_range: true,
+            },
+        }
+    }
+
     fn run(&self, source: &dyn Source, options: &Options, ended: Ended<'_>) -> Result<Answer> {
         let planned = self.plan(options)?;
         let cx = Context {
@@ -148,11 +190,12 @@ impl Query<'_> {
             samples: cx.usage.samples(),
             series: cx.usage.series(),
             peak_bytes: cx.usage.peak_bytes(),
+            ..Used::default()
         };
         Ok(Answer { value, warnings, infos, used })
     }
 
-    fn plan(&self, options: &Options) -> Result<Planned> {
+    pub(crate) fn plan(&self, options: &Options) -> Result<Planned> {
         let mut expr = parse(self.text)?;
         resolve_durations(&mut expr, self.step_ms, self.end_ms.saturating_sub(self.grid.start_ms))?;
         self.check_type(&expr)?;
@@ -191,17 +234,12 @@ impl Query<'_> {
 
     fn of_vector(&self, vector: &Vector, ordered: bool, cx: &Context<'_>) -> Result<Value> {
         let (block, _held) = exec::collect(vector, self.grid, cx)?;
-        if self.is_range || ordered {
-            let mut series = series_of(block, self.grid)?;
-            if self.is_range {
-                series.sort_by(|one, other| one.labels.cmp(&other.labels));
-            }
-            return Ok(if self.is_range { Value::Matrix(series) } else { Value::Vector(series) });
+        let mut series = series_of(block, self.grid, cx)?;
+        if self.is_range || !ordered {
+            // Parts of a source come in no order of their own.
+            series = sorted_by(series, |one, other| one.labels.cmp(&other.labels), || cx.check())?;
         }
-        let mut series = series_of(block, self.grid)?;
-        // Parts of a source come in no order of their own.
-        series.sort_by(|one, other| one.labels.cmp(&other.labels));
-        Ok(Value::Vector(series))
+        Ok(if self.is_range { Value::Matrix(series) } else { Value::Vector(series) })
     }
 }
 
@@ -212,15 +250,17 @@ fn of_scalar(values: &[f64], grid: Grid) -> Series {
 
 /// The series of a block, as a user sees them: names go that were to go, and series that are the
 /// same then are made one.
-pub(crate) fn series_of(mut block: Block, grid: Grid) -> Result<Vec<Series>> {
-    for row in &mut block.rows {
+pub(crate) fn series_of(mut block: Block, grid: Grid, cx: &Context<'_>) -> Result<Vec<Series>> {
+    for (at, row) in block.rows.iter_mut().enumerate() {
+        cx.check_at(at)?;
         if std::mem::take(&mut row.drop_name) {
             row.labels = row.labels.retain(|name| !METADATA.contains(&name));
         }
     }
-    let block = same_labels(block)?;
+    let block = same_labels(block, cx)?;
     let mut all = Vec::with_capacity(block.rows.len());
     for (at, row) in block.rows.iter().enumerate() {
+        cx.check()?;
         let points = points(&block, at, grid);
         if !points.is_empty() {
             all.push(Series { labels: row.labels.clone(), points });

@@ -14,6 +14,7 @@
 //! | [`source`], [`memory`] | where samples come from; samples in memory |
 //! | [`instant`], [`range`], [`Options`], [`Limits`] | how a query is asked, and what it may use |
 //! | [`front`] | range queries through a cache of results |
+//! | [`describe()`] | plan and labels of a query that is not evaluated |
 //! | `plan` | typed plans: durations and times known, what does not depend on the step found |
 //! | `exec` | operators, window kernels, aggregations |
 //! | `block`, `grid` | series × steps, and the times of steps |
@@ -25,6 +26,7 @@ mod arithmetic;
 mod binary;
 mod block;
 mod calendar;
+mod describe;
 mod engine;
 mod error;
 mod exec;
@@ -36,13 +38,15 @@ pub mod labels;
 mod matching;
 pub mod memory;
 mod merge;
+mod order;
 mod plan;
 mod signature;
 pub mod source;
 pub mod text;
 pub mod value;
 
-pub use engine::{Answer, Ended, Limits, Options, Used, instant, range};
+pub use describe::{Description, NamesOf, Times, describe, selectors};
+pub use engine::{Answer, Ended, LimitNames, Limits, Options, Used, instant, range};
 pub use error::{ErrorKind, EvalError, Result};
 pub use grid::Grid;
 pub use histogram::Histogram;

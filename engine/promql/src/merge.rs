@@ -6,17 +6,17 @@ use ahash::HashMap;
 
 use crate::block::{Block, is_absent};
 use crate::error::{EvalError, Result};
+use crate::exec::Context;
 
 /// Makes series with the same labels one, which is an error where two have a sample at a step.
-pub(crate) fn same_labels(block: Block) -> Result<Block> {
-    let mut first = HashMap::with_capacity_and_hasher(block.rows.len(), ahash::RandomState::default());
-    let unique = block.rows.iter().all(|row| first.insert(row.labels.clone(), ()).is_none());
-    if unique {
+pub(crate) fn same_labels(block: Block, cx: &Context<'_>) -> Result<Block> {
+    if is_unique(&block, cx)? {
         return Ok(block);
     }
     let mut seen: HashMap<_, usize> = HashMap::default();
     let mut merged = Block::new(block.steps);
     for (at, row) in block.rows.iter().enumerate() {
+        cx.check_at(at)?;
         let floats = block.floats(at);
         match seen.entry(row.labels.clone()) {
             Entry::Vacant(new) => {
@@ -27,6 +27,17 @@ pub(crate) fn same_labels(block: Block) -> Result<Block> {
         }
     }
     Ok(merged)
+}
+
+fn is_unique(block: &Block, cx: &Context<'_>) -> Result<bool> {
+    let mut first = HashMap::with_capacity_and_hasher(block.rows.len(), ahash::RandomState::default());
+    for (at, row) in block.rows.iter().enumerate() {
+        cx.check_at(at)?;
+        if first.insert(row.labels.clone(), ()).is_some() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn join(into: &mut Block, to: usize, from: &Block, row: usize) -> Result<()> {

@@ -25,6 +25,17 @@ pub trait Source: Send + Sync {
         }
         Ok(all)
     }
+
+    /// Memory that evaluation holds from now on, which a source may refuse.
+    fn hold(&self, _bytes: usize) -> Result<()> {
+        Ok(())
+    }
+
+    /// Memory that it holds no more.
+    fn release(&self, _bytes: usize) {}
+
+    /// The thread that calls this has done its part of an evaluation and ends.
+    fn thread_ends(&self) {}
 }
 
 /// What a selector wants.

@@ -74,19 +74,18 @@ impl ClassicOperator<'_> {
         let mut histograms: HashMap<Labels, Parts> = HashMap::default();
         let mut order = Vec::new();
         for row in 0..input.rows.len() {
+            self.cx.check_at(row)?;
             self.sort_in(input, row, &mut histograms, &mut order);
         }
         let mut out = Block::new(self.grid.steps);
-        for (at, labels) in order.iter().enumerate() {
-            if at % 1_024 == 0 {
-                self.cx.check()?;
-            }
+        for labels in &order {
+            self.cx.check()?;
             if let Some(parts) = histograms.get(labels) {
                 self.histogram(labels, parts, input, params, &mut out);
             }
         }
         out.retain_present();
-        merge::same_labels(out)
+        merge::same_labels(out, self.cx)
     }
 
     /// Finds the histogram that a series belongs to.

@@ -3,10 +3,14 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crate::annotations::Annotations;
-use crate::engine::Limits;
+use crate::engine::{LimitNames, Limits};
 use crate::error::{ErrorKind, EvalError, Result};
 use crate::grid::Grid;
 use crate::source::Source;
+
+/// Rows that are looked at before somebody asks whether the query has ended, in loops that do
+/// little with each.
+const UNCHECKED: usize = 512;
 
 /// What all operators of a query share.
 pub(crate) struct Context<'a> {
@@ -38,22 +42,31 @@ impl Context<'_> {
         (self.ended)().map_or(Ok(()), Err)
     }
 
-    /// Whether an expression may be evaluated at so many times.
-    pub(crate) fn check_steps(&self, steps: usize) -> Result<()> {
-        within("steps", steps as u64, self.limits.steps_max as u64)
+    /// The same within a loop over much that takes little each.
+    #[inline]
+    pub(crate) fn check_at(&self, at: usize) -> Result<()> {
+        if at % UNCHECKED == 0 { self.check() } else { Ok(()) }
     }
 
-    /// Counts a series and its samples that were read.
+    /// Whether an expression may be evaluated at so many times.
+    pub(crate) fn check_steps(&self, steps: usize) -> Result<()> {
+        within("steps", steps as u64, self.limits.steps_max as u64, self.limits.names.steps_max)
+    }
+
+    /// Counts a series and its samples that were read. Asks whether the query has ended: the
+    /// series of one block may have very many samples.
     pub(crate) fn count(&self, samples: usize) -> Result<()> {
+        self.check()?;
         let samples = self.usage.samples.fetch_add(samples as u64, Ordering::Relaxed) + samples as u64;
         let series = self.usage.series.fetch_add(1, Ordering::Relaxed) + 1;
-        within("samples", samples, self.limits.samples_max)?;
-        within("series", series, self.limits.series_max)
+        let LimitNames { samples_max, series_max, .. } = self.limits.names;
+        within("samples", samples, self.limits.samples_max, samples_max)?;
+        within("series", series, self.limits.series_max, series_max)
     }
 
     /// For memory that comes bit by bit, and is held until what this gives goes.
     pub(crate) fn holds_nothing(&self) -> Held<'_> {
-        Held { usage: &self.usage, limit: self.limits.memory_bytes_max, bytes: 0 }
+        Held { usage: &self.usage, limits: self.limits, source: self.source, bytes: 0, told: 0 }
     }
 
     /// The spans of time at the two ends of a grid that a selector refers to.
@@ -65,8 +78,11 @@ impl Context<'_> {
 /// Memory that counts until this goes.
 pub(crate) struct Held<'a> {
     usage: &'a Usage,
-    limit: usize,
+    limits: &'a Limits,
+    source: &'a dyn Source,
     bytes: usize,
+    /// What the source knows of.
+    told: usize,
 }
 
 impl Held<'_> {
@@ -75,13 +91,19 @@ impl Held<'_> {
         let held = self.usage.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
         self.bytes += bytes;
         self.usage.peak_bytes.fetch_max(held, Ordering::Relaxed);
-        within("bytes of memory", held as u64, self.limit as u64)
+        let limits = self.limits;
+        let name = limits.names.memory_bytes_max;
+        within("bytes of memory", held as u64, limits.memory_bytes_max as u64, name)?;
+        self.source.hold(bytes)?;
+        self.told += bytes;
+        Ok(())
     }
 }
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
         self.usage.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.source.release(self.told);
     }
 }
 
@@ -99,10 +121,10 @@ impl Usage {
     }
 }
 
-fn within(what: &str, got: u64, limit: u64) -> Result<()> {
+fn within(what: &str, got: u64, limit: u64, name: &str) -> Result<()> {
     if got <= limit {
         return Ok(());
     }
-    let message = format!("the query needs more than {limit} {what}, the limit of a query");
+    let message = format!("the query needs more than {limit} {what}, the limit {name}");
     Err(EvalError::of(ErrorKind::Limit, message))
 }

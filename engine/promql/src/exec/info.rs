@@ -45,6 +45,7 @@ impl Operator for InfoOperator<'_> {
         let known = Known::new(self.plan, names, infos)?;
         let mut out = Output { block: Block::new(self.grid.steps), rows: HashMap::default() };
         for row in 0..base.rows.len() {
+            self.cx.check()?;
             known.enrich(&base, row, &mut out)?;
         }
         out.block.retain_present();

@@ -45,7 +45,7 @@ impl Operator for JoinOperator<'_> {
         if unfilled && (left.is_empty() || right.is_empty()) {
             return Ok(None);
         }
-        let out = Pairing::new(self.plan, left, right, self.cx).run()?;
+        let out = Pairing::new(self.plan, left, right, self.cx)?.run()?;
         Ok((!out.is_empty()).then_some(out))
     }
 }
@@ -75,7 +75,7 @@ struct Output {
 const NOBODY: u32 = u32::MAX;
 
 impl<'a> Pairing<'a> {
-    fn new(plan: &'a Join, left: Block, right: Block, cx: &'a Context<'a>) -> Self {
+    fn new(plan: &'a Join, left: Block, right: Block, cx: &'a Context<'a>) -> Result<Self> {
         let swapped = plan.matching.cardinality == Cardinality::OneToMany;
         let (many, one) = if swapped { (right, left) } else { (left, right) };
         let steps = many.steps;
@@ -83,6 +83,7 @@ impl<'a> Pairing<'a> {
         let mut numbers = Numbers::default();
         let mut groups: Vec<(Vec<usize>, Vec<usize>)> = Vec::new();
         for (at, row) in many.rows.iter().enumerate() {
+            cx.check_at(at)?;
             let (number, new) = numbers.number(signature, &row.labels);
             if new {
                 groups.push((Vec::new(), Vec::new()));
@@ -90,6 +91,7 @@ impl<'a> Pairing<'a> {
             groups[number].0.push(at);
         }
         for (at, row) in one.rows.iter().enumerate() {
+            cx.check_at(at)?;
             let (number, new) = numbers.number(signature, &row.labels);
             if new {
                 groups.push((Vec::new(), Vec::new()));
@@ -97,16 +99,14 @@ impl<'a> Pairing<'a> {
             groups[number].1.push(at);
         }
         let out = Output { block: Block::new(steps), rows: HashMap::default(), given_by: Vec::new() };
-        Self { plan, cx, many, one, swapped, groups, out }
+        Ok(Self { plan, cx, many, one, swapped, groups, out })
     }
 
     fn run(mut self) -> Result<Block> {
         self.check_one_side()?;
         let groups = std::mem::take(&mut self.groups);
         for (number, (many, one)) in groups.iter().enumerate() {
-            if number % 1_024 == 0 {
-                self.cx.check()?;
-            }
+            self.cx.check()?;
             self.group(number as u32, many, one)?;
         }
         let mut block = self.out.block;
@@ -127,6 +127,7 @@ impl<'a> Pairing<'a> {
                 || (0..self.many.rows.len()).any(|row| !self.many.cell(row, step).is_absent())
         };
         for step in 0..self.one.steps {
+            self.cx.check()?;
             for rows in &crowded {
                 let mut there = rows.iter().filter(|row| !self.one.cell(**row, step).is_absent());
                 if let (Some(first), Some(second)) = (there.next(), there.next())
@@ -174,6 +175,7 @@ impl<'a> Pairing<'a> {
         // With names that differ, several series of a group have different results.
         let mut matched = vec![false; if one_to_one && many.len() > 1 { steps } else { 0 }];
         for row in many {
+            self.cx.check()?;
             for step in 0..steps {
                 let Some(left) = Operand::of(self.many.cell(*row, step)) else { continue };
                 let found = one.iter().find(|one| !self.one.cell(**one, step).is_absent());
@@ -235,6 +237,7 @@ impl<'a> Pairing<'a> {
         labels: &mut PairLabels,
     ) -> Result<()> {
         for step in 0..self.one.steps {
+            self.cx.check_at(step)?;
             if many.iter().any(|row| !self.many.cell(*row, step).is_absent()) {
                 continue;
             }

@@ -1,6 +1,6 @@
 //! `label_replace` and `label_join`.
 
-use super::{Boxed, Operator};
+use super::{Boxed, Context, Operator};
 use crate::block::Block;
 use crate::error::{ErrorKind, EvalError, Result};
 use crate::labels::{Labels, METRIC_NAME};
@@ -14,6 +14,7 @@ const VALUE_BYTES_MAX: usize = 64 << 10;
 pub(super) struct Relabel<'a> {
     input: Boxed<'a>,
     change: Change<'a>,
+    cx: &'a Context<'a>,
 }
 
 enum Change<'a> {
@@ -22,32 +23,36 @@ enum Change<'a> {
 }
 
 impl<'a> Relabel<'a> {
-    pub(super) fn replace(plan: &'a LabelReplace, input: Boxed<'a>) -> Self {
-        Self { input, change: Change::Replace(plan) }
+    pub(super) fn replace(plan: &'a LabelReplace, input: Boxed<'a>, cx: &'a Context<'a>) -> Self {
+        Self { input, change: Change::Replace(plan), cx }
     }
 
-    pub(super) fn join(plan: &'a LabelJoin, input: Boxed<'a>) -> Self {
-        Self { input, change: Change::Join(plan) }
+    pub(super) fn join(plan: &'a LabelJoin, input: Boxed<'a>, cx: &'a Context<'a>) -> Self {
+        Self { input, change: Change::Join(plan), cx }
     }
 }
 
 impl Operator for Relabel<'_> {
     fn next(&mut self) -> Result<Option<Block>> {
         let mut all: Option<Block> = None;
+        let mut held = self.cx.holds_nothing();
         while let Some(mut block) = self.input.next()? {
             for row in &mut block.rows {
+                // A pattern over a long text takes long.
+                self.cx.check()?;
                 if let Some((to, labels)) = self.change.apply(&row.labels)? {
                     row.labels = labels;
                     // A name that was set on purpose stays.
                     row.drop_name &= to != METRIC_NAME;
                 }
             }
+            held.grow(block.bytes())?;
             match &mut all {
                 Some(all) => all.append(block),
                 None => all = Some(block),
             }
         }
-        all.map(merge::same_labels).transpose()
+        all.map(|all| merge::same_labels(all, self.cx)).transpose()
     }
 }
 

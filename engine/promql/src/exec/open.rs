@@ -60,11 +60,11 @@ pub(crate) fn parts<'a>(
         }
         Vector::LabelReplace(replace) => {
             let inputs = self::parts(&replace.input, grid, cx, parts)?;
-            each(inputs, |input| Box::new(Relabel::replace(replace, input)))
+            each(inputs, |input| Box::new(Relabel::replace(replace, input, cx)))
         }
         Vector::LabelJoin(join) => {
             let inputs = self::parts(&join.input, grid, cx, parts)?;
-            each(inputs, |input| Box::new(Relabel::join(join, input)))
+            each(inputs, |input| Box::new(Relabel::join(join, input, cx)))
         }
         Vector::Invariant(inner) => {
             let once = Grid { steps: 1, ..grid };
@@ -85,7 +85,7 @@ fn of_all_series<'a>(plan: &'a Vector, grid: Grid, cx: &'a Context<'a>) -> Resul
         Vector::Set(set) => Box::new(SetOperator::new(set, grid, cx)),
         Vector::Aggregate(aggregate) => Box::new(Aggregation::new(aggregate, grid, cx)),
         Vector::Classic(classic) => Box::new(ClassicOperator::new(classic, grid, cx)),
-        Vector::Sort(sort) => Box::new(Sorted::new(sort, open(&sort.input, grid, cx)?)),
+        Vector::Sort(sort) => Box::new(Sorted::new(sort, open(&sort.input, grid, cx)?, cx)),
         Vector::Info(info) => Box::new(InfoOperator::new(info, grid, cx)),
         _ => unreachable_part(plan),
     })

@@ -43,17 +43,17 @@ impl<'a> SetOperator<'a> {
 
     fn or(&self) -> Result<Option<Block>> {
         let (mut left, _left) = collect(&self.plan.left, self.grid, self.cx)?;
-        let presence = Presence::of(&left, self.signature());
+        let presence = Presence::of(&left, self.signature(), self.cx)?;
         let (mut right, _right) = collect(&self.plan.right, self.grid, self.cx)?;
-        filter(&mut right, presence, self.signature(), false);
+        filter(&mut right, presence, self.signature(), false, self.cx)?;
         left.append(right);
-        let all = merge::same_labels(left)?;
+        let all = merge::same_labels(left, self.cx)?;
         Ok((!all.is_empty()).then_some(all))
     }
 
     fn start(&self) -> Result<State<'a>> {
         let (right, _held) = collect(&self.plan.right, self.grid, self.cx)?;
-        let presence = Presence::of(&right, self.signature());
+        let presence = Presence::of(&right, self.signature(), self.cx)?;
         Ok(State::Filtering(open(&self.plan.left, self.grid, self.cx)?, presence))
     }
 }
@@ -68,10 +68,10 @@ impl Operator for SetOperator<'_> {
         if matches!(self.state, State::New) {
             self.state = self.start()?;
         }
-        let (signature, wanted) = (self.signature(), self.plan.op == BinaryOp::And);
+        let (signature, wanted, cx) = (self.signature(), self.plan.op == BinaryOp::And, self.cx);
         let State::Filtering(left, presence) = &mut self.state else { return Ok(None) };
         while let Some(mut block) = left.next()? {
-            presence.filter(&mut block, signature, wanted);
+            presence.filter(&mut block, signature, wanted, cx)?;
             if !block.is_empty() {
                 return Ok(Some(block));
             }
@@ -80,15 +80,22 @@ impl Operator for SetOperator<'_> {
     }
 }
 
-fn filter(block: &mut Block, mut by: Presence, signature: Signature<'_>, wanted: bool) {
-    by.filter(block, signature, wanted);
+fn filter(
+    block: &mut Block,
+    mut by: Presence,
+    signature: Signature<'_>,
+    wanted: bool,
+    cx: &Context<'_>,
+) -> Result<()> {
+    by.filter(block, signature, wanted, cx)
 }
 
 impl Presence {
-    fn of(block: &Block, signature: Signature<'_>) -> Self {
+    fn of(block: &Block, signature: Signature<'_>, cx: &Context<'_>) -> Result<Self> {
         let mut numbers = Numbers::default();
         let mut present: Vec<bool> = Vec::new();
         for (at, row) in block.rows.iter().enumerate() {
+            cx.check()?;
             let (number, new) = numbers.number(signature, &row.labels);
             if new {
                 present.resize(present.len() + block.steps, false);
@@ -98,12 +105,19 @@ impl Presence {
                 *present |= !block.cell(at, step).is_absent();
             }
         }
-        Self { numbers, steps: block.steps, present }
+        Ok(Self { numbers, steps: block.steps, present })
     }
 
     /// Keeps samples whose signature is there at their step, or is not.
-    fn filter(&mut self, block: &mut Block, signature: Signature<'_>, wanted: bool) {
+    fn filter(
+        &mut self,
+        block: &mut Block,
+        signature: Signature<'_>,
+        wanted: bool,
+        cx: &Context<'_>,
+    ) -> Result<()> {
         for at in 0..block.rows.len() {
+            cx.check()?;
             let number = self.numbers.find(signature, &block.rows[at].labels);
             let (row, floats) = block.row_mut(at);
             for (step, float) in floats.iter_mut().enumerate() {
@@ -115,5 +129,6 @@ impl Presence {
             }
         }
         block.retain_present();
+        Ok(())
     }
 }

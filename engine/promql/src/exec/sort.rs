@@ -2,27 +2,32 @@
 
 use std::cmp::Ordering;
 
-use super::{Boxed, Operator};
+use super::{Boxed, Context, Operator};
 use crate::block::Block;
 use crate::error::Result;
+use crate::order::sorted_by;
 use crate::plan::{Sort, SortBy};
 
 /// Gives all series in order.
 pub(super) struct Sorted<'a> {
     plan: &'a Sort,
     input: Boxed<'a>,
+    cx: &'a Context<'a>,
 }
 
 impl<'a> Sorted<'a> {
-    pub(super) fn new(plan: &'a Sort, input: Boxed<'a>) -> Self {
-        Self { plan, input }
+    pub(super) fn new(plan: &'a Sort, input: Boxed<'a>, cx: &'a Context<'a>) -> Self {
+        Self { plan, input, cx }
     }
 }
 
 impl Operator for Sorted<'_> {
     fn next(&mut self) -> Result<Option<Block>> {
         let Some(mut all) = self.input.next()? else { return Ok(None) };
+        let mut held = self.cx.holds_nothing();
+        held.grow(all.bytes())?;
         while let Some(block) = self.input.next()? {
+            held.grow(block.bytes())?;
             all.append(block);
         }
         if matches!(self.plan.by, SortBy::Value) {
@@ -33,24 +38,28 @@ impl Operator for Sorted<'_> {
         if all.is_empty() {
             return Ok(None);
         }
-        Ok(Some(self.ordered(&all)))
+        Ok(Some(self.ordered(&all)?))
     }
 }
 
 impl Sorted<'_> {
-    fn ordered(&self, all: &Block) -> Block {
-        let mut order: Vec<usize> = (0..all.rows.len()).collect();
-        match &self.plan.by {
+    fn ordered(&self, all: &Block) -> Result<Block> {
+        let order: Vec<usize> = (0..all.rows.len()).collect();
+        let check = || self.cx.check();
+        let order = match &self.plan.by {
             SortBy::Value => {
-                order.sort_by(|one, other| self.by_value(all.floats(*one)[0], all.floats(*other)[0]));
+                let value = |row: &usize| all.floats(*row)[0];
+                sorted_by(order, |one, other| self.by_value(value(one), value(other)), check)?
             }
-            SortBy::Labels(names) => order.sort_by(|one, other| self.by_labels(all, *one, *other, names)),
-        }
+            SortBy::Labels(names) => {
+                sorted_by(order, |one, other| self.by_labels(all, *one, *other, names), check)?
+            }
+        };
         let mut sorted = Block::new(all.steps);
         for row in order {
             sorted.push(all.rows[row].clone()).copy_from_slice(all.floats(row));
         }
-        sorted
+        Ok(sorted)
     }
 
     /// NaN comes last either way.

@@ -50,6 +50,7 @@ impl Operator for SubqueryOperator<'_> {
         while let Some(input) = self.input.next()? {
             let mut block = Block::new(self.grid.steps);
             for row in 0..input.rows.len() {
+                self.kernel.check()?;
                 collect(&input, row, self.inner, &mut collected);
                 let drop_name = input.rows[row].drop_name;
                 let row = Row { drop_name, ..Row::new(input.rows[row].labels.clone()) };
@@ -92,5 +93,5 @@ fn without_hint(histogram: &Arc<Histogram>) -> Arc<Histogram> {
 /// The series of a plan with the points that they have.
 pub(super) fn series(plan: &Vector, grid: Grid, cx: &Context<'_>) -> Result<Vec<Series>> {
     let (block, _held) = super::collect(plan, grid, cx)?;
-    crate::engine::series_of(block, grid)
+    crate::engine::series_of(block, grid, cx)
 }

@@ -79,9 +79,11 @@ impl Cached<'_> {
             let whole = buckets.whole(number) == (from, to);
             let known = if whole { self.cache.get(&key, number, version) } else { None };
             let Some(bucket) = known else {
+                merged.used.cache_misses += u64::from(whole);
                 missing = Some((missing.map_or(from, |(first, _)| first), to));
                 continue;
             };
+            merged.used.cache_hits += 1;
             if let Some((first, last)) = missing.take() {
                 self.fill(&key, &buckets, &reach, evaluate(first, last)?, (first, last), &mut merged);
             }

@@ -19,6 +19,7 @@ pub(super) fn run(plan: &Aggregate, grid: Grid, cx: &Context<'_>) -> Result<Bloc
     while let Some(block) = input.next()? {
         cx.check()?;
         for row in 0..block.rows.len() {
+            cx.check()?;
             let labels = group_labels(plan, &block.rows[row].labels);
             let mut last: Option<(String, usize)> = None;
             for step in 0..grid.steps {

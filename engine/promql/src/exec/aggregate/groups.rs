@@ -11,6 +11,9 @@ use crate::labels::Labels;
 use crate::plan::Aggregate;
 use crate::signature::{METADATA, Numbers, Signature};
 
+/// Steps of a group that are finished before somebody asks whether the query has ended.
+const STEPS_UNCHECKED: usize = 16;
+
 /// Groups with what they added up.
 struct Groups<F> {
     numbers: Numbers,
@@ -29,8 +32,13 @@ pub(super) fn run<F: Fold>(of: &Aggregation<'_>, param: &[f64]) -> Result<Block>
     let mut parts = open::parts(&plan.input, of.grid, cx, cx.parts)?;
     let last = parts.pop();
     let fold = |part: Boxed<'_>| fold_part::<F>(plan, part, of.grid.steps, cx);
+    let beside = |part: Boxed<'_>| {
+        let folded = fold(part);
+        cx.source.thread_ends();
+        folded
+    };
     let all = std::thread::scope(|scope| {
-        let others: Vec<_> = parts.into_iter().map(|part| scope.spawn(|| fold(part))).collect();
+        let others: Vec<_> = parts.into_iter().map(|part| scope.spawn(|| beside(part))).collect();
         let own = last.map(fold);
         let others = others.into_iter().map(|thread| match thread.join() {
             Ok(result) => result,
@@ -45,7 +53,7 @@ pub(super) fn run<F: Fold>(of: &Aggregation<'_>, param: &[f64]) -> Result<Block>
         let part = part?;
         match &mut merged {
             None => merged = Some(part),
-            Some(merged) => merged.merge(plan, part),
+            Some(merged) => merged.merge(plan, part, cx)?,
         }
     }
     match merged {
@@ -142,11 +150,12 @@ impl<F: Fold> Groups<F> {
         all[step].get_or_insert_with(|| Histograms::new(of))
     }
 
-    fn merge(&mut self, plan: &Aggregate, other: Self) {
+    fn merge(&mut self, plan: &Aggregate, other: Self, cx: &Context<'_>) -> Result<()> {
         self.ignored |= other.ignored;
         for (at, ((labels, drop_name), histograms)) in
             other.rows.into_iter().zip(other.histograms).enumerate()
         {
+            cx.check_at(at)?;
             let group = self.group(plan, &labels, drop_name);
             let theirs = &other.folds[at * self.steps..][..self.steps];
             let ours = &mut self.folds[group * self.steps..][..self.steps];
@@ -159,6 +168,7 @@ impl<F: Fold> Groups<F> {
                 }
             }
         }
+        Ok(())
     }
 
     fn finish(mut self, plan: &Aggregate, param: &[f64], cx: &Context<'_>) -> Result<Block> {
@@ -173,6 +183,10 @@ impl<F: Fold> Groups<F> {
             let floats = block.push(Row { drop_name, ..Row::new(labels) });
             let folds = &mut self.folds[group * self.steps..][..self.steps];
             for (step, (float, fold)) in floats.iter_mut().zip(folds).enumerate() {
+                // A quantile sorts all that it was given.
+                if step % STEPS_UNCHECKED == 0 {
+                    cx.check()?;
+                }
                 *float = fold.result(param.get(step).copied().unwrap_or(f64::NAN));
             }
             if let Some(histograms) = histograms {

@@ -31,6 +31,7 @@ pub(super) fn run(plan: &Aggregate, counts: &[usize], grid: Grid, cx: &Context<'
         cx.check()?;
         let before = ranking.held;
         for row in 0..block.rows.len() {
+            cx.check_at(row)?;
             ranking.take(&block, row, counts);
         }
         held.grow((ranking.held - before) * size_of::<Kept>())?;
@@ -39,7 +40,7 @@ pub(super) fn run(plan: &Aggregate, counts: &[usize], grid: Grid, cx: &Context<'
         let text = format!("ignored histogram in {} aggregation", plan.op.text());
         cx.annotations.info(plan.span, text);
     }
-    Ok(ranking.finish())
+    ranking.finish(cx)
 }
 
 struct Ranking<'a> {
@@ -106,11 +107,12 @@ impl<'a> Ranking<'a> {
     }
 
     /// The series that are kept anywhere. At one step, the best come first.
-    fn finish(self) -> Block {
+    fn finish(self, cx: &Context<'_>) -> Result<Block> {
         let mut block = Block::new(self.steps);
         let mut places = vec![usize::MAX; self.rows.len()];
         let op = self.plan.op;
         for (at, mut kept) in self.kept.into_iter().enumerate() {
+            cx.check()?;
             if op != AggregateOp::Limitk {
                 kept.sort_by(|one, other| worse_first(op, other.value, one.value));
             }
@@ -128,7 +130,7 @@ impl<'a> Ranking<'a> {
                 }
             }
         }
-        block
+        Ok(block)
     }
 }
 

@@ -44,6 +44,12 @@ use crate::source::{Selection, SeriesStream};
 /// Windows that are evaluated before somebody asks whether the query has ended.
 const STEPS_UNCHECKED: usize = 64;
 
+/// Samples of such windows, likewise.
+const SAMPLES_UNCHECKED: usize = 256 << 10;
+
+/// A histogram takes about as long as so many floats.
+const HISTOGRAM_SAMPLES: usize = 64;
+
 /// What a function gives for a window.
 #[derive(Debug)]
 enum Out {
@@ -121,6 +127,11 @@ impl<'a> Kernel<'a> {
         Ok(Self { window, params, extension, at_ms, offset_ms, grid, cx })
     }
 
+    /// Ends the query where it has to.
+    pub(super) fn check(&self) -> Result<()> {
+        self.cx.check()
+    }
+
     fn reference(&self, step: usize) -> i64 {
         reference(self.grid.time(step), self.at_ms, self.offset_ms)
     }
@@ -149,11 +160,12 @@ impl<'a> Kernel<'a> {
         let annotations = &self.cx.annotations;
         let notes = Notes { annotations, labels: &labels, span: self.window.span };
         let around = self.around();
-        let mut bounds = Bounds::default();
+        let (mut bounds, mut unchecked) = (Bounds::default(), 0);
         for (step, out) in out.iter_mut().enumerate() {
             // A window may be long, and there may be many in one series.
-            if step % STEPS_UNCHECKED == 0 {
+            if step % STEPS_UNCHECKED == 0 || unchecked > SAMPLES_UNCHECKED {
                 self.cx.check()?;
+                unchecked = 0;
             }
             let end_ms = self.reference(step);
             let start_ms = end_ms.saturating_sub(self.window.range_ms);
@@ -163,6 +175,7 @@ impl<'a> Kernel<'a> {
             if view.is_empty() {
                 continue;
             }
+            unchecked += view.times.len() + HISTOGRAM_SAMPLES * view.histograms.len();
             match self.evaluate(&view, step, &notes)? {
                 Out::None => {}
                 Out::Float(value) => *out = value,

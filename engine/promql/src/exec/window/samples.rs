@@ -199,7 +199,7 @@ pub(super) fn matrix(
     time_ms: i64,
     cx: &Context<'_>,
 ) -> Result<Vec<Series>> {
-    let mut all = match input {
+    let all = match input {
         WindowInput::Samples(leaf) => {
             let until_ms = leaf.reference(time_ms);
             let after_ms = until_ms.saturating_sub(range_ms);
@@ -215,8 +215,7 @@ pub(super) fn matrix(
             }
         }
     };
-    all.sort_by(|one, other| one.labels.cmp(&other.labels));
-    Ok(all)
+    crate::order::sorted_by(all, |one, other| one.labels.cmp(&other.labels), || cx.check())
 }
 
 fn selected(selection: &Selection, cx: &Context<'_>) -> Result<Vec<Series>> {
