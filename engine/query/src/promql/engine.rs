@@ -36,8 +36,8 @@ impl QueryEngine {
         let options = options(config, request.lookback_ms);
         let asked = Asked { text: &request.text, deadline: request.deadline, strong: request.strong };
         let (text, time) = (request.text.clone(), request.time);
-        let cache = Arc::clone(&self.inner.sessions.system.caches.results);
-        let work = move |source: &StoreSource| evaluate(&text, time, source, &cache, &options);
+        let cache = (!request.fresh).then(|| Arc::clone(&self.inner.sessions.system.caches.results));
+        let work = move |source: &StoreSource| evaluate(&text, time, source, cache.as_deref(), &options);
         let Done { result, warnings: partial, facts, waited, ran } = self.run(tenant, asked, work).await?;
         let Answer { value, mut warnings, infos, used } = result;
         warnings.extend(partial);
@@ -286,21 +286,25 @@ fn evaluate(
     text: &str,
     time: PromqlTime,
     source: &StoreSource,
-    cache: &ResultCache,
+    cache: Option<&ResultCache>,
     options: &Options,
 ) -> Result<Answer, EvalError> {
     let ended = || source.ended();
     let view = source.view();
     let versions = |from_ms: i64, to_ms: i64| view.changed(from_ms, to_ms);
-    let cached = Cached { cache, namespace: view.tenant.as_str(), versions: &versions };
+    // A view that lacks samples has other ones than its versions say.
+    let cache = cache.filter(|_| !view.replaying);
     let answer = match time {
         PromqlTime::Instant { time_ms } => isinglass_promql::instant(text, time_ms, source, options, &ended),
-        // A view that lacks samples has other ones than its versions say.
-        PromqlTime::Range { start_ms, end_ms, step_ms } if !view.replaying => {
-            cached.range(text, (start_ms, end_ms, step_ms), source, options, &ended)
-        }
         PromqlTime::Range { start_ms, end_ms, step_ms } => {
-            isinglass_promql::range(text, (start_ms, end_ms, step_ms), source, options, &ended)
+            let range = (start_ms, end_ms, step_ms);
+            match cache {
+                Some(cache) => {
+                    let cached = Cached { cache, namespace: view.tenant.as_str(), versions: &versions };
+                    cached.range(text, range, source, options, &ended)
+                }
+                None => isinglass_promql::range(text, range, source, options, &ended),
+            }
         }
     }?;
     debug_assert!(!matches!((&answer.value, time), (Value::Vector(_), PromqlTime::Range { .. })));

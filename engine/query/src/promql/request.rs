@@ -20,6 +20,8 @@ pub struct PromqlRequest {
     pub deadline: Option<Duration>,
     /// Whether to wait until everything that was acknowledged before can be seen.
     pub strong: bool,
+    /// Whether to leave results of earlier queries aside.
+    pub fresh: bool,
 }
 
 /// The times at which an expression is evaluated, milliseconds since the epoch.

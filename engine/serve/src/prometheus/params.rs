@@ -123,6 +123,15 @@ impl Parameters {
         })
     }
 
+    /// A parameter that says yes or no; no if it is missing.
+    pub(super) fn flag(&self, name: &str) -> Result<bool, Failure> {
+        match self.get(name) {
+            "" | "0" | "false" => Ok(false),
+            "1" | "true" => Ok(true),
+            other => Err(Failure::parameter(name, format_args!("{} is neither 1 nor 0", quoted(other)))),
+        }
+    }
+
     /// Whether the answer must have everything that was acknowledged before: the parameter
     /// `consistency`, else the header `X-Isinglass-Consistency`.
     pub(super) fn strong(&self, headers: &HeaderMap) -> Result<bool, Failure> {

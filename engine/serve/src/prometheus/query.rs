@@ -56,6 +56,7 @@ async fn answer(call: Call, time: PromqlTime, limit: Option<usize>) -> Result<Re
         deadline: parameters.timeout()?,
         lookback_ms: parameters.lookback_ms()?,
         strong: parameters.strong(&call.headers)?,
+        fresh: parameters.flag("nocache")?,
         text: parameters.get("query").to_owned(),
         time,
     };

@@ -37,7 +37,14 @@ async fn fixture() -> Fixture {
 
 async fn ask(fixture: &Fixture, text: &str) -> PromqlAnswer {
     let time = PromqlTime::Instant { time_ms: (SAMPLES - 1) * STEP_MS };
-    let request = PromqlRequest { text: text.into(), time, lookback_ms: None, deadline: None, strong: false };
+    let request = PromqlRequest {
+        text: text.into(),
+        time,
+        lookback_ms: None,
+        deadline: None,
+        strong: false,
+        fresh: false,
+    };
     fixture.engine.promql(&Tenant::default(), request).await.unwrap()
 }
 
