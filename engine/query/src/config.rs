@@ -1,11 +1,15 @@
 //! Limits on queries. Each says what happens at it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use hashbrown::HashMap;
 use isinglass_lang::gate;
+use isinglass_model::Tenant;
 use serde::{Deserialize, Serialize};
 
 use crate::functions::FunctionLimits;
+use crate::turns::TenantTurns;
 
 /// Everything about queries that can be configured.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +20,11 @@ pub struct QueryConfig {
     pub threads: usize,
     /// Queries at the same time; more wait for [`Self::queue_wait_ms`].
     pub concurrent_max: usize,
+    /// Queries of one tenant at the same time; 0 = all but one of them, so that there is a turn for
+    /// another tenant.
+    pub tenant_concurrent_max: usize,
+    /// Queries of one tenant that may wait for a turn; more are refused with 429.
+    pub tenant_queue_max: usize,
     /// How long a query waits for its turn before it is refused with 503.
     pub queue_wait_ms: u64,
     /// How long a query may take, planning and sending included; then 504.
@@ -39,6 +48,9 @@ pub struct QueryConfig {
     pub metadata_cache_bytes: usize,
     /// Token indexes of log lines kept in memory; the least recently used go first.
     pub token_cache_bytes: usize,
+    /// Bytes that a query may read from data files; more end it with 413, or 422 where it is PromQL.
+    /// 0 = as many as it likes.
+    pub read_bytes_max: u64,
     /// Bytes that one call of a function may make for one batch of rows, such as `repeat`; more
     /// end the query with 400.
     pub function_bytes_max: u64,
@@ -60,6 +72,11 @@ pub struct QueryConfig {
     /// Finished queries that `system.queries` remembers, of all tenants together; the
     /// oldest go first.
     pub queries_kept: usize,
+    /// Queries that took at least so long are in `system.slow_queries`; 0 = all are.
+    pub slow_ms: u64,
+    /// Queries that `system.slow_queries` remembers, of all tenants together; of the tenant with
+    /// the most of them the oldest goes first.
+    pub slow_queries_kept: usize,
     /// Rows that a query may read of one table of the schema `system`; one more ends
     /// it with 413.
     pub system_rows_max: u64,
@@ -67,6 +84,31 @@ pub struct QueryConfig {
     pub relations_max: u64,
     /// PromQL. Threads, turns, deadline and memory are those of SQL.
     pub promql: PromqlConfig,
+    /// What is different for single tenants, by their names.
+    pub tenants: BTreeMap<String, TenantLimits>,
+}
+
+/// What is different for one tenant; what is not said is as for all.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(missing_docs, reason = "the fields of `QueryConfig` and `PromqlConfig`")]
+pub struct TenantLimits {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenant_concurrent_max: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenant_queue_max: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub query_memory_bytes: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub read_bytes_max: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub samples_max: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub series_max: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub points_max: Option<u64>,
 }
 
 /// What a query in PromQL may use.
@@ -105,6 +147,8 @@ impl Default for QueryConfig {
         Self {
             threads: 0,
             concurrent_max: 8,
+            tenant_concurrent_max: 0,
+            tenant_queue_max: 64,
             queue_wait_ms: 5_000,
             deadline_ms: 30_000,
             planning_ms: 5_000,
@@ -115,6 +159,7 @@ impl Default for QueryConfig {
             memory_bytes: 512 << 20,
             metadata_cache_bytes: 32 << 20,
             token_cache_bytes: 32 << 20,
+            read_bytes_max: 0,
             function_bytes_max: functions.bytes_max,
             function_steps_max: functions.steps_max,
             regex_bytes_max: 1 << 20,
@@ -124,9 +169,12 @@ impl Default for QueryConfig {
             brackets_max,
             depth_max,
             queries_kept: 1_000,
+            slow_ms: 1_000,
+            slow_queries_kept: 1_000,
             system_rows_max: 1_000_000,
             relations_max: 64,
             promql: PromqlConfig::default(),
+            tenants: BTreeMap::new(),
         }
     }
 }
@@ -140,6 +188,31 @@ impl QueryConfig {
             brackets_max: self.brackets_max,
             depth_max: self.depth_max,
         }
+    }
+
+    /// The same with what is different for a tenant.
+    fn with(&self, own: &TenantLimits) -> Self {
+        let mut config = self.clone();
+        let set = |field: &mut usize, own: Option<usize>| *field = own.unwrap_or(*field);
+        set(&mut config.tenant_concurrent_max, own.tenant_concurrent_max);
+        set(&mut config.tenant_queue_max, own.tenant_queue_max);
+        set(&mut config.query_memory_bytes, own.query_memory_bytes);
+        let set = |field: &mut u64, own: Option<u64>| *field = own.unwrap_or(*field);
+        set(&mut config.deadline_ms, own.deadline_ms);
+        set(&mut config.read_bytes_max, own.read_bytes_max);
+        set(&mut config.promql.samples_max, own.samples_max);
+        set(&mut config.promql.series_max, own.series_max);
+        set(&mut config.promql.points_max, own.points_max);
+        config
+    }
+
+    /// The turns of a tenant.
+    pub(crate) fn turns(&self) -> TenantTurns {
+        let concurrent_max = match self.tenant_concurrent_max {
+            0 => self.concurrent_max.saturating_sub(1).max(1),
+            own => own,
+        };
+        TenantTurns { concurrent_max, queue_max: self.tenant_queue_max }
     }
 
     /// The limits of functions.
@@ -162,6 +235,24 @@ impl QueryConfig {
     pub(crate) fn deadline(&self, wanted: Option<Duration>) -> Duration {
         let longest = Duration::from_millis(self.deadline_ms);
         wanted.map_or(longest, |wanted| wanted.min(longest))
+    }
+}
+
+/// The configuration as each tenant has it.
+#[derive(Debug)]
+pub(crate) struct Configs {
+    all: QueryConfig,
+    own: HashMap<String, QueryConfig>,
+}
+
+impl Configs {
+    pub(crate) fn new(config: &QueryConfig) -> Self {
+        let own = config.tenants.iter().map(|(tenant, own)| (tenant.clone(), config.with(own)));
+        Self { all: config.clone(), own: own.collect() }
+    }
+
+    pub(crate) fn of(&self, tenant: &Tenant) -> &QueryConfig {
+        self.own.get(tenant.as_str()).unwrap_or(&self.all)
     }
 }
 

@@ -11,7 +11,7 @@ use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::StreamExt;
 use isinglass_model::{ErrorKind, MemoryLimit, SystemTable, Tenant};
 use isinglass_store::{Store, View};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::caches::{CacheFigures, Caches};
@@ -21,11 +21,14 @@ use crate::interrupt::{Interrupt, interruptible};
 use crate::plain::plain;
 use crate::planning::Planning;
 use crate::pressure::Pressure;
-use crate::queries::{Entry, Queries};
+use crate::promql::Statement;
+use crate::queries::{Entry, Kept, Language, Queries};
 use crate::session::Sessions;
 use crate::stream::{Budget, Message, ResultStream};
 use crate::system::System;
 use crate::table::TokenStats;
+use crate::turns::{NoTurn, Turn, Turns};
+use crate::warnings::Warnings;
 use crate::workers::Workers;
 use crate::{hints, patterns, statement, width};
 
@@ -39,7 +42,7 @@ pub(crate) struct Inner {
     store: Store,
     pub(crate) config: QueryConfig,
     pub(crate) sessions: Arc<Sessions>,
-    turns: Arc<Semaphore>,
+    turns: Turns,
     /// For those that plan, also if nobody waits for them any more.
     planners: Arc<Semaphore>,
     pub(crate) pressure: Arc<Pressure>,
@@ -54,7 +57,7 @@ pub(crate) struct Admitted {
     pub(crate) until: Instant,
     pub(crate) deadline: Duration,
     /// To be held until the query really ended.
-    pub(crate) turn: OwnedSemaphorePermit,
+    pub(crate) turn: Turn,
 }
 
 /// An answer: its columns, and its rows as they come.
@@ -64,8 +67,9 @@ pub struct SqlResult {
     pub schema: SchemaRef,
     /// The rows. Dropping it ends the query.
     pub stream: ResultStream,
-    /// Why the answer may lack rows, such as a log that is still being replayed.
-    pub warnings: Vec<String>,
+    /// Why the answer may lack rows, such as a log that is still being replayed. More may come
+    /// while rows are read.
+    pub warnings: Warnings,
 }
 
 impl QueryEngine {
@@ -85,12 +89,12 @@ impl QueryEngine {
         let system = System {
             store: store.clone(),
             caches: Arc::new(Caches::new(store.clone(), &config)),
-            queries: Queries::new(Arc::clone(store.clock()), config.queries_kept),
+            queries: Queries::new(Arc::clone(store.clock()), Kept::of(&config)),
             others: tables.into(),
             rows_max: config.system_rows_max,
         };
         let sessions = Arc::new(Sessions::new(&config, system)?);
-        let turns = Arc::new(Semaphore::new(config.concurrent_max.max(1)));
+        let turns = Turns::new(config.concurrent_max);
         let planners = Arc::new(Semaphore::new(config.planners_max.max(1)));
         let workers = Workers::start(config.threads(), config.planners_max.max(1))?;
         Ok(Self {
@@ -115,7 +119,7 @@ impl QueryEngine {
         text: &str,
         options: SqlOptions,
     ) -> Result<SqlResult, QueryError> {
-        let tracked = self.inner.sessions.system.queries.begin(tenant, text);
+        let tracked = self.inner.sessions.system.queries.begin(tenant, Language::Sql, text);
         match self.answer(tenant, text, options, tracked.entry()).await {
             Ok(result) => Ok(SqlResult { stream: result.stream.tracked(tracked), ..result }),
             Err(error) => {
@@ -133,7 +137,7 @@ impl QueryEngine {
         entry: &Arc<Entry>,
     ) -> Result<SqlResult, QueryError> {
         let inner = &self.inner;
-        let deadline = inner.config.deadline(options.deadline);
+        let deadline = inner.sessions.configs.of(tenant).deadline(options.deadline);
         // Cheap texts are refused before they wait for a turn.
         isinglass_lang::gate::check(text, &inner.config.gate()).map_err(|fault| {
             QueryError::from(fault).at(Some(isinglass_lang::Position::of(text, fault.offset())))
@@ -148,6 +152,7 @@ impl QueryEngine {
             until,
             deadline,
         };
+        let warnings = Warnings::new(warnings);
         let (planned, plan) = oneshot::channel();
         let (sender, receiver) = mpsc::channel(2);
         let interrupt = Interrupt::default();
@@ -158,6 +163,7 @@ impl QueryEngine {
             budget,
             interrupt: interrupt.clone(),
             entry: Arc::clone(entry),
+            warnings: warnings.clone(),
             _turn: turn,
         };
         let task = inner.workers.spawn(job.run(planned, sender));
@@ -194,7 +200,7 @@ impl QueryEngine {
 
     /// Queries that run now.
     pub fn running(&self) -> usize {
-        self.inner.config.concurrent_max.max(1) - self.inner.turns.available_permits()
+        self.inner.turns.running()
     }
 }
 
@@ -219,7 +225,7 @@ impl Inner {
             let settled = tokio::time::timeout_at(until, self.store.settled(tenant)).await;
             settled.map_err(|_| QueryError::timeout(deadline))?.map_err(QueryError::of_store)?;
         }
-        let turn = self.turn(until, deadline).await?;
+        let turn = self.turn(tenant, until, deadline).await?;
         self.pressure.admit()?;
         entry.planning();
         let (view, warnings) = self.view(tenant).await?;
@@ -233,19 +239,19 @@ impl Inner {
         Ok((view, warnings))
     }
 
-    async fn turn(&self, until: Instant, deadline: Duration) -> Result<OwnedSemaphorePermit, QueryError> {
+    async fn turn(&self, tenant: &Tenant, until: Instant, deadline: Duration) -> Result<Turn, QueryError> {
         let wait = Instant::now() + Duration::from_millis(self.config.queue_wait_ms);
-        match tokio::time::timeout_at(wait.min(until), Arc::clone(&self.turns).acquire_owned()).await {
-            Ok(Ok(turn)) => Ok(turn),
-            Ok(Err(_)) => Err(QueryError::new(ErrorKind::Unavailable, "the server is stopping")),
-            Err(_) if wait < until => Err(QueryError::new(
-                ErrorKind::Unavailable,
-                format!("{} queries are running, which is the limit", self.config.concurrent_max),
-            )),
-            Err(_) => Err(QueryError::timeout(deadline)),
+        let config = self.sessions.configs.of(tenant);
+        match self.turns.take(tenant, config.turns(), wait.min(until)).await {
+            Ok(turn) => Ok(turn),
+            Err(NoTurn::TooLate { .. }) if wait >= until => Err(QueryError::timeout(deadline)),
+            Err(why) => Err(QueryError::no_turn(why, config)),
         }
     }
 }
+
+/// How often a query looks how much it has read.
+const READ_INTERVAL: Duration = Duration::from_millis(50);
 
 /// One query on the threads of queries. Holds its turn until it really ended,
 /// even if nobody waits for it any more.
@@ -256,7 +262,8 @@ struct Job {
     budget: Budget,
     interrupt: Interrupt,
     entry: Arc<Entry>,
-    _turn: OwnedSemaphorePermit,
+    warnings: Warnings,
+    _turn: Turn,
 }
 
 impl Job {
@@ -265,7 +272,14 @@ impl Job {
         mut planned: oneshot::Sender<Result<SchemaRef, QueryError>>,
         reader: mpsc::Sender<Message>,
     ) {
-        let state = self.inner.sessions.open(&self.view, self.entry.memory_peak());
+        let statement = Statement::new(
+            &self.view,
+            &self.inner.sessions,
+            (self.budget.until, self.budget.deadline),
+            self.warnings.clone(),
+            Arc::clone(&self.inner) as _,
+        );
+        let state = self.inner.sessions.open(statement, self.entry.memory_peak());
         let seat = self.inner.pressure.enter(Arc::clone(&state.runtime_env().memory_pool));
         let started = tokio::select! {
             biased;
@@ -292,7 +306,22 @@ impl Job {
             () = reader.closed() => {}
             () = tokio::time::sleep_until(self.budget.until) => {}
             error = seat.evicted() => { let _ = reader.send(Message::Failed(error)).await; }
+            error = self.reads_too_much() => { let _ = reader.send(Message::Failed(error)).await; }
             () = self.send(stream, &reader) => {}
+        }
+    }
+
+    /// Returns once more was read of files than may be.
+    async fn reads_too_much(&self) -> QueryError {
+        let max = self.inner.sessions.configs.of(&self.view.tenant).read_bytes_max;
+        if max == 0 {
+            return std::future::pending().await;
+        }
+        loop {
+            if self.entry.read_so_far().bytes > max {
+                return QueryError::reads_too_much(max);
+            }
+            tokio::time::sleep(READ_INTERVAL).await;
         }
     }
 

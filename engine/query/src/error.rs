@@ -8,6 +8,9 @@ use isinglass_lang::{Position, gate};
 use isinglass_model::ErrorKind;
 use isinglass_store::StoreError;
 
+use crate::config::QueryConfig;
+use crate::turns::NoTurn;
+
 /// An error of a query.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueryError {
@@ -36,6 +39,34 @@ impl QueryError {
             ErrorKind::Timeout,
             format!("planning the query took longer than the {limit:?} that it may"),
         )
+    }
+
+    pub(crate) fn reads_too_much(limit: u64) -> Self {
+        let message = format!("the query reads more than query.read_bytes_max = {limit} bytes of data files");
+        Self::new(ErrorKind::TooLarge, message)
+    }
+
+    /// A query that has no turn.
+    pub(crate) fn no_turn(why: NoTurn, config: &QueryConfig) -> Self {
+        let own = config.turns();
+        match why {
+            NoTurn::QueueFull { waiting } => {
+                let message = format!(
+                    "{waiting} queries of the tenant wait for a turn, query.tenant_queue_max = {}",
+                    own.queue_max
+                );
+                Self::new(ErrorKind::RateLimited, message)
+            }
+            NoTurn::TooLate { running, of_tenant } => {
+                let message = format!(
+                    "no turn came free within query.queue_wait_ms = {}: {running} queries are running \
+                     (query.concurrent_max = {}), {of_tenant} of them of the tenant \
+                     (query.tenant_concurrent_max = {})",
+                    config.queue_wait_ms, config.concurrent_max, own.concurrent_max
+                );
+                Self::new(ErrorKind::Unavailable, message)
+            }
+        }
     }
 
     /// An error of the store.

@@ -10,7 +10,7 @@
 //!
 //! | you want to change | look in |
 //! |---|---|
-//! | limits, threads, deadlines | [`QueryConfig`], `engine`, `planning`, `stream`, `memory`, `pressure`, `workers`, `interrupt` |
+//! | limits, threads, deadlines | [`QueryConfig`], `engine`, `turns`, `planning`, `stream`, `memory`, `pressure`, `workers`, `interrupt` |
 //! | which statements are allowed, and which types, regular expressions and wide plans | `statement`, `types`, `patterns`, `width` |
 //! | what a tenant can name | `session` |
 //! | how a table of record is read and pruned | `table` |
@@ -62,18 +62,22 @@ mod statement;
 mod stream;
 mod system;
 mod table;
+mod turns;
 mod types;
+mod warnings;
 mod width;
 mod workers;
 
 pub use caches::CacheFigures;
-pub use config::{PromqlConfig, QueryConfig, SqlOptions};
+pub use config::{PromqlConfig, QueryConfig, SqlOptions, TenantLimits};
 pub use engine::{QueryEngine, SqlResult};
 pub use error::QueryError;
 pub use library::{Library, Question, View, library};
 pub use promql::{
     Cardinality, Exemplar, ExemplarRequest, Found, MetadataSelection, MetricMetadata, PromqlAnswer,
-    PromqlKind, PromqlRequest, PromqlTime, RawSeries, ScanFacts, SeriesExemplars,
+    PromqlKind, PromqlRequest, PromqlTime, RawSeries, ScanFacts, SeriesExemplars, too_many_points,
 };
 pub use stream::ResultStream;
 pub use table::TokenStats;
+pub use turns::{NoTurn, TenantTurns, Turn, Turns};
+pub use warnings::Warnings;

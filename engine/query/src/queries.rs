@@ -2,7 +2,8 @@
 //!
 //! A query is noted when it arrives and closed when its last row is read, when it fails, or
 //! when nobody wants its answer any more. Closed ones stay in a ring of
-//! [`crate::QueryConfig::queries_kept`] for all tenants together: the oldest goes first.
+//! [`crate::QueryConfig::queries_kept`] for all tenants together: the oldest goes first. Those that
+//! were slow stay in a ring of their own, so that the quick ones do not push them out.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -11,9 +12,11 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use datafusion::physical_plan::ExecutionPlan;
+use hashbrown::HashMap;
 use isinglass_model::{Clock, Tenant};
 use parking_lot::Mutex;
 
+use crate::config::QueryConfig;
 use crate::error::QueryError;
 use crate::read::Read;
 
@@ -50,11 +53,44 @@ impl State {
     }
 }
 
+/// In which language a query is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Language {
+    Sql,
+    Promql,
+}
+
+impl Language {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Sql => "sql",
+            Self::Promql => "promql",
+        }
+    }
+}
+
+/// How many finished queries are remembered.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Kept {
+    pub(crate) finished: usize,
+    pub(crate) slow: usize,
+    /// From so long on a query is slow.
+    pub(crate) slow_from: Duration,
+}
+
+impl Kept {
+    pub(crate) fn of(config: &QueryConfig) -> Self {
+        let slow_from = Duration::from_millis(config.slow_ms);
+        Self { finished: config.queries_kept, slow: config.slow_queries_kept, slow_from }
+    }
+}
+
 /// A query as others see it.
 #[derive(Debug, Clone)]
 pub(crate) struct Shown {
     /// Counted from 1 in this process.
     pub(crate) id: u64,
+    pub(crate) language: Language,
     pub(crate) text: Arc<str>,
     pub(crate) started_unix_nanos: i64,
     pub(crate) state: State,
@@ -74,7 +110,7 @@ pub(crate) struct Shown {
 /// All queries of a process.
 pub(crate) struct Queries {
     clock: Arc<dyn Clock>,
-    kept_max: usize,
+    kept: Kept,
     next: AtomicU64,
     known: Mutex<Known>,
 }
@@ -83,18 +119,20 @@ pub(crate) struct Queries {
 struct Known {
     running: BTreeMap<u64, Arc<Entry>>,
     finished: VecDeque<Arc<Entry>>,
+    slow: VecDeque<Arc<Entry>>,
 }
 
 impl Queries {
-    pub(crate) fn new(clock: Arc<dyn Clock>, kept_max: usize) -> Arc<Self> {
-        Arc::new(Self { clock, kept_max, next: AtomicU64::new(1), known: Mutex::default() })
+    pub(crate) fn new(clock: Arc<dyn Clock>, kept: Kept) -> Arc<Self> {
+        Arc::new(Self { clock, kept, next: AtomicU64::new(1), known: Mutex::default() })
     }
 
     /// Notes a query that has arrived.
-    pub(crate) fn begin(self: &Arc<Self>, tenant: &Tenant, text: &str) -> Tracked {
+    pub(crate) fn begin(self: &Arc<Self>, tenant: &Tenant, language: Language, text: &str) -> Tracked {
         let entry = Arc::new(Entry {
             id: self.next.fetch_add(1, Ordering::Relaxed),
             tenant: tenant.clone(),
+            language,
             text: cut(text, TEXT_BYTES_MAX).into(),
             started_unix_nanos: self.clock.now_unix_nanos(),
             started: self.clock.monotonic(),
@@ -117,12 +155,43 @@ impl Queries {
         entries.iter().map(|entry| entry.shown()).collect()
     }
 
+    /// Those of a tenant that were slow, oldest first.
+    pub(crate) fn slow_of(&self, tenant: &Tenant) -> Vec<Shown> {
+        let known = self.known.lock();
+        let own = known.slow.iter().filter(|entry| entry.tenant == *tenant);
+        let entries: Vec<Arc<Entry>> = own.map(Arc::clone).collect();
+        drop(known);
+        entries.iter().map(|entry| entry.shown()).collect()
+    }
+
     fn finish(&self, entry: &Arc<Entry>) {
         let mut known = self.known.lock();
         known.running.remove(&entry.id);
         known.finished.push_back(Arc::clone(entry));
-        while known.finished.len() > self.kept_max {
+        while known.finished.len() > self.kept.finished {
             known.finished.pop_front();
+        }
+        if entry.took() >= self.kept.slow_from {
+            known.slow.push_back(Arc::clone(entry));
+            while known.slow.len() > self.kept.slow {
+                known.forget_slow();
+            }
+        }
+    }
+}
+
+impl Known {
+    /// The oldest one of the tenant that has most, so that one tenant does not push out another's.
+    fn forget_slow(&mut self) {
+        let mut counts: HashMap<&Tenant, usize> = HashMap::new();
+        for entry in &self.slow {
+            *counts.entry(&entry.tenant).or_default() += 1;
+        }
+        let most = counts.values().copied().max().unwrap_or_default();
+        let oldest = self.slow.iter().position(|entry| counts.get(&entry.tenant) == Some(&most));
+        drop(counts);
+        if let Some(oldest) = oldest {
+            self.slow.remove(oldest);
         }
     }
 }
@@ -138,6 +207,7 @@ impl fmt::Debug for Queries {
 pub(crate) struct Entry {
     id: u64,
     tenant: Tenant,
+    language: Language,
     text: Arc<str>,
     started_unix_nanos: i64,
     started: Duration,
@@ -193,6 +263,18 @@ impl Entry {
         self.note(|progress, _| progress.read = read);
     }
 
+    /// What was read so far.
+    pub(crate) fn read_so_far(&self) -> Read {
+        let progress = self.progress.lock();
+        progress.plan.as_ref().map_or(progress.read, Read::of)
+    }
+
+    /// From its arrival to its end, or until now.
+    fn took(&self) -> Duration {
+        let since = self.since();
+        self.progress.lock().took.unwrap_or(since)
+    }
+
     /// Changes a query that has not ended.
     fn note(&self, change: impl FnOnce(&mut Progress, Duration)) {
         let since = self.since();
@@ -224,6 +306,7 @@ impl Entry {
         let waited = progress.waited.unwrap_or(took);
         Shown {
             id: self.id,
+            language: self.language,
             text: Arc::clone(&self.text),
             started_unix_nanos: self.started_unix_nanos,
             state: progress.state,
@@ -300,12 +383,39 @@ mod tests {
         queries.of(tenant).iter().map(|q| (q.id, q.state.as_str(), q.took.as_secs())).collect()
     }
 
+    fn kept(finished: usize) -> Kept {
+        Kept { finished, slow: 3, slow_from: Duration::from_secs(2) }
+    }
+
+    #[test]
+    fn slow_ones_are_kept_apart_and_of_each_tenant() {
+        let clock = Arc::new(ManualClock::at(0));
+        let queries = Queries::new(Arc::clone(&clock) as _, kept(1));
+        let (a, b) = (Tenant::new("a").unwrap(), Tenant::new("b").unwrap());
+        let slow = |tenant: &Tenant, text: &str, seconds: u64| {
+            let tracked = queries.begin(tenant, Language::Promql, text);
+            clock.advance(Duration::from_secs(seconds));
+            tracked.done();
+        };
+        slow(&b, "b", 2);
+        for text in ["one", "two", "three", "four"] {
+            slow(&a, text, 3);
+            slow(&a, "quick", 1);
+        }
+        let texts = |tenant: &Tenant| -> Vec<String> {
+            queries.slow_of(tenant).iter().map(|query| query.text.to_string()).collect()
+        };
+        assert_eq!(texts(&a), ["three", "four"]);
+        assert_eq!(texts(&b), ["b"]);
+        assert_eq!(queries.slow_of(&b)[0].language.as_str(), "promql");
+    }
+
     #[test]
     fn a_query_ends_once() {
         let clock = Arc::new(ManualClock::at(1_000));
-        let queries = Queries::new(Arc::clone(&clock) as _, 2);
+        let queries = Queries::new(Arc::clone(&clock) as _, kept(2));
         let (a, b) = (Tenant::new("a").unwrap(), Tenant::new("b").unwrap());
-        let first = queries.begin(&a, "select 1");
+        let first = queries.begin(&a, Language::Sql, "select 1");
         clock.advance(Duration::from_secs(1));
         first.entry().planning();
         assert_eq!(states(&queries, &a), [(1, "planning", 1)]);
@@ -315,17 +425,17 @@ mod tests {
         first.failed(&QueryError::new(ErrorKind::Internal, "too late"));
         drop(first);
         assert_eq!(states(&queries, &a), [(1, "done", 1)]);
-        drop(queries.begin(&a, "select 2"));
+        drop(queries.begin(&a, Language::Sql, "select 2"));
         assert_eq!(states(&queries, &a), [(1, "done", 1), (2, "cancelled", 0)]);
     }
 
     #[test]
     fn the_oldest_is_forgotten_first_and_what_runs_never() {
-        let queries = Queries::new(Arc::new(ManualClock::at(0)), 2);
+        let queries = Queries::new(Arc::new(ManualClock::at(0)), kept(2));
         let tenant = Tenant::default();
-        let running = queries.begin(&tenant, "select 1");
+        let running = queries.begin(&tenant, Language::Sql, "select 1");
         for _ in 0..3 {
-            queries.begin(&tenant, "select 2").done();
+            queries.begin(&tenant, Language::Sql, "select 2").done();
         }
         let left = [(1, "waiting", 0), (3, "done", 0), (4, "done", 0)];
         assert_eq!(states(&queries, &tenant), left);

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use isinglass_ingest::Ingest;
-use isinglass_model::Clock;
-use isinglass_query::QueryEngine;
+use isinglass_model::{Clock, Tenant};
+use isinglass_query::{QueryEngine, TenantTurns, Turn, Turns};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
@@ -28,7 +28,7 @@ pub(crate) struct Shared {
     pub addresses: Addresses,
     pub bodies: BodyReader,
     pub writes: Gate,
-    pub queries: Gate,
+    pub queries: QueryGate,
     pub write_timeout: Duration,
     pub stopping: CancellationToken,
     /// On the monotonic clock.
@@ -46,8 +46,8 @@ impl Shared {
         stopping: CancellationToken,
     ) -> Self {
         let writes = Gate::new("writes", config.writes_max, config.queue_timeout());
-        let queries = Gate::new("queries", config.queries_max, config.queue_timeout());
-        let gates = [writes.clone(), queries.clone()];
+        let queries = QueryGate::new(config.queries_max, config.queue_timeout());
+        let gates = (writes.clone(), queries.clone());
         let bodies = BodyReader::new(
             config.body_bytes_max,
             config.inflight_bytes_max,
@@ -68,6 +68,44 @@ impl Shared {
             write_timeout: config.write_timeout(),
             stopping,
         }
+    }
+}
+
+/// Bounds how many queries are worked on, from their arrival until their answer is sent. Tenants
+/// have turns one after the other, and none has more than three quarters of them.
+#[derive(Debug, Clone)]
+pub(crate) struct QueryGate {
+    max: usize,
+    own: TenantTurns,
+    wait: Duration,
+    turns: Turns,
+}
+
+impl QueryGate {
+    pub(crate) fn new(max: usize, wait: Duration) -> Self {
+        let max = max.clamp(1, Semaphore::MAX_PERMITS);
+        // Connections bound how many wait.
+        let own = TenantTurns { concurrent_max: max - max / 4, queue_max: usize::MAX };
+        Self { max, own, wait, turns: Turns::new(max) }
+    }
+
+    /// Waits for a turn, but not for long.
+    pub(crate) async fn enter(&self, tenant: &Tenant) -> Result<Turn, Problem> {
+        let until = tokio::time::Instant::now() + self.wait;
+        self.turns.take(tenant, self.own, until).await.map_err(|_| {
+            Problem::unavailable(format!(
+                "the server is busy: no turn came free within server.queue_timeout_ms = {}; of \
+                 server.queries_max = {} queries a tenant has at most {}",
+                self.wait.as_millis(),
+                self.max,
+                self.own.concurrent_max
+            ))
+        })
+    }
+
+    /// Turns taken now.
+    pub(crate) fn taken(&self) -> usize {
+        self.turns.running()
     }
 }
 

@@ -20,8 +20,9 @@ pub struct ServeConfig {
     /// Writes that are worked on at the same time; others wait
     /// `queue_timeout_ms`, then get 503.
     pub writes_max: usize,
-    /// Queries that run at the same time; others wait `queue_timeout_ms`, then
-    /// get 503.
+    /// Queries that are worked on at the same time, from their arrival until their
+    /// answer is sent, three quarters of them of one tenant; others wait
+    /// `queue_timeout_ms`, then get 503.
     pub queries_max: usize,
     /// Longest wait for a turn, in milliseconds.
     pub queue_timeout_ms: u64,
@@ -51,7 +52,7 @@ impl Default for ServeConfig {
             otlp_http: "127.0.0.1:4318".to_owned(),
             connections_max: 4_096,
             writes_max: 256,
-            queries_max: 32,
+            queries_max: 128,
             queue_timeout_ms: 1_000,
             body_bytes_max: isinglass_model::limits::HardCaps::DEFAULT.body_bytes_max,
             inflight_bytes_max: 128 << 20,

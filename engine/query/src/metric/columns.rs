@@ -104,7 +104,7 @@ fn is_native(metric: &Metric) -> bool {
 }
 
 /// System columns win: a label `time` appears as `label_time`.
-fn free_name(label: &str, taken: &HashSet<String>) -> String {
+pub(crate) fn free_name(label: &str, taken: &HashSet<String>) -> String {
     let mut name = label.to_owned();
     while taken.contains(&name) {
         name.insert_str(0, "label_");

@@ -12,4 +12,5 @@ mod labels;
 mod matchers;
 mod provider;
 
+pub(crate) use columns::{free_name, label_type};
 pub(crate) use provider::MetricTable;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use isinglass_lang::promql::ast::Matcher;
 use isinglass_model::{ErrorKind, Tenant};
 use isinglass_promql::front::{Cached, ResultCache};
-use isinglass_promql::{Answer, EvalError, Limits, Options, Value};
+use isinglass_promql::{Answer, EvalError, LimitNames, Limits, Options, Value};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -23,7 +23,7 @@ use crate::QueryEngine;
 use crate::config::{PromqlConfig, QueryConfig};
 use crate::engine::Admitted;
 use crate::error::QueryError;
-use crate::queries::Entry;
+use crate::queries::{Entry, Language};
 use crate::read::Read;
 use crate::workers::STACK_BYTES;
 
@@ -31,14 +31,16 @@ impl QueryEngine {
     /// Evaluates an expression over the series of a tenant. It takes a turn, has a deadline and is
     /// in `system.queries` as a statement of SQL is. Dropping the future ends the query.
     pub async fn promql(&self, tenant: &Tenant, request: PromqlRequest) -> Result<PromqlAnswer, QueryError> {
-        let config = &self.inner.config;
+        let config = self.inner.sessions.configs.of(tenant);
         check(request.time, &config.promql)?;
         let options = options(config, request.lookback_ms);
         let asked = Asked { text: &request.text, deadline: request.deadline, strong: request.strong };
         let (text, time) = (request.text.clone(), request.time);
         let cache = (!request.fresh).then(|| Arc::clone(&self.inner.sessions.system.caches.results));
         let work = move |source: &StoreSource| evaluate(&text, time, source, cache.as_deref(), &options);
-        let Done { result, warnings: partial, facts, waited, ran } = self.run(tenant, asked, work).await?;
+        let rows = |answer: &Answer| points(&answer.value);
+        let Done { result, warnings: partial, facts, waited, ran } =
+            self.run_counted(tenant, asked, work, rows).await?;
         let Answer { value, mut warnings, infos, used } = result;
         warnings.extend(partial);
         Ok(PromqlAnswer { value, warnings, infos, used, scan: facts, waited, evaluated: ran })
@@ -98,7 +100,7 @@ impl QueryEngine {
         tenant: &Tenant,
         request: ExemplarRequest,
     ) -> Result<Vec<SeriesExemplars>, QueryError> {
-        let limits = options(&self.inner.config, None).limits;
+        let limits = options(self.inner.sessions.configs.of(tenant), None).limits;
         let asked = Asked { text: &request.text.clone(), deadline: None, strong: false };
         let work = move |source: &StoreSource| exemplars::read(&request, source, &limits);
         Ok(self.run(tenant, asked, work).await?.result)
@@ -113,7 +115,7 @@ impl QueryEngine {
         start_ms: i64,
         end_ms: i64,
     ) -> Result<Vec<RawSeries>, QueryError> {
-        let limits = options(&self.inner.config, None).limits;
+        let limits = options(self.inner.sessions.configs.of(tenant), None).limits;
         let text = format!("samples of {}", metadata::selector(&matchers));
         let work = move |source: &StoreSource| samples::read(matchers, (start_ms, end_ms), source, &limits);
         let asked = Asked { text: &text, deadline: None, strong: false };
@@ -125,6 +127,11 @@ impl QueryEngine {
         let work = move |source: &StoreSource| cardinality::of(source.view(), limit, &|| source.ended());
         let asked = Asked { text: "cardinality", deadline: None, strong: false };
         Ok(self.run(tenant, asked, work).await?.result)
+    }
+
+    /// Steps of a range query of a tenant after the first.
+    pub fn points_max(&self, tenant: &Tenant) -> u64 {
+        self.inner.sessions.configs.of(tenant).promql.points_max
     }
 
     fn limit(&self, selection: &MetadataSelection) -> usize {
@@ -151,10 +158,24 @@ impl QueryEngine {
         asked: Asked<'_>,
         work: impl FnOnce(&StoreSource) -> Result<T, EvalError> + Send + 'static,
     ) -> Result<Done<T>, QueryError> {
-        let tracked = self.inner.sessions.system.queries.begin(tenant, asked.text);
+        self.run_counted(tenant, asked, work, |_| 0).await
+    }
+
+    /// The same where the answer has a number of rows.
+    async fn run_counted<T: Send + 'static>(
+        &self,
+        tenant: &Tenant,
+        asked: Asked<'_>,
+        work: impl FnOnce(&StoreSource) -> Result<T, EvalError> + Send + 'static,
+        rows: impl FnOnce(&T) -> u64,
+    ) -> Result<Done<T>, QueryError> {
+        let tracked = self.inner.sessions.system.queries.begin(tenant, Language::Promql, asked.text);
         let result = self.run_tracked(tenant, asked, tracked.entry(), work).await;
         match &result {
-            Ok(_) => tracked.done(),
+            Ok(done) => {
+                tracked.rows(rows(&done.result), 0);
+                tracked.done();
+            }
             Err(error) => tracked.failed(error),
         }
         result
@@ -169,24 +190,29 @@ impl QueryEngine {
     ) -> Result<Done<T>, QueryError> {
         let inner = &self.inner;
         let arrived = Instant::now();
-        let deadline = inner.config.deadline(asked.deadline);
+        let config = inner.sessions.configs.of(tenant);
+        let deadline = config.deadline(asked.deadline);
         let Admitted { view, warnings, until, deadline, turn } =
             inner.admit(tenant, deadline, asked.strong, entry).await?;
         let begun = Instant::now();
         let ending = Ending::new(until, deadline);
         let waiting = Waiting(Arc::clone(&ending));
-        let memory = inner.sessions.pool(entry.memory_peak());
+        let memory = inner.sessions.pool(tenant, entry.memory_peak());
         let seat = inner.pressure.enter(Arc::clone(&memory));
-        let reads = Reads::new(&view, inner, Arc::clone(&ending), memory)?;
-        let source = StoreSource::new(view, reads, inner.config.promql.series_max);
+        let stopped = || QueryError::new(ErrorKind::Unavailable, "the server is stopping");
+        let handle = inner.workers.handle().ok_or_else(stopped)?;
+        let (footers, bytes_max) = (inner.sessions.footers(), config.read_bytes_max);
+        let reads = Reads::new(&view, handle, footers, Arc::clone(&ending), memory, bytes_max);
+        let source = StoreSource::new(view, reads, config.promql.series_max);
         entry.evaluating();
         let (sender, answer) = oneshot::channel();
         // The thread holds the engine, so that the runtime that reads for it stays.
         let (engine, noted) = (self.clone(), Arc::clone(entry));
         let work = move || {
             let result = work(&source).map_err(QueryError::of_promql);
+            source.thread_ended();
             let facts = source.facts();
-            noted.read(Read { bytes: facts.bytes_read, files: facts.files });
+            noted.read(Read::of_promql(&facts));
             drop((source, turn, engine));
             // Nobody may wait any more.
             let _ = sender.send((result, facts));
@@ -226,18 +252,27 @@ struct Done<T> {
 
 /// Evaluation waits for what the runtime's threads read, so it is on none of them. There are as
 /// many of these threads as there are turns, plus those that were told to end and will soon.
-fn start(work: impl FnOnce() + Send + 'static) -> Result<(), QueryError> {
+pub(super) fn start(work: impl FnOnce() + Send + 'static) -> Result<(), QueryError> {
     let thread = std::thread::Builder::new().name("promql".to_owned()).stack_size(STACK_BYTES);
     thread.spawn(work).map(drop).map_err(|error| {
         QueryError::new(ErrorKind::Unavailable, format!("cannot start a thread for the query: {error}"))
     })
 }
 
-fn broken_off() -> QueryError {
+fn points(value: &Value) -> u64 {
+    match value {
+        Value::Scalar(..) | Value::Text(..) => 1,
+        Value::Vector(series) | Value::Matrix(series) => {
+            series.iter().map(|one| one.points.len() as u64).sum()
+        }
+    }
+}
+
+pub(super) fn broken_off() -> QueryError {
     QueryError::new(ErrorKind::Internal, "the query broke off")
 }
 
-fn options(config: &QueryConfig, lookback_ms: Option<i64>) -> Options {
+pub(super) fn options(config: &QueryConfig, lookback_ms: Option<i64>) -> Options {
     let own = &config.promql;
     let configured = i64::try_from(own.lookback_ms).unwrap_or(i64::MAX);
     Options {
@@ -247,13 +282,19 @@ fn options(config: &QueryConfig, lookback_ms: Option<i64>) -> Options {
             samples_max: own.samples_max,
             series_max: own.series_max,
             memory_bytes_max: config.query_memory_bytes,
+            names: LimitNames {
+                samples_max: "query.promql.samples_max",
+                series_max: "query.promql.series_max",
+                memory_bytes_max: "query.query_memory_bytes",
+                ..LimitNames::default()
+            },
             ..Limits::default()
         },
         ..Options::default()
     }
 }
 
-fn check(time: PromqlTime, config: &PromqlConfig) -> Result<(), QueryError> {
+pub(super) fn check(time: PromqlTime, config: &PromqlConfig) -> Result<(), QueryError> {
     let PromqlTime::Range { start_ms, end_ms, step_ms } = time else { return Ok(()) };
     let refused = |message: String| Err(QueryError::new(ErrorKind::Malformed, message));
     if end_ms < start_ms {
@@ -267,12 +308,19 @@ fn check(time: PromqlTime, config: &PromqlConfig) -> Result<(), QueryError> {
     }
     let steps = end_ms.abs_diff(start_ms) / step_ms.unsigned_abs();
     if steps > config.points_max {
-        return refused(format!(
-            "exceeded maximum resolution of {} points per timeseries. Try decreasing the query resolution (?step=XX)",
-            grouped(config.points_max)
-        ));
+        return refused(too_many_points(config.points_max));
     }
     Ok(())
+}
+
+/// As Prometheus says it, with the setting where it is another one than there.
+pub fn too_many_points(limit: u64) -> String {
+    let own = if limit == 11_000 { "" } else { "; the limit is query.promql.points_max" };
+    format!(
+        "exceeded maximum resolution of {} points per timeseries. Try decreasing the query resolution \
+         (?step=XX){own}",
+        grouped(limit)
+    )
 }
 
 /// 11000 as `11,000`.
@@ -282,7 +330,7 @@ fn grouped(number: u64) -> String {
     groups.collect::<Vec<_>>().join(",")
 }
 
-fn evaluate(
+pub(super) fn evaluate(
     text: &str,
     time: PromqlTime,
     source: &StoreSource,

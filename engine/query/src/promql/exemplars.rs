@@ -6,10 +6,8 @@ use std::ops::Range;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Float64Type;
 use arrow_array::{Array, ArrayRef, RecordBatch};
-use isinglass_lang::promql::ast::{ExprKind, Matcher};
-use isinglass_lang::promql::{parse, walk};
 use isinglass_model::Kind;
-use isinglass_promql::{ErrorKind, EvalError, Labels, Limits};
+use isinglass_promql::{ErrorKind, EvalError, Labels, Limits, selectors};
 
 use super::floats::{millis, other};
 use super::request::{Exemplar, ExemplarRequest, SeriesExemplars};
@@ -57,18 +55,6 @@ pub(super) fn read(
 
 fn too_many() -> EvalError {
     EvalError::of(ErrorKind::Limit, "there are more exemplars than the memory of a query takes")
-}
-
-/// The matchers of all selectors of an expression.
-fn selectors(text: &str) -> Result<Vec<Vec<Matcher>>, EvalError> {
-    let expr = parse(text)?;
-    let mut found = Vec::new();
-    walk(&expr, &mut |node| {
-        if let ExprKind::Selector(selector) = &node.kind {
-            found.push(selector.matchers.clone());
-        }
-    });
-    Ok(found)
 }
 
 fn push(all: &mut Vec<Exemplar>, batch: &RecordBatch, rows: Range<usize>) -> Result<(), EvalError> {
@@ -122,10 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn selectors_of_an_expression() {
-        let found = selectors(r#"sum(rate(a{x="1"}[5m])) / b offset 1h > 2"#).unwrap();
-        assert_eq!(found.iter().map(Vec::len).collect::<Vec<_>>(), [2, 1]);
-        assert_eq!(selectors("a{").unwrap_err().kind, ErrorKind::BadData);
+    fn texts_lose_their_quotes() {
         assert_eq!([plain("\"a\\\"b\""), plain("7"), plain("{}")], ["a\"b", "7", "{}"]);
     }
 }

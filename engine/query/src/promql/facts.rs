@@ -19,8 +19,14 @@ pub struct ScanFacts {
     pub rows: u64,
     /// Rows of samples that were not in files yet.
     pub head_rows: u64,
+    /// Series that were handed to evaluation; of one that several selectors read each time counts.
+    pub series: u64,
+    /// Samples of these.
+    pub samples: u64,
     /// Bytes asked of files, footers that were in memory left out.
     pub bytes_read: u64,
+    /// Time of the processor that evaluation took on all its threads; reading for it has others.
+    pub cpu_nanos: u64,
 }
 
 /// The same while threads add to it.
@@ -33,6 +39,18 @@ pub(crate) struct Counters {
     pub(super) rows_pruned: AtomicU64,
     pub(super) rows: AtomicU64,
     pub(super) head_rows: AtomicU64,
+    pub(super) series: AtomicU64,
+    pub(super) samples: AtomicU64,
+    pub(super) cpu_nanos: AtomicU64,
+}
+
+impl Counters {
+    /// Adds the time that the calling thread has taken, which then ends.
+    pub(super) fn thread_ended(&self) {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+        let nanos = time.tv_sec.saturating_mul(1_000_000_000).saturating_add(time.tv_nsec);
+        self.cpu_nanos.fetch_add(u64::try_from(nanos).unwrap_or_default(), Ordering::Relaxed);
+    }
 }
 
 pub(super) fn add(counter: &AtomicU64, more: usize) {
@@ -50,7 +68,10 @@ impl Counters {
             rows_pruned: of(&self.rows_pruned),
             rows: of(&self.rows),
             head_rows: of(&self.head_rows),
+            series: of(&self.series),
+            samples: of(&self.samples),
             bytes_read,
+            cpu_nanos: of(&self.cpu_nanos),
         }
     }
 }

@@ -16,6 +16,8 @@ pub enum PromqlKind {
     Timeout,
     /// The query was ended, or could not begin: too many run, or the server is stopping. 503.
     Canceled,
+    /// Too many queries of the tenant wait for a turn. 429.
+    TooManyRequests,
     /// There is no such thing. 404.
     NotFound,
     /// Samples could not be read. 500.
@@ -30,6 +32,7 @@ impl PromqlKind {
             Self::Execution => "execution",
             Self::Timeout => "timeout",
             Self::Canceled => "canceled",
+            Self::TooManyRequests => "too_many_requests",
             Self::NotFound => "not_found",
             Self::Internal => "internal",
         }
@@ -41,6 +44,7 @@ impl PromqlKind {
             Self::BadData => 400,
             Self::NotFound => 404,
             Self::Execution => 422,
+            Self::TooManyRequests => 429,
             Self::Internal => 500,
             Self::Timeout | Self::Canceled => 503,
         }
@@ -56,11 +60,10 @@ impl QueryError {
             ErrorKind::Timeout => PromqlKind::Timeout,
             ErrorKind::Unavailable => PromqlKind::Canceled,
             ErrorKind::Internal => PromqlKind::Internal,
-            ErrorKind::Rejected
-            | ErrorKind::TooLarge
-            | ErrorKind::Unsupported
-            | ErrorKind::RateLimited
-            | ErrorKind::Forbidden => PromqlKind::Execution,
+            ErrorKind::RateLimited => PromqlKind::TooManyRequests,
+            ErrorKind::Rejected | ErrorKind::TooLarge | ErrorKind::Unsupported | ErrorKind::Forbidden => {
+                PromqlKind::Execution
+            }
         }
     }
 
@@ -84,7 +87,7 @@ impl QueryError {
         let kind = match self.promql_kind() {
             PromqlKind::BadData => Promql::BadData,
             PromqlKind::Timeout => Promql::Timeout,
-            PromqlKind::Canceled => Promql::Canceled,
+            PromqlKind::Canceled | PromqlKind::TooManyRequests => Promql::Canceled,
             PromqlKind::Internal | PromqlKind::NotFound => Promql::Internal,
             PromqlKind::Execution if self.kind() == ErrorKind::TooLarge => Promql::Limit,
             PromqlKind::Execution => Promql::Execution,

@@ -21,6 +21,7 @@
 //! | `metadata`, `cardinality` | what the index alone answers |
 //! | `exemplars`, `samples` | exemplars; samples as they are stored |
 //! | `facts` | what was read, and what could be left out |
+//! | `function` | the table function `promql` of SQL |
 //!
 //! Rows of files lie by (metric, series, time), so the pages that can have a wanted series are
 //! known from the page index, and a series is a run of rows that two searches find. Evaluation is
@@ -34,6 +35,7 @@ mod engine;
 mod exemplars;
 mod facts;
 mod floats;
+mod function;
 mod histograms;
 mod kind;
 mod metadata;
@@ -44,7 +46,9 @@ mod scan;
 mod series;
 mod source;
 
+pub use engine::too_many_points;
 pub use facts::ScanFacts;
+pub(crate) use function::{PromqlExec, PromqlFunction, Statement};
 pub use kind::PromqlKind;
 pub use request::{
     Cardinality, Exemplar, ExemplarRequest, Found, MetadataSelection, MetricMetadata, PromqlAnswer,

@@ -113,6 +113,8 @@ impl SeriesStream for Part {
             }
         };
         let Some(labels) = self.labels.at(&self.wanted, place) else { return Ok(None) };
+        let samples = self.floats.times().len() + self.histograms.samples().len();
+        self.tables.samples.reads().count_series(samples);
         Ok(Some(SeriesSamples {
             labels,
             times: self.floats.times(),

@@ -15,6 +15,7 @@ use arrow_array::RecordBatch;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::ParquetFileReaderFactory;
 use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
+use datafusion::execution::cache::cache_manager::FileMetadataCache;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use datafusion::parquet::arrow::ProjectionMask;
 use datafusion::parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
@@ -22,7 +23,7 @@ use datafusion::parquet::arrow::async_reader::{AsyncFileReader, ParquetRecordBat
 use datafusion::parquet::file::metadata::PageIndexPolicy;
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
-use isinglass_model::{ErrorKind, Kind};
+use isinglass_model::Kind;
 use isinglass_promql::EvalError;
 use isinglass_store::{DataFile, HeadFilter, View};
 use object_store::ObjectMeta;
@@ -34,7 +35,6 @@ pub(super) use sorted::known;
 use super::ending::Ending;
 use super::facts::{Counters, ScanFacts, add};
 use super::series::Wanted;
-use crate::engine::Inner;
 use crate::error::QueryError;
 use pages::Chosen;
 
@@ -51,29 +51,70 @@ pub(super) struct Reads {
     ending: Arc<Ending>,
     counters: Counters,
     memory: Arc<dyn MemoryPool>,
+    /// What evaluation holds of it.
+    evaluation: MemoryReservation,
+    /// Bytes that may be read, 0 = any number.
+    bytes_max: u64,
 }
 
 impl Reads {
     pub(super) fn new(
         view: &View,
-        inner: &Inner,
+        handle: Handle,
+        footers: Arc<FileMetadataCache>,
         ending: Arc<Ending>,
         memory: Arc<dyn MemoryPool>,
-    ) -> Result<Arc<Self>, QueryError> {
-        let stopped = || QueryError::new(ErrorKind::Unavailable, "the server is stopping");
-        Ok(Arc::new(Self {
-            handle: inner.workers.handle().ok_or_else(stopped)?,
-            factory: CachedParquetFileReaderFactory::new(view.objects(), inner.sessions.footers()),
+        bytes_max: u64,
+    ) -> Arc<Self> {
+        let evaluation = MemoryConsumer::new("the evaluation of a PromQL query").register(&memory);
+        Arc::new(Self {
+            handle,
+            factory: CachedParquetFileReaderFactory::new(view.objects(), footers),
+            evaluation,
+            bytes_max,
             metrics: ExecutionPlanMetricsSet::new(),
             ending,
             counters: Counters::default(),
             memory,
-        }))
+        })
+    }
+
+    /// Memory that evaluation holds from now on.
+    pub(super) fn hold(&self, bytes: usize) -> Result<(), EvalError> {
+        self.evaluation.try_grow(bytes).map_err(|error| QueryError::from(&error).to_promql())
+    }
+
+    pub(super) fn release(&self, bytes: usize) {
+        self.evaluation.shrink(bytes);
+    }
+
+    /// A series was handed to evaluation.
+    pub(super) fn count_series(&self, samples: usize) {
+        add(&self.counters.series, 1);
+        add(&self.counters.samples, samples);
+    }
+
+    /// The calling thread ends.
+    pub(super) fn thread_ended(&self) {
+        self.counters.thread_ended();
     }
 
     pub(super) fn facts(&self) -> ScanFacts {
+        self.counters.facts(self.bytes())
+    }
+
+    fn bytes(&self) -> u64 {
         let bytes = self.metrics.clone_inner().sum_by_name("bytes_scanned");
-        self.counters.facts(bytes.map_or(0, |bytes| bytes.as_usize() as u64))
+        bytes.map_or(0, |bytes| bytes.as_usize() as u64)
+    }
+
+    /// Ends a query that has read more than it may.
+    fn check_bytes(&self) -> Result<(), EvalError> {
+        match self.bytes_max {
+            0 => Ok(()),
+            max if self.bytes() <= max => Ok(()),
+            max => Err(QueryError::reads_too_much(max).to_promql()),
+        }
     }
 
     pub(super) fn ended(&self) -> Option<EvalError> {
@@ -176,6 +217,10 @@ impl TableScan {
         let held = reads.reservation();
         hold(&held, unflushed.iter().map(RecordBatch::get_array_memory_size).sum())?;
         Ok(Self { reads: Arc::clone(reads), files: reads.wait(files)?, unflushed, _held: held, span })
+    }
+
+    pub(super) fn reads(&self) -> &Reads {
+        &self.reads
     }
 
     /// Inputs that may have rows of `part`, those first whose rows were accepted first.

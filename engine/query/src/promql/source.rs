@@ -39,6 +39,11 @@ impl StoreSource {
         self.reads.facts()
     }
 
+    /// The calling thread ends.
+    pub(super) fn thread_ended(&self) {
+        self.reads.thread_ended();
+    }
+
     /// Why the query has to end, if it has to.
     pub(super) fn ended(&self) -> Option<EvalError> {
         self.reads.ended()
@@ -53,8 +58,9 @@ impl StoreSource {
         let found = series::select(&self.view, matchers, Some(series::days(first_ms, last_ms)))?;
         if found.len() as u64 > self.series_max {
             let (found, limit) = (found.len(), self.series_max);
-            let message =
-                format!("a selector of the query finds {found} series, the limit of a query is {limit}");
+            let message = format!(
+                "a selector of the query finds {found} series, more than query.promql.series_max = {limit}"
+            );
             return Err(EvalError::of(ErrorKind::Limit, message));
         }
         Ok(series::in_order(&found))
@@ -89,5 +95,17 @@ impl Source for StoreSource {
             Box::new(Part::new(&self.view, &tables, &wanted, range)) as Box<dyn SeriesStream>
         };
         Ok((0..wanted.len()).step_by(each).map(part).collect())
+    }
+
+    fn hold(&self, bytes: usize) -> Result<(), EvalError> {
+        self.reads.hold(bytes)
+    }
+
+    fn release(&self, bytes: usize) {
+        self.reads.release(bytes);
+    }
+
+    fn thread_ends(&self) {
+        self.thread_ended();
     }
 }

@@ -16,15 +16,16 @@ use datafusion::execution::memory_pool::MemoryPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::{SessionState, SessionStateBuilder, SessionStateDefaults};
 use datafusion::prelude::SessionConfig;
-use isinglass_store::View;
+use isinglass_model::Tenant;
 
 pub(crate) use catalog::{CATALOG, METRICS, PUBLIC, SYSTEM, TenantCatalog};
 
-use crate::QueryConfig;
+use crate::config::{Configs, QueryConfig};
 use crate::functions::{self, JoinedPlanner, MapValuePlanner, TraceTree};
 use crate::memory::SharedMemory;
 use crate::objects::OnlyTables;
 use crate::planning::Checkpoints;
+use crate::promql::{PromqlFunction, Statement};
 use crate::rules;
 use crate::system::System;
 use crate::table::TokenCache;
@@ -34,7 +35,8 @@ pub(crate) struct Sessions {
     template: SessionState,
     runtime: RuntimeEnv,
     memory: Arc<SharedMemory>,
-    query_memory_bytes: usize,
+    /// Limits, tenant by tenant.
+    pub(crate) configs: Configs,
     pub(crate) system: System,
     /// Token indexes of files of logs.
     pub(crate) tokens: Arc<TokenCache>,
@@ -56,28 +58,34 @@ impl Sessions {
             template: template(config),
             runtime,
             memory: SharedMemory::new(config.memory_bytes),
-            query_memory_bytes: config.query_memory_bytes,
+            configs: Configs::new(config),
             tokens: Arc::clone(&system.caches.tokens),
             system,
         })
     }
 
-    /// The session of one query; the most memory that it takes at once is noted.
-    pub(crate) fn open(self: &Arc<Self>, view: &Arc<View>, memory_peak: Arc<AtomicUsize>) -> SessionState {
+    /// The session of one statement; the most memory that it takes at once is noted.
+    pub(crate) fn open(
+        self: &Arc<Self>,
+        statement: Arc<Statement>,
+        memory_peak: Arc<AtomicUsize>,
+    ) -> SessionState {
+        let view = &statement.view;
         let catalog = TenantCatalog::new(Arc::clone(view), Arc::clone(self));
         let runtime = RuntimeEnv {
-            memory_pool: self.pool(memory_peak),
+            memory_pool: self.pool(&view.tenant, memory_peak),
             object_store_registry: Arc::new(OnlyTables(view.objects())),
             ..self.runtime.clone()
         };
         let mut state = self.state(catalog, Some(Arc::new(runtime)));
         state.register_udtf("trace_tree", Arc::new(TraceTree::new(Arc::clone(view))));
+        state.register_udtf("promql", Arc::new(PromqlFunction(statement)));
         state
     }
 
     /// The memory of one query.
-    pub(crate) fn pool(&self, memory_peak: Arc<AtomicUsize>) -> Arc<dyn MemoryPool> {
-        self.memory.pool(self.query_memory_bytes, memory_peak)
+    pub(crate) fn pool(&self, tenant: &Tenant, memory_peak: Arc<AtomicUsize>) -> Arc<dyn MemoryPool> {
+        self.memory.pool(self.configs.of(tenant).query_memory_bytes, memory_peak)
     }
 
     /// Footers and page indexes of files.

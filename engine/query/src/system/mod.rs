@@ -5,7 +5,7 @@
 //! | `tables` | a kind of the tenant: files, unflushed rows, times | `tables` |
 //! | `files` | a live data file of the tenant | `files` |
 //! | `cardinality`, `label_values` | a label of a metric; a value of it | `cardinality` |
-//! | `queries` | a query of the tenant, running or lately finished | `queries` |
+//! | `queries`, `slow_queries` | a query of the tenant, running or lately finished; one that was slow | `queries` |
 //! | `caches` | a cache that queries read through | `caches` |
 //! | `wal`, `wal_totals` | a segment of the log; the log as a whole | `wal` |
 //! | anything else | what a [`SystemTable`] says | whoever handed it in |
@@ -61,8 +61,17 @@ pub(crate) struct System {
     pub(crate) rows_max: u64,
 }
 
-const OWN: [&str; 8] =
-    ["caches", "cardinality", "files", "label_values", "queries", "tables", "wal", "wal_totals"];
+const OWN: [&str; 9] = [
+    "caches",
+    "cardinality",
+    "files",
+    "label_values",
+    "queries",
+    "slow_queries",
+    "tables",
+    "wal",
+    "wal_totals",
+];
 
 impl System {
     /// Names of all tables.
@@ -79,7 +88,8 @@ impl System {
             "label_values" => labels(Labels::Values),
             "files" => Arc::new(files::Files(Arc::clone(view))),
             "tables" => Arc::new(tables::Tables(Arc::clone(view))),
-            "queries" => Arc::new(queries::QueryRows::new(&self.queries, &view.tenant)),
+            "queries" => Arc::new(queries::QueryRows::all(&self.queries, &view.tenant)),
+            "slow_queries" => Arc::new(queries::QueryRows::slow(&self.queries, &view.tenant)),
             "caches" => Arc::new(caches::CacheRows(Arc::clone(&self.caches))),
             "wal" => Arc::new(wal::Segments(self.store.clone())),
             "wal_totals" => Arc::new(wal::Totals(self.store.clone())),

@@ -1,6 +1,7 @@
 //! A failure in the words of Prometheus' API.
 
 use std::fmt::Display;
+use std::time::Duration;
 
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
@@ -72,7 +73,8 @@ impl From<&QueryError> for Failure {
     fn from(error: &QueryError) -> Self {
         let kind = error.promql_kind();
         let status = StatusCode::from_u16(kind.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        Self::new(kind.as_str(), status, error.message())
+        let retry_after = error.kind().retry_after().and_then(seconds);
+        Self { retry_after, ..Self::new(kind.as_str(), status, error.message()) }
     }
 }
 
@@ -93,10 +95,14 @@ impl From<Problem> for Failure {
             ErrorKind::Internal => "internal",
             _ => "bad_data",
         };
-        let seconds = problem.retry_after.map(|after| after.as_millis().div_ceil(1_000).max(1).to_string());
         Self {
-            retry_after: seconds.and_then(|seconds| HeaderValue::from_str(&seconds).ok()),
+            retry_after: problem.retry_after.and_then(seconds),
             ..Self::new(kind, problem.status(), problem.message)
         }
     }
+}
+
+/// Whole seconds, rounded up: coming back early would be refused again.
+fn seconds(after: Duration) -> Option<HeaderValue> {
+    HeaderValue::from_str(&after.as_millis().div_ceil(1_000).max(1).to_string()).ok()
 }

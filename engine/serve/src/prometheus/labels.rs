@@ -13,7 +13,7 @@ use super::text::{write_html_array, write_labels};
 pub(super) async fn names(call: Call) -> Answer {
     let matchers = call.parameters.matchers().map_err(Failure::bad_data)?;
     let selection = call.parameters.selection(matchers)?;
-    let _turn = call.app.queries.enter().await?;
+    let _turn = call.app.queries.enter(&call.tenant).await?;
     texts(call.app.query.promql_label_names(&call.tenant, selection).await?)
 }
 
@@ -25,7 +25,7 @@ pub(super) async fn values(call: Call) -> Answer {
     }
     let matchers = call.parameters.matchers().map_err(Failure::bad_data)?;
     let selection = call.parameters.selection(matchers)?;
-    let _turn = call.app.queries.enter().await?;
+    let _turn = call.app.queries.enter(&call.tenant).await?;
     texts(call.app.query.promql_label_values(&call.tenant, &name, selection).await?)
 }
 
@@ -49,7 +49,7 @@ pub(super) async fn series(call: Call) -> Answer {
     }
     let matchers = call.parameters.matchers().map_err(|reason| Failure::parameter("match[]", reason))?;
     let selection = call.parameters.selection(matchers)?;
-    let turn = call.app.queries.enter().await?;
+    let turn = call.app.queries.enter(&call.tenant).await?;
     let found = call.app.query.promql_series(&call.tenant, selection).await?;
     let notes = notes(found.truncated, found.warnings);
     let mut sets = found.items.into_iter().peekable();

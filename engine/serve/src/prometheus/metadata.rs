@@ -22,7 +22,7 @@ pub(super) async fn metrics(call: Call) -> Answer {
     if limit == Some(0) {
         return Ok(success(b"{}", &Notes::default()));
     }
-    let _turn = call.app.queries.enter().await?;
+    let _turn = call.app.queries.enter(&call.tenant).await?;
     // Several senders may describe a metric; the limit counts metrics.
     let found = call.app.query.promql_metadata(&call.tenant, metric, None).await?;
     let data = written(&found, limit.unwrap_or(usize::MAX), per_metric.unwrap_or(usize::MAX));
@@ -86,7 +86,7 @@ pub(super) async fn exemplars(call: Call) -> Answer {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     let request = ExemplarRequest { text: text.to_owned(), start_ms, end_ms };
-    let _turn = call.app.queries.enter().await?;
+    let _turn = call.app.queries.enter(&call.tenant).await?;
     Ok(of_series(&call.app.query.promql_exemplars(&call.tenant, request).await?))
 }
 

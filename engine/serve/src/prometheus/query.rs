@@ -3,18 +3,16 @@
 use std::time::Duration;
 
 use axum::response::Response;
-use isinglass_promql::Value;
-use isinglass_query::{PromqlAnswer, PromqlRequest, PromqlTime};
+use isinglass_promql::{Options, Times, Value, describe};
+use isinglass_query::{PromqlAnswer, PromqlRequest, PromqlTime, too_many_points};
 
 use super::call::Call;
 use super::envelope::{Notes, TRUNCATED, json};
 use super::failure::Failure;
 use super::number::write_seconds;
 use super::stream;
+use super::text::write_html;
 use super::value::QueryBody;
-
-/// Points of a series that a range query may ask for.
-const POINTS_MAX: i128 = 11_000;
 
 /// `query`: an expression at one time, now if none is named.
 pub(super) async fn instant(call: Call) -> Result<Response, Failure> {
@@ -41,11 +39,8 @@ pub(super) async fn range(call: Call) -> Result<Response, Failure> {
         return Err(Failure::parameter("step", reason));
     }
     let range_ns = (i128::from(end_ms) - i128::from(start_ms)) * 1_000_000;
-    if range_ns / i128::from(step_ns) > POINTS_MAX {
-        return Err(Failure::bad_data(
-            "exceeded maximum resolution of 11,000 points per timeseries. \
-             Try decreasing the query resolution (?step=XX)",
-        ));
+    if range_ns / i128::from(step_ns) > i128::from(call.app.query.points_max(&call.tenant)) {
+        return Err(Failure::bad_data(too_many_points(call.app.query.points_max(&call.tenant))));
     }
     answer(call, PromqlTime::Range { start_ms, end_ms, step_ms }, limit).await
 }
@@ -61,7 +56,8 @@ async fn answer(call: Call, time: PromqlTime, limit: Option<usize>) -> Result<Re
         time,
     };
     let stats = Stats::of(parameters.get("stats"));
-    let turn = call.app.queries.enter().await?;
+    let plan = if stats == Stats::All { plan_of(&request.text, time) } else { String::new() };
+    let turn = call.app.queries.enter(&call.tenant).await?;
     let mut answer = call
         .app
         .query
@@ -73,7 +69,7 @@ async fn answer(call: Call, time: PromqlTime, limit: Option<usize>) -> Result<Re
     {
         answer.warnings.push(TRUNCATED.to_owned());
     }
-    let stats = stats.written(&answer, time);
+    let stats = stats.written(&answer, time, &plan);
     let notes = Notes { warnings: answer.warnings, infos: answer.infos };
     let body = QueryBody::new(answer.value, &stats, &notes);
     Ok(json(stream::body(body, turn)))
@@ -95,7 +91,7 @@ fn truncate(value: &mut Value, limit: usize) -> bool {
 enum Stats {
     None,
     Some,
-    /// `all`: samples of each step too.
+    /// `all`: samples of each step, the plan, and what was read of files.
     All,
 }
 
@@ -111,7 +107,7 @@ impl Stats {
     /// `{"timings":{…},"samples":{…}}`. `peakSamples` counts samples of 16 bytes that fit into the
     /// memory that the query held at most. Samples are counted over all steps at once, so only a
     /// query of one step can tell its samples by step.
-    fn written(self, answer: &PromqlAnswer, time: PromqlTime) -> Vec<u8> {
+    fn written(self, answer: &PromqlAnswer, time: PromqlTime, plan: &str) -> Vec<u8> {
         if self == Self::None {
             return Vec::new();
         }
@@ -133,10 +129,52 @@ impl Stats {
             out.extend_from_slice(format!(",{}]],", answer.used.samples).as_bytes());
         }
         let (samples, peak) = (answer.used.samples, answer.used.peak_bytes.div_ceil(SAMPLE_BYTES));
-        let last = format!("\"totalQueryableSamples\":{samples},\"peakSamples\":{peak}}}}}");
+        let last = format!("\"totalQueryableSamples\":{samples},\"peakSamples\":{peak}}}");
         out.extend_from_slice(last.as_bytes());
+        if self == Self::All {
+            out.extend_from_slice(b",\"isinglass\":");
+            write_own(answer, plan, &mut out);
+        }
+        out.push(b'}');
         out
     }
+}
+
+/// `{"plan":"…","series":…}`: what upstream has no words for.
+fn write_own(answer: &PromqlAnswer, plan: &str, out: &mut Vec<u8>) {
+    let (scan, used) = (&answer.scan, &answer.used);
+    out.extend_from_slice(b"{\"plan\":");
+    write_html(plan, out);
+    let figures = [
+        ("series", scan.series),
+        ("samples", scan.samples),
+        ("files", scan.files),
+        ("filesPruned", scan.files_pruned),
+        ("rowGroups", scan.row_groups),
+        ("rowGroupsPruned", scan.row_groups_pruned),
+        ("rows", scan.rows),
+        ("rowsPruned", scan.rows_pruned),
+        ("headRows", scan.head_rows),
+        ("bytesRead", scan.bytes_read),
+        ("cacheHits", used.cache_hits),
+        ("cacheMisses", used.cache_misses),
+        ("peakBytes", used.peak_bytes as u64),
+    ];
+    for (name, figure) in figures {
+        out.extend_from_slice(format!(",\"{name}\":{figure}").as_bytes());
+    }
+    let cpu = Duration::from_nanos(scan.cpu_nanos).as_secs_f64();
+    out.extend_from_slice(format!(",\"cpuSeconds\":{cpu}}}").as_bytes());
+}
+
+/// What is going to be done, a line a node; nothing where that is not known, as the answer is an
+/// error then.
+fn plan_of(text: &str, time: PromqlTime) -> String {
+    let times = match time {
+        PromqlTime::Instant { time_ms } => Times::Instant(time_ms),
+        PromqlTime::Range { start_ms, end_ms, step_ms } => Times::Range { start_ms, end_ms, step_ms },
+    };
+    describe(text, times, &Options::default(), &|_| None).map(|found| found.plan).unwrap_or_default()
 }
 
 /// A time and a value.

@@ -84,7 +84,7 @@ pub(super) async fn tsdb(call: Call) -> Answer {
     if limit > TOP_MAX {
         return Err(Failure::bad_data(format!("limit must not exceed {TOP_MAX}")));
     }
-    let _turn = call.app.queries.enter().await?;
+    let _turn = call.app.queries.enter(&call.tenant).await?;
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let found = call.app.query.promql_cardinality(&call.tenant, limit).await?;
     Ok(success(&of_cardinality(&found), &Notes::default()))

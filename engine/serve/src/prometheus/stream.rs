@@ -9,7 +9,8 @@ use std::time::Duration;
 use axum::body::Body;
 use bytes::Bytes;
 use futures::{StreamExt, stream};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use isinglass_query::Turn;
+use tokio::sync::mpsc;
 
 /// A piece is closed when it has so many bytes.
 pub(super) const PIECE_BYTES: usize = 64 << 10;
@@ -19,10 +20,7 @@ const QUEUE_PIECES: usize = 4;
 const STALL_MAX: Duration = Duration::from_secs(30);
 
 /// The body that consists of these pieces. `turn` is held until the last of them is queued.
-pub(super) fn body(
-    mut pieces: impl Iterator<Item = Vec<u8>> + Send + 'static,
-    turn: OwnedSemaphorePermit,
-) -> Body {
+pub(super) fn body(mut pieces: impl Iterator<Item = Vec<u8>> + Send + 'static, turn: Turn) -> Body {
     let Some(first) = pieces.next() else { return Body::empty() };
     let Some(second) = pieces.next() else { return Body::from(first) };
     let (sender, receiver) = mpsc::channel(QUEUE_PIECES);

@@ -50,7 +50,7 @@ pub(crate) async fn post(State(app): State<App>, headers: HeaderMap, body: Body)
 async fn answer(app: &App, headers: &HeaderMap, ask: Result<Ask, Problem>) -> Result<Response, Problem> {
     let tenant = sender::tenant(headers)?;
     let ask = ask?;
-    let turn = app.queries.enter().await?;
+    let turn = app.queries.enter(&tenant).await?;
     let options = SqlOptions { strong: ask.strong, ..SqlOptions::default() };
     let result = app.query.sql(&tenant, &ask.query, options).await?;
     stream::respond(result, ask.format, turn).await

@@ -19,12 +19,12 @@ use axum::response::Response;
 use bytes::{Bytes, BytesMut};
 use futures::{StreamExt, stream};
 use isinglass_model::ErrorKind;
-use isinglass_query::SqlResult;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use isinglass_query::{SqlResult, Turn};
+use tokio::sync::mpsc;
 
 use super::format::RowFormat;
 use super::rows::RowWriter;
-use crate::problem::Problem;
+use crate::problem::{Problem, one_line};
 
 /// Held back before the status is sent.
 const HEAD_BYTES: usize = 256 << 10;
@@ -34,18 +34,15 @@ const CHUNK_ROWS: usize = 1_024;
 const QUEUE_CHUNKS: usize = 4;
 /// Why an answer may lack rows.
 const WARNING: &str = "x-isinglass-warning";
+/// Headers that say so, at most.
+const WARNINGS_MAX: usize = 10;
 /// How long a client may leave the queue full before its query is given up.
 const STALL_MAX: Duration = Duration::from_secs(30);
 
 /// Answers with rows. `turn` is held until the last of them is sent.
-pub(super) async fn respond(
-    result: SqlResult,
-    format: RowFormat,
-    turn: OwnedSemaphorePermit,
-) -> Result<Response, Problem> {
+pub(super) async fn respond(result: SqlResult, format: RowFormat, turn: Turn) -> Result<Response, Problem> {
     let writer = RowWriter::new(format, &result.schema).map_err(unwritable)?;
-    let warnings: Vec<_> =
-        result.warnings.iter().filter_map(|text| HeaderValue::from_str(text).ok()).collect();
+    let warnings = result.warnings.clone();
     let mut rows = Rows { result, writer, waiting: VecDeque::new(), ended: false };
     let mut head = BytesMut::new();
     let body = loop {
@@ -59,7 +56,10 @@ pub(super) async fn respond(
     };
     let mut response = Response::new(body);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
-    for warning in warnings {
+    // What is said of rows that are still to come can be told nobody any more.
+    let warnings = warnings.so_far();
+    let lines = warnings.iter().take(WARNINGS_MAX).map(|text| one_line(text));
+    for warning in lines.filter_map(|line| HeaderValue::from_bytes(line.as_bytes()).ok()) {
         response.headers_mut().append(WARNING, warning);
     }
     Ok(response)
@@ -104,7 +104,7 @@ fn unwritable(error: ArrowError) -> Problem {
 }
 
 /// Sends the head, then what a task of its own makes of the remaining rows.
-fn streamed(head: Bytes, rows: Rows, format: RowFormat, turn: OwnedSemaphorePermit) -> Body {
+fn streamed(head: Bytes, rows: Rows, format: RowFormat, turn: Turn) -> Body {
     let (sender, receiver) = mpsc::channel(QUEUE_CHUNKS);
     tokio::spawn(async move {
         pump(rows, format, sender).await;

@@ -12,7 +12,7 @@ use super::caches;
 use super::items::{TenantNames, items};
 use super::plugins::plugins;
 use super::tables::tables;
-use crate::app::Gate;
+use crate::app::{Gate, QueryGate};
 
 /// Labels of one row.
 pub(super) type Labels = Vec<(&'static str, String)>;
@@ -21,7 +21,7 @@ pub(super) type Labels = Vec<(&'static str, String)>;
 pub(super) struct Engine {
     ingest: Ingest,
     query: QueryEngine,
-    gates: [Gate; 2],
+    gates: (Gate, QueryGate),
     names: TenantNames,
 }
 
@@ -36,7 +36,7 @@ impl Engine {
         ingest: Ingest,
         query: QueryEngine,
         tenant_labels_max: usize,
-        gates: [Gate; 2],
+        gates: (Gate, QueryGate),
     ) -> Self {
         Self { ingest, query, gates, names: TenantNames::new(tenant_labels_max) }
     }
@@ -52,8 +52,9 @@ impl Collector for Engine {
         tables(encoder, &self.ingest.store().stats())?;
         caches::metadata(encoder, self.query.metadata_stats())?;
         token_indexes(encoder, self.query.token_stats())?;
-        let turns =
-            self.gates.iter().map(|gate| (vec![("kind", gate.what().to_owned())], gate.taken() as f64));
+        let (writes, queries) = &self.gates;
+        let taken = [(writes.what(), writes.taken()), ("queries", queries.taken())];
+        let turns = taken.map(|(what, taken)| (vec![("kind", what.to_owned())], taken as f64));
         gauge(encoder, "isinglass_requests_in_progress", "Requests that are being worked on", turns)
     }
 }

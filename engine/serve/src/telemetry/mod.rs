@@ -32,7 +32,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 use crate::VERSION;
-use crate::app::{App, Gate};
+use crate::app::{App, Gate, QueryGate};
 use crate::problem::Problem;
 
 pub(crate) use requests::measure;
@@ -51,7 +51,7 @@ impl Telemetry {
         query: QueryEngine,
         clock: &Arc<dyn Clock>,
         tenant_labels_max: usize,
-        gates: [Gate; 2],
+        gates: (Gate, QueryGate),
     ) -> Self {
         let mut registry = Registry::default();
         let build = Info::new(vec![("version", VERSION)]);

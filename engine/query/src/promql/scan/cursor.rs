@@ -156,6 +156,7 @@ impl Cursor {
         if let Some(batch) = next {
             if matches!(self.input, Input::File(_)) {
                 add(&self.reads.counters.rows, batch.num_rows());
+                self.reads.check_bytes()?;
                 hold(&self.held, batch.get_array_memory_size())?;
             }
             let keys = Keys::of(&batch).map_err(unreadable)?;

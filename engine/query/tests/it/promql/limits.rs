@@ -38,8 +38,14 @@ async fn failures_have_a_kind() {
     check("sum(", AT_0, PromqlKind::BadData, "unclosed left parenthesis").await;
     check(r#"m{n=~"x{2000}{2000}"}"#, AT_0, PromqlKind::BadData, "").await;
     check(r#"m{n=~"1|2"} + on () m{n=~"3|4"}"#, AT_0, PromqlKind::Execution, "many-to-many").await;
-    check("m", AT_0, PromqlKind::Execution, "finds 20 series, the limit of a query is 19").await;
-    check(r#"sum_over_time(m{n!="1"}[1m])"#, AT_0, PromqlKind::Execution, "more than 900 samples").await;
+    check("m", AT_0, PromqlKind::Execution, "finds 20 series, more than query.promql.series_max = 19").await;
+    check(
+        r#"sum_over_time(m{n!="1"}[1m])"#,
+        AT_0,
+        PromqlKind::Execution,
+        "more than 900 samples, the limit query.promql.samples_max",
+    )
+    .await;
     let range = PromqlTime::Range { start_ms: 0, end_ms: 11_001, step_ms: 1 };
     check("m", range, PromqlKind::BadData, "exceeded maximum resolution of 11,000 points").await;
 }

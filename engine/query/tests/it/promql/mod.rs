@@ -2,9 +2,12 @@
 
 mod answers;
 mod bombs;
+mod cancel;
 mod labels;
 mod limits;
 mod loaded;
 mod reads;
 mod same;
 mod scripts;
+mod table;
+mod turns;

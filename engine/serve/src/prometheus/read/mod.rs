@@ -20,9 +20,8 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use isinglass_lang::promql::ast::{MatchOp, Matcher};
 use isinglass_promql::Sample;
-use isinglass_query::RawSeries;
+use isinglass_query::{RawSeries, Turn};
 use prost::Message;
-use tokio::sync::OwnedSemaphorePermit;
 
 use self::message::{LabelMatcher, ReadRequest, ResponseType};
 use super::failure::Failure;
@@ -64,7 +63,7 @@ async fn answer(app: &App, headers: &HeaderMap, body: Body) -> Result<Response, 
     let body = app.bodies.at_most(REQUEST_BYTES_MAX).read(body, 0).await?;
     let request = decode(&body.bytes)?;
     let accepted = accepted(&request.accepted_response_types)?;
-    let turn = app.queries.enter().await?;
+    let turn = app.queries.enter(&tenant).await?;
     let (mut results, mut samples) = (Vec::with_capacity(request.queries.len()), 0);
     for query in request.queries {
         let matchers = query.matchers.into_iter().map(matcher).collect::<Result<_, _>>()?;
@@ -123,7 +122,7 @@ fn matcher(matcher: LabelMatcher) -> Result<Matcher, Failure> {
 async fn respond(
     results: Vec<Vec<RawSeries>>,
     accepted: &[ResponseType],
-    turn: OwnedSemaphorePermit,
+    turn: Turn,
 ) -> Result<Response, Failure> {
     let mut kind = accepted.first().copied().unwrap_or(ResponseType::Samples);
     if kind == ResponseType::StreamedXorChunks && results.iter().flatten().any(has_histograms) {
