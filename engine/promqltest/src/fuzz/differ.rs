@@ -121,13 +121,12 @@ fn equal(theirs: &Found, our: &Found) -> bool {
     }
 }
 
-/// Where zero buckets of several widths meet, how wide their sum's is depends on the order of the
-/// series, and 3.5 counts buckets twice that reach into the widened one, so that its buckets are
-/// more than its count (`reconcileZeroBuckets`). Ours must add up all the same.
+/// Where zero buckets of several widths meet, how wide that of the sum is depends on the order of the
+/// series, and buckets of finer schemas that reach into a widened one count twice, so that all are
+/// more than the count (`reconcileZeroBuckets`, which comes before `reduceResolution`).
 fn equal_histograms(theirs: &WireHistogram, our: &WireHistogram) -> bool {
     let counts_twice = || {
-        !theirs.adds_up()
-            && our.adds_up()
+        !(theirs.adds_up() && our.adds_up())
             && almost_equal(theirs.count, our.count)
             && almost_equal(theirs.sum, our.sum)
     };
