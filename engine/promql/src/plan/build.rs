@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use isinglass_lang::promql::ast::{
-    self, AggregateOp, At, Binary, BinaryOp, Duration, Expr, ExprKind, MatchOp, RangeSelector, Selector,
-    ValueType,
+    self, AggregateOp, At, Binary, BinaryOp, Duration, Expr, ExprKind, MatchOp, Matcher, RangeSelector,
+    Selector, ValueType,
 };
+use isinglass_lang::promql::has_non_empty_matcher;
 
 use super::{
     Aggregate, Join, Leaf, Map, MapFunction, Matching, Plan, Scalar, Set, Subquery, Vector, Wanted,
@@ -309,7 +310,8 @@ fn gives_an_order(vector: &Vector) -> bool {
 }
 
 /// The labels of what is absent: those that a selector wants to be equal to something. As upstream
-/// has it, a matcher after that takes the label away again, one before it does not.
+/// has it, a matcher after that takes the label away again, one before it does not; and its storage
+/// has put those last that only leave series out (`PostingsForMatchers`).
 pub(super) fn fixed_labels(expr: &Expr) -> Vec<(String, String)> {
     let matchers = match &expr.bare().kind {
         ExprKind::Selector(selector) => &selector.matchers,
@@ -320,7 +322,11 @@ pub(super) fn fixed_labels(expr: &Expr) -> Vec<(String, String)> {
         _ => return Vec::new(),
     };
     let mut fixed: BTreeMap<&str, Option<&str>> = BTreeMap::new();
-    for matcher in matchers.iter().filter(|matcher| matcher.label != METRIC_NAME) {
+    let (leaving_out, others): (Vec<_>, Vec<_>) = matchers
+        .iter()
+        .filter(|matcher| matcher.label != METRIC_NAME)
+        .partition(|matcher| leaves_out(matcher));
+    for matcher in others.into_iter().chain(leaving_out) {
         if matcher.op == MatchOp::Equal && !fixed.contains_key(&*matcher.label) {
             fixed.insert(&matcher.label, Some(&matcher.value));
         } else if let Some(value) = fixed.get_mut(&*matcher.label) {
@@ -329,4 +335,10 @@ pub(super) fn fixed_labels(expr: &Expr) -> Vec<(String, String)> {
     }
     let kept = fixed.into_iter().filter_map(|(label, value)| Some((label.to_owned(), value?.to_owned())));
     kept.collect()
+}
+
+/// Whether a matcher says only what a label must not be, and it may be missing.
+fn leaves_out(matcher: &Matcher) -> bool {
+    matches!(matcher.op, MatchOp::NotEqual | MatchOp::NotMatches)
+        && !has_non_empty_matcher(std::slice::from_ref(matcher))
 }

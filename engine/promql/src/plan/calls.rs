@@ -168,7 +168,7 @@ fn map_function(name: &str) -> Option<MapFunction> {
         "clamp_max" => F::ClampMax,
         "clamp_min" => F::ClampMin,
         "cos" => F::Float(f64::cos),
-        "cosh" => F::Float(f64::cosh),
+        "cosh" => F::Float(cosh),
         "day_of_month" => F::Date(DatePart::DayOfMonth),
         "day_of_week" => F::Date(DatePart::DayOfWeek),
         "day_of_year" => F::Date(DatePart::DayOfYear),
@@ -191,13 +191,25 @@ fn map_function(name: &str) -> Option<MapFunction> {
         "round" => F::Round,
         "sgn" => F::Float(sign),
         "sin" => F::Float(f64::sin),
-        "sinh" => F::Float(f64::sinh),
+        "sinh" => F::Float(sinh),
         "sqrt" => F::Float(f64::sqrt),
         "tan" => F::Float(f64::tan),
         "tanh" => F::Float(f64::tanh),
         "year" => F::Date(DatePart::Year),
         _ => return None,
     })
+}
+
+/// Beyond this the other exponential is below the last digit, and Go's `math` halves one alone:
+/// what overflows there is infinite here, too.
+const ONE_EXPONENTIAL: f64 = 21.0;
+
+fn cosh(value: f64) -> f64 {
+    if value.abs() > ONE_EXPONENTIAL { value.abs().exp() * 0.5 } else { value.cosh() }
+}
+
+fn sinh(value: f64) -> f64 {
+    if value.abs() > ONE_EXPONENTIAL { (value.abs().exp() * 0.5).copysign(value) } else { value.sinh() }
 }
 
 /// Zero and NaN stay what they are.

@@ -32,6 +32,34 @@ pub struct WireBucket {
 }
 
 impl WireHistogram {
+    /// Whether the buckets are as many as the count says.
+    pub(crate) fn adds_up(&self) -> bool {
+        let sum: f64 = self.buckets.iter().map(|bucket| bucket.count).sum();
+        (sum - self.count).abs() <= self.count.abs() * 1e-6
+    }
+
+    /// Whether they look the same once both have the wider of their two zero buckets.
+    pub(crate) fn differs_in_width_of_zero(&self, other: &Self) -> bool {
+        let width = self.width_of_zero().max(other.width_of_zero());
+        self.widened(width).almost_equals(&other.widened(width))
+    }
+
+    /// The bucket around zero is the one that is closed at both ends.
+    fn width_of_zero(&self) -> f64 {
+        let zero = |bucket: &&WireBucket| bucket.boundaries == 3 && bucket.lower == -bucket.upper;
+        self.buckets.iter().find(zero).map_or(0.0, |bucket| bucket.upper)
+    }
+
+    fn widened(&self, width: f64) -> Self {
+        let is_within = |bucket: &WireBucket| -width <= bucket.lower && bucket.upper <= width;
+        let (within, mut buckets): (Vec<_>, Vec<_>) =
+            self.buckets.iter().copied().partition(|bucket| is_within(bucket));
+        let count = within.iter().map(|bucket| bucket.count).sum();
+        let at = buckets.partition_point(|bucket| bucket.upper <= -width);
+        buckets.insert(at, WireBucket { boundaries: 3, lower: -width, upper: width, count });
+        Self { count: self.count, sum: self.sum, buckets }
+    }
+
     /// Whether two histograms look the same but for empty buckets.
     pub fn almost_equals(&self, other: &Self) -> bool {
         let filled = |histogram: &Self| -> Vec<_> {
@@ -101,6 +129,20 @@ mod tests {
             "{{schema:0 offset:1024 buckets:[1 2]}}",
             &[(0, f64::exp2(1023.0), f64::MAX, 1.0), (0, f64::MAX, f64::INFINITY, 2.0)],
         );
+    }
+
+    #[test]
+    fn widths_of_zero() {
+        let check = |a: &str, b: &str, expected: bool| {
+            assert_eq!(wire(a).differs_in_width_of_zero(&wire(b)), expected, "{a} {b}");
+        };
+        let narrow =
+            "{{schema:0 count:10 sum:1 z_bucket:3 z_bucket_w:0.5 buckets:[1 2] n_buckets:[4] offset:0}}";
+        check(narrow, "{{schema:0 count:10 sum:1 z_bucket:8 z_bucket_w:1 buckets:[2] offset:1}}", true);
+        check(narrow, "{{schema:0 count:10 sum:1 z_bucket:7 z_bucket_w:1 buckets:[3] offset:1}}", false);
+        check(narrow, narrow, true);
+        check(narrow, "{{schema:0 count:10 sum:2 z_bucket:8 z_bucket_w:1 buckets:[2] offset:1}}", false);
+        assert!(wire(narrow).adds_up() && !wire("{{count:10 sum:1 buckets:[1 2]}}").adds_up());
     }
 
     #[test]
