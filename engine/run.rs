@@ -81,6 +81,7 @@ async fn start(config: &Config) -> anyhow::Result<Running> {
     let memory = MemoryLimit::new(config.memory.0, Arc::new(ProcessMemory::new()));
     let (store, tables) = (ingest.store().clone(), ingest.system_tables());
     let query = QueryEngine::within(store, config.query.clone(), tables, memory)?;
+    query.check_views().await?;
     let server = isinglass_serve::start_on(listeners, &config.server, ingest.clone(), query, clock);
     let addresses = server.addresses();
     write_addresses(&addresses_file, addresses)

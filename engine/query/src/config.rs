@@ -126,6 +126,49 @@ pub struct PromqlConfig {
     pub points_max: u64,
     /// Memory of results of range queries that are kept for those who ask again; 0 = none are.
     pub result_cache_bytes: usize,
+    /// Statements of SQL whose rows are samples, by the names of their metrics.
+    pub views: BTreeMap<String, PromqlView>,
+}
+
+/// A SELECT whose rows are samples: `time`, `value` and texts, which are labels.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "WrittenView")]
+pub struct PromqlView {
+    /// The statement. `$start` and `$end` stand for the ends of the time that is wanted.
+    pub sql: String,
+    /// Who can read it; everybody if nobody is named.
+    pub tenants: Vec<String>,
+}
+
+/// A text, or a table.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected a statement of SQL, or a table with `sql` and `tenants`")]
+enum WrittenView {
+    Sql(String),
+    Table(ViewTable),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ViewTable {
+    sql: String,
+    #[serde(default)]
+    tenants: Vec<String>,
+}
+
+impl From<WrittenView> for PromqlView {
+    fn from(written: WrittenView) -> Self {
+        match written {
+            WrittenView::Sql(sql) => Self { sql, tenants: Vec::new() },
+            WrittenView::Table(ViewTable { sql, tenants }) => Self { sql, tenants },
+        }
+    }
+}
+
+impl PromqlView {
+    pub(crate) fn is_of(&self, tenant: &Tenant) -> bool {
+        self.tenants.is_empty() || self.tenants.iter().any(|name| name == tenant.as_str())
+    }
 }
 
 impl Default for PromqlConfig {
@@ -136,6 +179,7 @@ impl Default for PromqlConfig {
             lookback_ms: 300_000,
             points_max: 11_000,
             result_cache_bytes: 16 << 20,
+            views: BTreeMap::new(),
         }
     }
 }

@@ -39,7 +39,7 @@ pub struct QueryEngine {
 }
 
 pub(crate) struct Inner {
-    store: Store,
+    pub(crate) store: Store,
     pub(crate) config: QueryConfig,
     pub(crate) sessions: Arc<Sessions>,
     turns: Turns,

@@ -69,7 +69,7 @@ mod width;
 mod workers;
 
 pub use caches::CacheFigures;
-pub use config::{PromqlConfig, QueryConfig, SqlOptions, TenantLimits};
+pub use config::{PromqlConfig, PromqlView, QueryConfig, SqlOptions, TenantLimits};
 pub use engine::{QueryEngine, SqlResult};
 pub use error::QueryError;
 pub use library::{Library, Question, View, library};

@@ -18,6 +18,7 @@ use super::request::{
 };
 use super::scan::Reads;
 use super::source::StoreSource;
+use super::views::ViewReader;
 use super::{cardinality, exemplars, metadata, samples};
 use crate::QueryEngine;
 use crate::config::{PromqlConfig, QueryConfig};
@@ -54,7 +55,7 @@ impl QueryEngine {
     ) -> Result<Found<Vec<isinglass_promql::Labels>>, QueryError> {
         let limit = self.limit(&selection);
         let text = format!("series{}", metadata::written(&selection));
-        self.ask(tenant, &text, move |source| metadata::series(source.view(), &selection, limit)).await
+        self.ask(tenant, &text, move |source| metadata::series(source, &selection, limit)).await
     }
 
     /// Names of labels.
@@ -65,7 +66,7 @@ impl QueryEngine {
     ) -> Result<Found<Vec<String>>, QueryError> {
         let limit = self.limit(&selection);
         let text = format!("label names{}", metadata::written(&selection));
-        self.ask(tenant, &text, move |source| metadata::label_names(source.view(), &selection, limit)).await
+        self.ask(tenant, &text, move |source| metadata::label_names(source, &selection, limit)).await
     }
 
     /// Values of a label.
@@ -78,8 +79,7 @@ impl QueryEngine {
         let limit = self.limit(&selection);
         let text = format!("label values of {label}{}", metadata::written(&selection));
         let label = label.to_owned();
-        let work =
-            move |source: &StoreSource| metadata::label_values(source.view(), &label, &selection, limit);
+        let work = move |source: &StoreSource| metadata::label_values(source, &label, &selection, limit);
         self.ask(tenant, &text, work).await
     }
 
@@ -201,9 +201,10 @@ impl QueryEngine {
         let seat = inner.pressure.enter(Arc::clone(&memory));
         let stopped = || QueryError::new(ErrorKind::Unavailable, "the server is stopping");
         let handle = inner.workers.handle().ok_or_else(stopped)?;
+        let views = ViewReader::new(&inner.sessions, &view, &memory, until);
         let (footers, bytes_max) = (inner.sessions.footers(), config.read_bytes_max);
         let reads = Reads::new(&view, handle, footers, Arc::clone(&ending), memory, bytes_max);
-        let source = StoreSource::new(view, reads, config.promql.series_max);
+        let source = StoreSource::new(view, reads, views, config.promql.series_max);
         entry.evaluating();
         let (sender, answer) = oneshot::channel();
         // The thread holds the engine, so that the runtime that reads for it stays.
@@ -340,8 +341,9 @@ pub(super) fn evaluate(
     let ended = || source.ended();
     let view = source.view();
     let versions = |from_ms: i64, to_ms: i64| view.changed(from_ms, to_ms);
-    // A view that lacks samples has other ones than its versions say.
-    let cache = cache.filter(|_| !view.replaying);
+    // A view that lacks samples has other ones than its versions say, and rows of SQL have none.
+    let has_versions = !view.replaying && !source.views().are_read(text)?;
+    let cache = cache.filter(|_| has_versions);
     let answer = match time {
         PromqlTime::Instant { time_ms } => isinglass_promql::instant(text, time_ms, source, options, &ended),
         PromqlTime::Range { start_ms, end_ms, step_ms } => {

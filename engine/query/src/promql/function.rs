@@ -116,7 +116,7 @@ impl PromqlTable {
     fn new(statement: Arc<Statement>, asked: Asked) -> Result<Self, QueryError> {
         let config = statement.sessions.configs.of(&statement.view.tenant);
         check(asked.time, &config.promql)?;
-        let names = |matchers: &[Matcher]| label_names(&statement.view, matchers);
+        let names = |matchers: &[Matcher]| label_names(&statement, matchers);
         let options = options(config, None);
         let described = describe(&asked.text, times(asked.time), &options, &names);
         let Description { value_type, labels, plan } = described.map_err(QueryError::of_promql)?;
@@ -134,9 +134,11 @@ fn times(time: PromqlTime) -> Times {
 
 /// Names of the labels of all series that matchers find, of whatever day; `None` if there are too
 /// many for columns.
-fn label_names(view: &View, matchers: &[Matcher]) -> Option<BTreeSet<String>> {
+fn label_names(statement: &Statement, matchers: &[Matcher]) -> Option<BTreeSet<String>> {
+    let view = &statement.view;
     let found = series::select(view, matchers, None).ok()?.label_names(LABEL_COLUMNS_MAX + 1);
-    let names: BTreeSet<String> = found.items.iter().map(|name| name.to_string()).collect();
+    let mut names: BTreeSet<String> = found.items.iter().map(|name| name.to_string()).collect();
+    names.extend(statement.sessions.views.label_names(&view.tenant, matchers)?);
     (names.len() <= LABEL_COLUMNS_MAX).then_some(names)
 }
 

@@ -4,46 +4,72 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use isinglass_lang::promql::ast::{MatchOp, Matcher};
+use isinglass_promql::labels::METRIC_NAME;
 use isinglass_promql::{EvalError, Labels};
 use isinglass_store::{Days, View};
 
 use super::request::{Found, MetadataSelection, MetricMetadata};
 use super::series;
+use super::source::StoreSource;
 
 /// Label sets of the series that are selected.
 pub(super) fn series(
-    view: &View,
+    source: &StoreSource,
     selection: &MetadataSelection,
     limit: usize,
 ) -> Result<Found<Vec<Labels>>, EvalError> {
     united(selection, limit, |matchers, days| {
-        let found = series::select(view, matchers, days)?.series(limit.saturating_add(1));
-        Ok(found.items.iter().map(series::labels).collect())
+        let found = series::select(source.view(), matchers, days)?.series(limit.saturating_add(1));
+        let mut all: Vec<Labels> = found.items.iter().map(series::labels).collect();
+        all.extend(of_views(source, matchers, selection)?);
+        Ok(all)
     })
 }
 
 /// Names of their labels.
 pub(super) fn label_names(
-    view: &View,
+    source: &StoreSource,
     selection: &MetadataSelection,
     limit: usize,
 ) -> Result<Found<Vec<String>>, EvalError> {
     united(selection, limit, |matchers, days| {
-        let found = series::select(view, matchers, days)?.label_names(limit.saturating_add(1));
-        Ok(found.items.iter().map(|name| name.to_string()).collect())
+        let found = series::select(source.view(), matchers, days)?.label_names(limit.saturating_add(1));
+        let mut names: Vec<String> = found.items.iter().map(|name| name.to_string()).collect();
+        for labels in of_views(source, matchers, selection)? {
+            names.extend(labels.iter().map(|(name, _)| name.to_owned()));
+        }
+        Ok(names)
     })
 }
 
 /// Values of one of their labels.
 pub(super) fn label_values(
-    view: &View,
+    source: &StoreSource,
     label: &str,
     selection: &MetadataSelection,
     limit: usize,
 ) -> Result<Found<Vec<String>>, EvalError> {
     united(selection, limit, |matchers, days| {
-        Ok(series::select(view, matchers, days)?.label_values(label, limit.saturating_add(1)).items)
+        let found = series::select(source.view(), matchers, days)?;
+        let mut values = found.label_values(label, limit.saturating_add(1)).items;
+        if label == METRIC_NAME {
+            values.extend(source.views().names(matchers)?);
+        } else {
+            let of = |labels: &Labels| labels.get(label).to_owned();
+            let own = of_views(source, matchers, selection)?;
+            values.extend(own.iter().map(of).filter(|value| !value.is_empty()));
+        }
+        Ok(values)
     })
+}
+
+/// The label sets of views that matchers find by name.
+fn of_views(
+    source: &StoreSource,
+    matchers: &[Matcher],
+    selection: &MetadataSelection,
+) -> Result<Vec<Labels>, EvalError> {
+    source.views().labels(matchers, (selection.start_ms, selection.end_ms), source.reads())
 }
 
 /// What any of the selectors finds, sorted; each says one more than the limit, if there is more.

@@ -22,6 +22,7 @@
 //! | `exemplars`, `samples` | exemplars; samples as they are stored |
 //! | `facts` | what was read, and what could be left out |
 //! | `function` | the table function `promql` of SQL |
+//! | `views` | statements of SQL whose rows are samples |
 //!
 //! Rows of files lie by (metric, series, time), so the pages that can have a wanted series are
 //! known from the page index, and a series is a run of rows that two searches find. Evaluation is
@@ -45,6 +46,7 @@ mod samples;
 mod scan;
 mod series;
 mod source;
+mod views;
 
 pub use engine::too_many_points;
 pub use facts::ScanFacts;
@@ -54,3 +56,4 @@ pub use request::{
     Cardinality, Exemplar, ExemplarRequest, Found, MetadataSelection, MetricMetadata, PromqlAnswer,
     PromqlRequest, PromqlTime, RawSeries, SeriesExemplars,
 };
+pub(crate) use views::Views;

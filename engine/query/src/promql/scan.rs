@@ -122,7 +122,7 @@ impl Reads {
     }
 
     /// Waits on a thread that is none of the runtime's; ends when the query has to.
-    fn wait<T>(&self, work: impl Future<Output = Result<T, EvalError>>) -> Result<T, EvalError> {
+    pub(super) fn wait<T>(&self, work: impl Future<Output = Result<T, EvalError>>) -> Result<T, EvalError> {
         self.handle.block_on(async {
             tokio::select! {
                 biased;

@@ -54,10 +54,15 @@ pub(super) fn select(
     Ok(found.filter(&stay))
 }
 
-/// Whether matchers hold for a series with this temporality, by the engine's own reading of them.
+/// Whether matchers hold for a series with this temporality.
 fn holds(matchers: &[Matcher], value: &str) -> Result<bool, EvalError> {
+    matches(matchers, &Labels::new([(TEMPORALITY, value)]))
+}
+
+/// Whether matchers hold for a label set, by the engine's own reading of them.
+pub(super) fn matches(matchers: &[Matcher], labels: &Labels) -> Result<bool, EvalError> {
     let mut one = MemorySource::default();
-    one.add_float(&Labels::new([(TEMPORALITY, value)]), 0, 0, 0.0);
+    one.add_float(labels, 0, 0, 0.0);
     let selection =
         Selection { matchers: matchers.to_vec(), after_ms: -1, until_ms: 0, start_times: false, step_ms: 0 };
     Ok(!one.series(&selection)?.is_empty())

@@ -10,6 +10,7 @@ use isinglass_store::View;
 use super::facts::ScanFacts;
 use super::part::{Part, Tables};
 use super::scan::{Reads, Span, TableScan};
+use super::views::ViewReader;
 use super::{floats, histograms, series};
 
 /// Fewer series are not divided: parts read the same pages where they meet.
@@ -19,12 +20,17 @@ const SERIES_OF_A_PART_MIN: usize = 32;
 pub(super) struct StoreSource {
     view: Arc<View>,
     reads: Arc<Reads>,
+    views: ViewReader,
     series_max: u64,
 }
 
 impl StoreSource {
-    pub(super) fn new(view: Arc<View>, reads: Arc<Reads>, series_max: u64) -> Self {
-        Self { view, reads, series_max }
+    pub(super) fn new(view: Arc<View>, reads: Arc<Reads>, views: ViewReader, series_max: u64) -> Self {
+        Self { view, reads, views, series_max }
+    }
+
+    pub(super) fn views(&self) -> &ViewReader {
+        &self.views
     }
 
     pub(super) fn view(&self) -> &Arc<View> {
@@ -69,6 +75,27 @@ impl StoreSource {
 
 impl Source for StoreSource {
     fn select(&self, selection: &Selection, parts: usize) -> Result<Vec<Box<dyn SeriesStream>>, EvalError> {
+        let mut all = self.stored(selection, parts)?;
+        all.extend(self.views.select(selection, &self.reads)?);
+        Ok(all)
+    }
+
+    fn hold(&self, bytes: usize) -> Result<(), EvalError> {
+        self.reads.hold(bytes)
+    }
+
+    fn release(&self, bytes: usize) {
+        self.reads.release(bytes);
+    }
+
+    fn thread_ends(&self) {
+        self.thread_ended();
+    }
+}
+
+impl StoreSource {
+    /// Series of samples as they came.
+    fn stored(&self, selection: &Selection, parts: usize) -> Result<Vec<Box<dyn SeriesStream>>, EvalError> {
         let (after_ms, until_ms) = (selection.after_ms, selection.until_ms);
         if after_ms >= until_ms {
             return Ok(Vec::new());
@@ -95,17 +122,5 @@ impl Source for StoreSource {
             Box::new(Part::new(&self.view, &tables, &wanted, range)) as Box<dyn SeriesStream>
         };
         Ok((0..wanted.len()).step_by(each).map(part).collect())
-    }
-
-    fn hold(&self, bytes: usize) -> Result<(), EvalError> {
-        self.reads.hold(bytes)
-    }
-
-    fn release(&self, bytes: usize) {
-        self.reads.release(bytes);
-    }
-
-    fn thread_ends(&self) {
-        self.thread_ended();
     }
 }

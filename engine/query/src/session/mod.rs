@@ -17,6 +17,7 @@ use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::{SessionState, SessionStateBuilder, SessionStateDefaults};
 use datafusion::prelude::SessionConfig;
 use isinglass_model::Tenant;
+use isinglass_store::View;
 
 pub(crate) use catalog::{CATALOG, METRICS, PUBLIC, SYSTEM, TenantCatalog};
 
@@ -25,7 +26,7 @@ use crate::functions::{self, JoinedPlanner, MapValuePlanner, TraceTree};
 use crate::memory::SharedMemory;
 use crate::objects::OnlyTables;
 use crate::planning::Checkpoints;
-use crate::promql::{PromqlFunction, Statement};
+use crate::promql::{PromqlFunction, Statement, Views};
 use crate::rules;
 use crate::system::System;
 use crate::table::TokenCache;
@@ -37,6 +38,8 @@ pub(crate) struct Sessions {
     memory: Arc<SharedMemory>,
     /// Limits, tenant by tenant.
     pub(crate) configs: Configs,
+    /// Statements that are metrics.
+    pub(crate) views: Views,
     pub(crate) system: System,
     /// Token indexes of files of logs.
     pub(crate) tokens: Arc<TokenCache>,
@@ -59,6 +62,7 @@ impl Sessions {
             runtime,
             memory: SharedMemory::new(config.memory_bytes),
             configs: Configs::new(config),
+            views: Views::new(config),
             tokens: Arc::clone(&system.caches.tokens),
             system,
         })
@@ -81,6 +85,24 @@ impl Sessions {
         state.register_udtf("trace_tree", Arc::new(TraceTree::new(Arc::clone(view))));
         state.register_udtf("promql", Arc::new(PromqlFunction(statement)));
         state
+    }
+
+    /// A session for a view of PromQL, which cannot call `promql`. Without memory it can plan, not
+    /// run.
+    pub(crate) fn of_view(
+        self: &Arc<Self>,
+        view: &Arc<View>,
+        memory: Option<&Arc<dyn MemoryPool>>,
+    ) -> SessionState {
+        let catalog = TenantCatalog::new(Arc::clone(view), Arc::clone(self));
+        let runtime = memory.map(|memory| {
+            Arc::new(RuntimeEnv {
+                memory_pool: Arc::clone(memory),
+                object_store_registry: Arc::new(OnlyTables(view.objects())),
+                ..self.runtime.clone()
+            })
+        });
+        self.state(catalog, runtime)
     }
 
     /// The memory of one query.

@@ -183,7 +183,10 @@ async fn nothing_of_another_tenant() {
     }
     let names = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'system' ORDER BY 1";
     let tables = print(&fixture.rows(&tenants[0], names).await.unwrap());
-    assert_eq!(tables, "caches\ncardinality\nfiles\nlabel_values\nqueries\nslow_queries\ntables\nwal\nwal_totals");
+    assert_eq!(
+        tables,
+        "caches\ncardinality\nfiles\nlabel_values\nqueries\nslow_queries\ntables\nwal\nwal_totals"
+    );
     for (tenant, other) in [(&tenants[0], &tenants[1]), (&tenants[1], &tenants[0])] {
         let mut said = String::new();
         for table in tables.lines() {

@@ -27,6 +27,7 @@ use crate::promql::facts::ScanFacts;
 use crate::promql::request::PromqlTime;
 use crate::promql::scan::Reads;
 use crate::promql::source::StoreSource;
+use crate::promql::views::ViewReader;
 
 /// One call in a plan.
 #[derive(Debug)]
@@ -212,9 +213,10 @@ impl Evaluation {
         let memory = Arc::clone(&self.memory);
         // Statements run on the threads of queries, which read for this one, too.
         let config = sessions.configs.of(&view.tenant);
+        let views = ViewReader::new(sessions, view, &memory, self.statement.until);
         let reads =
             Reads::new(view, Handle::current(), footers, Arc::clone(ending), memory, config.read_bytes_max);
-        StoreSource::new(Arc::clone(view), reads, config.promql.series_max)
+        StoreSource::new(Arc::clone(view), reads, views, config.promql.series_max)
     }
 
     /// Figures that `EXPLAIN ANALYZE` and the list of queries show.

@@ -11,3 +11,4 @@ mod same;
 mod scripts;
 mod table;
 mod turns;
+mod views;
