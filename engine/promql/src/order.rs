@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use crate::error::Result;
 
 /// Items that are sorted or merged before somebody asks whether to go on.
-const UNCHECKED: usize = 4_096;
+const UNCHECKED: usize = 1_024;
 
 /// Sorts as `slice::sort_by` does, and asks `check` now and then whether to go on.
 pub(crate) fn sorted_by<T>(

@@ -313,16 +313,24 @@ impl Job {
 
     /// Returns once more was read of files than may be.
     async fn reads_too_much(&self) -> QueryError {
-        let max = self.inner.sessions.configs.of(&self.view.tenant).read_bytes_max;
-        if max == 0 {
+        if self.read_max() == 0 {
             return std::future::pending().await;
         }
         loop {
-            if self.entry.read_so_far().bytes > max {
-                return QueryError::reads_too_much(max);
+            if let Some(error) = self.over_read() {
+                return error;
             }
             tokio::time::sleep(READ_INTERVAL).await;
         }
+    }
+
+    fn read_max(&self) -> u64 {
+        self.inner.sessions.configs.of(&self.view.tenant).read_bytes_max
+    }
+
+    fn over_read(&self) -> Option<QueryError> {
+        let max = self.read_max();
+        (max > 0 && self.entry.read_so_far().bytes > max).then(|| QueryError::reads_too_much(max))
     }
 
     async fn send(&self, mut stream: SendableRecordBatchStream, reader: &mpsc::Sender<Message>) {
@@ -330,7 +338,8 @@ impl Job {
             let message = match stream.next().await {
                 Some(Ok(batch)) => Message::Rows(batch),
                 Some(Err(error)) => Message::Failed(QueryError::of(&error, &self.text)),
-                None => Message::End,
+                // It may be over before anybody has looked.
+                None => self.over_read().map_or(Message::End, Message::Failed),
             };
             let last = !matches!(message, Message::Rows(_));
             if reader.send(message).await.is_err() || last {

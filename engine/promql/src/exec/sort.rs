@@ -56,7 +56,8 @@ impl Sorted<'_> {
             }
         };
         let mut sorted = Block::new(all.steps);
-        for row in order {
+        for (at, row) in order.into_iter().enumerate() {
+            self.cx.check_at(at)?;
             sorted.push(all.rows[row].clone()).copy_from_slice(all.floats(row));
         }
         Ok(sorted)

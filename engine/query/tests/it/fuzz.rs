@@ -118,6 +118,8 @@ const WORDS: &[&str] = &[
     "rejected",
     "metrics.up",
     "system.queries",
+    "system.slow_queries",
+    "promql('sum by (job) (rate(http_requests_total[5m]))', 0, 600, 60)",
     "information_schema.columns",
     "body",
     "time",

@@ -5,6 +5,7 @@ mod otlp_grpc;
 mod otlp_http;
 mod plain;
 mod prometheus;
+mod promql_in_sql;
 mod remote_read;
 mod remote_write_2;
 mod sql;

@@ -124,6 +124,10 @@ impl ViewReader {
         // Whatever still runs for it may stop.
         interrupt.set();
         let rows = rows.map_err(of)?;
+        if let Some(first) = rows.first() {
+            let labels = check_columns_of(first.schema_ref()).map_err(of)?;
+            self.sessions.views.planned(name, labels);
+        }
         series_of(name, &rows).map_err(of)
     }
 
@@ -253,7 +257,10 @@ fn moment(time_ms: i64) -> ScalarValue {
 
 /// The names of the label columns, if all columns are what they have to be.
 fn check_columns(schema: &DFSchema) -> Result<Vec<String>, QueryError> {
-    let schema: &Schema = schema.as_arrow();
+    check_columns_of(schema.as_arrow())
+}
+
+fn check_columns_of(schema: &Schema) -> Result<Vec<String>, QueryError> {
     let refused = |message: String| Err(QueryError::new(ErrorKind::Malformed, message));
     let (mut labels, mut time, mut value) = (Vec::new(), false, false);
     for field in schema.fields() {

@@ -124,6 +124,10 @@ async fn what_a_tenant_may_use() {
     assert_eq!(check(points, "resolution of 10 points").await, PromqlKind::BadData);
     let sql = "SELECT count(value) FROM samples";
     assert_eq!(print(&fixture.rows(&Tenant::default(), sql).await.unwrap()), "100");
+    let sql = "SELECT sum(value) FROM samples";
+    let error = fixture.rows(&small, sql).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TooLarge, "{error}");
+    assert!(error.message().contains("query.read_bytes_max = 1"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
