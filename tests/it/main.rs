@@ -7,6 +7,7 @@
 //! | [`prometheus`] | does a Prometheus that scrapes itself agree with us, in both versions of remote write? |
 //! | [`prometheus`] | does a Prometheus that scrapes itself agree with us? |
 //! | [`promql_clients`] | promtool, and a Prometheus that reads from us |
+//! | [`promql_in_sql`] | PromQL in SQL, and SQL as metrics |
 //! | [`promql_scripts`] | upstream's PromQL scripts: remote write in, HTTP out |
 //! | [`promql_reference`] | the compliance queries and random ones: the answers of a real Prometheus |
 //! | [`loki`] | Loki push, protobuf and JSON |
@@ -51,6 +52,7 @@ mod memory;
 mod operate;
 mod prometheus;
 mod promql_clients;
+mod promql_in_sql;
 mod promql_reference;
 mod promql_scripts;
 mod rate;
