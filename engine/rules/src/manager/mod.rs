@@ -11,10 +11,11 @@ use tokio::sync::{Mutex, Semaphore, watch};
 
 use crate::file::{GroupSpec, RuleFile};
 use crate::group::{Counts, Environment, Group, Settings};
+use crate::ports::UnixNanos;
 use crate::ports::{Evaluate, Notify, RuleClock, Write};
-use crate::view::{Alerts, Rules};
+use crate::view::{Alerts, GroupView, Rules};
 
-use task::{Running, Shown, View};
+use task::{Running, Shown};
 
 /// Rule files of each tenant.
 pub type TenantFiles = BTreeMap<Tenant, Vec<RuleFile>>;
@@ -29,6 +30,42 @@ pub struct ManagerConfig {
 }
 
 const CONCURRENT_GROUPS: usize = 20;
+
+/// What a group has done, for metrics.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GroupFigures {
+    /// Whose it is.
+    pub tenant: Tenant,
+    /// The file it stands in.
+    pub file: Arc<str>,
+    /// Its name.
+    pub name: String,
+    /// Its rules.
+    pub rules: usize,
+    /// How often it is evaluated, nanoseconds.
+    pub interval: i64,
+    /// How long its last evaluation took, nanoseconds.
+    pub evaluation_nanos: i64,
+    /// When it was evaluated last.
+    pub last_evaluation: Option<UnixNanos>,
+    /// What was done since it began.
+    pub counts: Counts,
+}
+
+impl From<&Group> for GroupFigures {
+    fn from(group: &Group) -> Self {
+        Self {
+            tenant: group.tenant.clone(),
+            file: Arc::clone(&group.file),
+            name: group.spec.name.clone(),
+            rules: group.rules.len(),
+            interval: group.interval,
+            evaluation_nanos: group.evaluation_nanos,
+            last_evaluation: group.last_evaluation,
+            counts: group.counts,
+        }
+    }
+}
 
 /// Tenant, file and name of a group.
 type GroupKey = (Tenant, String, String);
@@ -153,23 +190,24 @@ impl Manager {
 
     /// What `/api/v1/rules` shows a tenant: groups by file and name.
     pub fn rules(&self, tenant: &Tenant) -> Rules {
-        Rules { groups: self.views(tenant).iter().map(|view| view.0.clone()).collect() }
+        Rules { groups: self.groups(tenant).iter().map(|view| GroupView::clone(view)).collect() }
+    }
+
+    /// The groups of a tenant by file and name, as `/api/v1/rules` shows them.
+    pub fn groups(&self, tenant: &Tenant) -> Vec<Arc<GroupView>> {
+        let shown = self.shown.lock();
+        shown.iter().filter(|((owner, ..), _)| owner == tenant).map(|(_, shown)| shown.view()).collect()
     }
 
     /// What `/api/v1/alerts` shows a tenant.
     pub fn alerts(&self, tenant: &Tenant) -> Alerts {
-        let views = self.views(tenant);
-        Alerts { alerts: views.iter().flat_map(|view| view.0.alerts()).cloned().collect() }
+        let groups = self.groups(tenant);
+        Alerts { alerts: groups.iter().flat_map(|group| group.alerts()).cloned().collect() }
     }
 
     /// What was done, by tenant, file and group.
-    pub fn counts(&self) -> Vec<((Tenant, String, String), Counts)> {
-        self.shown.lock().iter().map(|(key, shown)| (key.clone(), shown.view().1)).collect()
-    }
-
-    fn views(&self, tenant: &Tenant) -> Vec<View> {
-        let shown = self.shown.lock();
-        shown.iter().filter(|((owner, ..), _)| owner == tenant).map(|(_, shown)| shown.view()).collect()
+    pub fn figures(&self) -> Vec<GroupFigures> {
+        self.shown.lock().values().map(Shown::figures).collect()
     }
 }
 

@@ -90,7 +90,7 @@ async fn missed_times_are_counted_and_left_out() {
     let times = scene.times("a");
     assert_eq!(times.len(), 2);
     let missed = u64::try_from((times[1] - times[0]) / 10_000 - 1).unwrap();
-    let counts = scene.manager.counts()[0].1;
+    let counts = scene.manager.figures()[0].counts;
     assert_eq!((counts.iterations_missed, counts.iterations), (missed, missed + 2));
     assert!(missed >= 3, "{missed}");
 }
@@ -103,9 +103,9 @@ async fn a_reload_leaves_groups_that_say_the_same_alone() {
     scene.clock.advance(20).await;
     scene.load(files(&[same, ("b", "{record: c, expr: 1}")])).await;
     scene.clock.advance(10).await;
-    let counts = scene.manager.counts();
+    let figures = scene.manager.figures();
     let rules = scene.manager.rules(&Tenant::default());
-    assert_eq!(counts[0].1.iterations, 3);
+    assert_eq!(figures[0].counts.iterations, 3);
     assert_eq!(rules.groups.iter().map(|group| group.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
     // The rule that is no more has ended, at once.
     assert_eq!((scene.stale("b"), scene.times("c").len()), (1, 1));

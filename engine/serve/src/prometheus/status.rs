@@ -1,6 +1,7 @@
-//! `status/…`, and what Prometheus has and this server has not: targets and Alertmanagers.
+//! `status/…`, Alertmanagers, and what Prometheus has and this server has not: targets.
 
 use isinglass_query::Cardinality;
+use isinglass_rules::notify::ALERTS_PATH;
 use serde_json::json;
 
 use super::call::{Answer, Call};
@@ -63,11 +64,14 @@ pub(super) async fn runtime(call: Call) -> Answer {
     let clock = &call.app.clock;
     let now_ms = clock.now_unix_nanos() / 1_000_000;
     let up_ms = clock.monotonic().saturating_sub(call.app.started).as_millis();
+    let rules = call.app.rules.figures();
+    let (reloaded, success_ms) = (rules.reload_succeeded, rules.reload_success_at.map(|at| at / 1_000_000));
     let started = written_time(Some(now_ms.saturating_sub(i64::try_from(up_ms).unwrap_or(i64::MAX))));
+    let configured = success_ms.map_or_else(|| started.clone(), |at| written_time(Some(at)));
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let lost = call.app.ingest.store().stats().lost.len();
     fixed(&format!(
-        r#"{{"startTime":"{started}","CWD":"","hostname":"","serverTime":"{now}","reloadConfigSuccess":true,"lastConfigTime":"{started}","corruptionCount":{lost},"goroutineCount":0,"GOMAXPROCS":{processors},"GOMEMLIMIT":0,"GOGC":"","GODEBUG":"","storageRetention":""}}"#,
+        r#"{{"startTime":"{started}","CWD":"","hostname":"","serverTime":"{now}","reloadConfigSuccess":{reloaded},"lastConfigTime":"{configured}","corruptionCount":{lost},"goroutineCount":0,"GOMAXPROCS":{processors},"GOMEMLIMIT":0,"GOGC":"","GODEBUG":"","storageRetention":""}}"#,
         now = written_time(Some(now_ms)),
     ))
 }
@@ -137,7 +141,10 @@ pub(super) async fn scrape_pools(_call: Call) -> Answer {
     fixed(r#"{"scrapePools":[]}"#)
 }
 
-/// `alertmanagers`: none is known.
-pub(super) async fn alertmanagers(_call: Call) -> Answer {
-    fixed(r#"{"activeAlertmanagers":[],"droppedAlertmanagers":[]}"#)
+/// `alertmanagers`: those of the configuration; nobody looks whether they are there.
+pub(super) async fn alertmanagers(call: Call) -> Answer {
+    let known = call.app.rules.figures().alertmanagers.into_iter();
+    let known = known.map(|one| format!("{}{ALERTS_PATH}", one.url.trim_end_matches('/')));
+    let active: Vec<_> = known.map(|url| json!({ "url": url })).collect();
+    fixed(&json!({ "activeAlertmanagers": active, "droppedAlertmanagers": [] }).to_string())
 }
