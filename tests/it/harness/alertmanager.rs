@@ -1,6 +1,7 @@
 //! An Alertmanager of its own, in a folder of its own.
 
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -11,6 +12,13 @@ use super::{eventually, outside};
 
 /// Alerts are kept and shown, and told to nobody.
 const CONFIG: &str = "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n";
+
+/// Debian's build reads its templates from this folder of the system and nowhere else.
+const TEMPLATES: &str = "/usr/share/prometheus/alertmanager";
+
+/// Puts the folder `$2` there, for the program `$1` alone.
+const WITH_TEMPLATES: &str = "mount -t tmpfs none /usr/share && mkdir -p /usr/share/prometheus/alertmanager && \
+    mount --bind \"$2\" /usr/share/prometheus/alertmanager && program=$1 && shift 2 && exec \"$program\" \"$@\"";
 
 /// A running Alertmanager; it ends when it is dropped.
 pub(crate) struct Alertmanager {
@@ -30,7 +38,7 @@ impl Alertmanager {
         let config = folder.path().join("alertmanager.yml");
         std::fs::write(&config, CONFIG).unwrap();
         let log = std::fs::File::create(folder.path().join("alertmanager.log")).unwrap();
-        let process = Command::new(outside::alertmanager())
+        let process = command()
             .arg(format!("--config.file={}", config.display()))
             .arg(format!("--storage.path={}", folder.path().join("data").display()))
             .arg(format!("--web.listen-address={address}"))
@@ -70,6 +78,18 @@ impl Alertmanager {
         };
         eventually(&format!("the end of alert {name}"), Duration::from_secs(60), gone).await;
     }
+}
+
+/// The program; one that was unpacked and not installed gets a file system of its own.
+fn command() -> Command {
+    let program = outside::alertmanager();
+    let unpacked = program.ancestors().nth(3).map(|root| root.join(&TEMPLATES[1..]));
+    let Some(unpacked) = unpacked.filter(|folder| folder.is_dir() && !Path::new(TEMPLATES).exists()) else {
+        return Command::new(program);
+    };
+    let mut command = Command::new("unshare");
+    command.args(["--map-root-user", "--mount", "sh", "-c", WITH_TEMPLATES, "sh"]).arg(program).arg(unpacked);
+    command
 }
 
 impl Drop for Alertmanager {
