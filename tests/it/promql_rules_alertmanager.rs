@@ -1,11 +1,13 @@
 //! Alerts at a real Alertmanager: firing, resolved, and after it was down.
 
+use std::time::Duration;
+
 use isinglass_testkit::remote_write::{Series, request};
 use serde_json::json;
 use tempfile::TempDir;
 
 use crate::harness::alertmanager::Alertmanager;
-use crate::harness::{Client, Server, now_millis};
+use crate::harness::{Client, Server, eventually, now_millis};
 
 const RULES: &str = "\
 groups:
@@ -63,16 +65,54 @@ async fn an_alert_arrives_when_it_fires_and_is_resolved() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_reload_takes_over_alertmanagers_and_labels() {
+    let address = Alertmanager::address();
+    let alertmanager = Alertmanager::start(&address).await;
+    let (server, _rules) = start(&Alertmanager::address(), "resend_delay_ms = 1000\n");
+    let client = server.client();
+    up(&client, 0.0).await;
+    let active = eventually("the alert", Duration::from_secs(60), || async {
+        client.get("api/v1/alerts").await.json()["data"]["alerts"].get(0).map(|one| one["activeAt"].clone())
+    })
+    .await;
+    let path = server.scratch().join("isinglass.toml");
+    let config = std::fs::read_to_string(&path).unwrap().replace("north", "south");
+    let (before, _) = config.split_once("urls = ").unwrap();
+    std::fs::write(&path, format!("{before}urls = [\"http://{address}\"]\n")).unwrap();
+    client.post("-/reload", &[], Vec::new()).await.ok();
+    let alert = alertmanager.alert("Down").await;
+    assert_eq!(alert["labels"]["zone"], "south");
+    eventually("the annotation of the new label", Duration::from_secs(60), || async {
+        let alert = alertmanager.alert("Down").await;
+        (alert["annotations"]["summary"] == "a of south is 0").then_some(())
+    })
+    .await;
+    assert_eq!(client.get("api/v1/alerts").await.json()["data"]["alerts"][0]["activeAt"], active);
+    let known =
+        async || client.get("api/v1/alertmanagers").await.json()["data"]["activeAlertmanagers"].clone();
+    let wanted = json!([{ "url": format!("http://{address}/api/v2/alerts") }]);
+    assert_eq!(known().await, wanted);
+    // A setting that cannot be changes nothing.
+    std::fs::write(&path, config.replace("urls = [\"http", "urls = [\"ftp")).unwrap();
+    let refused = client.post("-/reload", &[], Vec::new()).await;
+    assert_eq!(refused.status, 500);
+    assert!(
+        refused.text().starts_with("failed to reload: rules.alertmanagers.urls = "),
+        "{}",
+        refused.text()
+    );
+    assert_eq!(known().await, wanted);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_alertmanager_that_was_down_is_told_once_it_is_there() {
     let address = Alertmanager::address();
     let (mut server, _rules) = start(&address, "resend_delay_ms = 1000\n");
     let client = server.client();
     up(&client, 0.0).await;
-    crate::harness::eventually(
-        "a message that is sent again",
-        std::time::Duration::from_secs(60),
-        || async { (client.metric("isinglass_notifications_retries_total", &[]).await > 0.0).then_some(()) },
-    )
+    eventually("a message that is sent again", Duration::from_secs(60), || async {
+        (client.metric("isinglass_notifications_retries_total", &[]).await > 0.0).then_some(())
+    })
     .await;
     assert_eq!(client.metric("isinglass_notifications_sent_total", &[]).await, 0.0);
     assert_eq!(client.metric("isinglass_notifications_queue_capacity", &[]).await, 10_000.0);

@@ -107,7 +107,8 @@ impl Side {
         let seconds = |ms: i64| format!("{}.{:03}", ms / 1_000, ms % 1_000);
         let range = format!("{selector}[{}ms]", end_ms - start_ms);
         let raw = self.get("query", &[("query", &range), ("time", &seconds(end_ms))]).await;
-        let (start, end) = (seconds(start_ms), seconds(end_ms));
+        // The first sample ends what was there before, since when each server knows for itself.
+        let (start, end) = (seconds(start_ms + 1_500), seconds(end_ms));
         let times = [("query", selector), ("start", &start), ("end", &end), ("step", "0.5")];
         let seen = self.get("query_range", &times).await;
         vec![("samples", by_labels(&raw)), ("what is seen", by_labels(&seen))]
@@ -155,7 +156,10 @@ async fn tell(side: &Side, start_ms: i64) -> Told {
             side.write(&samples(next, start_ms + 1_000 * next as i64)).await;
             next += 1;
         }
-        alerts.note(&side.get("alerts", &[]).await);
+        // As the first samples count after three seconds, so do alerts.
+        if now_millis() > start_ms + 4_500 {
+            alerts.note(&side.get("alerts", &[]).await);
+        }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     // The last evaluations look back by three seconds.

@@ -79,7 +79,7 @@ struct Control {
 
 /// Runs the groups of all tenants.
 pub struct Manager {
-    env: Environment,
+    env: StateLock<Environment>,
     permits: Arc<Semaphore>,
     /// What runs. A reload holds it to its end.
     running: Mutex<Control>,
@@ -103,7 +103,13 @@ impl Manager {
             max => max.min(Semaphore::MAX_PERMITS),
         };
         Self {
-            env: Environment { evaluate, write, notify, clock, settings: Arc::new(config.settings) },
+            env: StateLock::new(Environment {
+                evaluate,
+                write,
+                notify,
+                clock,
+                settings: Arc::new(config.settings),
+            }),
             permits: Arc::new(Semaphore::new(permits)),
             running: Mutex::default(),
             shown: StateLock::default(),
@@ -118,15 +124,30 @@ impl Manager {
     ///
     /// The groups of the first call restore the `for` of their alerts.
     pub async fn reload(&self, files: TenantFiles) {
+        self.reload_groups(files, None).await;
+    }
+
+    /// As [`Manager::reload`], with other settings and somebody else to tell of alerts. All groups
+    /// end their evaluation and begin anew with what is known of their rules.
+    pub async fn reload_with(&self, files: TenantFiles, settings: Settings, notify: Arc<dyn Notify>) {
+        self.reload_groups(files, Some((settings, notify))).await;
+    }
+
+    async fn reload_groups(&self, files: TenantFiles, other: Option<(Settings, Arc<dyn Notify>)>) {
         let mut control = self.running.lock().await;
         if *self.ended.borrow() {
             return;
+        }
+        let same = other.is_none();
+        if let Some((settings, notify)) = other {
+            let mut env = self.env.lock();
+            (env.settings, env.notify) = (Arc::new(settings), notify);
         }
         let mut old = std::mem::take(&mut control.groups);
         for (tenant, file, spec) in specs(files) {
             let key = (tenant, file, spec.name.clone());
             let running = match old.remove(&key) {
-                Some(running) if running.is(&spec) => running,
+                Some(running) if same && running.is(&spec) => running,
                 before => self.replace(before, &key, spec, !control.was_loaded).await,
             };
             control.groups.insert(key, running);
@@ -149,19 +170,23 @@ impl Manager {
         spec: GroupSpec,
         restores: bool,
     ) -> Running {
-        let settings = &self.env.settings;
-        let mut group = Group::new(tenant.clone(), file.as_str().into(), spec, settings, restores);
+        let env = self.env();
+        let mut group = Group::new(tenant.clone(), file.as_str().into(), spec, &env.settings, restores);
         if let Some(before) = before
             && let Some(stopped) = before.stop().await
         {
             group.carry_over(stopped);
         }
-        Running::start(group, self.env.clone(), Arc::clone(&self.permits))
+        Running::start(group, env, Arc::clone(&self.permits))
+    }
+
+    fn env(&self) -> Environment {
+        self.env.lock().clone()
     }
 
     /// Stale markers for all that a group has written, after two of its intervals.
     fn end_later(&self, mut group: Group) {
-        let env = self.env.clone();
+        let env = self.env();
         let mut ended = self.ended.subscribe();
         let now = env.clock.now();
         let then = now.saturating_add(group.interval.saturating_mul(2));

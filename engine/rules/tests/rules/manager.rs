@@ -131,6 +131,24 @@ async fn a_changed_group_keeps_its_alerts() {
 }
 
 #[tokio::test]
+async fn other_settings_begin_all_groups_anew_and_alerts_go_on() {
+    let scene = Scene::new();
+    let same = [("a", "{alert: A, expr: 1, for: 1h, annotations: {zone: '{{ $externalLabels.zone }}'}}")];
+    scene.load(files(&same)).await;
+    scene.clock.advance(20).await;
+    let before = scene.manager.alerts(&Tenant::default()).alerts;
+    let external_labels = Arc::new(BTreeMap::from([("zone".to_owned(), "north".to_owned())]));
+    let settings = Settings { interval_ms: 5_000, external_labels, ..Settings::default() };
+    scene.manager.reload_with(files(&same), settings, scene.engine.clone()).await;
+    settle().await;
+    scene.clock.advance(10).await;
+    let after = scene.manager.alerts(&Tenant::default()).alerts;
+    assert_eq!((before.len(), &before[0].active_at), (1, &after[0].active_at));
+    assert_eq!((&*before[0].annotations["zone"], &*after[0].annotations["zone"]), ("", "north"));
+    assert_eq!(scene.manager.rules(&Tenant::default()).groups[0].interval, 5.0);
+}
+
+#[tokio::test]
 async fn removed_groups_get_stale_markers_after_two_intervals() {
     let scene = Scene::new();
     scene.load(files(&[("a", "{record: a, expr: 1}")])).await;

@@ -127,7 +127,7 @@ impl RulesConfig {
         }
     }
 
-    /// What only a start reads: a reload takes over files alone.
+    /// What all groups have in common.
     pub(super) fn without_files(&self) -> Self {
         Self { files: Vec::new(), tenants: BTreeMap::new(), ..self.clone() }
     }

@@ -10,7 +10,9 @@ use isinglass_ingest::Ingest;
 use isinglass_model::Tenant;
 use isinglass_query::QueryEngine;
 use isinglass_rules::view::GroupView;
-use isinglass_rules::{HttpPost, Manager, Notifier, RuleClock, SystemRuleClock, TenantFiles};
+use isinglass_rules::{
+    HttpPost, Manager, ManagerConfig, Notification, Notifier, Notify, RuleClock, SystemRuleClock, TenantFiles,
+};
 use parking_lot::Mutex as StateLock;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -30,10 +32,12 @@ pub struct Rules(Arc<Inner>);
 
 struct Inner {
     manager: Manager,
-    notifier: Arc<Notifier>,
+    /// Absent where there is nobody to tell.
+    notifier: StateLock<Option<Arc<Notifier>>>,
     clock: Arc<dyn RuleClock>,
-    /// As it was at the start, without files.
-    started_with: RulesConfig,
+    listen: SocketAddr,
+    /// What holds now, without files.
+    config: StateLock<RulesConfig>,
     read: ReadConfig,
     /// One reload at a time.
     reloading: Mutex<()>,
@@ -67,24 +71,24 @@ impl Rules {
         listen: SocketAddr,
     ) -> Result<Self, RulesError> {
         let clock: Arc<dyn RuleClock> = Arc::new(SystemRuleClock::default());
-        let post = Arc::new(HttpPost::direct().map_err(RulesError::Client)?);
-        let notifier = Arc::new(Notifier::start(&config.notifier(), post, Arc::clone(&clock)));
+        let notifier = notifier(config, &clock)?;
         let (stopping, cut_off) = (CancellationToken::new(), CancellationToken::new());
         let evaluate = StoreEvaluate::new(query, ingest.clone(), stopping.clone(), cut_off.clone());
         let manager = Manager::new(
             config.manager(listen),
             Arc::new(evaluate),
             Arc::new(IngestWrite(ingest)),
-            Arc::<Notifier>::clone(&notifier),
+            told(notifier.as_ref()),
             Arc::clone(&clock),
         );
         manager.reload(files).await;
         let last = StateLock::new(LastReload { succeeded: true, success_at: clock.now() });
         Ok(Self(Arc::new(Inner {
             manager,
-            notifier,
+            notifier: StateLock::new(notifier),
             clock,
-            started_with: config.without_files(),
+            listen,
+            config: StateLock::new(config.without_files()),
             read,
             reloading: Mutex::default(),
             last,
@@ -104,38 +108,104 @@ impl Rules {
             inner.cut_off.cancel();
             ended.await;
         }
-        let drain = Duration::from_millis(inner.started_with.alertmanagers.drain_timeout_ms);
-        inner.notifier.shutdown(drain).await;
+        // A reload may be about to put another one there.
+        let _no_reload = inner.reloading.lock().await;
+        let (notifier, config) = (inner.notifier.lock().take(), inner.config.lock().clone());
+        end(notifier, &config).await;
     }
 
     async fn reload_now(&self) -> Result<(), RulesError> {
         let inner = &*self.0;
         let _one_at_a_time = inner.reloading.lock().await;
-        let loaded = self.load().await;
-        if let Err(error) = &loaded {
-            tracing::error!(%error, "rules were not reloaded; the old ones go on");
-            inner.last.lock().succeeded = false;
+        let done = self.take_over().await;
+        match &done {
+            Ok(()) => *inner.last.lock() = LastReload { succeeded: true, success_at: inner.clock.now() },
+            Err(error) => {
+                tracing::error!(%error, "rules were not reloaded; the old ones go on");
+                inner.last.lock().succeeded = false;
+            }
         }
-        let files = loaded?;
-        let (tenants, groups) =
-            (files.len(), files.values().flatten().map(|file| file.groups.len()).sum::<usize>());
-        inner.manager.reload(files).await;
-        *inner.last.lock() = LastReload { succeeded: true, success_at: inner.clock.now() };
-        tracing::info!(tenants, groups, "rules reloaded");
+        done
+    }
+
+    /// Everything that can fail comes before anything is changed.
+    async fn take_over(&self) -> Result<(), RulesError> {
+        let inner = &*self.0;
+        let (config, files) = self.load().await?;
+        let groups: usize = files.values().flatten().map(|file| file.groups.len()).sum();
+        let (new, old) = (config.without_files(), inner.config.lock().clone());
+        if new == old {
+            inner.manager.reload(files).await;
+        } else {
+            self.take_over_settings(&new, &old, files).await?;
+        }
+        tracing::info!(groups, "rules reloaded");
         Ok(())
     }
 
-    async fn load(&self) -> Result<TenantFiles, RulesError> {
-        let this = self.clone();
+    async fn take_over_settings(
+        &self,
+        new: &RulesConfig,
+        old: &RulesConfig,
+        files: TenantFiles,
+    ) -> Result<(), RulesError> {
+        let inner = &*self.0;
+        let before = inner.notifier.lock().clone();
+        let notifier = match new.notifier() == old.notifier() {
+            true => before.clone(),
+            false => notifier(new, &inner.clock)?,
+        };
+        let ManagerConfig { settings, concurrent_groups_max } = new.manager(inner.listen);
+        if concurrent_groups_max != old.concurrent_groups_max {
+            tracing::warn!("rules.concurrent_groups_max has changed; it waits for the next start");
+        }
+        inner.manager.reload_with(files, settings, told(notifier.as_ref())).await;
+        *inner.config.lock() = new.clone();
+        *inner.notifier.lock() = notifier;
+        if new.notifier() != old.notifier() {
+            end(before, old).await;
+        }
+        Ok(())
+    }
+
+    async fn load(&self) -> Result<(RulesConfig, TenantFiles), RulesError> {
+        let read = Arc::clone(&self.0.read);
         let work = tokio::task::spawn_blocking(move || {
-            let config = (this.0.read)().map_err(RulesError::Config)?;
+            let config = read().map_err(RulesError::Config)?;
             let files = config.load()?;
-            if config.without_files() != this.0.started_with {
-                tracing::warn!("settings of rules have changed; all but the files wait for the next start");
-            }
-            Ok(files)
+            Ok((config, files))
         });
         work.await.map_err(|error| RulesError::Internal(error.to_string()))?
+    }
+}
+
+/// Tells nobody.
+struct Nobody;
+
+impl Notify for Nobody {
+    fn notify(&self, _tenant: &Tenant, _alerts: Vec<Notification>) {}
+}
+
+fn told(notifier: Option<&Arc<Notifier>>) -> Arc<dyn Notify> {
+    match notifier {
+        Some(notifier) => Arc::<Notifier>::clone(notifier),
+        None => Arc::new(Nobody),
+    }
+}
+
+/// A client looks for certificates, which takes time that a start without Alertmanagers has not.
+fn notifier(config: &RulesConfig, clock: &Arc<dyn RuleClock>) -> Result<Option<Arc<Notifier>>, RulesError> {
+    if config.alertmanagers.urls.is_empty() {
+        return Ok(None);
+    }
+    let post = Arc::new(HttpPost::direct().map_err(RulesError::Client)?);
+    Ok(Some(Arc::new(Notifier::start(&config.notifier(), post, Arc::clone(clock)))))
+}
+
+/// What waits is sent, for as long as a stop may take.
+async fn end(notifier: Option<Arc<Notifier>>, config: &RulesConfig) {
+    if let Some(notifier) = notifier {
+        notifier.shutdown(Duration::from_millis(config.alertmanagers.drain_timeout_ms)).await;
     }
 }
 
@@ -154,13 +224,17 @@ impl RulesView for Rules {
 
     fn figures(&self) -> RulesFigures {
         let inner = &*self.0;
-        let last = inner.last.lock();
+        let (reload_succeeded, success_at) = {
+            let last = inner.last.lock();
+            (last.succeeded, last.success_at)
+        };
+        let notifier = inner.notifier.lock().clone();
         RulesFigures {
-            reload_succeeded: last.succeeded,
-            reload_success_at: Some(last.success_at),
+            reload_succeeded,
+            reload_success_at: Some(success_at),
             groups: inner.manager.figures(),
-            alertmanagers: inner.notifier.sent(),
-            queue_alerts_max: inner.started_with.alertmanagers.queue_alerts_max,
+            alertmanagers: notifier.map(|notifier| notifier.sent()).unwrap_or_default(),
+            queue_alerts_max: inner.config.lock().alertmanagers.queue_alerts_max,
         }
     }
 }
