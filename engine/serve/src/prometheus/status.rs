@@ -1,5 +1,7 @@
 //! `status/…`, Alertmanagers, and what Prometheus has and this server has not: targets.
 
+use std::time::{Duration, UNIX_EPOCH};
+
 use isinglass_query::Cardinality;
 use isinglass_rules::notify::ALERTS_PATH;
 use serde_json::json;
@@ -8,7 +10,6 @@ use super::call::{Answer, Call};
 use super::envelope::{Notes, success};
 use super::failure::Failure;
 use super::params::integer;
-use super::rules::written_time;
 use super::text::write_html;
 use crate::VERSION;
 
@@ -147,4 +148,16 @@ pub(super) async fn alertmanagers(call: Call) -> Answer {
     let known = known.map(|one| format!("{}{ALERTS_PATH}", one.url.trim_end_matches('/')));
     let active: Vec<_> = known.map(|url| json!({ "url": url })).collect();
     fixed(&json!({ "activeAlertmanagers": active, "droppedAlertmanagers": [] }).to_string())
+}
+
+/// RFC 3339 with as many decimals as there are; what never was is Go's zero time.
+fn written_time(time_ms: Option<i64>) -> String {
+    // Years beyond 9999 cannot be written.
+    let time_ms =
+        time_ms.and_then(|time_ms| u64::try_from(time_ms).ok()).filter(|ms| *ms < 253_402_300_800_000);
+    let Some(time_ms) = time_ms else { return "0001-01-01T00:00:00Z".to_owned() };
+    let text = humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_millis(time_ms)).to_string();
+    let digits = text.trim_end_matches('Z').trim_end_matches('0').trim_end_matches('.');
+    // Without decimals there is nothing to cut.
+    format!("{}Z", if time_ms.is_multiple_of(1_000) { &text[..19] } else { digits })
 }

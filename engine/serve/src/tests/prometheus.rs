@@ -467,7 +467,7 @@ mod rules {
 
     fn alerting(alerts: &str) -> String {
         format!(
-            r#"{{"state":"firing","name":"Down","query":"up \u003c 1","duration":60,"keepFiringFor":0,"labels":{{"severity":"page"}},"annotations":{{"summary":"down"}},"alerts":[{alerts}],"health":"ok","evaluationTime":0.0015,"lastEvaluation":"2023-11-14T22:13:20.123Z","type":"alerting"}}"#
+            r#"{{"state":"firing","name":"Down","query":"up \u003c 1","duration":60,"keepFiringFor":0,"labels":{{"severity":"page"}},"annotations":{{"summary":"down"}},"alerts":{alerts},"health":"ok","evaluationTime":0.0015,"lastEvaluation":"2023-11-14T22:13:20.123Z","type":"alerting"}}"#
         )
     }
 
@@ -484,12 +484,12 @@ mod rules {
             let answer = send(fixture.request(Method::GET, &format!("/api/v1/{path}"))).await;
             assert_eq!(answer.text(), format!("{{\"status\":\"success\",\"data\":{data}}}"), "{path}");
         };
-        let both = group("one", &format!("{},{}", alerting(ALERT), recording("page")));
+        let both = group("one", &format!("{},{}", alerting(&format!("[{ALERT}]")), recording("page")));
         let (one, two) = (group("one", &recording("page")), group("two", &recording("none")));
         check("rules", &format!("{{\"groups\":[{both},{two}]}}")).await;
         check("rules?rule_name[]=job:up", &format!("{{\"groups\":[{one},{two}]}}")).await;
         check("rules?type=record&rule_group[]=one", &format!("{{\"groups\":[{one}]}}")).await;
-        let alerts = group("one", &alerting(""));
+        let alerts = group("one", &alerting("null"));
         check(
             "rules?type=alert&exclude_alerts=true&file[]=a.yml&group_limit=1",
             &format!("{{\"groups\":[{alerts}]}}"),
