@@ -248,13 +248,15 @@ impl Scene {
             let ours = shown(self.ours.get("rules", way).await);
             assert_eq!(theirs, ours, "{way:?}");
         }
-        let refused: [&[(&str, &str)]; 6] = [
+        let refused: [&[(&str, &str)]; 8] = [
             &[("type", "other")],
             &[("match[]", "{}")],
             &[("match[]", "{a=")],
             &[("exclude_alerts", "perhaps")],
             &[("group_limit", "0")],
+            &[("group_limit", "x")],
             &[("group_next_token", "x")],
+            &[("group_limit", "1"), ("group_next_token", "x")],
         ];
         for way in refused {
             let theirs = self.reference.client.get("/api/v1/rules", way).await.unwrap();

@@ -30,36 +30,16 @@ impl Filter {
         if !["", "alert", "record"].contains(&kind.as_str()) {
             return Err(Failure::parameter("type", format_args!("not supported value {}", quoted(&kind))));
         }
-        let exclude = match parameters.get("exclude_alerts").to_lowercase().as_str() {
-            "" | "0" | "f" | "false" => false,
-            "1" | "t" | "true" => true,
-            other => {
-                // In the words of Go's `strconv.ParseBool`.
-                let reason = format_args!("strconv.ParseBool: parsing {}: invalid syntax", quoted(other));
-                let reason = format!("error converting exclude_alerts: {reason}");
-                return Err(Failure::parameter("exclude_alerts", reason));
-            }
-        };
-        let page = match parameters.get("group_limit") {
-            "" => None,
-            text => {
-                let limit = integer(text).map_err(|reason| Failure::parameter("group_limit", reason))?;
-                let limit = usize::try_from(limit).ok().filter(|limit| *limit > 0);
-                Some(limit.ok_or_else(|| {
-                    Failure::parameter("group_limit", "group_limit needs to be greater than 0")
-                })?)
-            }
-        };
-        let token = parameters.get("group_next_token").to_owned();
+        let (page, token) = (group_limit(parameters)?, parameters.get("group_next_token").to_owned());
         if page.is_none() && !token.is_empty() {
-            let reason = "group_limit needs to be specified in addition to group_next_token";
+            let reason = "group_limit needs to be present in order to paginate over the groups";
             return Err(Failure::parameter("group_next_token", reason));
         }
         let all = |name| parameters.all(name).map(str::to_owned).collect();
         Ok(Self {
             alerting: kind != "record",
             recording: kind != "alert",
-            with_alerts: !exclude,
+            with_alerts: !excludes_alerts(parameters)?,
             names: all("rule_name[]"),
             groups: all("rule_group[]"),
             files: all("file[]"),
@@ -98,10 +78,8 @@ impl Filter {
         let from = match self.token.as_str() {
             "" => 0,
             wanted => groups.iter().position(|group| token(group) == wanted).ok_or_else(|| {
-                Failure::bad_data(format!(
-                    "invalid group_next_token {}: there is no such group",
-                    quoted(wanted)
-                ))
+                let reason = format!("invalid group_next_token '{wanted}'. were rule groups changed?");
+                Failure::parameter("group_next_token", reason)
             })?,
         };
         let chosen = groups[from..].iter().filter(|group| self.takes_group(group));
@@ -112,6 +90,35 @@ impl Filter {
         let mut chosen = chosen.filter(|(_, rules)| !rules.is_empty());
         let page = chosen.by_ref().take(self.page.unwrap_or(usize::MAX)).collect();
         Ok((page, chosen.next().map(|(group, _)| token(group))))
+    }
+}
+
+fn excludes_alerts(parameters: &Parameters) -> Result<bool, Failure> {
+    match parameters.get("exclude_alerts").to_lowercase().as_str() {
+        "" | "0" | "f" | "false" => Ok(false),
+        "1" | "t" | "true" => Ok(true),
+        other => {
+            // In the words of Go's `strconv.ParseBool`.
+            let reason = format!("strconv.ParseBool: parsing {}: invalid syntax", quoted(other));
+            let reason = format_args!("error converting exclude_alerts: {reason}");
+            Err(Failure::parameter("exclude_alerts", reason))
+        }
+    }
+}
+
+/// Groups of one page; `None` = all.
+fn group_limit(parameters: &Parameters) -> Result<Option<usize>, Failure> {
+    let text = parameters.get("group_limit");
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let limit = integer(text).map_err(|reason| {
+        let reason = reason.replacen("Atoi", "ParseInt", 1);
+        Failure::parameter("group_limit", format_args!("group_limit needs to be a valid number: {reason}"))
+    })?;
+    match usize::try_from(limit) {
+        Ok(limit) if limit > 0 => Ok(Some(limit)),
+        _ => Err(Failure::parameter("group_limit", "group_limit needs to be greater than 0")),
     }
 }
 
