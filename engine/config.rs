@@ -13,7 +13,7 @@ use figment::{Error, Figment};
 use isinglass_chain::ChainConfig;
 use isinglass_ingest::{IngestConfig, LogsConfig};
 use isinglass_query::QueryConfig;
-use isinglass_serve::ServeConfig;
+use isinglass_serve::{RulesConfig, ServeConfig};
 use isinglass_store::StoreConfig;
 use serde::{Deserialize, Serialize};
 
@@ -47,6 +47,8 @@ pub(crate) struct Config {
     pub plugins: ChainConfig,
     /// Queries.
     pub query: QueryConfig,
+    /// Recording and alerting rules.
+    pub rules: RulesConfig,
     /// This process's own logs.
     pub log: LogConfig,
 }
@@ -74,6 +76,7 @@ impl Config {
             logs: LogsConfig::default(),
             plugins: ChainConfig::default(),
             query: QueryConfig::default(),
+            rules: RulesConfig::default(),
             log: LogConfig::default(),
         };
         divide(undivided)
@@ -91,7 +94,13 @@ impl Config {
         // Shares of what is said to be there, with what is said of a share over it.
         let Given { memory } = given.extract().map_err(explain)?;
         let defaults = memory.map_or_else(Self::default, Self::with);
-        Figment::from(Serialized::defaults(defaults)).merge(given).extract().map_err(explain)
+        let mut config: Self =
+            Figment::from(Serialized::defaults(defaults)).merge(given).extract().map_err(explain)?;
+        // As in Prometheus: files that the configuration names lie beside it.
+        if let Some(folder) = args.config.as_deref().and_then(Path::parent) {
+            config.rules.resolve(folder);
+        }
+        Ok(config)
     }
 }
 

@@ -77,11 +77,11 @@ fn execute(args: Args) -> anyhow::Result<ExitCode> {
         }
         Command::Serve(args) => {
             let config = started(&args)?;
-            runtime()?.block_on(run::serve(config))
+            runtime()?.block_on(run::serve(config, args))
         }
         Command::Demo(args) => {
             let config = started(&args.serve)?;
-            runtime()?.block_on(run::demo(config, args.for_, args.rides_per_second))
+            runtime()?.block_on(run::demo(config, args))
         }
     }
 }

@@ -14,11 +14,12 @@ use isinglass_ingest::Ingest;
 use isinglass_model::clock::SystemClock;
 use isinglass_model::{Clock, MemoryLimit};
 use isinglass_query::QueryEngine;
-use isinglass_serve::{Addresses, Listeners, Server, VERSION};
+use isinglass_serve::{Addresses, Listeners, ReadConfig, Rules, RulesView as _, Server, VERSION};
 use isinglass_store::Lock;
 use serde_json::json;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::args::{DemoArgs, ServeArgs};
 use crate::config::Config;
 use crate::memory::ProcessMemory;
 
@@ -28,13 +29,18 @@ const ADDRESSES_FILE: &str = "addresses.json";
 /// Everything that runs.
 struct Running {
     server: Server,
+    rules: Rules,
+    rules_grace: Duration,
     ingest: Ingest,
     addresses_file: PathBuf,
 }
 
 /// Runs the server until a signal.
-pub(crate) async fn serve(config: Config) -> anyhow::Result<ExitCode> {
-    let running = start(&config).await?;
+pub(crate) async fn serve(config: Config, args: ServeArgs) -> anyhow::Result<ExitCode> {
+    // Before anybody knows that it runs: without a handler the signal would end it.
+    let hangup = signal(SignalKind::hangup())?;
+    let running = start(&config, args).await?;
+    reload_at(hangup, running.rules.clone());
     welcome(&config.store.data_dir, running.server.addresses())?;
     let which = stop_signal().await?;
     tracing::info!(signal = which, "stopping; a second signal ends the process at once");
@@ -43,12 +49,9 @@ pub(crate) async fn serve(config: Config) -> anyhow::Result<ExitCode> {
 }
 
 /// Runs the server and the demo against it.
-pub(crate) async fn demo(
-    config: Config,
-    for_: Option<Duration>,
-    rides_per_second: f64,
-) -> anyhow::Result<ExitCode> {
-    let running = start(&config).await?;
+pub(crate) async fn demo(config: Config, args: DemoArgs) -> anyhow::Result<ExitCode> {
+    let DemoArgs { serve, for_, rides_per_second } = args;
+    let running = start(&config, serve).await?;
     let addresses = running.server.addresses();
     let url = |address| format!("http://{address}").parse().context("address of the server");
     let options = DemoOptions {
@@ -65,7 +68,9 @@ pub(crate) async fn demo(
     outcome.map(|()| ExitCode::SUCCESS)
 }
 
-async fn start(config: &Config) -> anyhow::Result<Running> {
+async fn start(config: &Config, args: ServeArgs) -> anyhow::Result<Running> {
+    // Read before anything is opened, used after everything is.
+    let rule_files = config.rules.load().context("cannot use the rules")?;
     let data_dir = &config.store.data_dir;
     // First of all: who has the folder is told at once.
     let lock = Lock::take(data_dir)?;
@@ -82,8 +87,11 @@ async fn start(config: &Config) -> anyhow::Result<Running> {
     let (store, tables) = (ingest.store().clone(), ingest.system_tables());
     let query = QueryEngine::within(store, config.query.clone(), tables, memory)?;
     query.check_views().await?;
-    let server = isinglass_serve::start_on(listeners, &config.server, ingest.clone(), query, clock);
-    let addresses = server.addresses();
+    let (addresses, parts) = (listeners.addresses(), (ingest.clone(), query.clone()));
+    let rules = Rules::start(&config.rules, rule_files, read_again(args), parts, addresses.listen).await?;
+    let view = Arc::new(rules.clone());
+    let server =
+        isinglass_serve::start_on_with(listeners, &config.server, ingest.clone(), query, clock, view);
     write_addresses(&addresses_file, addresses)
         .with_context(|| format!("cannot write {}", addresses_file.display()))?;
     tracing::info!(
@@ -94,7 +102,23 @@ async fn start(config: &Config) -> anyhow::Result<Running> {
         otlp_http = %addresses.otlp_http,
         "ready"
     );
-    Ok(Running { server, ingest, addresses_file })
+    Ok(Running { server, rules, rules_grace: config.server.drain_timeout(), ingest, addresses_file })
+}
+
+/// Rules are reloaded from the configuration that a start would read now.
+fn read_again(args: ServeArgs) -> ReadConfig {
+    Arc::new(move || Config::load(&args).map(|config| config.rules).map_err(|error| format!("{error:#}")))
+}
+
+/// Reloads the rules at each of these signals.
+fn reload_at(mut hangup: Signal, rules: Rules) {
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            tracing::info!(signal = "SIGHUP", "reloading the rules");
+            // What failed is logged and in `/metrics`.
+            let _ = rules.reload().await;
+        }
+    });
 }
 
 /// Compiling plugins takes CPU time that the signal handlers should not wait for.
@@ -109,6 +133,7 @@ impl Running {
     async fn stop(self) -> anyhow::Result<ExitCode> {
         let _ = fs::remove_file(&self.addresses_file);
         self.server.stop().await;
+        self.rules.stop(self.rules_grace).await;
         self.ingest
             .close()
             .await

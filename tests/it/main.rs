@@ -8,6 +8,9 @@
 //! | [`prometheus`] | does a Prometheus that scrapes itself agree with us? |
 //! | [`promql_clients`] | promtool, and a Prometheus that reads from us |
 //! | [`promql_in_sql`] | PromQL in SQL, and SQL as metrics |
+//! | [`promql_rules`] | recording and alerting rules: what is written and shown, reload, restart, tenants |
+//! | [`promql_rules_alertmanager`] | does a real Alertmanager hear of alerts, also after it was down? |
+//! | [`promql_rules_timelines`] | the same rules over the same samples: what a real Prometheus makes of them |
 //! | [`promql_scripts`] | upstream's PromQL scripts: remote write in, HTTP out |
 //! | [`promql_reference`] | the compliance queries and random ones: the answers of a real Prometheus |
 //! | [`loki`] | Loki push, protobuf and JSON |
@@ -33,7 +36,7 @@
 //! | [`memory`] | does a query that takes more than `--memory` end, and nothing else? |
 //! | [`operate`] | ready, stop, configuration, one process per folder |
 //!
-//! Run them by `tests/run`, which provides Prometheus and Python.
+//! Run them by `tests/run`, which provides Prometheus, Alertmanager and Python.
 
 mod harness;
 
@@ -54,6 +57,9 @@ mod prometheus;
 mod promql_clients;
 mod promql_in_sql;
 mod promql_reference;
+mod promql_rules;
+mod promql_rules_alertmanager;
+mod promql_rules_timelines;
 mod promql_scripts;
 mod rate;
 mod repeats;

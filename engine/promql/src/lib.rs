@@ -51,6 +51,7 @@ pub use error::{ErrorKind, EvalError, Result};
 pub use grid::Grid;
 pub use histogram::Histogram;
 pub use labels::Labels;
+pub use matching::Matchers;
 pub use memory::MemorySource;
 pub use source::Source;
 pub use value::{Point, Sample, Series, Value};

@@ -9,8 +9,8 @@ use crate::labels::Labels;
 /// Bytes that a compiled pattern may take.
 const PATTERN_BYTES_MAX: usize = 1 << 20;
 
-/// Matchers, compiled.
-pub(crate) struct Matchers(Vec<(String, Test)>);
+/// Matchers, compiled. All of them have to hold.
+pub struct Matchers(Vec<(String, Test)>);
 
 enum Test {
     Is(String),
@@ -20,12 +20,17 @@ enum Test {
 }
 
 impl Matchers {
-    pub(crate) fn new(matchers: &[Matcher]) -> Result<Self> {
+    /// Compiles them.
+    ///
+    /// # Errors
+    /// A pattern that is none, or that takes too much memory.
+    pub fn new(matchers: &[Matcher]) -> Result<Self> {
         let compiled = matchers.iter().map(|matcher| Ok((matcher.label.clone(), compile(matcher)?)));
         Ok(Self(compiled.collect::<Result<_>>()?))
     }
 
-    pub(crate) fn matches(&self, labels: &Labels) -> bool {
+    /// Whether they hold for a label set.
+    pub fn matches(&self, labels: &Labels) -> bool {
         self.0.iter().all(|(label, test)| test.passes(labels.get(label)))
     }
 }

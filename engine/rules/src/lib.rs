@@ -46,8 +46,9 @@ pub mod template;
 pub mod view;
 
 pub use file::{FileError, RuleFile};
-pub use manager::{Manager, ManagerConfig};
-pub use notify::{Notifier, NotifierConfig};
+pub use group::Settings;
+pub use manager::{GroupFigures, Manager, ManagerConfig, TenantFiles};
+pub use notify::{HttpPost, Notifier, NotifierConfig, Sent};
 pub use ports::{
     Evaluate, Evaluated, ForState, Notification, Notify, RuleClock, RuleError, RuleSample, SystemRuleClock,
     Write,

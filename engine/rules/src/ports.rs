@@ -38,9 +38,12 @@ pub enum RuleError {
         /// `series` or `alerts`.
         what: &'static str,
     },
-    /// The result could not be written.
+    /// The result could not be written; nothing of it was.
     #[error("{0}")]
     Write(String),
+    /// Some samples of the result were refused; the others were written.
+    #[error("{0}")]
+    Refused(String),
 }
 
 /// The value of an expression.
@@ -124,7 +127,7 @@ pub struct RuleSample {
 #[async_trait]
 pub trait Write: Send + Sync {
     /// Writes samples so that the next evaluation sees them: rules of a group build on each other.
-    /// All or none are written.
+    /// All or none are written, but for those that nobody would take, see [`RuleError::Refused`].
     async fn samples(&self, tenant: &Tenant, samples: Vec<RuleSample>) -> Result<(), RuleError>;
 }
 

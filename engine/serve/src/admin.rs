@@ -32,6 +32,18 @@ pub(crate) async fn healthy(State(app): State<App>) -> Response {
     }
 }
 
+/// `POST /-/reload`: reads the rule files again. Where one is bad the old rules go on, and the
+/// answer says why.
+pub(crate) async fn reload(State(app): State<App>) -> Response {
+    match app.rules.reload().await {
+        Ok(()) => "reloaded\n".into_response(),
+        // A line for each mistake.
+        Err(error) => {
+            (StatusCode::INTERNAL_SERVER_ERROR, format!("failed to reload: {error}\n")).into_response()
+        }
+    }
+}
+
 /// `POST /api/admin/flush`: answers when everything received before is in
 /// committed tables.
 pub(crate) async fn flush(State(app): State<App>) -> Response {

@@ -55,7 +55,12 @@ impl Shared {
             query.memory_limit().clone(),
         );
         Self {
-            telemetry: Telemetry::new(ingest.clone(), query.clone(), &clock, config.tenant_labels_max, gates),
+            telemetry: Telemetry::new(
+                (ingest.clone(), query.clone(), Arc::clone(&rules)),
+                &clock,
+                config.tenant_labels_max,
+                gates,
+            ),
             started: clock.monotonic(),
             ingest,
             query,

@@ -20,6 +20,7 @@
 //! | `rpc.rs` | the few protobuf messages that go back to OTLP senders |
 //! | `sql/` | `/api/sql` |
 //! | `prometheus/` | the query API of Prometheus, remote read |
+//! | `rules/` | recording and alerting rules: configuration, evaluation, writing |
 //! | `admin.rs` | readiness, flush, status, the front page |
 //! | `backup.rs` | a backup as a stream |
 //! | `telemetry/` | `/metrics` |
@@ -38,6 +39,7 @@ mod problem;
 mod prometheus;
 mod receive;
 mod rpc;
+mod rules;
 mod sender;
 mod server;
 mod sql;
@@ -46,9 +48,8 @@ mod tenants;
 
 pub use config::ServeConfig;
 pub use listen::{Addresses, Listeners, ServeError};
-pub use prometheus::{
-    Alert, AlertState, Alerting, NoRules, Rule, RuleGroup, RuleHealth, RuleKind, RulesView,
-};
+pub use prometheus::{NoRules, RulesFigures, RulesView};
+pub use rules::{AlertmanagersConfig, ReadConfig, Rules, RulesConfig, RulesError, TenantRules};
 pub use server::{Server, start, start_on, start_on_with};
 
 /// The version in `/metrics`, `/api/status` and on the front page.

@@ -119,6 +119,7 @@ fn main_routes(app: &App) -> Router {
         .route("/api/status", get(admin::status))
         .route("/-/ready", get(admin::ready))
         .route("/-/healthy", get(admin::healthy))
+        .route("/-/reload", post(admin::reload).put(admin::reload))
         .merge(answers)
         .merge(prometheus::routes())
         .fallback(admin::not_found);

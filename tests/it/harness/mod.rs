@@ -3,6 +3,7 @@
 //! Every test starts the binary on free ports, talks to it over sockets only,
 //! and looks at nothing but its answers and its files.
 
+pub(crate) mod alertmanager;
 pub(crate) mod grpc;
 pub(crate) mod http;
 pub(crate) mod outside;

@@ -1,4 +1,4 @@
-//! Programs that are not ours: Prometheus, and Python with the OpenTelemetry
+//! Programs that are not ours: Prometheus, Alertmanager, and Python with the OpenTelemetry
 //! SDK, the Delta reader and DuckDB. `tests/run` provides them.
 
 use std::io::{BufRead as _, BufReader};
@@ -13,6 +13,11 @@ use super::root;
 /// The Prometheus binary. Missing is a failure, not a reason to skip.
 pub(crate) fn prometheus() -> PathBuf {
     named("ISINGLASS_TEST_PROMETHEUS", "prometheus")
+}
+
+/// The Alertmanager binary. Missing is a failure, not a reason to skip.
+pub(crate) fn alertmanager() -> PathBuf {
+    named("ISINGLASS_TEST_ALERTMANAGER", "prometheus-alertmanager")
 }
 
 /// Runs `tests/outside/<script>`, which prints one JSON value.

@@ -24,9 +24,14 @@ pub(crate) struct Reference {
 
 impl Reference {
     pub(crate) async fn start() -> Self {
+        Self::start_with("", &[]).await
+    }
+
+    /// With more lines of configuration, and more flags.
+    pub(crate) async fn start_with(more: &str, flags: &[&str]) -> Self {
         let folder = TempDir::new().unwrap();
         let config = folder.path().join("prometheus.yml");
-        std::fs::write(&config, CONFIG).unwrap();
+        std::fs::write(&config, format!("{CONFIG}{more}")).unwrap();
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let log = std::fs::File::create(folder.path().join("prometheus.log")).unwrap();
         let process = Command::new(outside::prometheus())
@@ -35,6 +40,7 @@ impl Reference {
             .arg(format!("--web.listen-address={address}"))
             .arg(format!("--enable-feature={FEATURES}"))
             .args(["--web.enable-remote-write-receiver", "--storage.tsdb.retention.time=100y"])
+            .args(flags)
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()

@@ -159,6 +159,13 @@ impl Server {
         }
     }
 
+    /// SIGHUP, which it outlives.
+    pub(crate) fn hang_up(&self) {
+        let child = self.child.as_ref().expect("it is running");
+        let pid = rustix::process::Pid::from_child(child);
+        rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
+    }
+
     /// Whether the process is alive.
     pub(crate) fn is_running(&mut self) -> bool {
         self.child.as_mut().is_some_and(|child| child.try_wait().unwrap().is_none())

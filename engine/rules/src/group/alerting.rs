@@ -41,7 +41,7 @@ impl Group {
         let time_ms = self.sample_time_ms(now);
         let rows = self.result(&rule.spec, time_ms, env).await?;
         let found = self.found(rule, spec, rows, now, env).await?;
-        let limit = self.spec.limit;
+        let limit = self.limit;
         let rule = &mut self.rules[at];
         rule.update(found, now, holds);
         rule.check_limit(limit)?;

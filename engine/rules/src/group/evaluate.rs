@@ -94,11 +94,12 @@ impl Group {
             rows.into_iter().map(|(labels, sample)| RuleSample { labels, time_ms, sample }).collect();
         let ended = self.rules[at].written.difference(&written);
         samples.extend(ended.map(|labels| stale(labels.clone(), time_ms)));
-        if !samples.is_empty() {
-            env.write.samples(&self.tenant, samples).await?;
+        let done = if samples.is_empty() { Ok(()) } else { env.write.samples(&self.tenant, samples).await };
+        // What was refused gets a marker, too, once it is no more: which samples those were is not told.
+        if matches!(done, Ok(()) | Err(RuleError::Refused(_))) {
+            self.rules[at].written = written;
         }
-        self.rules[at].written = written;
-        Ok(())
+        done
     }
 
     /// Stale markers for series of rules that are no more.
@@ -109,7 +110,7 @@ impl Group {
         let time_ms = self.sample_time_ms(now);
         let samples = self.gone.iter().map(|labels| stale(labels.clone(), time_ms)).collect();
         match env.write.samples(&self.tenant, samples).await {
-            Ok(()) => self.gone.clear(),
+            Ok(()) | Err(RuleError::Refused(_)) => self.gone.clear(),
             // They are tried again after the next evaluation.
             Err(error) => tracing::warn!(
                 tenant = %self.tenant, file = %self.file, group = %self.spec.name, %error,

@@ -47,6 +47,8 @@ pub struct Settings {
     pub interval_ms: i64,
     /// Query offset of groups that name none, milliseconds.
     pub query_offset_ms: i64,
+    /// Series or alerts that a rule may have, at most, whatever its group says; 0 = any number.
+    pub series_max: usize,
     /// An alert that still fires is told of again after so long, milliseconds.
     pub resend_delay_ms: i64,
     /// `for` is restored after an outage of at most this, milliseconds.
@@ -63,6 +65,7 @@ impl Default for Settings {
             external_url: "".into(),
             interval_ms: 60_000,
             query_offset_ms: 0,
+            series_max: 0,
             resend_delay_ms: 60_000,
             outage_tolerance_ms: 3_600_000,
             for_grace_period_ms: 600_000,
@@ -160,6 +163,8 @@ pub struct Group {
     /// What was done.
     pub counts: Counts,
     query_offset_ms: i64,
+    /// Series or alerts that a rule may have; 0 = any number.
+    limit: usize,
     /// Series of rules that are no more: they get a stale marker.
     gone: Vec<Labels>,
     /// Whether the state of alerts is to be read back.
@@ -176,6 +181,7 @@ impl Group {
             file,
             interval: spec.interval_ms.unwrap_or(settings.interval_ms).max(1).saturating_mul(MILLI),
             query_offset_ms: spec.query_offset_ms.unwrap_or(settings.query_offset_ms),
+            limit: lower(spec.limit, settings.series_max),
             spec: Arc::new(spec),
             rules,
             evaluation_nanos: 0,
@@ -194,6 +200,14 @@ impl Group {
     /// The time of samples and queries of an evaluation, milliseconds.
     fn sample_time_ms(&self, now: UnixNanos) -> i64 {
         now.div_euclid(MILLI).saturating_sub(self.query_offset_ms)
+    }
+}
+
+/// The lower one of two limits; 0 is none.
+fn lower(one: usize, other: usize) -> usize {
+    match (one, other) {
+        (0, limit) | (limit, 0) => limit,
+        (one, other) => one.min(other),
     }
 }
 

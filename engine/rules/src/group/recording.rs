@@ -19,8 +19,8 @@ impl Group {
         let spec = &self.rules[at].spec;
         let rows = self.result(spec, self.sample_time_ms(now), env).await?;
         let named = named(spec, rows)?;
-        if self.spec.limit > 0 && named.len() > self.spec.limit {
-            return Err(RuleError::Limit { limit: self.spec.limit, got: named.len(), what: "series" });
+        if self.limit > 0 && named.len() > self.limit {
+            return Err(RuleError::Limit { limit: self.limit, got: named.len(), what: "series" });
         }
         Ok(named)
     }

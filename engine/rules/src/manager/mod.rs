@@ -11,10 +11,11 @@ use tokio::sync::{Mutex, Semaphore, watch};
 
 use crate::file::{GroupSpec, RuleFile};
 use crate::group::{Counts, Environment, Group, Settings};
+use crate::ports::UnixNanos;
 use crate::ports::{Evaluate, Notify, RuleClock, Write};
-use crate::view::{Alerts, Rules};
+use crate::view::{Alerts, GroupView, Rules};
 
-use task::{Running, Shown, View};
+use task::{Running, Shown};
 
 /// Rule files of each tenant.
 pub type TenantFiles = BTreeMap<Tenant, Vec<RuleFile>>;
@@ -30,6 +31,42 @@ pub struct ManagerConfig {
 
 const CONCURRENT_GROUPS: usize = 20;
 
+/// What a group has done, for metrics.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GroupFigures {
+    /// Whose it is.
+    pub tenant: Tenant,
+    /// The file it stands in.
+    pub file: Arc<str>,
+    /// Its name.
+    pub name: String,
+    /// Its rules.
+    pub rules: usize,
+    /// How often it is evaluated, nanoseconds.
+    pub interval: i64,
+    /// How long its last evaluation took, nanoseconds.
+    pub evaluation_nanos: i64,
+    /// When it was evaluated last.
+    pub last_evaluation: Option<UnixNanos>,
+    /// What was done since it began.
+    pub counts: Counts,
+}
+
+impl From<&Group> for GroupFigures {
+    fn from(group: &Group) -> Self {
+        Self {
+            tenant: group.tenant.clone(),
+            file: Arc::clone(&group.file),
+            name: group.spec.name.clone(),
+            rules: group.rules.len(),
+            interval: group.interval,
+            evaluation_nanos: group.evaluation_nanos,
+            last_evaluation: group.last_evaluation,
+            counts: group.counts,
+        }
+    }
+}
+
 /// Tenant, file and name of a group.
 type GroupKey = (Tenant, String, String);
 
@@ -42,7 +79,7 @@ struct Control {
 
 /// Runs the groups of all tenants.
 pub struct Manager {
-    env: Environment,
+    env: StateLock<Environment>,
     permits: Arc<Semaphore>,
     /// What runs. A reload holds it to its end.
     running: Mutex<Control>,
@@ -66,7 +103,13 @@ impl Manager {
             max => max.min(Semaphore::MAX_PERMITS),
         };
         Self {
-            env: Environment { evaluate, write, notify, clock, settings: Arc::new(config.settings) },
+            env: StateLock::new(Environment {
+                evaluate,
+                write,
+                notify,
+                clock,
+                settings: Arc::new(config.settings),
+            }),
             permits: Arc::new(Semaphore::new(permits)),
             running: Mutex::default(),
             shown: StateLock::default(),
@@ -81,15 +124,30 @@ impl Manager {
     ///
     /// The groups of the first call restore the `for` of their alerts.
     pub async fn reload(&self, files: TenantFiles) {
+        self.reload_groups(files, None).await;
+    }
+
+    /// As [`Manager::reload`], with other settings and somebody else to tell of alerts. All groups
+    /// end their evaluation and begin anew with what is known of their rules.
+    pub async fn reload_with(&self, files: TenantFiles, settings: Settings, notify: Arc<dyn Notify>) {
+        self.reload_groups(files, Some((settings, notify))).await;
+    }
+
+    async fn reload_groups(&self, files: TenantFiles, other: Option<(Settings, Arc<dyn Notify>)>) {
         let mut control = self.running.lock().await;
         if *self.ended.borrow() {
             return;
+        }
+        let same = other.is_none();
+        if let Some((settings, notify)) = other {
+            let mut env = self.env.lock();
+            (env.settings, env.notify) = (Arc::new(settings), notify);
         }
         let mut old = std::mem::take(&mut control.groups);
         for (tenant, file, spec) in specs(files) {
             let key = (tenant, file, spec.name.clone());
             let running = match old.remove(&key) {
-                Some(running) if running.is(&spec) => running,
+                Some(running) if same && running.is(&spec) => running,
                 before => self.replace(before, &key, spec, !control.was_loaded).await,
             };
             control.groups.insert(key, running);
@@ -112,19 +170,23 @@ impl Manager {
         spec: GroupSpec,
         restores: bool,
     ) -> Running {
-        let settings = &self.env.settings;
-        let mut group = Group::new(tenant.clone(), file.as_str().into(), spec, settings, restores);
+        let env = self.env();
+        let mut group = Group::new(tenant.clone(), file.as_str().into(), spec, &env.settings, restores);
         if let Some(before) = before
             && let Some(stopped) = before.stop().await
         {
             group.carry_over(stopped);
         }
-        Running::start(group, self.env.clone(), Arc::clone(&self.permits))
+        Running::start(group, env, Arc::clone(&self.permits))
+    }
+
+    fn env(&self) -> Environment {
+        self.env.lock().clone()
     }
 
     /// Stale markers for all that a group has written, after two of its intervals.
     fn end_later(&self, mut group: Group) {
-        let env = self.env.clone();
+        let env = self.env();
         let mut ended = self.ended.subscribe();
         let now = env.clock.now();
         let then = now.saturating_add(group.interval.saturating_mul(2));
@@ -153,23 +215,24 @@ impl Manager {
 
     /// What `/api/v1/rules` shows a tenant: groups by file and name.
     pub fn rules(&self, tenant: &Tenant) -> Rules {
-        Rules { groups: self.views(tenant).iter().map(|view| view.0.clone()).collect() }
+        Rules { groups: self.groups(tenant).iter().map(|view| GroupView::clone(view)).collect() }
+    }
+
+    /// The groups of a tenant by file and name, as `/api/v1/rules` shows them.
+    pub fn groups(&self, tenant: &Tenant) -> Vec<Arc<GroupView>> {
+        let shown = self.shown.lock();
+        shown.iter().filter(|((owner, ..), _)| owner == tenant).map(|(_, shown)| shown.view()).collect()
     }
 
     /// What `/api/v1/alerts` shows a tenant.
     pub fn alerts(&self, tenant: &Tenant) -> Alerts {
-        let views = self.views(tenant);
-        Alerts { alerts: views.iter().flat_map(|view| view.0.alerts()).cloned().collect() }
+        let groups = self.groups(tenant);
+        Alerts { alerts: groups.iter().flat_map(|group| group.alerts()).cloned().collect() }
     }
 
     /// What was done, by tenant, file and group.
-    pub fn counts(&self) -> Vec<((Tenant, String, String), Counts)> {
-        self.shown.lock().iter().map(|(key, shown)| (key.clone(), shown.view().1)).collect()
-    }
-
-    fn views(&self, tenant: &Tenant) -> Vec<View> {
-        let shown = self.shown.lock();
-        shown.iter().filter(|((owner, ..), _)| owner == tenant).map(|(_, shown)| shown.view()).collect()
+    pub fn figures(&self) -> Vec<GroupFigures> {
+        self.shown.lock().values().map(Shown::figures).collect()
     }
 }
 

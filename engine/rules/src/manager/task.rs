@@ -7,12 +7,10 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
 use crate::file::GroupSpec;
-use crate::group::{Counts, Environment, Group};
+use crate::group::{Environment, Group};
+use crate::manager::GroupFigures;
 use crate::schedule::{Schedule, group_hash};
 use crate::view::GroupView;
-
-/// What is shown of a group, and what it has done.
-pub(super) type View = Arc<(GroupView, Counts)>;
 
 /// A group that runs.
 pub(super) struct Running {
@@ -22,24 +20,40 @@ pub(super) struct Running {
     task: JoinHandle<Group>,
 }
 
-/// The latest view of a group.
+/// The latest view of a group, and what it has done.
 #[derive(Clone)]
-pub(super) struct Shown(Arc<Mutex<View>>);
+pub(super) struct Shown(Arc<Mutex<Latest>>);
+
+struct Latest {
+    view: Arc<GroupView>,
+    figures: GroupFigures,
+}
 
 impl Shown {
-    pub(super) fn view(&self) -> View {
-        Arc::clone(&self.0.lock())
+    pub(super) fn view(&self) -> Arc<GroupView> {
+        Arc::clone(&self.0.lock().view)
+    }
+
+    pub(super) fn figures(&self) -> GroupFigures {
+        self.0.lock().figures.clone()
     }
 
     fn show(&self, group: &Group) {
-        *self.0.lock() = view_of(group);
+        let latest = Latest::of(group);
+        *self.0.lock() = latest;
+    }
+}
+
+impl Latest {
+    fn of(group: &Group) -> Self {
+        Self { view: Arc::new(GroupView::from(group)), figures: GroupFigures::from(group) }
     }
 }
 
 impl Running {
     pub(super) fn start(group: Group, env: Environment, permits: Arc<Semaphore>) -> Self {
         let (stop, stopped) = watch::channel(false);
-        let shown = Shown(Arc::new(Mutex::new(view_of(&group))));
+        let shown = Shown(Arc::new(Mutex::new(Latest::of(&group))));
         let spec = Arc::clone(&group.spec);
         let task = Task { group, env, permits, stopped, shown: shown.clone() };
         Self { spec, stop, shown, task: tokio::spawn(task.run()) }
@@ -64,10 +78,6 @@ impl Running {
         let group = self.task.await;
         group.inspect_err(|error| tracing::error!(group = %self.spec.name, %error, "rule group failed")).ok()
     }
-}
-
-fn view_of(group: &Group) -> View {
-    Arc::new((GroupView::from(group), group.counts))
 }
 
 struct Task {

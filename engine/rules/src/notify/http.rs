@@ -20,6 +20,16 @@ impl HttpPost {
     pub fn new(client: reqwest::Client) -> Self {
         Self(client)
     }
+
+    /// Posts to the very machines that are named, past any proxy of the environment, and nowhere
+    /// else: a redirect is a failure.
+    ///
+    /// # Errors
+    /// Why there is no client.
+    pub fn direct() -> Result<Self, String> {
+        let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
+        client.build().map(Self).map_err(|error| chain(&error))
+    }
 }
 
 #[async_trait]

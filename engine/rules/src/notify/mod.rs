@@ -25,6 +25,10 @@ use tokio::task::JoinHandle;
 use crate::ports::{Notification, Notify, RuleClock};
 
 pub use http::HttpPost;
+
+/// Where alerts are posted, below the URL of an Alertmanager.
+pub const ALERTS_PATH: &str = "/api/v2/alerts";
+
 use queue::{Queue, Queued};
 use send::Sender;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::queue::{Queue, Queued, count};
-use super::{NotifierConfig, Post, wire};
+use super::{ALERTS_PATH, NotifierConfig, Post, wire};
 use crate::ports::RuleClock;
 
 /// The task of one Alertmanager.
@@ -17,7 +17,7 @@ pub(super) struct Sender {
 
 impl Sender {
     pub(super) async fn run(self) {
-        let url = format!("{}/api/v2/alerts", self.queue.url().trim_end_matches('/'));
+        let url = format!("{}{ALERTS_PATH}", self.queue.url().trim_end_matches('/'));
         while let Some(batch) = self.queue.next(self.config.batch_alerts_max).await {
             let alerts = count(batch.len());
             match self.send(&url, &batch).await {

@@ -108,6 +108,23 @@ async fn more_series_than_the_limit_write_nothing() {
 }
 
 #[tokio::test]
+async fn of_two_limits_the_lower_one_counts() {
+    for (limit, series_max, wanted) in
+        [(0, 1, Some(1)), (5, 1, Some(1)), (1, 5, Some(1)), (0, 0, None), (2, 2, None)]
+    {
+        let mut scene = Scene::of("  rules: []");
+        let settings = Settings { series_max, ..Settings::default() };
+        scene.group =
+            group(&format!("  limit: {limit}\n  rules: [{{record: r, expr: up}}]"), &settings, false);
+        scene.engine.float("up{i=\"a\"}", 0, 1.0);
+        scene.engine.float("up{i=\"b\"}", 0, 1.0);
+        scene.evaluate(0).await;
+        let error = wanted.map(|limit| format!("exceeded limit of {limit} with 2 series"));
+        assert_eq!(scene.error(0), error.as_deref(), "{limit} {series_max}");
+    }
+}
+
+#[tokio::test]
 async fn a_rule_recovers_from_a_failed_write() {
     let mut scene = Scene::of("  rules: [{record: r, expr: up}]");
     scene.engine.float("up", 0, 1.0);

@@ -90,7 +90,7 @@ async fn missed_times_are_counted_and_left_out() {
     let times = scene.times("a");
     assert_eq!(times.len(), 2);
     let missed = u64::try_from((times[1] - times[0]) / 10_000 - 1).unwrap();
-    let counts = scene.manager.counts()[0].1;
+    let counts = scene.manager.figures()[0].counts;
     assert_eq!((counts.iterations_missed, counts.iterations), (missed, missed + 2));
     assert!(missed >= 3, "{missed}");
 }
@@ -103,9 +103,9 @@ async fn a_reload_leaves_groups_that_say_the_same_alone() {
     scene.clock.advance(20).await;
     scene.load(files(&[same, ("b", "{record: c, expr: 1}")])).await;
     scene.clock.advance(10).await;
-    let counts = scene.manager.counts();
+    let figures = scene.manager.figures();
     let rules = scene.manager.rules(&Tenant::default());
-    assert_eq!(counts[0].1.iterations, 3);
+    assert_eq!(figures[0].counts.iterations, 3);
     assert_eq!(rules.groups.iter().map(|group| group.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
     // The rule that is no more has ended, at once.
     assert_eq!((scene.stale("b"), scene.times("c").len()), (1, 1));
@@ -128,6 +128,24 @@ async fn a_changed_group_keeps_its_alerts() {
         panic!()
     };
     assert_eq!(rule.duration, 7_200.0);
+}
+
+#[tokio::test]
+async fn other_settings_begin_all_groups_anew_and_alerts_go_on() {
+    let scene = Scene::new();
+    let same = [("a", "{alert: A, expr: 1, for: 1h, annotations: {zone: '{{ $externalLabels.zone }}'}}")];
+    scene.load(files(&same)).await;
+    scene.clock.advance(20).await;
+    let before = scene.manager.alerts(&Tenant::default()).alerts;
+    let external_labels = Arc::new(BTreeMap::from([("zone".to_owned(), "north".to_owned())]));
+    let settings = Settings { interval_ms: 5_000, external_labels, ..Settings::default() };
+    scene.manager.reload_with(files(&same), settings, scene.engine.clone()).await;
+    settle().await;
+    scene.clock.advance(10).await;
+    let after = scene.manager.alerts(&Tenant::default()).alerts;
+    assert_eq!((before.len(), &before[0].active_at), (1, &after[0].active_at));
+    assert_eq!((&*before[0].annotations["zone"], &*after[0].annotations["zone"]), ("", "north"));
+    assert_eq!(scene.manager.rules(&Tenant::default()).groups[0].interval, 5.0);
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@
 //! | `labels` | `labels`, `label/{name}/values`, `series` |
 //! | `metadata` | `metadata`, `query_exemplars` |
 //! | `tree` | `format_query`, `parse_query` |
-//! | `rules` | `rules`, `alerts`, and [`RulesView`], behind which they are evaluated |
+//! | `rules` | `rules`, `alerts`, and [`RulesView`], behind which rules are evaluated |
 //! | `status` | `status/…`, `targets`, `alertmanagers` |
 //! | `read` | remote read |
 //! | `envelope`, `failure`, `value`, `number`, `text` | JSON |
@@ -45,7 +45,7 @@ use tower_http::compression::CompressionLayer;
 
 use crate::app::App;
 
-pub use rules::{Alert, AlertState, Alerting, NoRules, Rule, RuleGroup, RuleHealth, RuleKind, RulesView};
+pub use rules::{NoRules, RulesFigures, RulesView};
 
 /// Mimir's prefix, which some clients have in their configuration.
 const PREFIXES: [&str; 2] = ["/api/v1", "/prometheus/api/v1"];

@@ -55,7 +55,7 @@ fn write_exponent(value: f64, out: &mut Vec<u8>) {
 }
 
 /// As Go's `FormatFloat(value, 'e', -1, 64)`: always with an exponent.
-pub(super) fn exponent(value: f64) -> String {
+fn exponent(value: f64) -> String {
     let text = format!("{value:e}");
     let Some((digits, exponent)) = text.split_once('e') else {
         return isinglass_promql::text::decimal(value);

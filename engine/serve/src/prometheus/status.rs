@@ -1,13 +1,15 @@
-//! `status/…`, and what Prometheus has and this server has not: targets and Alertmanagers.
+//! `status/…`, Alertmanagers, and what Prometheus has and this server has not: targets.
+
+use std::time::{Duration, UNIX_EPOCH};
 
 use isinglass_query::Cardinality;
+use isinglass_rules::notify::ALERTS_PATH;
 use serde_json::json;
 
 use super::call::{Answer, Call};
 use super::envelope::{Notes, success};
 use super::failure::Failure;
 use super::params::integer;
-use super::rules::written_time;
 use super::text::write_html;
 use crate::VERSION;
 
@@ -63,11 +65,14 @@ pub(super) async fn runtime(call: Call) -> Answer {
     let clock = &call.app.clock;
     let now_ms = clock.now_unix_nanos() / 1_000_000;
     let up_ms = clock.monotonic().saturating_sub(call.app.started).as_millis();
+    let rules = call.app.rules.figures();
+    let (reloaded, success_ms) = (rules.reload_succeeded, rules.reload_success_at.map(|at| at / 1_000_000));
     let started = written_time(Some(now_ms.saturating_sub(i64::try_from(up_ms).unwrap_or(i64::MAX))));
+    let configured = success_ms.map_or_else(|| started.clone(), |at| written_time(Some(at)));
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let lost = call.app.ingest.store().stats().lost.len();
     fixed(&format!(
-        r#"{{"startTime":"{started}","CWD":"","hostname":"","serverTime":"{now}","reloadConfigSuccess":true,"lastConfigTime":"{started}","corruptionCount":{lost},"goroutineCount":0,"GOMAXPROCS":{processors},"GOMEMLIMIT":0,"GOGC":"","GODEBUG":"","storageRetention":""}}"#,
+        r#"{{"startTime":"{started}","CWD":"","hostname":"","serverTime":"{now}","reloadConfigSuccess":{reloaded},"lastConfigTime":"{configured}","corruptionCount":{lost},"goroutineCount":0,"GOMAXPROCS":{processors},"GOMEMLIMIT":0,"GOGC":"","GODEBUG":"","storageRetention":""}}"#,
         now = written_time(Some(now_ms)),
     ))
 }
@@ -137,7 +142,22 @@ pub(super) async fn scrape_pools(_call: Call) -> Answer {
     fixed(r#"{"scrapePools":[]}"#)
 }
 
-/// `alertmanagers`: none is known.
-pub(super) async fn alertmanagers(_call: Call) -> Answer {
-    fixed(r#"{"activeAlertmanagers":[],"droppedAlertmanagers":[]}"#)
+/// `alertmanagers`: those of the configuration; nobody looks whether they are there.
+pub(super) async fn alertmanagers(call: Call) -> Answer {
+    let known = call.app.rules.figures().alertmanagers.into_iter();
+    let known = known.map(|one| format!("{}{ALERTS_PATH}", one.url.trim_end_matches('/')));
+    let active: Vec<_> = known.map(|url| json!({ "url": url })).collect();
+    fixed(&json!({ "activeAlertmanagers": active, "droppedAlertmanagers": [] }).to_string())
+}
+
+/// RFC 3339 with as many decimals as there are; what never was is Go's zero time.
+fn written_time(time_ms: Option<i64>) -> String {
+    // Years beyond 9999 cannot be written.
+    let time_ms =
+        time_ms.and_then(|time_ms| u64::try_from(time_ms).ok()).filter(|ms| *ms < 253_402_300_800_000);
+    let Some(time_ms) = time_ms else { return "0001-01-01T00:00:00Z".to_owned() };
+    let text = humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_millis(time_ms)).to_string();
+    let digits = text.trim_end_matches('Z').trim_end_matches('0').trim_end_matches('.');
+    // Without decimals there is nothing to cut.
+    format!("{}Z", if time_ms.is_multiple_of(1_000) { &text[..19] } else { digits })
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `requests.rs` | requests by path and code, their latency |
 //! | `engine.rs` | collects what ingest (`items.rs`), chain (`plugins.rs`), store (`tables.rs`) and caches (`caches.rs`) count |
+//! | `rules.rs` | groups of rules, reloads, what was sent to Alertmanagers |
 //! | `process.rs` | CPU, memory, descriptors of the process |
 //!
 //! All names and labels stand in `docs/formats/metrics.md`. Every label has a
@@ -16,6 +17,7 @@ mod items;
 mod plugins;
 mod process;
 mod requests;
+mod rules;
 mod tables;
 
 use std::fmt;
@@ -34,6 +36,7 @@ use prometheus_client::registry::Registry;
 use crate::VERSION;
 use crate::app::{App, Gate, QueryGate};
 use crate::problem::Problem;
+use crate::prometheus::RulesView;
 
 pub(crate) use requests::measure;
 
@@ -47,8 +50,7 @@ pub(crate) struct Telemetry {
 
 impl Telemetry {
     pub(crate) fn new(
-        ingest: Ingest,
-        query: QueryEngine,
+        (ingest, query, rules): (Ingest, QueryEngine, Arc<dyn RulesView>),
         clock: &Arc<dyn Clock>,
         tenant_labels_max: usize,
         gates: (Gate, QueryGate),
@@ -58,6 +60,7 @@ impl Telemetry {
         registry.register("isinglass_build", "Version of this server", build);
         let requests = requests::Requests::register(&mut registry);
         registry.register_collector(Box::new(engine::Engine::new(ingest, query, tenant_labels_max, gates)));
+        registry.register_collector(Box::new(rules::OfRules(rules)));
         registry.register_collector(Box::new(process::Process::started(clock.now_unix_nanos())));
         Self { registry, requests }
     }

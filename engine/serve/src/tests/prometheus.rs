@@ -373,72 +373,101 @@ async fn requests_are_counted() {
 }
 
 mod rules {
-    use std::time::Duration;
+    use std::collections::BTreeMap;
 
+    use async_trait::async_trait;
     use isinglass_model::Tenant;
-    use isinglass_promql::Labels;
+    use isinglass_rules::alert::AlertState;
+    use isinglass_rules::view::{AlertView, AlertingView, GroupView, RecordingView, RuleView};
 
     use super::*;
-    use crate::{Alert, AlertState, Alerting, Rule, RuleGroup, RuleHealth, RuleKind, RulesView};
+    use crate::{NoRules, RulesError, RulesFigures, RulesView};
 
     #[derive(Debug)]
     struct Two;
 
+    fn labels(labels: &[(&str, &str)]) -> BTreeMap<String, String> {
+        labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    fn alerting_rule() -> RuleView {
+        let alert = AlertView {
+            labels: labels(&[("alertname", "Down"), ("severity", "page")]),
+            annotations: labels(&[("summary", "down")]),
+            state: AlertState::Firing,
+            active_at: "2023-11-14T22:13:20Z".to_owned(),
+            keep_firing_since: None,
+            value: "0e+00".to_owned(),
+        };
+        RuleView::Alerting(AlertingView {
+            state: AlertState::Firing,
+            name: "Down".to_owned(),
+            query: "up < 1".to_owned(),
+            duration: 60.0,
+            keep_firing_for: 0.0,
+            labels: labels(&[("severity", "page")]),
+            annotations: labels(&[("summary", "down")]),
+            alerts: vec![alert],
+            health: "ok",
+            last_error: None,
+            evaluation_time: 0.0015,
+            last_evaluation: "2023-11-14T22:13:20.123Z".to_owned(),
+        })
+    }
+
+    fn recording_rule(severity: &str) -> RuleView {
+        RuleView::Recording(RecordingView {
+            name: "job:up".to_owned(),
+            query: "up < 1".to_owned(),
+            labels: labels(&[("severity", severity)]),
+            health: "err",
+            last_error: Some("many-to-many".to_owned()),
+            evaluation_time: 0.0015,
+            last_evaluation: "2023-11-14T22:13:20.123Z".to_owned(),
+        })
+    }
+
+    #[async_trait]
     impl RulesView for Two {
-        fn groups(&self, _tenant: &Tenant) -> Vec<Arc<RuleGroup>> {
-            let labels = |labels: &[(&str, &str)]| Labels::new(labels.iter().copied());
-            let rule = |name: &str, kind| Rule {
-                name: name.to_owned(),
-                query: "up < 1".to_owned(),
-                labels: labels(&[("severity", "page")]),
-                health: RuleHealth::Good,
-                evaluation: Duration::from_micros(1_500),
-                last_evaluation_ms: Some(1_700_000_000_123),
-                kind,
-            };
-            let alert = Alert {
-                labels: labels(&[("alertname", "Down"), ("severity", "page")]),
-                annotations: labels(&[("summary", "down")]),
-                state: AlertState::Firing,
-                active_at_ms: 1_700_000_000_000,
-                keep_firing_since_ms: None,
-                value: 0.0,
-            };
-            let alerting = Alerting {
-                state: AlertState::Firing,
-                hold: Duration::from_secs(60),
-                keep_firing: Duration::ZERO,
-                annotations: labels(&[("summary", "down")]),
-                alerts: vec![alert],
-            };
+        fn groups(&self, _tenant: &Tenant) -> Vec<Arc<GroupView>> {
             let group = |name: &str, rules| {
-                Arc::new(RuleGroup {
+                Arc::new(GroupView {
                     name: name.to_owned(),
                     file: "a.yml".to_owned(),
-                    interval: Duration::from_secs(60),
-                    limit: 0,
-                    evaluation: Duration::ZERO,
-                    last_evaluation_ms: None,
                     rules,
+                    interval: 60.0,
+                    limit: 0,
+                    evaluation_time: 0.0,
+                    last_evaluation: "0001-01-01T00:00:00Z".to_owned(),
                 })
             };
-            let recording = Rule {
-                health: RuleHealth::Bad("many-to-many".to_owned()),
-                ..rule("job:up", RuleKind::Recording)
-            };
             vec![
-                group("one", vec![rule("Down", RuleKind::Alerting(alerting)), recording]),
-                group("two", vec![]),
+                group("empty", vec![]),
+                group("one", vec![alerting_rule(), recording_rule("page")]),
+                group("two", vec![recording_rule("none")]),
             ]
+        }
+
+        async fn reload(&self) -> Result<(), RulesError> {
+            Err(RulesError::Config("it is bad".to_owned()))
+        }
+
+        fn figures(&self) -> RulesFigures {
+            RulesFigures { reload_succeeded: false, ..NoRules.figures() }
         }
     }
 
     const ALERT: &str = r#"{"labels":{"alertname":"Down","severity":"page"},"annotations":{"summary":"down"},"state":"firing","activeAt":"2023-11-14T22:13:20Z","value":"0e+00"}"#;
-    const RECORDING: &str = r#"{"name":"job:up","query":"up \u003c 1","labels":{"severity":"page"},"health":"err","lastError":"many-to-many","evaluationTime":0.0015,"lastEvaluation":"2023-11-14T22:13:20.123Z","type":"recording"}"#;
+
+    fn recording(severity: &str) -> String {
+        format!(
+            r#"{{"name":"job:up","query":"up \u003c 1","labels":{{"severity":"{severity}"}},"health":"err","lastError":"many-to-many","evaluationTime":0.0015,"lastEvaluation":"2023-11-14T22:13:20.123Z","type":"recording"}}"#
+        )
+    }
 
     fn alerting(alerts: &str) -> String {
         format!(
-            r#"{{"state":"firing","name":"Down","query":"up \u003c 1","duration":60,"keepFiringFor":0,"labels":{{"severity":"page"}},"annotations":{{"summary":"down"}},"alerts":[{alerts}],"health":"ok","evaluationTime":0.0015,"lastEvaluation":"2023-11-14T22:13:20.123Z","type":"alerting"}}"#
+            r#"{{"state":"firing","name":"Down","query":"up \u003c 1","duration":60,"keepFiringFor":0,"labels":{{"severity":"page"}},"annotations":{{"summary":"down"}},"alerts":{alerts},"health":"ok","evaluationTime":0.0015,"lastEvaluation":"2023-11-14T22:13:20.123Z","type":"alerting"}}"#
         )
     }
 
@@ -455,23 +484,46 @@ mod rules {
             let answer = send(fixture.request(Method::GET, &format!("/api/v1/{path}"))).await;
             assert_eq!(answer.text(), format!("{{\"status\":\"success\",\"data\":{data}}}"), "{path}");
         };
-        let both = format!("{},{RECORDING}", alerting(ALERT));
-        check("rules", &format!("{{\"groups\":[{},{}]}}", group("one", &both), group("two", ""))).await;
-        check("rules?rule_name[]=job:up", &format!("{{\"groups\":[{}]}}", group("one", RECORDING))).await;
-        check("rules?type=record&rule_group[]=one", &format!("{{\"groups\":[{}]}}", group("one", RECORDING)))
-            .await;
+        let both = group("one", &format!("{},{}", alerting(&format!("[{ALERT}]")), recording("page")));
+        let (one, two) = (group("one", &recording("page")), group("two", &recording("none")));
+        check("rules", &format!("{{\"groups\":[{both},{two}]}}")).await;
+        check("rules?rule_name[]=job:up", &format!("{{\"groups\":[{one},{two}]}}")).await;
+        check("rules?type=record&rule_group[]=one", &format!("{{\"groups\":[{one}]}}")).await;
+        let alerts = group("one", &alerting("null"));
         check(
             "rules?type=alert&exclude_alerts=true&file[]=a.yml&group_limit=1",
-            &format!("{{\"groups\":[{}],\"groupNextToken\":\"a.yml;two\"}}", group("one", &alerting(""))),
+            &format!("{{\"groups\":[{alerts}]}}"),
         )
         .await;
-        check(
-            "rules?group_limit=1&group_next_token=a.yml;two",
-            &format!("{{\"groups\":[{}]}}", group("two", "")),
-        )
-        .await;
+        check("rules?group_limit=1", &format!("{{\"groups\":[{both}],\"groupNextToken\":\"a.yml;two\"}}"))
+            .await;
+        check("rules?group_limit=1&group_next_token=a.yml;two", &format!("{{\"groups\":[{two}]}}")).await;
         check("rules?file[]=b.yml", r#"{"groups":[]}"#).await;
+        check("rules?match[]={severity=~\"n.*\"}", &format!("{{\"groups\":[{two}]}}")).await;
+        check(
+            "rules?match[]={severity=\"x\"}&match[]={severity=\"page\"}",
+            &format!("{{\"groups\":[{both}]}}"),
+        )
+        .await;
         check("alerts", &format!("{{\"alerts\":[{ALERT}]}}")).await;
+        let refused = send(fixture.request(Method::GET, "/api/v1/rules?match[]={}")).await;
+        assert_eq!(refused.status, 400, "{}", refused.text());
+        fixture.stop().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_reload_that_fails_says_why() {
+        let fixture = Fixture::with_rules(Arc::new(Two)).await;
+        let answer = send(fixture.request(Method::POST, "/-/reload")).await;
+        assert_eq!((answer.status, answer.text()), (500, "failed to reload: it is bad\n"));
+        let metrics = send(fixture.request(Method::GET, "/metrics")).await;
+        assert!(
+            metrics.text().contains("isinglass_config_last_reload_successful 0.0\n"),
+            "{}",
+            metrics.text()
+        );
+        let runtime = send(fixture.request(Method::GET, "/api/v1/status/runtimeinfo")).await.json();
+        assert_eq!(runtime["data"]["reloadConfigSuccess"], false);
         fixture.stop().await;
     }
 }
