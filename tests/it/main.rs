@@ -25,6 +25,7 @@
 //! | [`cache`] | how often is a store asked for what was read before? |
 //! | [`tables`] | do the Delta reader and DuckDB agree with SQL? |
 //! | [`bad_input`] | what is malformed is named and not stored |
+//! | [`bombs`] | statements that would take the process down or reach beyond their tenant |
 //! | [`sql`] | formats, the gate, the questions that ship |
 //! | [`system`] | do the tables about the engine say what is? |
 //! | [`verify`] | does `isinglass verify` find nothing where nothing is wrong, and a loss where there is one? |
@@ -39,6 +40,7 @@ mod harness;
 mod architecture;
 mod backup;
 mod bad_input;
+mod bombs;
 mod buckets;
 mod cache;
 mod crash;
