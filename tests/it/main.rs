@@ -6,6 +6,7 @@
 //! | [`senders`] | do the OpenTelemetry SDKs and every metric type arrive whole? |
 //! | [`prometheus`] | does a Prometheus that scrapes itself agree with us, in both versions of remote write? |
 //! | [`prometheus`] | does a Prometheus that scrapes itself agree with us? |
+//! | [`dashboards`] | does every panel of the dashboards that ship show something? |
 //! | [`promql_clients`] | promtool, and a Prometheus that reads from us |
 //! | [`promql_scripts`] | upstream's PromQL scripts: remote write in, HTTP out |
 //! | [`promql_reference`] | the compliance queries and random ones: the answers of a real Prometheus |
@@ -44,6 +45,7 @@ mod bombs;
 mod buckets;
 mod cache;
 mod crash;
+mod dashboards;
 mod derived;
 mod golden;
 mod hostile;
