@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use rustix::process::{Pid, setpriority_process};
+use rustix::process::{Pid, getpid, getpriority_process, setpriority_process};
 use rustix::thread::gettid;
 
 /// A query that takes longer than this stands back.
@@ -17,7 +17,10 @@ pub(crate) const LONG: Duration = Duration::from_millis(250);
 
 /// A third of the share of a thread that does not stand back: enough for others, and not nothing on
 /// a machine where programs of others are busy, too.
-const NICE: i32 = 5;
+const NICER: i32 = 5;
+
+/// The lowest priority that there is.
+const NICE_MAX: i32 = 19;
 
 /// Threads that work for the same queries.
 #[derive(Debug, Default)]
@@ -66,15 +69,16 @@ pub(crate) fn stand_back() {
 }
 
 fn lower(thread: Pid) {
-    // A system that does not allow it goes on as it did.
-    let _ = setpriority_process(Some(thread), NICE);
+    // From where the program was started, which is the priority of its main thread: a thread that
+    // was started by one that stands back does already. A system that does not allow it goes on as
+    // it did.
+    let own = getpriority_process(Some(getpid())).unwrap_or_default();
+    let _ = setpriority_process(Some(thread), own.saturating_add(NICER).min(NICE_MAX));
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::{Arc, mpsc};
-
-    use rustix::process::getpriority_process;
 
     use super::*;
 
@@ -101,7 +105,7 @@ mod tests {
         joined.recv().unwrap();
         crew.stand_back();
         told.send(()).unwrap();
-        assert_eq!(member.join().unwrap(), NICE);
+        assert_eq!(member.join().unwrap(), before + NICER);
         let later = std::thread::spawn({
             let crew = Arc::clone(&crew);
             move || {
@@ -109,7 +113,7 @@ mod tests {
                 nice()
             }
         });
-        assert_eq!(later.join().unwrap(), NICE);
+        assert_eq!(later.join().unwrap(), before + NICER);
         assert_eq!(nice(), before);
     }
 
@@ -120,7 +124,8 @@ mod tests {
             stand_back();
             nice()
         };
-        assert_eq!(std::thread::spawn(alone).join().unwrap(), NICE);
-        assert_ne!(nice(), NICE);
+        let before = nice();
+        assert_eq!(std::thread::spawn(alone).join().unwrap(), before + NICER);
+        assert_eq!(nice(), before);
     }
 }

@@ -78,7 +78,8 @@ pub(super) fn shown(said: &Said, characters: usize) -> String {
     text.chars().take(characters).collect()
 }
 
-/// The cases of a file with their texts written out.
+/// The cases of a file with their texts written out; with `ISINGLASS_TEST_BOMBS_FROM` those from
+/// the first on that has this in its name.
 pub(super) fn cases(file: &str, placeholders: &[(&str, &str)]) -> Vec<Case> {
     let text = std::fs::read_to_string(root().join("tests/it/bombs").join(file)).unwrap();
     let File { case: mut cases } = toml::from_str(&text).unwrap();
@@ -92,7 +93,10 @@ pub(super) fn cases(file: &str, placeholders: &[(&str, &str)]) -> Vec<Case> {
             }
         }
     }
-    cases
+    match std::env::var("ISINGLASS_TEST_BOMBS_FROM") {
+        Ok(from) => cases.into_iter().skip_while(|case| !case.name.contains(&from)).collect(),
+        Err(_) => cases,
+    }
 }
 
 /// `<<3|a#>>` is `a0a1a2`.
