@@ -6,6 +6,7 @@
 //! | [`senders`] | do the OpenTelemetry SDKs and every metric type arrive whole? |
 //! | [`prometheus`] | does a Prometheus that scrapes itself agree with us, in both versions of remote write? |
 //! | [`prometheus`] | does a Prometheus that scrapes itself agree with us? |
+//! | [`dashboards`] | does every panel of the dashboards that ship show something? |
 //! | [`promql_clients`] | promtool, and a Prometheus that reads from us |
 //! | [`promql_in_sql`] | PromQL in SQL, and SQL as metrics |
 //! | [`promql_rules`] | recording and alerting rules: what is written and shown, reload, restart, tenants |
@@ -29,6 +30,7 @@
 //! | [`cache`] | how often is a store asked for what was read before? |
 //! | [`tables`] | do the Delta reader and DuckDB agree with SQL? |
 //! | [`bad_input`] | what is malformed is named and not stored |
+//! | [`bombs`] | statements that would take the process down or reach beyond their tenant |
 //! | [`sql`] | formats, the gate, the questions that ship |
 //! | [`system`] | do the tables about the engine say what is? |
 //! | [`verify`] | does `isinglass verify` find nothing where nothing is wrong, and a loss where there is one? |
@@ -43,9 +45,11 @@ mod harness;
 mod architecture;
 mod backup;
 mod bad_input;
+mod bombs;
 mod buckets;
 mod cache;
 mod crash;
+mod dashboards;
 mod derived;
 mod golden;
 mod hostile;

@@ -15,8 +15,8 @@ use crate::turns::TenantTurns;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct QueryConfig {
-    /// Threads that plan and run queries, apart from those that take data in;
-    /// 0 = one per core.
+    /// Threads that run one query, apart from those that take data in and from those of other
+    /// queries; 0 = one per core.
     pub threads: usize,
     /// Queries at the same time; more wait for [`Self::queue_wait_ms`].
     pub concurrent_max: usize,

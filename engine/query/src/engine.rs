@@ -96,7 +96,7 @@ impl QueryEngine {
         let sessions = Arc::new(Sessions::new(&config, system)?);
         let turns = Turns::new(config.concurrent_max);
         let planners = Arc::new(Semaphore::new(config.planners_max.max(1)));
-        let workers = Workers::start(config.threads(), config.planners_max.max(1))?;
+        let workers = Workers::start(config.threads(), config.concurrent_max)?;
         Ok(Self {
             inner: Arc::new(Inner {
                 store,

@@ -10,7 +10,7 @@
 //!
 //! | you want to change | look in |
 //! |---|---|
-//! | limits, threads, deadlines | [`QueryConfig`], `engine`, `turns`, `planning`, `stream`, `memory`, `pressure`, `workers`, `interrupt` |
+//! | limits, threads, deadlines | [`QueryConfig`], `engine`, `turns`, `planning`, `stream`, `memory`, `pressure`, `workers`, `priority`, `interrupt` |
 //! | which statements are allowed, and which types, regular expressions and wide plans | `statement`, `types`, `patterns`, `width` |
 //! | what a tenant can name | `session` |
 //! | how a table of record is read and pruned | `table` |
@@ -42,6 +42,7 @@ mod config;
 mod engine;
 mod error;
 mod functions;
+mod grouping;
 mod hints;
 mod interrupt;
 mod library;
@@ -52,6 +53,7 @@ mod patterns;
 mod plain;
 mod planning;
 mod pressure;
+mod priority;
 mod promql;
 mod queries;
 mod read;

@@ -22,7 +22,7 @@ use isinglass_model::ErrorKind;
 
 use crate::config::QueryConfig;
 use crate::error::QueryError;
-use crate::types;
+use crate::{grouping, types};
 
 /// Nothing but reading.
 pub(crate) fn options() -> SQLOptions {
@@ -53,6 +53,7 @@ pub(crate) fn parse(text: &str, config: &QueryConfig) -> Result<Statement, Query
     check_statement(&statement, 0)?;
     check_relations(&statement, config.relations_max)?;
     if let Some(sql) = read(&statement) {
+        grouping::check(sql)?;
         types::check(sql)?;
     }
     Ok(statement)
@@ -166,6 +167,7 @@ fn check_body(body: &SetExpr) -> Result<(), QueryError> {
         SetExpr::Update(_) => Err(not_allowed("UPDATE")),
         SetExpr::Delete(_) => Err(not_allowed("DELETE")),
         SetExpr::Merge(_) => Err(not_allowed("MERGE")),
+        SetExpr::Select(select) if select.into.is_some() => Err(not_allowed("SELECT INTO")),
         _ => Ok(()),
     }
 }
@@ -400,6 +402,21 @@ mod tests {
         "EXISTS",
         "ARRAY",
     ];
+
+    #[test]
+    fn grouping_sets_are_counted() {
+        let columns = |n: usize| (0..n).map(|n| format!("c{n}")).collect::<Vec<_>>().join(", ");
+        let group = |by: &str| format!("SELECT count(*) FROM logs GROUP BY {by}");
+        let refused = Some((ErrorKind::Rejected, "1024 grouping sets"));
+        check(&group(&format!("CUBE ({})", columns(10))), None);
+        check(&group(&format!("CUBE ({})", columns(11))), refused);
+        check(&group(&format!("CUBE ({})", columns(70))), refused);
+        check(&group(&format!("CUBE ({}), ROLLUP (a)", columns(9))), None);
+        check(&group(&format!("CUBE ({}), ROLLUP (a, b)", columns(9))), refused);
+        check(&group(&format!("GROUPING SETS ({})", ["(a)"; 1_025].join(", "))), refused);
+        check(&format!("SELECT * FROM ({}) t", group(&format!("CUBE ({})", columns(30)))), refused);
+        check(&format!("EXPLAIN {}", group(&format!("CUBE ({})", columns(30)))), refused);
+    }
 
     #[test]
     fn named_queries_do_not_multiply() {

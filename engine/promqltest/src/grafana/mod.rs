@@ -10,6 +10,7 @@
 //! |---|---|
 //! | [`dashboard`] | panels, queries, variables and data sources of a dashboard |
 //! | [`lookup`] | `label_values(…)` and `query_result(…)`, from which variables get their options |
+//! | [`options`](mod@options) | what a variable can be set to, from what was found |
 //! | [`variables`] | variables and their place in a text |
 //! | [`format`](mod@format) | how a value is written: escaped for PromQL, or as `${name:format}` says |
 //! | [`times`] | `$__interval`, `$__rate_interval`, `$__range` |
@@ -31,10 +32,12 @@
 pub mod dashboard;
 pub mod format;
 pub mod lookup;
+pub mod options;
 pub mod times;
 pub mod variables;
 
 pub use dashboard::{Asked, Dashboard, DashboardError, Panel, Place, Query, VariableModel};
 pub use lookup::Lookup;
+pub use options::{options, series_text};
 pub use times::Times;
 pub use variables::{Value, Variable, Variables};

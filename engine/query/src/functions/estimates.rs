@@ -38,6 +38,8 @@ pub(super) fn of(name: &str) -> Option<Estimate> {
         "concat_ws" => concat_ws,
         "concat" | "array_append" | "array_concat" | "array_prepend" | "array_union" | "make_array"
         | "overlay" | "struct" => sum,
+        "array_except" | "array_intersect" | "array_distinct" => sets,
+        "strpos" => return Some(Estimate::Steps(search)),
         "array_has_all" | "array_has_any" => return Some(Estimate::Steps(element_pairs)),
         "levenshtein" => return Some(Estimate::Steps(character_pairs)),
         _ => return None,
@@ -205,6 +207,27 @@ fn element_pairs(args: &[ArrayRef], rows: usize) -> Option<u64> {
     total(rows, |row| left.at(row).checked_mul(right.at(row)))
 }
 
+/// All elements are written down to be compared, and those of one row are in a table at a time.
+fn sets(args: &[ArrayRef], rows: usize) -> Option<u64> {
+    const WRITTEN: u64 = 16;
+    const IN_TABLE: u64 = 64;
+    let lists = args.iter().map(elements).collect::<Option<Vec<_>>>()?;
+    let of = |row: usize| lists.iter().try_fold(0_u64, |sum, list| sum.checked_add(list.at(row)));
+    let most = (0..rows).map(of).max()??;
+    total(rows, |row| of(row)?.checked_mul(WRITTEN))?.checked_add(most.checked_mul(IN_TABLE)?)
+}
+
+/// A long text that is searched for is compared again at each place of the other one, as far as
+/// it agrees.
+fn search(args: &[ArrayRef], rows: usize) -> Option<u64> {
+    const SHORT: u64 = 1_024;
+    let (text, wanted) = (lengths(args.first()?)?, lengths(args.get(1)?)?);
+    total(rows, |row| match wanted.at(row) {
+        0..=SHORT => Some(text.at(row)),
+        long => text.at(row).checked_mul(long),
+    })
+}
+
 /// Elements of `start, stop, step`, eight bytes each.
 fn range(args: &[ArrayRef], rows: usize) -> Option<u64> {
     let (start, stop) = match args {
@@ -285,6 +308,9 @@ mod tests {
         assert_eq!(regexp_replace(&[texts(&["ab"]), texts(&["x"]), texts(&[r"\1\1"])], 1), Some(18));
         assert_eq!(character_pairs(&[texts(&["abc"]), texts(&["de"])], 1), Some(6));
         assert_eq!(element_pairs(&[list(0..10), list(0..7)], 1), Some(70));
+        assert_eq!(sets(&[list(0..10), list(0..7)], 1), Some(17 * 80));
+        assert_eq!(search(&[texts(&["abc"]), texts(&["de"])], 1), Some(3));
+        assert_eq!(search(&[texts(&["abc"]), texts(&[&"x".repeat(2_000)])], 1), Some(6_000));
         assert_eq!(string_to_array(&[texts(&["a,b"]), texts(&[","])], 1), Some(35));
         assert!(array_to_string(&[list(0..10), texts(&["0123456789"])], 1).unwrap() >= 10 * 34);
     }

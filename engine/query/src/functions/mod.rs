@@ -2,12 +2,13 @@
 //!
 //! `allowed.txt` names them all: what a new release of DataFusion brings does not
 //! come in by itself. Those that can make much out of little are capped
-//! ([`capped`], [`estimates`], [`joined`]); bins of time and values of maps are found faster than by
+//! ([`capped`], [`estimates`], [`joined`], [`collected`]); bins of time and values of maps are found faster than by
 //! DataFusion ([`bins`], [`map_value`]), and percentiles of many groups ([`percentile`]). Ours are `stream_label`, `json_text`, `has_token` and the table function
 //! `trace_tree`.
 
 mod bins;
 mod capped;
+mod collected;
 mod estimates;
 mod has_token;
 mod joined;
@@ -50,10 +51,11 @@ pub(crate) fn scalar(limits: FunctionLimits) -> Vec<Arc<ScalarUDF>> {
     functions
 }
 
-/// Aggregate functions, percentiles by group ours.
-pub(crate) fn aggregate() -> Vec<Arc<AggregateUDF>> {
+/// Aggregate functions, capped where they need it, percentiles by group ours.
+pub(crate) fn aggregate(limits: FunctionLimits) -> Vec<Arc<AggregateUDF>> {
     let theirs = SessionStateDefaults::default_aggregate_functions().into_iter();
-    theirs.filter(|f| allowed(f.name())).map(percentile::wrap).collect()
+    let theirs = theirs.filter(|f| allowed(f.name())).map(percentile::wrap);
+    theirs.map(|f| collected::wrap(f, limits)).collect()
 }
 
 /// Window functions.

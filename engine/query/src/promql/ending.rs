@@ -8,18 +8,20 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::error::QueryError;
+use crate::priority;
 
 /// Why a query has to end, once it has to. Shared by its threads and whoever waits for it.
 #[derive(Debug)]
 pub(super) struct Ending {
     reason: watch::Sender<Option<EvalError>>,
+    begun: Instant,
     until: Instant,
     deadline: Duration,
 }
 
 impl Ending {
     pub(super) fn new(until: Instant, deadline: Duration) -> Arc<Self> {
-        Arc::new(Self { reason: watch::Sender::new(None), until, deadline })
+        Arc::new(Self { reason: watch::Sender::new(None), begun: Instant::now(), until, deadline })
     }
 
     /// Ends the query; of several reasons the first counts.
@@ -33,10 +35,15 @@ impl Ending {
         });
     }
 
-    /// Why the query has to end, if it has to.
+    /// Why the query has to end, if it has to. Asked on the threads that it has for itself: if it
+    /// goes on for long they stand back.
     pub(super) fn reason(&self) -> Option<EvalError> {
-        if Instant::now() >= self.until {
+        let now = Instant::now();
+        if now >= self.until {
             return Some(self.timeout().to_promql());
+        }
+        if now - self.begun >= priority::LONG {
+            priority::stand_back();
         }
         self.reason.borrow().clone()
     }

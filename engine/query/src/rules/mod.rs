@@ -1,6 +1,7 @@
 //! Rules for plans that DataFusion does not have.
 
 mod attribute_columns;
+mod few_joins;
 mod late;
 mod narrow;
 mod numbers;
@@ -23,7 +24,7 @@ pub(crate) fn analyzer() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
 /// DataFusion's rules for logical plans, with ours where they belong.
 pub(crate) fn logical() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     let mut rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> = vec![Arc::new(numbers::NumbersOfMaps)];
-    rules.extend(Optimizer::new().rules);
+    rules.extend(Optimizer::new().rules.into_iter().map(few_joins::wrap));
     let filters = rules.iter().position(|rule| rule.name() == "push_down_filter");
     rules.insert(filters.map_or(rules.len(), |at| at + 1), Arc::new(late::LateColumns));
     rules.into_iter().map(|rule| Arc::new(Timed(rule)) as _).collect()

@@ -141,7 +141,7 @@ fn template(config: &QueryConfig) -> SessionState {
         .with_physical_optimizer_rules(rules::physical())
         .with_expr_planners(planners)
         .with_scalar_functions(functions::scalar(config.functions()))
-        .with_aggregate_functions(functions::aggregate())
+        .with_aggregate_functions(functions::aggregate(config.functions()))
         .with_window_functions(functions::window())
         .with_table_function_list(SessionStateDefaults::default_table_functions())
         .build()

@@ -155,6 +155,42 @@ async fn makers_are_capped() {
     assert_eq!(fixture.text("SELECT range(1, 4), array_repeat(1, 2)").await.unwrap(), "[1, 2, 3] | [1, 1]");
 }
 
+/// A list at each row of a window, of all rows of the window.
+#[tokio::test]
+async fn windows_that_collect_are_capped() {
+    let fixture = Fixture::empty(QueryConfig { deadline_ms: 60_000, ..config() }).await;
+    for sql in [
+        "SELECT max(n) FROM (SELECT array_agg(value) OVER (ORDER BY value ROWS BETWEEN 1000000 PRECEDING \
+         AND CURRENT ROW) AS n FROM range(1, 2000000))",
+        "SELECT max(n) FROM (SELECT array_agg(value) OVER (ORDER BY value) AS n FROM range(1, 200000))",
+        "SELECT max(n) FROM (SELECT array_agg(value) OVER (ORDER BY value DESC ROWS BETWEEN CURRENT ROW \
+         AND UNBOUNDED FOLLOWING) AS n FROM range(1, 20000))",
+        "SELECT max(n) FROM (SELECT string_agg(value || 'x', ',') OVER (ORDER BY value) AS n \
+         FROM range(1, 20000))",
+    ] {
+        let error = fixture.text(sql).await.expect_err(sql);
+        assert_eq!(error.kind(), ErrorKind::Rejected, "{sql}: {error:?}");
+        assert!(error.message().contains("MiB for the rows of a window"), "{sql}: {error:?}");
+    }
+    let small =
+        "SELECT array_agg(value) OVER (ORDER BY value) AS n FROM range(1, 4) ORDER BY value DESC LIMIT 1";
+    assert_eq!(fixture.text(small).await.unwrap(), "[1, 2, 3]");
+    let large = "SELECT cardinality(array_agg(value)), length(string_agg(value % 10 || '', '')) FROM range(0, 1000000)";
+    assert_eq!(fixture.text(large).await.unwrap(), "1000000 | 1000000");
+}
+
+/// Sets are counted before a planner makes them.
+#[tokio::test]
+async fn grouping_sets_are_capped() {
+    let fixture = Fixture::empty(config()).await;
+    let columns = |n: usize| (0..n).map(|n| format!("value + {n}")).collect::<Vec<_>>().join(", ");
+    let sql = |n| format!("SELECT count(*) FROM range(1, 10) GROUP BY CUBE ({})", columns(n));
+    let error = fixture.text(&sql(31)).await.unwrap_err();
+    assert!(error.message().contains("more than 1024 grouping sets"), "{error:?}");
+    let sets = fixture.text(&format!("SELECT count(*) FROM ({}) t", sql(3))).await.unwrap();
+    assert_eq!(sets, (7 * 9 + 1).to_string());
+}
+
 /// A digest takes memory for all its centroids at once: DataFusion's would end the process.
 #[tokio::test]
 async fn centroids_are_capped() {

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use isinglass_ingest::Ingest;
+use isinglass_model::MemoryLimit;
 use isinglass_query::{QueryEngine, TokenStats};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeCounterValue, NoLabelSet};
@@ -52,11 +53,20 @@ impl Collector for Engine {
         tables(encoder, &self.ingest.store().stats())?;
         caches::metadata(encoder, self.query.metadata_stats())?;
         token_indexes(encoder, self.query.token_stats())?;
+        memory_limit(encoder, self.query.memory_limit())?;
         let (writes, queries) = &self.gates;
         let taken = [(writes.what(), writes.taken()), ("queries", queries.taken())];
         let turns = taken.map(|(what, taken)| (vec![("kind", what.to_owned())], taken as f64));
         gauge(encoder, "isinglass_requests_in_progress", "Requests that are being worked on", turns)
     }
+}
+
+/// Without a limit there is no value: nobody could divide by it.
+fn memory_limit(encoder: &mut DescriptorEncoder<'_>, limit: &MemoryLimit) -> fmt::Result {
+    let bytes = Some(limit.bytes()).filter(|bytes| *bytes != u64::MAX);
+    let help = "Memory that the process may hold";
+    let rows = bytes.map(|bytes| (Labels::new(), bytes as f64));
+    gauge(encoder, "isinglass_memory_limit_bytes", help, rows)
 }
 
 fn token_indexes(encoder: &mut DescriptorEncoder<'_>, stats: TokenStats) -> fmt::Result {
