@@ -8,6 +8,7 @@
 //! | [`prometheus`] | does a Prometheus that scrapes itself agree with us? |
 //! | [`dashboards`] | does every panel of the dashboards that ship show something? |
 //! | [`promql_clients`] | promtool, and a Prometheus that reads from us |
+//! | [`promql_grafana`] | Grafana's own client library, without a Grafana |
 //! | [`promql_in_sql`] | PromQL in SQL, and SQL as metrics |
 //! | [`promql_rules`] | recording and alerting rules: what is written and shown, reload, restart, tenants |
 //! | [`promql_rules_alertmanager`] | does a real Alertmanager hear of alerts, also after it was down? |
@@ -38,7 +39,7 @@
 //! | [`memory`] | does a query that takes more than `--memory` end, and nothing else? |
 //! | [`operate`] | ready, stop, configuration, one process per folder |
 //!
-//! Run them by `tests/run`, which provides Prometheus, Alertmanager and Python.
+//! Run them by `tests/run`, which provides Prometheus, Alertmanager, Python and Node.
 
 mod harness;
 
@@ -59,6 +60,7 @@ mod memory;
 mod operate;
 mod prometheus;
 mod promql_clients;
+mod promql_grafana;
 mod promql_in_sql;
 mod promql_reference;
 mod promql_rules;

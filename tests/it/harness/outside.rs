@@ -1,5 +1,5 @@
-//! Programs that are not ours: Prometheus, Alertmanager, and Python with the OpenTelemetry
-//! SDK, the Delta reader and DuckDB. `tests/run` provides them.
+//! Programs that are not ours: Prometheus, Alertmanager, Python with the OpenTelemetry SDK, the
+//! Delta reader and DuckDB, and Node with Grafana's client library. `tests/run` provides them.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
@@ -23,11 +23,23 @@ pub(crate) fn alertmanager() -> PathBuf {
 /// Runs `tests/outside/<script>`, which prints one JSON value.
 pub(crate) fn python(script: &str, arguments: &[&str]) -> Value {
     let path = root().join("tests/outside").join(script);
-    let output = Command::new(named("ISINGLASS_TEST_PYTHON", "")).arg(path).args(arguments).output().unwrap();
+    said(Command::new(named("ISINGLASS_TEST_PYTHON", "")).arg(path).args(arguments))
+}
+
+/// Runs `tests/outside/grafana/client.cjs`, which prints one JSON value.
+pub(crate) fn grafana_client(arguments: &[&str]) -> Value {
+    let path = root().join("tests/outside/grafana/client.cjs");
+    let packages = named("ISINGLASS_TEST_GRAFANA_CLIENT", "").join("node_modules");
+    let mut node = Command::new(named("ISINGLASS_TEST_NODE", "node"));
+    said(node.env("NODE_PATH", packages).arg(path).args(arguments))
+}
+
+fn said(command: &mut Command) -> Value {
+    let output = command.output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{script} {arguments:?} ended with {}:\n{errors}", output.status);
+    assert!(output.status.success(), "{command:?} ended with {}:\n{errors}", output.status);
     serde_json::from_slice(&output.stdout)
-        .unwrap_or_else(|error| panic!("{script}: {error}: {}", String::from_utf8_lossy(&output.stdout)))
+        .unwrap_or_else(|error| panic!("{command:?}: {error}: {}", String::from_utf8_lossy(&output.stdout)))
 }
 
 /// An S3 of its own with the bucket `telemetry`; ends when it is dropped.
