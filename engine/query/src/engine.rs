@@ -198,6 +198,11 @@ impl QueryEngine {
         self.inner.sessions.tokens.stats()
     }
 
+    /// Queries that wait for their turn.
+    pub fn waiting(&self) -> usize {
+        self.inner.turns.waiting()
+    }
+
     /// Queries that run now.
     pub fn running(&self) -> usize {
         self.inner.turns.running()

@@ -33,7 +33,13 @@ pub enum NoTurn {
     },
     /// None came free in time.
     TooLate {
-        /// Turns that are taken.
+        /// Those who wait for a turn.
+    pub fn waiting(&self) -> usize {
+        let lines = self.0.lines.lock();
+        lines.of.values().flat_map(|line| &line.waiting).filter(|waiting| !waiting.is_closed()).count()
+    }
+
+    /// Turns that are taken.
         running: usize,
         /// Those of the tenant.
         of_tenant: usize,

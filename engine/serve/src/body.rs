@@ -21,6 +21,10 @@ const UNIT_BYTES: usize = 1 << 10;
 const RESERVE_BYTES_MAX: usize = 1 << 20;
 /// How long a body waits for memory that other bodies hold.
 const BUDGET_WAIT: Duration = Duration::from_secs(5);
+/// Of a body that is refused so much is still read and thrown away, at most so long: who is cut
+/// off while still sending may lose the answer that says why.
+const DRAIN_BYTES_MAX: usize = 8 << 20;
+const DRAIN_WAIT: Duration = Duration::from_secs(1);
 /// Bodies wait while the process holds so many times what it may; queries end before that.
 const MEMORY_MARGIN: f64 = 1.05;
 const MEMORY_LOOK: Duration = Duration::from_millis(20);
@@ -62,11 +66,12 @@ impl BodyReader {
     }
 
     /// Reads to the end. `extra` bytes of framing do not count against the limit.
-    pub(crate) async fn read(&self, body: Body, extra: usize) -> Result<Received, Problem> {
+    pub(crate) async fn read(&self, mut body: Body, extra: usize) -> Result<Received, Problem> {
         self.room().await?;
         let bytes_max = self.bytes_max + extra;
         let declared = body.size_hint().exact().and_then(|n| usize::try_from(n).ok());
         if let Some(declared) = declared.filter(|n| *n > bytes_max) {
+            drain(&mut body).await;
             return Err(too_large(declared, bytes_max));
         }
         let mut reading = Reading { body, buffer: Buffer::new(declared), hold: None, held: 0 };
@@ -80,6 +85,7 @@ impl BodyReader {
             let Ok(data) = frame.into_data() else { continue };
             let length = reading.buffer.len() + data.len();
             if length > bytes_max {
+                drain(&mut reading.body).await;
                 return Err(too_large(length, bytes_max));
             }
             self.account(&mut reading, length).await?;
@@ -168,6 +174,21 @@ impl Buffer {
     }
 }
 
+/// Reads on for a while and keeps nothing.
+async fn drain(body: &mut Body) {
+    let mut left = DRAIN_BYTES_MAX;
+    let read = async {
+        while let Some(Ok(frame)) = body.frame().await {
+            left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+            if left == 0 {
+                break;
+            }
+        }
+    };
+    // Who takes longer is cut off.
+    let _ = timeout(DRAIN_WAIT, read).await;
+}
+
 fn too_large(got: usize, max: usize) -> Problem {
     Problem::too_large(format!("the request body has {got} bytes or more, the limit is {max}"))
 }
@@ -205,6 +226,20 @@ mod tests {
             assert!(problem.message.contains("limit is 4"), "{}", problem.message);
         }
         assert_eq!(reader.read(Body::from("12345"), 5).await.unwrap().bytes, "12345");
+    }
+
+    #[tokio::test]
+    async fn a_refused_body_is_read_on_for_a_while() {
+        let pieces = std::sync::atomic::AtomicUsize::new(0);
+        let pieces: &'static _ = Box::leak(Box::new(pieces));
+        let endless = stream::repeat_with(|| {
+            pieces.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            Ok::<_, std::io::Error>(Bytes::from_static(&[0; 1 << 16]))
+        });
+        let problem = reader(4).read(Body::from_stream(endless), 0).await.unwrap_err();
+        assert_eq!(problem.kind, ErrorKind::TooLarge);
+        let read = pieces.load(std::sync::atomic::Ordering::Relaxed) << 16;
+        assert!((DRAIN_BYTES_MAX..DRAIN_BYTES_MAX + (1 << 18)).contains(&read), "{read}");
     }
 
     #[tokio::test]

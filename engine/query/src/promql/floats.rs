@@ -4,12 +4,12 @@ use std::ops::Range;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int16Type, Int64Type, TimestampMicrosecondType};
-use arrow_array::{Array, RecordBatch};
+use arrow_array::{Array, Int16Array, Int64Array, RecordBatch};
 use isinglass_promql::EvalError;
 use isinglass_promql::value::STALE;
 
 use super::scan::{known, unreadable};
-use crate::shown::convert::scaled;
+use crate::shown::convert::{power_of_ten, scaled};
 
 /// Columns beside the key, start times last.
 const COLUMNS: [&str; 4] = ["value", "value_int", "value_scale", "start_time"];
@@ -54,11 +54,11 @@ impl Floats {
 
     /// Adds rows of a batch.
     pub(super) fn push(&mut self, batch: &RecordBatch, rows: Range<usize>) -> Result<(), EvalError> {
-        self.times.extend(millis(batch, "time", rows.clone())?);
+        push_millis(batch, "time", rows.clone(), &mut self.times)?;
         self.push_values(batch, rows.clone())?;
         if self.with_starts {
             match known(batch, "start_time") {
-                Some(_) => self.starts.extend(millis(batch, "start_time", rows)?),
+                Some(_) => push_millis(batch, "start_time", rows, &mut self.starts)?,
                 None => self.starts.resize(self.times.len(), 0),
             }
         }
@@ -80,34 +80,52 @@ impl Floats {
         }
     }
 
-    /// The value of a row is `coalesce(value_int / pow(10, value_scale), value)`.
+    /// The value of a row is `coalesce(value_int / pow(10, value_scale), value)`. The writer chooses
+    /// one of the two for a run of samples, so mostly all rows have the same.
     fn push_values(&mut self, batch: &RecordBatch, rows: Range<usize>) -> Result<(), EvalError> {
+        let integers = integers(batch)?;
+        if let Some((int, scale)) = &integers
+            && are_valid(*int, &rows)
+            && are_valid(*scale, &rows)
+        {
+            self.push_scaled(&int.values()[rows.clone()], &scale.values()[rows]);
+            return Ok(());
+        }
         let from = self.values.len();
-        match known(batch, "value") {
-            Some(column) => {
-                let Some(column) = column.as_primitive_opt::<Float64Type>() else {
-                    return Err(other("value"));
-                };
-                self.values.extend_from_slice(&column.values()[rows.clone()]);
-                if let Some(nulls) = column.nulls().filter(|nulls| nulls.null_count() > 0) {
-                    let values = self.values[from..].iter_mut().zip(rows.clone());
-                    values.filter(|(_, row)| nulls.is_null(*row)).for_each(|(value, _)| *value = STALE);
+        self.push_doubles(batch, rows.clone())?;
+        if let Some((int, scale)) = integers {
+            for (value, row) in self.values[from..].iter_mut().zip(rows) {
+                if int.is_valid(row) && scale.is_valid(row) {
+                    *value = scaled(int.value(row), scale.value(row));
                 }
             }
-            None => self.values.resize(from + rows.len(), STALE),
         }
-        let (Some(int), Some(scale)) = (known(batch, "value_int"), known(batch, "value_scale")) else {
+        Ok(())
+    }
+
+    fn push_scaled(&mut self, ints: &[i64], scales: &[i16]) {
+        match scales {
+            [scale, ..] if scales.iter().all(|other| other == scale) => {
+                let power = power_of_ten(*scale);
+                self.values.extend(ints.iter().map(|int| *int as f64 / power));
+            }
+            _ => self.values.extend(ints.iter().zip(scales).map(|(int, scale)| scaled(*int, *scale))),
+        }
+    }
+
+    fn push_doubles(&mut self, batch: &RecordBatch, rows: Range<usize>) -> Result<(), EvalError> {
+        let Some(column) = known(batch, "value") else {
+            self.values.resize(self.values.len() + rows.len(), STALE);
             return Ok(());
         };
-        let (Some(int), Some(scale)) =
-            (int.as_primitive_opt::<Int64Type>(), scale.as_primitive_opt::<Int16Type>())
-        else {
-            return Err(other("value_int"));
+        let Some(column) = column.as_primitive_opt::<Float64Type>() else {
+            return Err(other("value"));
         };
-        for (value, row) in self.values[from..].iter_mut().zip(rows) {
-            if int.is_valid(row) && scale.is_valid(row) {
-                *value = scaled(int.value(row), scale.value(row));
-            }
+        let from = self.values.len();
+        self.values.extend_from_slice(&column.values()[rows.clone()]);
+        if !are_valid(column, &rows) {
+            let values = self.values[from..].iter_mut().zip(rows);
+            values.filter(|(_, row)| column.is_null(*row)).for_each(|(value, _)| *value = STALE);
         }
         Ok(())
     }
@@ -128,18 +146,50 @@ impl Floats {
     }
 }
 
+/// The columns of values that are integers, where the table has them.
+fn integers(batch: &RecordBatch) -> Result<Option<(&Int64Array, &Int16Array)>, EvalError> {
+    let (Some(int), Some(scale)) = (known(batch, "value_int"), known(batch, "value_scale")) else {
+        return Ok(None);
+    };
+    let both = (int.as_primitive_opt::<Int64Type>(), scale.as_primitive_opt::<Int16Type>());
+    let (Some(int), Some(scale)) = both else { return Err(other("value_int")) };
+    Ok(Some((int, scale)))
+}
+
+/// Whether no row of a range is null.
+fn are_valid(column: &dyn Array, rows: &Range<usize>) -> bool {
+    let nulls = column.nulls().filter(|nulls| nulls.null_count() > 0);
+    nulls.is_none_or(|nulls| nulls.inner().slice(rows.start, rows.len()).count_set_bits() == rows.len())
+}
+
 /// Times of rows in milliseconds since the epoch; null is 0.
 pub(super) fn millis(
     batch: &RecordBatch,
     name: &'static str,
     rows: Range<usize>,
-) -> Result<impl Iterator<Item = i64>, EvalError> {
-    let column = batch.column_by_name(name).cloned();
-    let Some(column) = column.and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>().cloned()) else {
+) -> Result<Vec<i64>, EvalError> {
+    let mut times = Vec::with_capacity(rows.len());
+    push_millis(batch, name, rows, &mut times)?;
+    Ok(times)
+}
+
+fn push_millis(
+    batch: &RecordBatch,
+    name: &'static str,
+    rows: Range<usize>,
+    into: &mut Vec<i64>,
+) -> Result<(), EvalError> {
+    let column = batch.column_by_name(name);
+    let Some(column) = column.and_then(|column| column.as_primitive_opt::<TimestampMicrosecondType>()) else {
         return Err(other(name));
     };
-    let of = move |row| if column.is_null(row) { 0 } else { column.value(row).div_euclid(1_000) };
-    Ok(rows.map(of))
+    let from = into.len();
+    into.extend(column.values()[rows.clone()].iter().map(|micros| micros.div_euclid(1_000)));
+    if !are_valid(column, &rows) {
+        let times = into[from..].iter_mut().zip(rows);
+        times.filter(|(_, row)| column.is_null(*row)).for_each(|(time, _)| *time = 0);
+    }
+    Ok(())
 }
 
 /// A column that is not of the type that it should have.
@@ -151,7 +201,7 @@ pub(super) fn other(name: &str) -> EvalError {
 mod tests {
     use std::sync::Arc;
 
-    use arrow_array::{ArrayRef, Float64Array, Int16Array, Int64Array, TimestampMicrosecondArray};
+    use arrow_array::{ArrayRef, Float64Array, TimestampMicrosecondArray};
 
     use super::*;
 

@@ -143,13 +143,17 @@ pub(crate) fn value(float: &ArrayRef, int: &ArrayRef, scale: &ArrayRef) -> Resul
 }
 
 pub(crate) fn scaled(int: i64, scale: i16) -> f64 {
+    int as f64 / power_of_ten(scale)
+}
+
+pub(crate) fn power_of_ten(scale: i16) -> f64 {
     // Powers of ten are exact up to 22; `powi` multiplies and would not be.
     const EXACT: [f64; 23] = [
         1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17,
         1e18, 1e19, 1e20, 1e21, 1e22,
     ];
-    let power = usize::try_from(scale).ok().and_then(|at| EXACT.get(at).copied());
-    int as f64 / power.unwrap_or_else(|| 10_f64.powf(f64::from(scale)))
+    let exact = usize::try_from(scale).ok().and_then(|at| EXACT.get(at).copied());
+    exact.unwrap_or_else(|| 10_f64.powf(f64::from(scale)))
 }
 
 /// A list or struct with everything inside as it is shown.

@@ -66,7 +66,7 @@ async fn a_full_queue_is_told_with_its_limit() {
     let own =
         TenantLimits { tenant_concurrent_max: Some(1), tenant_queue_max: Some(1), ..TenantLimits::default() };
     let config = QueryConfig {
-        queue_wait_ms: 100,
+        queue_wait_ms: 2_000,
         deadline_ms: 60_000,
         tenants: [("small".to_owned(), own)].into(),
         ..QueryConfig::default()
@@ -82,7 +82,9 @@ async fn a_full_queue_is_told_with_its_limit() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     let waiting = spawn();
-    tokio::time::sleep(Duration::from_millis(20)).await;
+    while fixture.engine.waiting() == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
     let error = fixture.engine.promql(&small, request("m")).await.unwrap_err();
     assert_eq!((error.kind(), error.promql_kind()), (ErrorKind::RateLimited, PromqlKind::TooManyRequests));
     assert!(error.message().ends_with("query.tenant_queue_max = 1"), "{error}");
@@ -90,7 +92,7 @@ async fn a_full_queue_is_told_with_its_limit() {
     assert_eq!(error.kind(), ErrorKind::RateLimited);
     let error = waiting.await.unwrap().unwrap_err();
     assert_eq!(error.promql_kind(), PromqlKind::Canceled);
-    assert!(error.message().contains("query.queue_wait_ms = 100"), "{error}");
+    assert!(error.message().contains("query.queue_wait_ms = 2000"), "{error}");
     assert!(error.message().contains("query.tenant_concurrent_max = 1"), "{error}");
     // Others are as they were.
     fixture.engine.promql(&other, request("m")).await.unwrap();
