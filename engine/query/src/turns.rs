@@ -33,13 +33,7 @@ pub enum NoTurn {
     },
     /// None came free in time.
     TooLate {
-        /// Those who wait for a turn.
-    pub fn waiting(&self) -> usize {
-        let lines = self.0.lines.lock();
-        lines.of.values().flat_map(|line| &line.waiting).filter(|waiting| !waiting.is_closed()).count()
-    }
-
-    /// Turns that are taken.
+        /// Turns that are taken.
         running: usize,
         /// Those of the tenant.
         of_tenant: usize,
@@ -93,6 +87,12 @@ impl Turns {
             Ok(Ok(turn)) => Ok(turn),
             _ => Err(self.too_late(tenant)),
         }
+    }
+
+    /// Those who wait for a turn.
+    pub fn waiting(&self) -> usize {
+        let lines = self.0.lines.lock();
+        lines.of.values().flat_map(|line| &line.waiting).filter(|waiting| !waiting.is_closed()).count()
     }
 
     /// Turns that are taken.

@@ -85,8 +85,8 @@ impl Floats {
     fn push_values(&mut self, batch: &RecordBatch, rows: Range<usize>) -> Result<(), EvalError> {
         let integers = integers(batch)?;
         if let Some((int, scale)) = &integers
-            && are_valid(*int, &rows)
-            && are_valid(*scale, &rows)
+            && are_valid(int, &rows)
+            && are_valid(scale, &rows)
         {
             self.push_scaled(&int.values()[rows.clone()], &scale.values()[rows]);
             return Ok(());
@@ -147,13 +147,13 @@ impl Floats {
 }
 
 /// The columns of values that are integers, where the table has them.
-fn integers(batch: &RecordBatch) -> Result<Option<(&Int64Array, &Int16Array)>, EvalError> {
+fn integers(batch: &RecordBatch) -> Result<Option<(Int64Array, Int16Array)>, EvalError> {
     let (Some(int), Some(scale)) = (known(batch, "value_int"), known(batch, "value_scale")) else {
         return Ok(None);
     };
     let both = (int.as_primitive_opt::<Int64Type>(), scale.as_primitive_opt::<Int16Type>());
     let (Some(int), Some(scale)) = both else { return Err(other("value_int")) };
-    Ok(Some((int, scale)))
+    Ok(Some((int.clone(), scale.clone())))
 }
 
 /// Whether no row of a range is null.

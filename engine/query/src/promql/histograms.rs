@@ -69,7 +69,7 @@ impl Histograms {
         let columns = Columns::of(batch)?;
         let times = millis(batch, "time", rows.clone())?;
         let mut starts = match known(batch, "start_time") {
-            Some(_) => Some(millis(batch, "start_time", rows.clone())?),
+            Some(_) => Some(millis(batch, "start_time", rows.clone())?.into_iter()),
             None => None,
         };
         for (row, time_ms) in rows.zip(times) {
