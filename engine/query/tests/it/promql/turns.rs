@@ -28,6 +28,8 @@ fn request(text: &str) -> PromqlRequest {
 
 /// Seconds of work that reads nothing.
 const LONG: &str = "quantile_over_time(0.5, quantile_over_time(0.5, vector(1)[30m:1s])[10m:1s])";
+/// Longer than any test waits.
+const ENDLESS: &str = "quantile_over_time(0.5, quantile_over_time(0.5, vector(1)[6h:1s])[6h:1s])";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_queries_of_one_tenant_do_not_starve_another() {
@@ -75,7 +77,7 @@ async fn a_full_queue_is_told_with_its_limit() {
     let fixture = fixture(config, &[&small, &other]).await;
     let spawn = || {
         let (engine, small) = (fixture.engine.clone(), small.clone());
-        tokio::spawn(async move { engine.promql(&small, request(LONG)).await })
+        tokio::spawn(async move { engine.promql(&small, request(ENDLESS)).await })
     };
     let running = spawn();
     while fixture.engine.running() == 0 {
