@@ -160,6 +160,8 @@ def fresh(folder, name):
 
 def settle(server):
     """Everything received is in files, and the files are merged."""
+    # It was idle for long, and the server may have closed it.
+    server.connection.close()
     if server.name == "isinglass":
         feed.post(server.url, "/api/admin/flush")
         feed.post(server.url, "/api/admin/compact")
