@@ -133,7 +133,12 @@ impl Siege {
             let (took, waits) = (start.elapsed(), self.neighbour.waits());
             assert!(self.server.is_running(), "{}: the server is gone\n{}", case.name, self.server.log());
             let times = self.usual.times(&waits);
-            println!("{took:>7.1?} {times:>5.1}x {waits} | {} | {}", case.name, shown(&said, 100));
+            let peak_mib = self.server.peak_mib().unwrap_or_default();
+            println!(
+                "{took:>7.1?} {times:>5.1}x {waits}, peak {peak_mib} MiB | {} | {}",
+                case.name,
+                shown(&said, 100)
+            );
             let too_long = self.usual.is_too_long(&waits);
             if too_long && attempt < TRIES {
                 // What is left of it may still run.

@@ -147,14 +147,17 @@ impl Server {
         self
     }
 
-    /// The server never held more than it may.
-    fn check_memory(&self) {
+    /// The most that was ever resident; `None` of one that has ended by itself.
+    pub(crate) fn peak_mib(&self) -> Option<u64> {
         let status =
             std::fs::read_to_string(format!("/proc/{}/status", self.process_id())).unwrap_or_default();
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let peak: Option<u64> = peak.and_then(|text| text.trim().strip_suffix("kB")?.trim().parse().ok());
-        // One that has ended by itself says nothing.
-        let Some(peak_mib) = peak.map(|kib| kib >> 10) else { return };
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        Some(peak.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? >> 10)
+    }
+
+    /// The server never held more than it may.
+    fn check_memory(&self) {
+        let Some(peak_mib) = self.peak_mib() else { return };
         eprintln!("peak of resident memory: {peak_mib} MiB");
         assert!(peak_mib as f64 <= MEMORY_MIB as f64 * self.memory_margin, "{peak_mib} MiB were resident");
     }
