@@ -41,6 +41,12 @@ impl MemoryLimit {
         self.is_exceeded_by(1.0)
     }
 
+    /// Whether the process may take so much more.
+    pub fn has_room_for(&self, bytes: u64) -> bool {
+        let resident = self.gauge.as_ref().and_then(|gauge| gauge.resident_bytes());
+        resident.is_none_or(|resident| resident.saturating_add(bytes) <= self.bytes)
+    }
+
     /// Whether the process holds more than so many times what it may.
     pub fn is_exceeded_by(&self, times: f64) -> bool {
         let resident = self.gauge.as_ref().and_then(|gauge| gauge.resident_bytes());
@@ -85,6 +91,8 @@ mod tests {
         check(Some(101), true);
         check(None, false);
         assert!(!MemoryLimit::none().is_exceeded());
+        let room = |bytes| MemoryLimit::new(100, Arc::new(Holds(Some(90)))).has_room_for(bytes);
+        assert!(room(10) && !room(11) && MemoryLimit::none().has_room_for(u64::MAX));
         assert!(!MemoryLimit::new(100, Arc::new(Holds(Some(105)))).is_exceeded_by(1.1));
     }
 }

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use crate::caches::{CacheFigures, Caches};
 use crate::config::{QueryConfig, SqlOptions};
 use crate::error::QueryError;
+use crate::functions::Room;
 use crate::interrupt::{Interrupt, interruptible};
 use crate::plain::plain;
 use crate::planning::Planning;
@@ -93,7 +94,7 @@ impl QueryEngine {
             others: tables.into(),
             rows_max: config.system_rows_max,
         };
-        let sessions = Arc::new(Sessions::new(&config, system)?);
+        let sessions = Arc::new(Sessions::new(&config, system, &Room(limit.clone()))?);
         let turns = Turns::new(config.concurrent_max);
         let planners = Arc::new(Semaphore::new(config.planners_max.max(1)));
         let workers = Workers::start(config.threads(), config.concurrent_max)?;

@@ -30,8 +30,6 @@ pub(crate) struct Addresses {
 /// A running server. Dropping it kills it and removes its folder.
 #[derive(Debug)]
 pub(crate) struct Server {
-    /// So many times `--memory` it may hold.
-    memory_margin: f64,
     folder: TempDir,
     config: Option<PathBuf>,
     environment: Vec<(String, String)>,
@@ -141,12 +139,6 @@ impl Server {
         child.wait().unwrap();
     }
 
-    /// Lets it hold more than others.
-    pub(crate) fn may_hold(mut self, times: f64) -> Self {
-        self.memory_margin = times;
-        self
-    }
-
     /// The most that was ever resident; `None` of one that has ended by itself.
     pub(crate) fn peak_mib(&self) -> Option<u64> {
         let status =
@@ -159,7 +151,7 @@ impl Server {
     fn check_memory(&self) {
         let Some(peak_mib) = self.peak_mib() else { return };
         eprintln!("peak of resident memory: {peak_mib} MiB");
-        assert!(peak_mib as f64 <= MEMORY_MIB as f64 * self.memory_margin, "{peak_mib} MiB were resident");
+        assert!(peak_mib as f64 <= MEMORY_MIB as f64 * MEMORY_MARGIN, "{peak_mib} MiB were resident");
     }
 
     /// SIGTERM, then waits for the end.

@@ -13,7 +13,7 @@ use datafusion::common::Result;
 use datafusion::logical_expr::{
     ColumnarValue, Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
 };
-use isinglass_model::ErrorKind;
+use isinglass_model::{ErrorKind, MemoryLimit};
 
 use super::estimates::{self, Estimate};
 use crate::error::QueryError;
@@ -64,10 +64,48 @@ impl FunctionLimits {
     }
 }
 
+/// A call that makes less does not ask for room.
+const LARGE_BYTES: u64 = 1 << 20;
+
+/// What the process may still take. Each call of an expression makes less than its cap, but the
+/// arguments of a function with a thousand of them are there at one time, and no pool hears of it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Room(pub(crate) MemoryLimit);
+
+impl Room {
+    /// Fails if the process would hold too much once `name` has made so many bytes.
+    pub(super) fn check(&self, name: &str, bytes: Option<u64>) -> Result<()> {
+        let bytes = bytes.unwrap_or(0);
+        if bytes < LARGE_BYTES || self.0.has_room_for(bytes) {
+            return Ok(());
+        }
+        let (mib, limit) = (bytes >> 20, &self.0);
+        let message =
+            format!("{name} would make more than is left of the memory of {limit} of the server: {mib} MiB");
+        Err(QueryError::new(ErrorKind::TooLarge, message).into())
+    }
+}
+
+/// Functions are the same whatever room there is.
+impl PartialEq for Room {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Room {}
+
+impl std::hash::Hash for Room {
+    fn hash<H: std::hash::Hasher>(&self, _: &mut H) {}
+}
+
 /// The function with its cap, if it needs one.
-pub(crate) fn wrap(function: Arc<ScalarUDF>, limits: FunctionLimits) -> Arc<ScalarUDF> {
+pub(crate) fn wrap(function: Arc<ScalarUDF>, limits: FunctionLimits, room: &Room) -> Arc<ScalarUDF> {
     match estimates::of(function.name()) {
-        Some(estimate) => Arc::new(ScalarUDF::new_from_impl(Capped { inner: function, estimate, limits })),
+        Some(estimate) => {
+            let room = room.clone();
+            Arc::new(ScalarUDF::new_from_impl(Capped { inner: function, estimate, limits, room }))
+        }
         None => function,
     }
 }
@@ -77,6 +115,7 @@ struct Capped {
     inner: Arc<ScalarUDF>,
     estimate: Estimate,
     limits: FunctionLimits,
+    room: Room,
 }
 
 impl PartialEq for Capped {
@@ -133,7 +172,9 @@ impl ScalarUDFImpl for Capped {
         let arrays = args.args.iter().map(array).collect::<Result<Vec<_>>>()?;
         match self.estimate {
             Estimate::Bytes(estimate) => {
-                self.limits.check_bytes(self.name(), estimate(&arrays, args.number_rows))?;
+                let bytes = estimate(&arrays, args.number_rows);
+                self.limits.check_bytes(self.name(), bytes)?;
+                self.room.check(self.name(), bytes)?;
             }
             Estimate::Steps(estimate) => {
                 self.limits.check_steps(self.name(), estimate(&arrays, args.number_rows))?;

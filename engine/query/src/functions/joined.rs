@@ -18,7 +18,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
-use super::capped::FunctionLimits;
+use super::capped::{FunctionLimits, Room};
 use crate::planning;
 
 /// Plans `||` of texts as a call of [`Joined`].
@@ -28,9 +28,10 @@ pub(crate) struct JoinedPlanner {
 }
 
 impl JoinedPlanner {
-    pub(crate) fn new(limits: FunctionLimits) -> Self {
+    pub(crate) fn new(limits: FunctionLimits, room: &Room) -> Self {
+        let room = room.clone();
         let signature = Signature::any(2, Volatility::Immutable);
-        Self { function: Arc::new(ScalarUDF::new_from_impl(Joined { signature, limits })) }
+        Self { function: Arc::new(ScalarUDF::new_from_impl(Joined { signature, limits, room })) }
     }
 }
 
@@ -77,6 +78,7 @@ impl Side {
 struct Joined {
     signature: Signature,
     limits: FunctionLimits,
+    room: Room,
 }
 
 impl ScalarUDFImpl for Joined {
@@ -109,6 +111,7 @@ impl ScalarUDFImpl for Joined {
         let pairs = || (0..rows).map(|row| left.at(row).zip(right.at(row)));
         let bytes: u64 = pairs().flatten().map(|(left, right)| (left.len() + right.len()) as u64).sum();
         self.limits.check_bytes(self.name(), Some(bytes))?;
+        self.room.check(self.name(), Some(bytes))?;
         let mut joined = StringViewBuilder::with_capacity(rows);
         let mut text = String::new();
         for pair in pairs() {

@@ -25,7 +25,7 @@ use datafusion::execution::SessionStateDefaults;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 use hashbrown::HashSet;
 
-pub(crate) use capped::FunctionLimits;
+pub(crate) use capped::{FunctionLimits, Room};
 pub(crate) use has_token::HAS_TOKEN;
 pub(crate) use joined::JoinedPlanner;
 pub(crate) use map_value::{MapValue, MapValuePlanner, Part, StrictNumber};
@@ -41,10 +41,10 @@ fn allowed(name: &str) -> bool {
 }
 
 /// Scalar functions, capped where they need it, and ours.
-pub(crate) fn scalar(limits: FunctionLimits) -> Vec<Arc<ScalarUDF>> {
+pub(crate) fn scalar(limits: FunctionLimits, room: &Room) -> Vec<Arc<ScalarUDF>> {
     let theirs = SessionStateDefaults::default_scalar_functions().into_iter();
     let mut functions: Vec<_> =
-        theirs.filter(|f| allowed(f.name())).map(|f| capped::wrap(f, limits)).map(bins::wrap).collect();
+        theirs.filter(|f| allowed(f.name())).map(|f| capped::wrap(f, limits, room)).map(bins::wrap).collect();
     functions.push(Arc::new(ScalarUDF::new_from_impl(stream_label::StreamLabel::new())));
     functions.push(Arc::new(ScalarUDF::new_from_impl(json_text::JsonText::new())));
     functions.push(Arc::new(ScalarUDF::new_from_impl(has_token::HasToken::new())));

@@ -22,7 +22,7 @@ use isinglass_store::View;
 pub(crate) use catalog::{CATALOG, METRICS, PUBLIC, SYSTEM, TenantCatalog};
 
 use crate::config::{Configs, QueryConfig};
-use crate::functions::{self, JoinedPlanner, MapValuePlanner, TraceTree};
+use crate::functions::{self, JoinedPlanner, MapValuePlanner, Room, TraceTree};
 use crate::memory::SharedMemory;
 use crate::objects::OnlyTables;
 use crate::planning::Checkpoints;
@@ -46,7 +46,7 @@ pub(crate) struct Sessions {
 }
 
 impl Sessions {
-    pub(crate) fn new(config: &QueryConfig, system: System) -> Result<Self> {
+    pub(crate) fn new(config: &QueryConfig, system: System, room: &Room) -> Result<Self> {
         let runtime = RuntimeEnvBuilder::new()
             .with_cache_manager(
                 CacheManagerConfig::default()
@@ -58,7 +58,7 @@ impl Sessions {
             .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
             .build()?;
         Ok(Self {
-            template: template(config),
+            template: template(config, room),
             runtime,
             memory: SharedMemory::new(config.memory_bytes),
             configs: Configs::new(config),
@@ -128,10 +128,10 @@ impl Sessions {
     }
 }
 
-fn template(config: &QueryConfig) -> SessionState {
+fn template(config: &QueryConfig, room: &Room) -> SessionState {
     let mut planners = SessionStateDefaults::default_expr_planners();
     // after the one for lists
-    planners.push(Arc::new(JoinedPlanner::new(config.functions())));
+    planners.push(Arc::new(JoinedPlanner::new(config.functions(), room)));
     planners.insert(0, Arc::new(MapValuePlanner::new()));
     planners.insert(0, Arc::new(Checkpoints));
     SessionStateBuilder::new()
@@ -140,7 +140,7 @@ fn template(config: &QueryConfig) -> SessionState {
         .with_optimizer_rules(rules::logical())
         .with_physical_optimizer_rules(rules::physical())
         .with_expr_planners(planners)
-        .with_scalar_functions(functions::scalar(config.functions()))
+        .with_scalar_functions(functions::scalar(config.functions(), room))
         .with_aggregate_functions(functions::aggregate(config.functions()))
         .with_window_functions(functions::window())
         .with_table_function_list(SessionStateDefaults::default_table_functions())

@@ -189,7 +189,10 @@ mod tests {
         let layout = Layout::of(Kind::Logs);
         let schema = DFSchema::try_from(Arc::clone(&layout.shown)).unwrap();
         let session = SessionStateBuilder::new()
-            .with_scalar_functions(functions::scalar(functions::FunctionLimits::default()))
+            .with_scalar_functions(functions::scalar(
+                functions::FunctionLimits::default(),
+                &functions::Room::default(),
+            ))
             .build();
         let condition = session.create_logical_expr(condition, &schema).unwrap();
         let known = pruning(layout, &[condition], &session).unwrap();
@@ -249,7 +252,10 @@ mod tests {
         let layout = Layout::of(Kind::Logs);
         let schema = DFSchema::try_from(Arc::clone(&layout.shown)).unwrap();
         let session = SessionStateBuilder::new()
-            .with_scalar_functions(functions::scalar(functions::FunctionLimits::default()))
+            .with_scalar_functions(functions::scalar(
+                functions::FunctionLimits::default(),
+                &functions::Room::default(),
+            ))
             .build();
         for (n, is_some) in [(256, true), (257, false)] {
             let condition = session.create_logical_expr(&list(n), &schema).unwrap();
