@@ -75,7 +75,6 @@ impl Server {
         let addresses = Addresses { http: String::new(), otlp_grpc: String::new(), otlp_http: String::new() };
         let environment = environment.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
         Self {
-            memory_margin: MEMORY_MARGIN,
             folder,
             config,
             environment,
