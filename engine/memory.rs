@@ -27,6 +27,11 @@ const BYTES_MIN: u64 = 256 * MIB;
 const DEFAULT_PERCENT: u64 = 50;
 const DEFAULT_BYTES_MAX: u64 = 4 << 30;
 
+/// Samples are kept in a part of what the others leave, which is little of little memory.
+const SAMPLES_PARTS: u64 = 3;
+const SAMPLES_BYTES_MIN: u64 = 2 * MIB;
+const SAMPLES_BYTES_MAX: u64 = 1 << 30;
+
 /// Memory of a series in the index, its labels included.
 const SERIES_BYTES: u64 = 260;
 
@@ -126,7 +131,24 @@ pub(crate) fn divide(mut config: Config) -> Config {
     config.query.metadata_cache_bytes = bytes(16, 8, 1 << 10);
     config.query.token_cache_bytes = bytes(32, 4, 256);
     config.query.promql.result_cache_bytes = bytes(64, 2, 256);
+    let left = config.memory.0.saturating_sub(IDLE_BYTES + shares(&config));
+    let samples = (left / SAMPLES_PARTS).clamp(SAMPLES_BYTES_MIN, SAMPLES_BYTES_MAX);
+    config.query.promql.sample_cache_bytes = usize::try_from(samples).unwrap_or(usize::MAX);
     config
+}
+
+/// The budgets that are given away, of all that stays in memory.
+fn shares(config: &Config) -> u64 {
+    let shares = [
+        config.server.inflight_bytes_max,
+        config.store.compaction.memory_bytes,
+        config.query.memory_bytes,
+        config.query.metadata_cache_bytes,
+        config.query.token_cache_bytes,
+        config.query.promql.result_cache_bytes,
+    ];
+    let of_store = [config.store.head_bytes, config.store.wal_queue_bytes, config.store.cache.memory_bytes];
+    shares.into_iter().map(|bytes| bytes as u64).chain(of_store).sum()
 }
 
 /// The memory of this process as the system sees it, at most [`FRESH`] ago: every request asks.
@@ -196,18 +218,7 @@ mod tests {
     fn shares_fit_into_the_whole() {
         for mib in [256_u64, 300, 512, 1_024, 4_096, 65_536] {
             let config = Config::with(Memory(mib * MIB));
-            let shares = [
-                config.server.inflight_bytes_max as u64,
-                config.store.head_bytes,
-                config.store.wal_queue_bytes,
-                config.store.compaction.memory_bytes as u64,
-                config.store.cache.memory_bytes as u64,
-                config.query.memory_bytes as u64,
-                config.query.metadata_cache_bytes as u64,
-                config.query.token_cache_bytes as u64,
-                config.query.promql.result_cache_bytes as u64,
-            ];
-            let sum: u64 = IDLE_BYTES + shares.iter().sum::<u64>();
+            let sum = IDLE_BYTES + shares(&config) + config.query.promql.sample_cache_bytes as u64;
             assert!(sum <= mib * MIB, "{mib} MiB: {} are given away", sum / MIB);
             assert!(config.query.query_memory_bytes <= config.query.memory_bytes);
             assert!(config.server.body_bytes_max <= config.server.inflight_bytes_max);

@@ -6,6 +6,7 @@
 //! | `pieces_disk` | the same on a local disk, of tables in a remote store | `store.cache.disk_bytes` |
 //! | `metadata` | footers and page indexes of data files, decoded | `query.metadata_cache_bytes` |
 //! | `token_indexes` | token indexes of files of logs | `query.token_cache_bytes` |
+//! | `promql_samples` | samples of series in data files, decoded | `query.promql.sample_cache_bytes` |
 //! | `promql_results` | results of PromQL range queries | `query.promql.result_cache_bytes` |
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use isinglass_store::{CacheStats, Store, TierStats};
 use object_store::path::Path;
 
 use crate::config::QueryConfig;
+use crate::promql::SampleCache;
 use crate::table::TokenCache;
 
 /// All of them.
@@ -28,6 +30,7 @@ pub(crate) struct Caches {
     store: Store,
     pub(crate) metadata: Arc<MetadataCache>,
     pub(crate) tokens: Arc<TokenCache>,
+    pub(crate) samples: Arc<SampleCache>,
     pub(crate) results: Arc<ResultCache>,
 }
 
@@ -54,6 +57,7 @@ impl Caches {
             store,
             metadata: Arc::new(MetadataCache::new(config.metadata_cache_bytes)),
             tokens: Arc::new(TokenCache::new(config.token_cache_bytes)),
+            samples: Arc::new(SampleCache::new(config.promql.sample_cache_bytes)),
             results: Arc::new(ResultCache::new(config.promql.result_cache_bytes)),
         }
     }
@@ -70,6 +74,7 @@ impl Caches {
             hits: None,
             misses: None,
         });
+        figures.push(self.samples.figures());
         let results = self.results.figures();
         figures.push(CacheFigures {
             name: "promql_results",

@@ -124,6 +124,9 @@ pub struct PromqlConfig {
     pub lookback_ms: u64,
     /// Steps of a range query after the first; one more is refused with 400.
     pub points_max: u64,
+    /// Memory of decoded samples of files that are kept for those who ask for the same series
+    /// again; 0 = none are.
+    pub sample_cache_bytes: usize,
     /// Memory of results of range queries that are kept for those who ask again; 0 = none are.
     pub result_cache_bytes: usize,
     /// Statements of SQL whose rows are samples, by the names of their metrics.
@@ -178,6 +181,7 @@ impl Default for PromqlConfig {
             series_max: 5_000_000,
             lookback_ms: 300_000,
             points_max: 11_000,
+            sample_cache_bytes: 32 << 20,
             result_cache_bytes: 16 << 20,
             views: BTreeMap::new(),
         }

@@ -74,14 +74,7 @@ impl Server {
         });
         let addresses = Addresses { http: String::new(), otlp_grpc: String::new(), otlp_http: String::new() };
         let environment = environment.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
-        Self {
-            folder,
-            config,
-            environment,
-            child: None,
-            addresses,
-            ports: None,
-        }
+        Self { folder, config, environment, child: None, addresses, ports: None }
     }
 
     /// Starts the binary on the folder as it is.

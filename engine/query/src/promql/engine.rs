@@ -204,7 +204,8 @@ impl QueryEngine {
         let views = ViewReader::new(&inner.sessions, &view, &memory, until);
         let (footers, bytes_max) = (inner.sessions.footers(), config.read_bytes_max);
         let reads = Reads::new(&view, handle, footers, Arc::clone(&ending), memory, bytes_max);
-        let source = StoreSource::new(view, reads, views, config.promql.series_max);
+        let samples = Arc::clone(&inner.sessions.system.caches.samples);
+        let source = StoreSource::new(view, reads, samples, views, config.promql.series_max);
         entry.evaluating();
         let (sender, answer) = oneshot::channel();
         // The thread holds the engine, so that the runtime that reads for it stays.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// What a query read of files, and what it could leave out.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ScanFacts {
-    /// Files that were opened; of one that several selectors read each time counts.
+    /// Files that may have wanted series; of one that several selectors read each time counts.
     pub files: u64,
     /// Files that the table's log alone ruled out.
     pub files_pruned: u64,
@@ -19,6 +19,8 @@ pub struct ScanFacts {
     pub rows: u64,
     /// Rows of samples that were not in files yet.
     pub head_rows: u64,
+    /// Series of files whose samples were in the cache; of one in several files each counts.
+    pub kept: u64,
     /// Series that were handed to evaluation; of one that several selectors read each time counts.
     pub series: u64,
     /// Samples of these.
@@ -39,6 +41,7 @@ pub(crate) struct Counters {
     pub(super) rows_pruned: AtomicU64,
     pub(super) rows: AtomicU64,
     pub(super) head_rows: AtomicU64,
+    pub(super) kept: AtomicU64,
     pub(super) series: AtomicU64,
     pub(super) samples: AtomicU64,
     pub(super) cpu_nanos: AtomicU64,
@@ -68,6 +71,7 @@ impl Counters {
             rows_pruned: of(&self.rows_pruned),
             rows: of(&self.rows),
             head_rows: of(&self.head_rows),
+            kept: of(&self.kept),
             series: of(&self.series),
             samples: of(&self.samples),
             bytes_read,

@@ -1,6 +1,7 @@
 //! Rows of `samples` as times and values.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int16Type, Int64Type, TimestampMicrosecondType};
@@ -8,6 +9,7 @@ use arrow_array::{Array, Int16Array, Int64Array, RecordBatch};
 use isinglass_promql::EvalError;
 use isinglass_promql::value::STALE;
 
+use super::kept::Run;
 use super::scan::{known, unreadable};
 use crate::shown::convert::{power_of_ten, scaled};
 
@@ -26,25 +28,28 @@ pub(super) struct Floats {
     values: Vec<f64>,
     /// As long as the others where they are wanted.
     starts: Vec<i64>,
+    /// All that there is, while the others are empty: the samples of most series are one run.
+    run: Option<(Arc<Run>, Range<usize>)>,
 }
 
 impl Floats {
     pub(super) fn new(with_starts: bool) -> Self {
-        Self { with_starts, times: Vec::new(), values: Vec::new(), starts: Vec::new() }
+        Self { with_starts, times: Vec::new(), values: Vec::new(), starts: Vec::new(), run: None }
     }
 
     pub(super) fn clear(&mut self) {
         self.times.clear();
         self.values.clear();
         self.starts.clear();
+        self.run = None;
     }
 
     pub(super) fn times(&self) -> &[i64] {
-        &self.times
+        self.run.as_ref().map_or(&self.times, |(run, range)| &run.times()[range.clone()])
     }
 
     pub(super) fn values(&self) -> &[f64] {
-        &self.values
+        self.run.as_ref().map_or(&self.values, |(run, range)| &run.values()[range.clone()])
     }
 
     /// Empty where none is known.
@@ -52,8 +57,34 @@ impl Floats {
         if self.starts.iter().any(|start| *start != 0) { &self.starts } else { &[] }
     }
 
+    /// Adds samples of a run, which has no start times.
+    pub(super) fn push_run(&mut self, run: &Arc<Run>, range: Range<usize>) {
+        if range.is_empty() {
+            return;
+        }
+        if self.times().is_empty() && !self.with_starts {
+            self.run = Some((Arc::clone(run), range));
+            return;
+        }
+        self.own();
+        self.times.extend_from_slice(&run.times()[range.clone()]);
+        self.values.extend_from_slice(&run.values()[range]);
+        if self.with_starts {
+            self.starts.resize(self.times.len(), 0);
+        }
+    }
+
+    /// Copies a run, so that there can be more.
+    fn own(&mut self) {
+        if let Some((run, range)) = self.run.take() {
+            self.times.extend_from_slice(&run.times()[range.clone()]);
+            self.values.extend_from_slice(&run.values()[range]);
+        }
+    }
+
     /// Adds rows of a batch.
     pub(super) fn push(&mut self, batch: &RecordBatch, rows: Range<usize>) -> Result<(), EvalError> {
+        self.own();
         push_millis(batch, "time", rows.clone(), &mut self.times)?;
         self.push_values(batch, rows.clone())?;
         if self.with_starts {
@@ -67,12 +98,14 @@ impl Floats {
 
     /// Whether there is one after the first and before the second time.
     pub(super) fn any_between(&self, after_ms: i64, before_ms: i64) -> bool {
-        let next = self.times.partition_point(|time| *time <= after_ms);
-        self.times.get(next).is_some_and(|time| *time < before_ms)
+        let times = self.times();
+        let next = times.partition_point(|time| *time <= after_ms);
+        times.get(next).is_some_and(|time| *time < before_ms)
     }
 
     /// A marker that the series ended.
     pub(super) fn push_stale(&mut self, time_ms: i64) {
+        self.own();
         self.times.push(time_ms);
         self.values.push(STALE);
         if self.with_starts {

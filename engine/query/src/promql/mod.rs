@@ -17,6 +17,7 @@
 //! | `source`, `series` | the [`Source`](isinglass_promql::Source): matchers to series, series to parts |
 //! | `part` | one series after the other of a part, from all inputs |
 //! | `scan` | pages of files and unflushed rows with wanted series and times |
+//! | `kept` | the cache of decoded samples |
 //! | `floats`, `histograms` | runs of rows as samples |
 //! | `metadata`, `cardinality` | what the index alone answers |
 //! | `exemplars`, `samples` | exemplars; samples as they are stored |
@@ -38,6 +39,7 @@ mod facts;
 mod floats;
 mod function;
 mod histograms;
+mod kept;
 mod kind;
 mod metadata;
 mod part;
@@ -51,6 +53,7 @@ mod views;
 pub use engine::too_many_points;
 pub use facts::ScanFacts;
 pub(crate) use function::{PromqlExec, PromqlFunction, Statement};
+pub(crate) use kept::SampleCache;
 pub use kind::PromqlKind;
 pub use request::{
     Cardinality, Exemplar, ExemplarRequest, Found, MetadataSelection, MetricMetadata, PromqlAnswer,

@@ -9,6 +9,7 @@ use isinglass_store::View;
 
 use super::floats::Floats;
 use super::histograms::Histograms;
+use super::kept::{Input, Keeping};
 use super::scan::{Cursor, TableScan};
 use super::series::{LabelsOf, Wanted};
 
@@ -16,6 +17,8 @@ use super::series::{LabelsOf, Wanted};
 pub(super) struct Tables {
     pub(super) samples: TableScan,
     pub(super) histograms: TableScan,
+    /// `None` = samples do not go through the cache.
+    pub(super) keeping: Option<Arc<Keeping>>,
     /// Samples of this time and before are not wanted.
     pub(super) after_ms: i64,
     pub(super) start_times: bool,
@@ -34,7 +37,7 @@ pub(super) struct Part {
 }
 
 struct Inputs {
-    samples: Vec<Cursor>,
+    samples: Vec<Input>,
     histograms: Vec<Cursor>,
 }
 
@@ -61,7 +64,7 @@ impl Part {
             Some(inputs) => inputs,
             None => {
                 let part = &self.wanted[self.range.clone()];
-                let samples = self.tables.samples.cursors(part)?;
+                let samples = self.tables.samples.inputs(part, self.tables.keeping.as_ref())?;
                 Inputs { samples, histograms: self.tables.histograms.cursors(part)? }
             }
         };
@@ -71,7 +74,8 @@ impl Part {
     /// The place of the next wanted series that has rows.
     fn next_place(&mut self) -> Result<Option<usize>, EvalError> {
         let inputs = self.open()?;
-        let least = inputs.samples.iter().chain(&inputs.histograms).filter_map(Cursor::key).min();
+        let (samples, histograms) = (inputs.samples.iter(), inputs.histograms.iter());
+        let least = samples.filter_map(Input::key).chain(histograms.filter_map(Cursor::key)).min();
         let Some(least) = least else { return Ok(None) };
         let left = &self.wanted[self.range.clone()];
         // Pages have rows of other series, too.
@@ -81,17 +85,24 @@ impl Part {
         };
         let place = self.range.start + passed;
         self.range.start = self.range.end.min(place + 1);
-        Ok((place < self.range.end).then_some(place))
+        if place < self.range.end {
+            return Ok(Some(place));
+        }
+        self.open()?.samples.iter_mut().for_each(Input::finish);
+        Ok(None)
     }
 
     fn read(&mut self, key: (i64, i64)) -> Result<(), EvalError> {
         self.floats.clear();
         self.histograms.clear();
         let Some(inputs) = &mut self.inputs else { return Ok(()) };
-        for cursor in &mut inputs.samples {
-            cursor.take(key, |batch, rows| self.floats.push(batch, rows))?;
+        for input in &mut inputs.samples {
+            input.take(key, &mut self.floats)?;
+            if input.key().is_none() {
+                input.finish();
+            }
         }
-        inputs.samples.retain(|cursor| cursor.key().is_some());
+        inputs.samples.retain(|input| input.key().is_some());
         self.floats.settle();
         for cursor in &mut inputs.histograms {
             cursor.take(key, |batch, rows| self.histograms.push(batch, rows))?;

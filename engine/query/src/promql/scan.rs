@@ -1,8 +1,8 @@
 //! Rows of a metric table with wanted series and times, input by input.
 //!
-//! A table is opened once a selection: files that its log rules out are left out, footers and
-//! page indexes of the others come from the cache. Each part of the selection then has cursors of
-//! its own over the pages that can have its series.
+//! A table is opened once a selection: files that its log rules out are left out. Each part of
+//! the selection then has cursors of its own over the pages that can have its series; footers and
+//! page indexes come from the cache, and so do samples that were read before.
 
 mod cursor;
 mod pages;
@@ -28,12 +28,14 @@ use isinglass_promql::EvalError;
 use isinglass_store::{DataFile, HeadFilter, View};
 use object_store::ObjectMeta;
 use tokio::runtime::Handle;
+use tokio::sync::OnceCell;
 
 pub(super) use cursor::{Cursor, Rows};
 pub(super) use sorted::known;
 
 use super::ending::Ending;
 use super::facts::{Counters, ScanFacts, add};
+use super::kept::{FileId, Hits, Input, Keeping, Recorded};
 use super::series::Wanted;
 use crate::error::QueryError;
 use pages::Chosen;
@@ -161,6 +163,9 @@ pub(super) struct Span {
 }
 
 impl Span {
+    /// All times.
+    pub(super) const ALL: Self = Self { first: i64::MIN, last: i64::MAX };
+
     /// Times later than `after_ms`, up to `until_ms`. A time between two milliseconds counts as
     /// the one before it.
     pub(super) fn new(after_ms: i64, until_ms: i64) -> Self {
@@ -178,7 +183,7 @@ impl Span {
 /// A table, opened for some series and times.
 pub(super) struct TableScan {
     reads: Arc<Reads>,
-    files: Vec<OpenFile>,
+    files: Vec<ScannedFile>,
     /// Unflushed rows, each batch sorted as files are.
     unflushed: Vec<RecordBatch>,
     /// For these.
@@ -186,21 +191,29 @@ pub(super) struct TableScan {
     span: Span,
 }
 
-struct OpenFile {
+/// A file that may have wanted series.
+struct ScannedFile {
+    id: FileId,
     file: PartitionedFile,
+    columns: &'static [&'static str],
+    /// Read when somebody wants rows.
+    opened: OnceCell<Opened>,
+}
+
+/// What has to be known before rows can be read.
+struct Opened {
     metadata: ArrowReaderMetadata,
     mask: ProjectionMask,
 }
 
 impl TableScan {
-    /// Reads what has to be known before rows can be read. `columns` are read, and the three that
-    /// tables are sorted by.
+    /// Finds the files. `columns` are read, and the three that tables are sorted by.
     pub(super) fn open(
         view: &View,
         kind: Kind,
         wanted: &[Wanted],
         span: Span,
-        columns: &[&str],
+        columns: &'static [&'static str],
         reads: &Arc<Reads>,
     ) -> Result<Self, EvalError> {
         let table = view.table(kind);
@@ -210,64 +223,148 @@ impl TableScan {
         files.sort_by_key(|file| file.accepted);
         add(&reads.counters.files, files.len());
         add(&reads.counters.files_pruned, table.files.len() - files.len());
-        let open = files.into_iter().map(|file| OpenFile::open(file, columns, reads));
-        let files = stream::iter(open).buffered(OPENED_AT_ONCE).try_collect();
+        let files = files.into_iter().map(|file| ScannedFile::new(file, columns)).collect();
         let unflushed = unflushed(view, kind, wanted, span)?;
         add(&reads.counters.head_rows, unflushed.iter().map(RecordBatch::num_rows).sum());
         let held = reads.reservation();
         hold(&held, unflushed.iter().map(RecordBatch::get_array_memory_size).sum())?;
-        Ok(Self { reads: Arc::clone(reads), files: reads.wait(files)?, unflushed, _held: held, span })
+        Ok(Self { reads: Arc::clone(reads), files, unflushed, _held: held, span })
     }
 
     pub(super) fn reads(&self) -> &Reads {
         &self.reads
     }
 
+    /// How many files may have wanted series.
+    pub(super) fn files(&self) -> usize {
+        self.files.len()
+    }
+
     /// Inputs that may have rows of `part`, those first whose rows were accepted first.
     pub(super) fn cursors(&self, part: &[Wanted]) -> Result<Vec<Cursor>, EvalError> {
+        self.open_all(self.files.iter())?;
         let mut cursors = Vec::with_capacity(self.files.len() + self.unflushed.len());
-        let batch_rows = (ROWS_AT_ONCE / self.files.len().max(1)).clamp(1_024, 8_192);
         for file in &self.files {
-            let chosen = Chosen::of(file.metadata.metadata(), part, self.span);
-            chosen.count(&self.reads.counters);
-            if !chosen.row_groups.is_empty() {
-                let stream = file.rows(chosen, batch_rows, &self.reads)?;
-                cursors.push(Cursor::of_file(stream, self.span, &self.reads));
+            let opened = file.opened()?;
+            let chosen = Chosen::of(opened.metadata.metadata(), part, self.span);
+            cursors.extend(self.cursor(file, chosen, self.span)?);
+        }
+        cursors.extend(self.unflushed_cursors());
+        cursor::fill_all(cursors.iter_mut(), &self.reads)?;
+        cursors.retain(|cursor| cursor.key().is_some());
+        Ok(cursors)
+    }
+
+    /// The same of samples, some of which may be in the cache, or go into it.
+    pub(super) fn inputs(
+        &self,
+        part: &[Wanted],
+        keeping: Option<&Arc<Keeping>>,
+    ) -> Result<Vec<Input>, EvalError> {
+        let Some(keeping) = keeping else {
+            return Ok(self.cursors(part)?.into_iter().map(Input::Rows).collect());
+        };
+        let found = self.files.iter().map(|file| (file, keeping.find(file.id, part)));
+        let found: Vec<_> = found.collect();
+        self.open_all(found.iter().filter(|(_, found)| !found.missing.is_empty()).map(|(file, _)| *file))?;
+        let mut inputs = Vec::with_capacity(2 * found.len() + self.unflushed.len());
+        for (file, found) in found {
+            if !found.hits.is_empty() {
+                add(&self.reads.counters.kept, found.hits.len());
+                inputs.push(Input::Kept(Hits::new(found.hits, self.span)));
+            }
+            if !found.missing.is_empty() {
+                inputs.extend(self.missing(file, found.missing, keeping)?);
             }
         }
-        let unflushed =
-            self.unflushed.iter().map(|batch| Cursor::of_batch(batch.clone(), self.span, &self.reads));
-        cursors.extend(unflushed);
-        cursor::fill_all(&mut cursors, &self.reads)?;
-        Ok(cursors)
+        inputs.extend(self.unflushed_cursors().map(Input::Rows));
+        cursor::fill_all(inputs.iter_mut().filter_map(Input::cursor), &self.reads)?;
+        inputs.iter_mut().filter(|input| input.key().is_none()).for_each(Input::finish);
+        inputs.retain(|input| input.key().is_some());
+        Ok(inputs)
+    }
+
+    /// Rows of a file with series of which the cache knows nothing.
+    fn missing(
+        &self,
+        file: &ScannedFile,
+        missing: Vec<Wanted>,
+        keeping: &Arc<Keeping>,
+    ) -> Result<Option<Input>, EvalError> {
+        let metadata = file.opened()?.metadata.metadata();
+        let chosen = Chosen::of(metadata, &missing, self.span);
+        let whole = keeping.is_open().then(|| Chosen::of(metadata, &missing, Span::ALL));
+        let Some(whole) = whole.filter(|whole| whole.rows() <= 2 * chosen.rows()) else {
+            return Ok(self.cursor(file, chosen, self.span)?.map(Input::Rows));
+        };
+        let Some(cursor) = self.cursor(file, whole, Span::ALL)? else {
+            keeping.put_none(file.id, &missing);
+            return Ok(None);
+        };
+        Ok(Some(Input::Recorded(Box::new(Recorded::new(file.id, cursor, missing, self.span, keeping)))))
+    }
+
+    /// `None` where no row of the file is chosen.
+    fn cursor(&self, file: &ScannedFile, chosen: Chosen, span: Span) -> Result<Option<Cursor>, EvalError> {
+        chosen.count(&self.reads.counters);
+        if chosen.row_groups.is_empty() {
+            return Ok(None);
+        }
+        let batch_rows = (ROWS_AT_ONCE / self.files.len().max(1)).clamp(1_024, 8_192);
+        let rows = file.rows(chosen, batch_rows, &self.reads)?;
+        Ok(Some(Cursor::of_file(rows, span, &self.reads)))
+    }
+
+    fn unflushed_cursors(&self) -> impl Iterator<Item = Cursor> {
+        self.unflushed.iter().map(|batch| Cursor::of_batch(batch.clone(), self.span, &self.reads))
+    }
+
+    /// Reads footers of which none was read yet.
+    fn open_all<'a>(&'a self, files: impl Iterator<Item = &'a ScannedFile>) -> Result<(), EvalError> {
+        let closed: Vec<_> = files.filter(|file| !file.opened.initialized()).collect();
+        if closed.is_empty() {
+            return Ok(());
+        }
+        let open = closed.into_iter().map(|file| file.opened.get_or_try_init(|| file.open(&self.reads)));
+        self.reads
+            .wait(stream::iter(open).buffer_unordered(OPENED_AT_ONCE).try_for_each(|_| async { Ok(()) }))
     }
 }
 
-impl OpenFile {
-    async fn open(file: &DataFile, columns: &[&str], reads: &Reads) -> Result<Self, EvalError> {
-        let file = PartitionedFile::new_from_meta(ObjectMeta {
+impl ScannedFile {
+    fn new(file: &DataFile, columns: &'static [&'static str]) -> Self {
+        let meta = ObjectMeta {
             location: file.path.clone(),
             last_modified: Default::default(),
             size: file.size_bytes,
             e_tag: None,
             version: None,
-        });
+        };
+        let (id, file) = (FileId::of(&file.path), PartitionedFile::new_from_meta(meta));
+        Self { id, file, columns, opened: OnceCell::new() }
+    }
+
+    async fn open(&self, reads: &Reads) -> Result<Opened, EvalError> {
         let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
-        let mut reader = reads.reader(&file)?;
+        let mut reader = reads.reader(&self.file)?;
         let metadata = reader.get_metadata(Some(&options)).await.map_err(unreadable)?;
         let metadata = ArrowReaderMetadata::try_new(metadata, options).map_err(unreadable)?;
         let schema = metadata.parquet_schema();
-        let wanted = |name: &str| pages::KEY.contains(&name) || columns.contains(&name);
+        let wanted = |name: &str| pages::KEY.contains(&name) || self.columns.contains(&name);
         let roots = schema.root_schema().get_fields().iter().enumerate();
         let roots = roots.filter(|(_, field)| wanted(field.name())).map(|(at, _)| at);
         let mask = ProjectionMask::roots(schema, roots);
-        Ok(Self { file, metadata, mask })
+        Ok(Opened { metadata, mask })
+    }
+
+    fn opened(&self) -> Result<&Opened, EvalError> {
+        self.opened.get().ok_or_else(|| unreadable("a file was not opened"))
     }
 
     fn rows(&self, chosen: Chosen, batch_rows: usize, reads: &Reads) -> Result<Rows, EvalError> {
-        let reader = reads.reader(&self.file)?;
-        let mut builder = ParquetRecordBatchStreamBuilder::new_with_metadata(reader, self.metadata.clone())
-            .with_projection(self.mask.clone())
+        let (reader, opened) = (reads.reader(&self.file)?, self.opened()?);
+        let mut builder = ParquetRecordBatchStreamBuilder::new_with_metadata(reader, opened.metadata.clone())
+            .with_projection(opened.mask.clone())
             .with_batch_size(batch_rows)
             .with_row_groups(chosen.row_groups);
         if let Some(rows) = chosen.rows {

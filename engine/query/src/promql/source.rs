@@ -8,6 +8,7 @@ use isinglass_promql::{ErrorKind, EvalError};
 use isinglass_store::View;
 
 use super::facts::ScanFacts;
+use super::kept::{Keeping, SampleCache};
 use super::part::{Part, Tables};
 use super::scan::{Reads, Span, TableScan};
 use super::views::ViewReader;
@@ -20,13 +21,20 @@ const SERIES_OF_A_PART_MIN: usize = 32;
 pub(super) struct StoreSource {
     view: Arc<View>,
     reads: Arc<Reads>,
+    samples: Arc<SampleCache>,
     views: ViewReader,
     series_max: u64,
 }
 
 impl StoreSource {
-    pub(super) fn new(view: Arc<View>, reads: Arc<Reads>, views: ViewReader, series_max: u64) -> Self {
-        Self { view, reads, views, series_max }
+    pub(super) fn new(
+        view: Arc<View>,
+        reads: Arc<Reads>,
+        samples: Arc<SampleCache>,
+        views: ViewReader,
+        series_max: u64,
+    ) -> Self {
+        Self { view, reads, samples, views, series_max }
     }
 
     pub(super) fn views(&self) -> &ViewReader {
@@ -104,13 +112,17 @@ impl StoreSource {
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
-        let open = |kind, after_ms, columns: &[&str]| {
+        let open = |kind, after_ms, columns: &'static [&'static str]| {
             let span = Span::new(after_ms, until_ms);
             TableScan::open(&self.view, kind, &wanted, span, columns, &self.reads)
         };
         let earlier_ms = after_ms.saturating_sub(histograms::EARLIER_MS);
+        let samples = open(Kind::Samples, after_ms, floats::columns(selection.start_times))?;
+        let cache = Some(&self.samples).filter(|_| !selection.start_times);
+        let keeping = cache.and_then(|cache| Keeping::of(cache, wanted.len(), samples.files()));
         let tables = Arc::new(Tables {
-            samples: open(Kind::Samples, after_ms, floats::columns(selection.start_times))?,
+            samples,
+            keeping: keeping.map(Arc::new),
             histograms: open(Kind::Histograms, earlier_ms, &histograms::COLUMNS)?,
             after_ms,
             start_times: selection.start_times,

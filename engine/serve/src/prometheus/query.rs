@@ -155,6 +155,7 @@ fn write_own(answer: &PromqlAnswer, plan: &str, out: &mut Vec<u8>) {
         ("rows", scan.rows),
         ("rowsPruned", scan.rows_pruned),
         ("headRows", scan.head_rows),
+        ("seriesKept", scan.kept),
         ("bytesRead", scan.bytes_read),
         ("cacheHits", used.cache_hits),
         ("cacheMisses", used.cache_misses),

@@ -216,7 +216,8 @@ impl Evaluation {
         let views = ViewReader::new(sessions, view, &memory, self.statement.until);
         let reads =
             Reads::new(view, Handle::current(), footers, Arc::clone(ending), memory, config.read_bytes_max);
-        StoreSource::new(Arc::clone(view), reads, views, config.promql.series_max)
+        let samples = Arc::clone(&sessions.system.caches.samples);
+        StoreSource::new(Arc::clone(view), reads, samples, views, config.promql.series_max)
     }
 
     /// Figures that `EXPLAIN ANALYZE` and the list of queries show.
@@ -230,6 +231,7 @@ impl Evaluation {
             ("rows_scanned", facts.rows),
             ("rows_pruned", facts.rows_pruned),
             ("head_rows", facts.head_rows),
+            ("series_kept", facts.kept),
             ("series", facts.series),
             ("samples", facts.samples),
             ("cache_hits", used.cache_hits),

@@ -167,8 +167,9 @@ impl Cursor {
 }
 
 /// Reads the first batches of all, at the same time.
-pub(super) fn fill_all(cursors: &mut Vec<Cursor>, reads: &Reads) -> Result<(), EvalError> {
-    reads.wait(async { try_join_all(cursors.iter_mut().map(Cursor::fill)).await.map(drop) })?;
-    cursors.retain(|cursor| cursor.current.is_some());
-    Ok(())
+pub(super) fn fill_all<'a>(
+    cursors: impl Iterator<Item = &'a mut Cursor>,
+    reads: &Reads,
+) -> Result<(), EvalError> {
+    reads.wait(async { try_join_all(cursors.map(Cursor::fill)).await.map(drop) })
 }

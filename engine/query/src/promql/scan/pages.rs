@@ -22,6 +22,7 @@ pub(super) struct Chosen {
     pub(super) row_groups: Vec<usize>,
     /// Of the rows of these row groups; `None` = all.
     pub(super) rows: Option<RowSelection>,
+    rows_chosen: usize,
     row_groups_left_out: usize,
     rows_left_out: usize,
 }
@@ -42,11 +43,17 @@ impl Chosen {
             ranges.extend(found.into_iter().map(|range| rows + range.start..rows + range.end));
             rows += usize::try_from(group.num_rows()).unwrap_or_default();
         }
-        chosen.rows_left_out = rows - ranges.iter().map(ExactSizeIterator::len).sum::<usize>();
+        chosen.rows_chosen = ranges.iter().map(ExactSizeIterator::len).sum();
+        chosen.rows_left_out = rows - chosen.rows_chosen;
         if chosen.rows_left_out > 0 {
             chosen.rows = Some(RowSelection::from_consecutive_ranges(ranges.into_iter(), rows));
         }
         chosen
+    }
+
+    /// How many are to be read.
+    pub(super) fn rows(&self) -> usize {
+        self.rows_chosen
     }
 
     pub(super) fn count(&self, counters: &Counters) {

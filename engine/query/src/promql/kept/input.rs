@@ -1,0 +1,145 @@
+//! Where samples of series come from: rows of files, the cache, or rows on their way into it.
+
+use std::sync::Arc;
+
+use isinglass_promql::EvalError;
+
+use super::{FileId, Keeping, Run};
+use crate::promql::floats::Floats;
+use crate::promql::scan::{Cursor, Span};
+use crate::promql::series::Wanted;
+
+type Key = (i64, i64);
+
+/// One series after the other, in the order of files.
+pub(in crate::promql) enum Input {
+    Rows(Cursor),
+    Kept(Hits),
+    Recorded(Box<Recorded>),
+}
+
+impl Input {
+    /// The next series; `None` after the last one.
+    pub(in crate::promql) fn key(&self) -> Option<Key> {
+        match self {
+            Self::Rows(cursor) => cursor.key(),
+            Self::Kept(hits) => hits.key(),
+            Self::Recorded(recorded) => recorded.cursor.key(),
+        }
+    }
+
+    /// What is still to be read of a file.
+    pub(in crate::promql) fn cursor(&mut self) -> Option<&mut Cursor> {
+        match self {
+            Self::Rows(cursor) => Some(cursor),
+            Self::Kept(_) => None,
+            Self::Recorded(recorded) => Some(&mut recorded.cursor),
+        }
+    }
+
+    /// Adds the samples of a series, and passes those before it.
+    pub(in crate::promql) fn take(&mut self, key: Key, floats: &mut Floats) -> Result<(), EvalError> {
+        match self {
+            Self::Rows(cursor) => cursor.take(key, |batch, rows| floats.push(batch, rows)),
+            Self::Kept(hits) => {
+                hits.take(key, floats);
+                Ok(())
+            }
+            Self::Recorded(recorded) => recorded.take(key, floats),
+        }
+    }
+
+    /// Every wanted series was passed.
+    pub(in crate::promql) fn finish(&mut self) {
+        if let Self::Recorded(recorded) = self {
+            recorded.pass(None);
+        }
+    }
+}
+
+/// Series of a file that the cache has.
+pub(in crate::promql) struct Hits {
+    runs: Vec<(Key, Arc<Run>)>,
+    next: usize,
+    span: Span,
+}
+
+impl Hits {
+    pub(in crate::promql) fn new(runs: Vec<(Key, Arc<Run>)>, span: Span) -> Self {
+        Self { runs, next: 0, span }
+    }
+
+    fn key(&self) -> Option<Key> {
+        self.runs.get(self.next).map(|(key, _)| *key)
+    }
+
+    fn take(&mut self, key: Key, floats: &mut Floats) {
+        self.next += self.runs[self.next..].iter().take_while(|(other, _)| *other < key).count();
+        if let Some((_, run)) = self.runs.get(self.next).filter(|(other, _)| *other == key) {
+            floats.push_run(run, run.range(self.span));
+            self.next += 1;
+        }
+    }
+}
+
+/// Series of a file that go into the cache while they are read.
+pub(in crate::promql) struct Recorded {
+    file: FileId,
+    /// Over all rows that the file has of them.
+    cursor: Cursor,
+    /// Of which the cache knows nothing.
+    missing: Vec<Wanted>,
+    next: usize,
+    span: Span,
+    keeping: Arc<Keeping>,
+    decoded: Floats,
+    /// Of the run before.
+    times: Arc<[i64]>,
+}
+
+impl Recorded {
+    pub(in crate::promql) fn new(
+        file: FileId,
+        cursor: Cursor,
+        missing: Vec<Wanted>,
+        span: Span,
+        keeping: &Arc<Keeping>,
+    ) -> Self {
+        let (keeping, decoded, times) = (Arc::clone(keeping), Floats::new(false), Arc::default());
+        Self { file, cursor, missing, next: 0, span, keeping, decoded, times }
+    }
+
+    fn take(&mut self, key: Key, floats: &mut Floats) -> Result<(), EvalError> {
+        self.pass(Some(key));
+        if self.missing.get(self.next).is_none_or(|one| one.key() != key) {
+            // Another input has it; pages have rows of it all the same.
+            return self.cursor.take(key, |_, _| Ok(()));
+        }
+        self.next += 1;
+        self.decoded.clear();
+        self.cursor.take(key, |batch, rows| self.decoded.push(batch, rows))?;
+        self.decoded.settle();
+        let run = self.run();
+        self.keeping.put(self.file, key, &run);
+        floats.push_run(&run, run.range(self.span));
+        Ok(())
+    }
+
+    /// What was decoded.
+    fn run(&mut self) -> Arc<Run> {
+        let shares_times = !self.times.is_empty() && *self.times == *self.decoded.times();
+        if !shares_times {
+            self.times = self.decoded.times().into();
+        }
+        let (times, values) = (Arc::clone(&self.times), self.decoded.values().into());
+        Arc::new(Run { times, values, shares_times })
+    }
+
+    /// The file has no rows of the series that are missing up to here.
+    fn pass(&mut self, until: Option<Key>) {
+        let rest = &self.missing[self.next..];
+        let passed = until.map_or(rest.len(), |key| rest.partition_point(|one| one.key() < key));
+        self.keeping.put_none(self.file, &rest[..passed]);
+        self.next += passed;
+    }
+}
