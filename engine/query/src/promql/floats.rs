@@ -54,31 +54,39 @@ impl Floats {
 
     /// Empty where none is known.
     pub(super) fn starts(&self) -> &[i64] {
-        if self.starts.iter().any(|start| *start != 0) { &self.starts } else { &[] }
+        let starts = match &self.run {
+            Some((run, range)) if self.with_starts => run.starts().get(range.clone()).unwrap_or_default(),
+            _ => &self.starts,
+        };
+        if starts.iter().any(|start| *start != 0) { starts } else { &[] }
     }
 
-    /// Adds samples of a run, which has no start times.
+    /// Adds samples of a run.
     pub(super) fn push_run(&mut self, run: &Arc<Run>, range: Range<usize>) {
         if range.is_empty() {
             return;
         }
-        if self.times().is_empty() && !self.with_starts {
+        if self.times().is_empty() {
             self.run = Some((Arc::clone(run), range));
             return;
         }
         self.own();
-        self.times.extend_from_slice(&run.times()[range.clone()]);
-        self.values.extend_from_slice(&run.values()[range]);
-        if self.with_starts {
-            self.starts.resize(self.times.len(), 0);
-        }
+        self.copy(run, range);
     }
 
     /// Copies a run, so that there can be more.
     fn own(&mut self) {
         if let Some((run, range)) = self.run.take() {
-            self.times.extend_from_slice(&run.times()[range.clone()]);
-            self.values.extend_from_slice(&run.values()[range]);
+            self.copy(&run, range);
+        }
+    }
+
+    fn copy(&mut self, run: &Run, range: Range<usize>) {
+        self.times.extend_from_slice(&run.times()[range.clone()]);
+        self.values.extend_from_slice(&run.values()[range.clone()]);
+        if self.with_starts {
+            self.starts.extend_from_slice(run.starts().get(range).unwrap_or_default());
+            self.starts.resize(self.times.len(), 0);
         }
     }
 

@@ -184,6 +184,7 @@ impl Span {
 pub(super) struct TableScan {
     reads: Arc<Reads>,
     files: Vec<ScannedFile>,
+    columns: &'static [&'static str],
     /// Unflushed rows, each batch sorted as files are.
     unflushed: Vec<RecordBatch>,
     /// For these.
@@ -195,7 +196,6 @@ pub(super) struct TableScan {
 struct ScannedFile {
     id: FileId,
     file: PartitionedFile,
-    columns: &'static [&'static str],
     /// Read when somebody wants rows.
     opened: OnceCell<Opened>,
 }
@@ -223,16 +223,21 @@ impl TableScan {
         files.sort_by_key(|file| file.accepted);
         add(&reads.counters.files, files.len());
         add(&reads.counters.files_pruned, table.files.len() - files.len());
-        let files = files.into_iter().map(|file| ScannedFile::new(file, columns)).collect();
+        let files = files.into_iter().map(ScannedFile::new).collect();
         let unflushed = unflushed(view, kind, wanted, span)?;
         add(&reads.counters.head_rows, unflushed.iter().map(RecordBatch::num_rows).sum());
         let held = reads.reservation();
         hold(&held, unflushed.iter().map(RecordBatch::get_array_memory_size).sum())?;
-        Ok(Self { reads: Arc::clone(reads), files, unflushed, _held: held, span })
+        Ok(Self { reads: Arc::clone(reads), files, columns, unflushed, _held: held, span })
     }
 
     pub(super) fn reads(&self) -> &Reads {
         &self.reads
+    }
+
+    /// Reads other columns.
+    pub(super) fn read_columns(&mut self, columns: &'static [&'static str]) {
+        self.columns = columns;
     }
 
     /// How many files may have wanted series.
@@ -325,14 +330,16 @@ impl TableScan {
         if closed.is_empty() {
             return Ok(());
         }
-        let open = closed.into_iter().map(|file| file.opened.get_or_try_init(|| file.open(&self.reads)));
+        let open = closed
+            .into_iter()
+            .map(|file| file.opened.get_or_try_init(|| file.open(self.columns, &self.reads)));
         self.reads
             .wait(stream::iter(open).buffer_unordered(OPENED_AT_ONCE).try_for_each(|_| async { Ok(()) }))
     }
 }
 
 impl ScannedFile {
-    fn new(file: &DataFile, columns: &'static [&'static str]) -> Self {
+    fn new(file: &DataFile) -> Self {
         let meta = ObjectMeta {
             location: file.path.clone(),
             last_modified: Default::default(),
@@ -341,16 +348,16 @@ impl ScannedFile {
             version: None,
         };
         let (id, file) = (FileId::of(&file.path), PartitionedFile::new_from_meta(meta));
-        Self { id, file, columns, opened: OnceCell::new() }
+        Self { id, file, opened: OnceCell::new() }
     }
 
-    async fn open(&self, reads: &Reads) -> Result<Opened, EvalError> {
+    async fn open(&self, columns: &[&str], reads: &Reads) -> Result<Opened, EvalError> {
         let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
         let mut reader = reads.reader(&self.file)?;
         let metadata = reader.get_metadata(Some(&options)).await.map_err(unreadable)?;
         let metadata = ArrowReaderMetadata::try_new(metadata, options).map_err(unreadable)?;
         let schema = metadata.parquet_schema();
-        let wanted = |name: &str| pages::KEY.contains(&name) || self.columns.contains(&name);
+        let wanted = |name: &str| pages::KEY.contains(&name) || columns.contains(&name);
         let roots = schema.root_schema().get_fields().iter().enumerate();
         let roots = roots.filter(|(_, field)| wanted(field.name())).map(|(at, _)| at);
         let mask = ProjectionMask::roots(schema, roots);

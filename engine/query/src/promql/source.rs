@@ -117,9 +117,11 @@ impl StoreSource {
             TableScan::open(&self.view, kind, &wanted, span, columns, &self.reads)
         };
         let earlier_ms = after_ms.saturating_sub(histograms::EARLIER_MS);
-        let samples = open(Kind::Samples, after_ms, floats::columns(selection.start_times))?;
-        let cache = Some(&self.samples).filter(|_| !selection.start_times);
-        let keeping = cache.and_then(|cache| Keeping::of(cache, wanted.len(), samples.files()));
+        let mut samples = open(Kind::Samples, after_ms, floats::columns(selection.start_times))?;
+        let keeping = Keeping::of(&self.samples, wanted.len(), samples.files());
+        if keeping.is_some() {
+            samples.read_columns(floats::columns(true));
+        }
         let tables = Arc::new(Tables {
             samples,
             keeping: keeping.map(Arc::new),

@@ -105,7 +105,8 @@ impl Recorded {
         span: Span,
         keeping: &Arc<Keeping>,
     ) -> Self {
-        let (keeping, decoded, times) = (Arc::clone(keeping), Floats::new(false), Arc::default());
+        // Start times, too, whether they are wanted this time or not.
+        let (keeping, decoded, times) = (Arc::clone(keeping), Floats::new(true), Arc::default());
         Self { file, cursor, missing, next: 0, span, keeping, decoded, times }
     }
 
@@ -131,8 +132,8 @@ impl Recorded {
         if !shares_times {
             self.times = self.decoded.times().into();
         }
-        let (times, values) = (Arc::clone(&self.times), self.decoded.values().into());
-        Arc::new(Run { times, values, shares_times })
+        let (values, starts) = (self.decoded.values().into(), self.decoded.starts().into());
+        Arc::new(Run { times: Arc::clone(&self.times), values, starts, shares_times })
     }
 
     /// The file has no rows of the series that are missing up to here.

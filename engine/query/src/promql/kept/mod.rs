@@ -10,7 +10,7 @@
 //!
 //! **What is not kept.** What a selection decodes beyond a share of the cache, and anything of one
 //! that is larger than that: it would only take the place of what is asked for again. What a
-//! file has of a series over so many pages that times ruled half of them out. Start times.
+//! file has of a series over so many pages that times ruled half of them out.
 //!
 //! | module | holds |
 //! |---|---|
@@ -65,6 +65,8 @@ pub(super) struct Run {
     /// Rising, milliseconds since the epoch.
     times: Arc<[i64]>,
     values: Box<[f64]>,
+    /// Start times, 0 = unknown; empty where none is known.
+    starts: Box<[i64]>,
     /// Whether the run before in the file holds the times, too, as series of one target do.
     shares_times: bool,
 }
@@ -85,9 +87,19 @@ impl Run {
         &self.values
     }
 
+    /// Empty where none is known.
+    pub(super) fn starts(&self) -> &[i64] {
+        &self.starts
+    }
+
+    fn none() -> Arc<Self> {
+        let (times, values, starts) = (Arc::default(), Box::default(), Box::default());
+        Arc::new(Self { times, values, starts, shares_times: false })
+    }
+
     fn bytes(&self) -> usize {
         let times = if self.shares_times { 0 } else { size_of_val(&*self.times) };
-        ENTRY_BYTES + size_of_val(&*self.values) + times
+        ENTRY_BYTES + size_of_val(&*self.values) + size_of_val(&*self.starts) + times
     }
 }
 
@@ -186,8 +198,7 @@ impl Keeping {
     /// A file has no rows of these series.
     pub(super) fn put_none(&self, file: FileId, series: &[Wanted]) {
         for one in series {
-            let run = Run { times: Arc::default(), values: Box::default(), shares_times: false };
-            self.put(file, one.key(), &Arc::new(run));
+            self.put(file, one.key(), &Run::none());
         }
     }
 
@@ -209,7 +220,7 @@ mod tests {
 
     fn run(times: &[i64]) -> Arc<Run> {
         let values = times.iter().map(|time| *time as f64).collect();
-        Arc::new(Run { times: times.into(), values, shares_times: false })
+        Arc::new(Run { times: times.into(), values, starts: Box::default(), shares_times: false })
     }
 
     fn wanted(ids: std::ops::Range<i64>) -> Vec<Wanted> {

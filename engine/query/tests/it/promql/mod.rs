@@ -3,6 +3,7 @@
 mod answers;
 mod bombs;
 mod cancel;
+mod kept;
 mod labels;
 mod limits;
 mod loaded;

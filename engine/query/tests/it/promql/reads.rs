@@ -1,7 +1,7 @@
 //! What is read is little where little is wanted.
 
 use isinglass_model::Tenant;
-use isinglass_query::{PromqlAnswer, PromqlRequest, PromqlTime, QueryConfig};
+use isinglass_query::{PromqlAnswer, PromqlConfig, PromqlRequest, PromqlTime, QueryConfig};
 
 use super::loaded::{floats, store};
 use crate::fixture::Fixture;
@@ -17,7 +17,9 @@ fn noise(n: i64) -> f64 {
 }
 
 async fn fixture() -> Fixture {
-    let fixture = Fixture::empty(QueryConfig { threads: 2, ..QueryConfig::default() }).await;
+    // Without a cache of samples, so that pages are read.
+    let promql = PromqlConfig { sample_cache_bytes: 0, ..PromqlConfig::default() };
+    let fixture = Fixture::empty(QueryConfig { threads: 2, promql, ..QueryConfig::default() }).await;
     let tenant = Tenant::default();
     for day in 0..2 {
         for metric in ["a", "b"] {
