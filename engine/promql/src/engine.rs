@@ -177,6 +177,7 @@ impl<'a> Query<'a> {
             source,
             lookback_ms: options.lookback_ms,
             parts: options.parts.max(1),
+            chains: exec::Chains::default(),
             start_times: options.start_times,
             annotations: Annotations::default(),
             limits: &options.limits,

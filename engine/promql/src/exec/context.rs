@@ -8,6 +8,8 @@ use crate::error::{ErrorKind, EvalError, Result};
 use crate::grid::Grid;
 use crate::source::Source;
 
+use super::Chains;
+
 /// Rows that are looked at before somebody asks whether the query has ended, in loops that do
 /// little with each.
 const UNCHECKED: usize = 512;
@@ -18,6 +20,7 @@ pub(crate) struct Context<'a> {
     pub(crate) lookback_ms: i64,
     /// Threads that may read parts of a selection.
     pub(crate) parts: usize,
+    pub(crate) chains: Chains,
     /// Whether start times tell resets.
     pub(crate) start_times: bool,
     pub(crate) annotations: Annotations,

@@ -7,7 +7,7 @@ use std::collections::hash_map::Entry;
 use ahash::HashMap;
 use isinglass_lang::promql::ast::{Cardinality, Span};
 
-use super::{Context, Operator, collect};
+use super::{Context, Held, Operator, ahead};
 use crate::arithmetic;
 use crate::binary::{self, Operand, Sides};
 use crate::block::{Block, Row, is_absent};
@@ -15,7 +15,7 @@ use crate::error::{EvalError, Result};
 use crate::grid::Grid;
 use crate::labels::Labels;
 use crate::merge::same_labelset;
-use crate::plan::{Join, Matching};
+use crate::plan::{Join, Matching, Vector};
 use crate::signature::{METADATA, Numbers, Signature};
 
 /// Gives the results of all pairs at once.
@@ -37,17 +37,47 @@ impl Operator for JoinOperator<'_> {
         if std::mem::replace(&mut self.done, true) {
             return Ok(None);
         }
-        // Both sides in any case, for their errors and warnings.
-        let (left, _left) = collect(&self.plan.left, self.grid, self.cx)?;
-        let (right, _right) = collect(&self.plan.right, self.grid, self.cx)?;
-        let fills = &self.plan.matching;
-        let unfilled = fills.fill_left.is_none() && fills.fill_right.is_none();
-        if unfilled && (left.is_empty() || right.is_empty()) {
-            return Ok(None);
-        }
-        let out = Pairing::new(self.plan, left, right, self.cx)?.run()?;
-        Ok((!out.is_empty()).then_some(out))
+        let (joins, operands) = chain(self.plan);
+        let mut joins = joins.into_iter();
+        let mut left: Option<(Block, Held<'_>)> = None;
+        // All operands in any case, for their errors and warnings.
+        ahead::each(&operands, self.grid, self.cx, |right, held| {
+            left = match left.take() {
+                None => Some((right, held)),
+                Some((block, _held)) => joins.next().map(|join| self.pair(join, block, right)).transpose()?,
+            };
+            Ok(())
+        })?;
+        Ok(left.map(|(block, _)| block).filter(|block| !block.is_empty()))
     }
+}
+
+impl<'a> JoinOperator<'a> {
+    fn pair(&self, plan: &Join, left: Block, right: Block) -> Result<(Block, Held<'a>)> {
+        let unfilled = plan.matching.fill_left.is_none() && plan.matching.fill_right.is_none();
+        let out = if unfilled && (left.is_empty() || right.is_empty()) {
+            Block::new(self.grid.steps)
+        } else {
+            Pairing::new(plan, left, right, self.cx)?.run()?
+        };
+        let mut held = self.cx.holds_nothing();
+        held.grow(out.bytes())?;
+        Ok((out, held))
+    }
+}
+
+/// `a + b + c` as its joins, the innermost first, and its operands, of which there is one more.
+fn chain(last: &Join) -> (Vec<&Join>, Vec<&Vector>) {
+    let mut joins = vec![last];
+    let mut first = &last.left;
+    while let Vector::Join(join) = first {
+        joins.push(join);
+        first = &join.left;
+    }
+    joins.reverse();
+    let rights = joins.iter().map(|join| &join.right);
+    let operands = std::iter::once(first).chain(rights).collect();
+    (joins, operands)
 }
 
 /// Both sides, the one that may have only one series of each group to the right.

@@ -1,10 +1,12 @@
 //! Operators: each gives blocks of series until there are no more.
 //!
 //! A pipeline below an aggregation is opened once for each part of its source, and the parts are
-//! read by threads of their own. What has to see all series (joins, sets, orders) collects them.
+//! read by threads of their own. What has to see all series (joins, sets, orders) collects them;
+//! terms of a chain of joins are collected side by side ([`ahead`]).
 
 mod absent;
 mod aggregate;
+mod ahead;
 mod classic;
 mod context;
 mod info;
@@ -21,7 +23,8 @@ mod subquery;
 pub(crate) mod window;
 mod with_scalar;
 
-pub(crate) use context::{Context, Usage};
+pub(crate) use ahead::Chains;
+pub(crate) use context::{Context, Held, Usage};
 pub(crate) use open::{collect, open};
 pub(crate) use scalar::evaluate as evaluate_scalar;
 pub(crate) use window::matrix;

@@ -2,7 +2,7 @@
 
 use isinglass_lang::promql::ast::BinaryOp;
 
-use super::{Boxed, Context, Operator, collect, open};
+use super::{Boxed, Context, Operator, ahead, collect, open};
 use crate::block::{ABSENT, Block};
 use crate::error::Result;
 use crate::grid::Grid;
@@ -42,9 +42,15 @@ impl<'a> SetOperator<'a> {
     }
 
     fn or(&self) -> Result<Option<Block>> {
-        let (mut left, _left) = collect(&self.plan.left, self.grid, self.cx)?;
+        let mut both = Vec::with_capacity(2);
+        ahead::each(&[&self.plan.left, &self.plan.right], self.grid, self.cx, |block, held| {
+            both.push((block, held));
+            Ok(())
+        })?;
+        let (Some((mut right, _right)), Some((mut left, _left))) = (both.pop(), both.pop()) else {
+            return Ok(None);
+        };
         let presence = Presence::of(&left, self.signature(), self.cx)?;
-        let (mut right, _right) = collect(&self.plan.right, self.grid, self.cx)?;
         filter(&mut right, presence, self.signature(), false, self.cx)?;
         left.append(right);
         let all = merge::same_labels(left, self.cx)?;
