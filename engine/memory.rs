@@ -146,8 +146,9 @@ fn shares(config: &Config) -> u64 {
         config.query.metadata_cache_bytes,
         config.query.token_cache_bytes,
         config.query.promql.result_cache_bytes,
+        config.store.cache.memory_bytes,
     ];
-    let of_store = [config.store.head_bytes, config.store.wal_queue_bytes, config.store.cache.memory_bytes];
+    let of_store = [config.store.head_bytes, config.store.wal_queue_bytes];
     shares.into_iter().map(|bytes| bytes as u64).chain(of_store).sum()
 }
 
