@@ -78,11 +78,19 @@ impl LabelSet {
         if let Some(pair) = labels.windows(2).find(|pair| pair[0].0 == pair[1].0) {
             return Err(LabelSetError::Duplicate(pair[0].0.chars().take(64).collect()));
         }
-        let mut bytes = Vec::with_capacity(
-            1 + labels.iter().map(|(name, value)| HEAD + name.len() + value.len()).sum::<usize>(),
-        );
+        Self::of_sorted(labels.iter().copied(), temporality)
+    }
+
+    /// Packs labels that are sorted by name, each name once.
+    pub fn of_sorted<'a>(
+        labels: impl Iterator<Item = (&'a str, &'a str)> + Clone,
+        temporality: Temporality,
+    ) -> Result<Self, LabelSetError> {
+        debug_assert!(labels.clone().is_sorted_by(|one, next| one.0 < next.0), "labels that are not sorted");
+        let lens = labels.clone().map(|(name, value)| HEAD + name.len() + value.len());
+        let mut bytes = Vec::with_capacity(1 + lens.sum::<usize>());
         bytes.push(temporality as u8);
-        for (name, value) in labels.iter().filter(|(_, value)| !value.is_empty()) {
+        for (name, value) in labels.filter(|(_, value)| !value.is_empty()) {
             let too_long = |got| LabelSetError::TooLong { name: name.chars().take(64).collect(), got };
             let name_len = u16::try_from(name.len()).map_err(|_| too_long(name.len()))?;
             let value_len = u32::try_from(value.len()).map_err(|_| too_long(value.len()))?;

@@ -40,6 +40,14 @@ impl Labels {
         Self(bytes.into())
     }
 
+    /// Labels that are packed already, which is copied and not looked at: sorted by name, without
+    /// repeats and empty values.
+    pub fn of_packed(packed: &[u8]) -> Self {
+        let labels = Self(packed.into());
+        debug_assert!(labels == Self::of_sorted(labels.iter()), "bytes that are no labels");
+        labels
+    }
+
     /// The labels by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
         self.bytes().filter_map(|(name, value)| Some((text(name)?, text(value)?)))

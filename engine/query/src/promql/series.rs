@@ -98,7 +98,8 @@ pub(super) fn days(first_ms: i64, last_ms: i64) -> Days {
 
 /// The labels of a series as PromQL sees them.
 pub(super) fn labels(series: &isinglass_store::Series) -> Labels {
-    let labels = Labels::of_sorted(series.labels.iter());
+    // Both are packed alike, but for the first byte.
+    let labels = Labels::of_packed(series.labels.as_bytes().get(1..).unwrap_or_default());
     if series.labels.temporality() != Temporality::Delta {
         return labels;
     }

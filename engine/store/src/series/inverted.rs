@@ -124,7 +124,7 @@ impl Inverted {
     }
 
     /// The pairs of a series, in the order of their names' texts.
-    pub(super) fn pairs(&self, position: u32) -> impl Iterator<Item = Pair> + '_ {
+    pub(super) fn pairs(&self, position: u32) -> impl Iterator<Item = Pair> + Clone + '_ {
         let (numbers, _) = self.lists.get(position);
         numbers.iter().filter_map(|number| self.pairs.get(*number as usize).copied())
     }
@@ -135,11 +135,10 @@ impl Inverted {
     }
 
     pub(super) fn labels(&self, position: u32) -> Option<LabelSet> {
-        let mut labels: Vec<(&str, &str)> = self.texts(position).collect();
-        LabelSet::new(&mut labels, self.temporality(position)).ok()
+        LabelSet::of_sorted(self.texts(position), self.temporality(position)).ok()
     }
 
-    fn texts(&self, position: u32) -> impl Iterator<Item = (&str, &str)> {
+    fn texts(&self, position: u32) -> impl Iterator<Item = (&str, &str)> + Clone {
         self.pairs(position).filter_map(|pair| {
             let name = self.name_at(pair.name)?;
             Some((&*name.text, name.values.get(pair.value)?))

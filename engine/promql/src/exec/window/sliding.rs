@@ -3,7 +3,6 @@
 //! Only floats without start times and without histograms among them; all else goes the general
 //! way, window by window.
 
-use std::collections::VecDeque;
 use std::ops::Range;
 
 use super::floats::Average;
@@ -55,6 +54,11 @@ impl Sliding<'_> {
         for step in 0..steps {
             let until = self.first_end_ms + self.step_ms * step as i64;
             let after = until.saturating_sub(self.range_ms);
+            if step == 0 {
+                // The first one may be far, the others are near.
+                start = self.times.partition_point(|time| *time <= after);
+                end = start + self.times[start..].partition_point(|time| *time <= until);
+            }
             while self.times.get(end).is_some_and(|time| *time <= until) {
                 end += 1;
             }
@@ -106,8 +110,20 @@ impl Sliding<'_> {
 
     /// Where values went down.
     fn resets(&self) -> Vec<usize> {
-        let down = |at: &usize| self.values[*at] < self.values[at - 1];
-        (1..self.values.len()).filter(down).collect()
+        let pairs = || self.values.iter().zip(self.values.iter().skip(1));
+        // Counters hardly ever do and gauges every other time: a branch would be wrong as often.
+        let down: usize = pairs().map(|(before, now)| usize::from(now < before)).sum();
+        let mut resets = vec![0; if down == 0 { 0 } else { down + 1 }];
+        if resets.is_empty() {
+            return resets;
+        }
+        let mut found = 0;
+        for (at, (before, now)) in pairs().enumerate() {
+            resets[found] = at + 1;
+            found += usize::from(now < before);
+        }
+        resets.truncate(found);
+        resets
     }
 
     fn last_two(&self, counter: bool, out: &mut [f64]) {
@@ -137,23 +153,25 @@ impl Sliding<'_> {
     /// The value that wins. NaN wins only against nothing.
     fn extremes(&self, out: &mut [f64], wins: impl Fn(f64, f64) -> bool) {
         // Values that no later one of the window beats, the best of all first.
-        let mut kept: VecDeque<usize> = VecDeque::new();
-        let mut taken = 0;
+        let mut kept: Vec<usize> = Vec::with_capacity(self.values.len());
+        // Those before it are no longer in the window.
+        let (mut best, mut taken) = (0, 0);
         self.windows(out.len(), |step, window| {
             for at in taken.max(window.start)..window.end {
                 if self.values[at].is_nan() {
                     continue;
                 }
-                while kept.back().is_some_and(|last| !wins(self.values[*last], self.values[at])) {
-                    kept.pop_back();
+                let beats = |last: &usize| !wins(self.values[*last], self.values[at]);
+                while kept.len() > best && kept.last().is_some_and(beats) {
+                    kept.pop();
                 }
-                kept.push_back(at);
+                kept.push(at);
             }
             taken = window.end;
-            while kept.front().is_some_and(|first| *first < window.start) {
-                kept.pop_front();
+            while kept.get(best).is_some_and(|first| *first < window.start) {
+                best += 1;
             }
-            out[step] = kept.front().map_or(f64::NAN, |best| self.values[*best]);
+            out[step] = kept.get(best).map_or(f64::NAN, |best| self.values[*best]);
         });
     }
 

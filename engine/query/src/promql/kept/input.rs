@@ -1,5 +1,6 @@
 //! Where samples of series come from: rows of files, the cache, or rows on their way into it.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use isinglass_promql::EvalError;
@@ -62,11 +63,13 @@ pub(in crate::promql) struct Hits {
     runs: Vec<(Key, Arc<Run>)>,
     next: usize,
     span: Span,
+    /// Of the last run.
+    range: Range<usize>,
 }
 
 impl Hits {
     pub(in crate::promql) fn new(runs: Vec<(Key, Arc<Run>)>, span: Span) -> Self {
-        Self { runs, next: 0, span }
+        Self { runs, next: 0, span, range: 0..0 }
     }
 
     fn key(&self) -> Option<Key> {
@@ -76,7 +79,11 @@ impl Hits {
     fn take(&mut self, key: Key, floats: &mut Floats) {
         self.next += self.runs[self.next..].iter().take_while(|(other, _)| *other < key).count();
         if let Some((_, run)) = self.runs.get(self.next).filter(|(other, _)| *other == key) {
-            floats.push_run(run, run.range(self.span));
+            let before = self.next.checked_sub(1).and_then(|before| self.runs.get(before));
+            if !before.is_some_and(|(_, before)| run.has_times_of(before)) {
+                self.range = run.range(self.span);
+            }
+            floats.push_run(run, self.range.clone());
             self.next += 1;
         }
     }

@@ -79,6 +79,11 @@ impl Run {
         start..self.times.partition_point(|time| *time <= last).max(start)
     }
 
+    /// Whether they are in the same place.
+    fn has_times_of(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.times, &other.times)
+    }
+
     pub(super) fn times(&self) -> &[i64] {
         &self.times
     }
