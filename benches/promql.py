@@ -2,12 +2,14 @@
 
     promql.py scale --bin BINARY --data FOLDER [--series 10000,100000,1000000] [--svg FILE]
     promql.py day   --bin BINARY --data FOLDER [--series 100000] [--memory 512MiB]
+    promql.py few   --url HOST:PORT --load FOLDER [--runs 500]
     promql.py table RESULT.json...
 
 `scale` fills a server up to each number of series, an hour of them by the minute, and asks for a
 rate of all over that hour, and for labels and series; with `--victoria BINARY` it asks
 VictoriaMetrics the same of the same requests. `day` fills 24 hours by the minute and asks for the
-sum of all rates; what the server held at most is printed. `table` sets results of bench.py side by
+sum of all rates; what the server held at most is printed. `few` asks a server that was filled by
+bench.py for the last hour of 20 series, one question after the other. `table` sets results of bench.py side by
 side, the first one being ours.
 """
 import argparse
@@ -257,6 +259,24 @@ def day(given):
         server.stop()
 
 
+def few(given):
+    end = json.load(open(Path(given.load) / "metrics.meta.json"))["end_ms"] // 1000
+    hosts = "|".join(f"host_{number}" for number in range(20))
+    query = f'cpu_usage_user{{hostname=~"{hosts}"}}'
+    path = "/api/v1/query_range?" + urllib.parse.urlencode(
+        {"query": query, "start": end - 3600, "end": end, "step": 15, "nocache": 1}
+    )
+    connection, took = http.client.HTTPConnection(given.url), []
+    for _ in range(given.runs + 20):
+        start = time.perf_counter()
+        connection.request("GET", path)
+        body = connection.getresponse().read()
+        took.append((time.perf_counter() - start) * 1e3)
+    series = len(json.loads(body)["data"]["result"])
+    took = sorted(took[20:])
+    print(f"{series} series: median {took[len(took) // 2]:.2f} ms, p99 {took[len(took) * 99 // 100]:.2f} ms, worst {took[-1]:.2f} ms")
+
+
 def table(paths):
     results = [json.load(open(path)) for path in paths]
     names = [result["peer"] for result in results]
@@ -272,7 +292,7 @@ def table(paths):
 
 def main():
     options = argparse.ArgumentParser()
-    options.add_argument("what", choices=["scale", "day", "table"])
+    options.add_argument("what", choices=["scale", "day", "few", "table"])
     options.add_argument("results", nargs="*")
     options.add_argument("--bin")
     options.add_argument("--victoria")
@@ -281,10 +301,12 @@ def main():
     options.add_argument("--memory", default="512MiB")
     options.add_argument("--runs", type=int, default=5)
     options.add_argument("--svg")
+    options.add_argument("--url")
+    options.add_argument("--load")
     given = options.parse_args()
     if given.what == "table":
         return table(given.results)
-    {"scale": scale, "day": day}[given.what](given)
+    {"scale": scale, "day": day, "few": few}[given.what](given)
 
 
 if __name__ == "__main__":
