@@ -178,6 +178,7 @@ impl<'a> Query<'a> {
             lookback_ms: options.lookback_ms,
             parts: options.parts.max(1),
             start_times: options.start_times,
+            order_matters: planned.order_matters,
             annotations: Annotations::default(),
             limits: &options.limits,
             usage: Usage::default(),
