@@ -24,6 +24,13 @@ struct Kept {
     histogram: Option<std::sync::Arc<crate::histogram::Histogram>>,
 }
 
+impl Kept {
+    /// The value that ranks it; `limitk` has histograms, which upstream takes for 0 there.
+    fn ranked(&self) -> f64 {
+        if self.histogram.is_some() { 0.0 } else { self.value }
+    }
+}
+
 /// Keeps at most `counts[step]` series of each group.
 pub(super) fn run(plan: &Aggregate, counts: &[usize], grid: Grid, cx: &Context<'_>) -> Result<Block> {
     let mut ranking = Ranking::new(plan, counts, cx);
@@ -145,9 +152,8 @@ impl<'a> Ranking<'a> {
 fn offer(op: AggregateOp, kept: &mut Vec<Kept>, offered: Kept, count: usize) -> bool {
     if kept.len() < count {
         kept.push(offered);
-        if op != AggregateOp::Limitk {
-            sift_up(op, kept);
-        }
+        // Upstream's `limitk` takes the first, too, and gives them in the order of a heap.
+        sift_up(op, kept);
         return true;
     }
     if count == 0 || op == AggregateOp::Limitk || worse_first(op, kept[0].value, offered.value).is_ge() {
@@ -192,7 +198,8 @@ fn sift_down(op: AggregateOp, heap: &mut [Kept]) {
 
 /// As upstream has it, NaN is worse than NaN.
 fn is_worse(op: AggregateOp, one: &Kept, other: &Kept) -> bool {
-    one.value.is_nan() || worse_first(op, one.value, other.value) == Ordering::Less
+    let (one, other) = (one.ranked(), other.ranked());
+    one.is_nan() || worse_first(op, one, other) == Ordering::Less
 }
 
 /// NaN is worst for either.
