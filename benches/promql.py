@@ -185,6 +185,7 @@ def of_scale(server, series, start_ms, runs):
     for name, path, arguments in (
         ("labels_ms", "/api/v1/labels", window),
         ("values_1000_ms", "/api/v1/label/shard/values", window),
+        ("values_1000_of_all_ms", "/api/v1/label/shard/values", {"match[]": "requests_total", **window}),
         ("values_all_ms", "/api/v1/label/pod/values", window),
         ("values_matched_ms", "/api/v1/label/pod/values", {"match[]": job, **window}),
         ("series_100_ms", "/api/v1/series", {"match[]": job, **window}),

@@ -179,6 +179,7 @@ impl<'a> Query<'a> {
             parts: options.parts.max(1),
             chains: exec::Chains::default(),
             start_times: options.start_times,
+            order_matters: planned.order_matters,
             annotations: Annotations::default(),
             limits: &options.limits,
             usage: Usage::default(),

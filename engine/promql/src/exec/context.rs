@@ -23,6 +23,8 @@ pub(crate) struct Context<'a> {
     pub(crate) chains: Chains,
     /// Whether start times tell resets.
     pub(crate) start_times: bool,
+    /// The query has an expression whose value follows from the order of the series.
+    pub(crate) order_matters: bool,
     pub(crate) annotations: Annotations,
     pub(crate) limits: &'a Limits,
     pub(crate) usage: Usage,

@@ -15,6 +15,7 @@ mod join;
 mod labels;
 mod map;
 mod open;
+mod ordered;
 mod scalar;
 mod select;
 mod set;

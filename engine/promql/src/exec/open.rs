@@ -9,6 +9,7 @@ use super::invariant::Repeat;
 use super::join::JoinOperator;
 use super::labels::Relabel;
 use super::map::MapOperator;
+use super::ordered;
 use super::scalar::FromScalar;
 use super::select::Select;
 use super::set::SetOperator;
@@ -58,11 +59,11 @@ pub(crate) fn parts<'a>(
                 Box::new(ScalarOperator::new(both, input, std::sync::Arc::clone(&scalar), cx))
             })
         }
-        Vector::LabelReplace(replace) => {
+        Vector::LabelReplace(replace) if !cx.order_matters => {
             let inputs = self::parts(&replace.input, grid, cx, parts)?;
             each(inputs, |input| Box::new(Relabel::replace(replace, input, cx)))
         }
-        Vector::LabelJoin(join) => {
+        Vector::LabelJoin(join) if !cx.order_matters => {
             let inputs = self::parts(&join.input, grid, cx, parts)?;
             each(inputs, |input| Box::new(Relabel::join(join, input, cx)))
         }
@@ -85,7 +86,11 @@ fn of_all_series<'a>(plan: &'a Vector, grid: Grid, cx: &'a Context<'a>) -> Resul
         Vector::Set(set) => Box::new(SetOperator::new(set, grid, cx)),
         Vector::Aggregate(aggregate) => Box::new(Aggregation::new(aggregate, grid, cx)),
         Vector::Classic(classic) => Box::new(ClassicOperator::new(classic, grid, cx)),
-        Vector::Sort(sort) => Box::new(Sorted::new(sort, open(&sort.input, grid, cx)?, cx)),
+        Vector::LabelReplace(replace) => {
+            Box::new(Relabel::replace(replace, ordered::input(&replace.input, grid, cx)?, cx))
+        }
+        Vector::LabelJoin(join) => Box::new(Relabel::join(join, ordered::input(&join.input, grid, cx)?, cx)),
+        Vector::Sort(sort) => Box::new(Sorted::new(sort, ordered::input(&sort.input, grid, cx)?, cx)),
         Vector::Info(info) => Box::new(InfoOperator::new(info, grid, cx)),
         _ => unreachable_part(plan),
     })
@@ -117,7 +122,7 @@ impl Operator for Chain<'_> {
     }
 }
 
-/// All series of a plan in one block, which counts as memory of the query as long as it is held.
+/// All series of a plan in one block, in order where that matters. It counts as memory of the query as long as it is held.
 pub(crate) fn collect<'a>(plan: &Vector, grid: Grid, cx: &'a Context<'_>) -> Result<(Block, Held<'a>)> {
     let mut all = Block::new(grid.steps);
     let mut held = cx.holds_nothing();
@@ -126,6 +131,9 @@ pub(crate) fn collect<'a>(plan: &Vector, grid: Grid, cx: &'a Context<'_>) -> Res
         cx.check()?;
         held.grow(block.bytes())?;
         all.append(block);
+    }
+    if ordered::is_wanted(plan, cx) {
+        all = ordered::by_labels(all, cx)?;
     }
     Ok((all, held))
 }

@@ -6,7 +6,7 @@ use isinglass_lang::promql::ast::{
     self, AggregateOp, At, Binary, BinaryOp, Duration, Expr, ExprKind, MatchOp, Matcher, RangeSelector,
     Selector, ValueType,
 };
-use isinglass_lang::promql::has_non_empty_matcher;
+use isinglass_lang::promql::{has_non_empty_matcher, walk};
 
 use super::{
     Aggregate, Join, Leaf, Map, MapFunction, Matching, Plan, Scalar, Set, Subquery, Vector, Wanted,
@@ -35,6 +35,8 @@ pub(crate) struct Planned {
     pub(crate) plan: Plan,
     /// The order of an instant query's series is that of the expression.
     pub(crate) ordered: bool,
+    /// Some part of it follows from the order of the series.
+    pub(crate) order_matters: bool,
 }
 
 impl Builder {
@@ -65,7 +67,7 @@ impl Builder {
             }
         };
         let ordered = matches!(&plan, Plan::Vector(vector) if gives_an_order(vector));
-        Ok(Planned { plan: invariant::hoist(plan), ordered })
+        Ok(Planned { plan: invariant::hoist(plan), ordered, order_matters: order_matters(expr) })
     }
 
     pub(super) fn scalar(&self, expr: &Expr) -> Result<Scalar> {
@@ -296,6 +298,22 @@ fn matching(binary: &Binary) -> Matching {
         fill_left: matching.fill_left,
         fill_right: matching.fill_right,
     }
+}
+
+/// Whether the value of an expression, or of a part of it, follows from the order of series: of
+/// equal values some are kept, or come first.
+fn order_matters(expr: &Expr) -> bool {
+    let mut found = false;
+    walk(expr, &mut |expr| {
+        found |= match &expr.kind {
+            ExprKind::Aggregate(aggregate) => {
+                matches!(aggregate.op, AggregateOp::Topk | AggregateOp::Bottomk | AggregateOp::Limitk)
+            }
+            ExprKind::Call(call) => matches!(call.function.name, "sort" | "sort_desc"),
+            _ => false,
+        };
+    });
+    found
 }
 
 /// Whether an expression says in which order its series come.

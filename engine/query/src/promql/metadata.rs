@@ -1,6 +1,6 @@
 //! Questions about labels and metrics, which the index alone answers.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use isinglass_lang::promql::ast::{MatchOp, Matcher};
@@ -82,16 +82,20 @@ fn united<T: Ord>(
         (None, None) => None,
         (start, end) => Some(series::days(start.unwrap_or(i64::MIN), end.unwrap_or(i64::MAX))),
     };
-    let mut items = BTreeSet::new();
+    let mut items = Vec::new();
     if selection.matchers.is_empty() {
         items.extend(find(&[], days.clone())?);
     }
     for matchers in &selection.matchers {
         items.extend(find(matchers, days.clone())?);
     }
+    // What the index alone finds is in order.
+    items.sort_unstable();
+    items.dedup();
     let truncated = items.len() > limit;
+    items.truncate(limit);
     let warnings = if truncated { vec!["results truncated due to limit".to_owned()] } else { Vec::new() };
-    Ok(Found { items: items.into_iter().take(limit).collect(), truncated, warnings })
+    Ok(Found { items, truncated, warnings })
 }
 
 /// Metric families that somebody described, by name.

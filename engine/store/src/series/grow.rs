@@ -23,6 +23,13 @@ impl<T: Default> Grow<T> {
         self.buckets.get(bucket)?.get()?.get(offset)
     }
 
+    /// The buckets that exist, each with the index of its first element.
+    pub(crate) fn buckets(&self) -> impl Iterator<Item = (usize, &[T])> {
+        let first = |bucket: usize| (FIRST << bucket) - FIRST;
+        let made = self.buckets.iter().enumerate();
+        made.filter_map(move |(bucket, made)| Some((first(bucket), &**made.get()?)))
+    }
+
     /// The element; makes its bucket. `None` beyond four billion elements.
     pub(crate) fn at(&self, index: usize) -> Option<&T> {
         let (bucket, offset) = locate(index);
@@ -59,5 +66,7 @@ mod tests {
         assert!(grow.get(101).is_some());
         assert!(grow.get(10).is_none());
         assert!(grow.at(usize::MAX / 2).is_none());
+        let made: Vec<_> = grow.buckets().map(|(first, bucket)| (first, bucket.len())).collect();
+        assert_eq!(made, [(64, 128)]);
     }
 }

@@ -31,6 +31,10 @@ pub(super) fn all_names(table: &SeriesTable, limit: usize) -> Limited<Arc<str>> 
 /// Every value of a name.
 pub(super) fn all_values(table: &SeriesTable, name: &str, limit: usize) -> Limited<String> {
     let Some(values) = ValuesOf::take(table, name, "") else { return Limited::of(std::iter::empty(), limit) };
+    all_of(table, values, limit)
+}
+
+fn all_of(table: &SeriesTable, values: ValuesOf, limit: usize) -> Limited<String> {
     let values = values.in_order(table);
     Limited::of(values.sorted().map(|(_, text)| text.to_owned()), limit)
 }
@@ -60,6 +64,11 @@ pub(super) fn values(
     limit: usize,
 ) -> Limited<String> {
     let Some(values) = ValuesOf::take(table, name, "") else { return Limited::of(std::iter::empty(), limit) };
+    // Read after the values: whoever has one of them is among these.
+    let has = table.labels(|labels| labels.name_at(values.name).map(|name| Arc::clone(&name.series)));
+    if has.is_some_and(|has| has.is_subset(series)) {
+        return all_of(table, values, limit);
+    }
     let found = if (series.len() as usize) < values.len().saturating_mul(COST_OF_A_VALUE) {
         let mut found = RoaringBitmap::new();
         each_value(table, series, values.name, |_, value| found.extend(value));

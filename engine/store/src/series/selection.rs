@@ -51,13 +51,13 @@ impl SeriesSelection {
     }
 
     /// Of these those written on one of the days.
-    pub fn on(mut self, days: Days) -> Self {
-        let sets = self.table.days.within(*days.start(), *days.end());
-        let written = |series: &u32| sets.iter().any(|(_, set)| set.contains(SeriesRef(*series)));
-        let stay =
-            if days.is_empty() { RoaringBitmap::new() } else { self.refs.iter().filter(written).collect() };
-        self.refs = stay;
-        self
+    pub fn on(self, days: Days) -> Self {
+        let Self { table, refs } = self;
+        let refs = match days.is_empty() {
+            true => RoaringBitmap::new(),
+            false => table.days.recorded(refs, *days.start(), *days.end()),
+        };
+        Self { table, refs }
     }
 
     /// Of these those whose place in the order of [`Self::refs`] says true.

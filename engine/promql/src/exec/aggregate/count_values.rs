@@ -5,14 +5,14 @@ use ahash::HashMap;
 use super::groups::{counts, group_labels};
 use crate::block::{Block, Cell, Row, is_absent};
 use crate::error::Result;
-use crate::exec::{Context, open};
+use crate::exec::{Context, open, ordered};
 use crate::grid::Grid;
 use crate::labels::Labels;
 use crate::plan::Aggregate;
 
 /// Counts the series of each value, written into a label.
 pub(super) fn run(plan: &Aggregate, grid: Grid, cx: &Context<'_>) -> Result<Block> {
-    let mut input = open::open(&plan.input, grid, cx)?;
+    let mut input = open(&plan.input, grid, cx)?;
     let mut rows: HashMap<Labels, usize> = HashMap::default();
     let mut out = Block::new(grid.steps);
     let mut held = cx.holds_nothing();
@@ -46,7 +46,8 @@ pub(super) fn run(plan: &Aggregate, grid: Grid, cx: &Context<'_>) -> Result<Bloc
             }
         }
     }
-    Ok(out)
+    // Upstream's order is that of a hash table.
+    if cx.order_matters { ordered::by_labels(out, cx) } else { Ok(out) }
 }
 
 /// The labels of a group with its value. `without` takes it away where it takes its label away.

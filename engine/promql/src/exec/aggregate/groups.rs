@@ -6,8 +6,9 @@ use super::Aggregation;
 use super::fold::{Fold, Histograms, OfHistograms};
 use crate::block::{ABSENT, Block, Cell, Row, is_absent};
 use crate::error::{EvalError, Result};
-use crate::exec::{Boxed, Context, open};
+use crate::exec::{Boxed, Context, open, ordered};
 use crate::labels::Labels;
+use crate::order::sorted_by;
 use crate::plan::Aggregate;
 use crate::signature::{METADATA, Numbers, Signature};
 
@@ -17,13 +18,23 @@ const STEPS_UNCHECKED: usize = 16;
 /// Groups with what they added up.
 struct Groups<F> {
     numbers: Numbers,
-    rows: Vec<(Labels, bool)>,
+    rows: Vec<Group>,
+    /// Series come in no order, but the groups are wanted in that of their first ones.
+    reorders: bool,
     steps: usize,
     /// Steps of a group follow each other.
     folds: Vec<F>,
     /// By group, of those that have any.
     histograms: Vec<Option<Box<[Option<Histograms>]>>>,
     ignored: bool,
+}
+
+/// What a group gives.
+struct Group {
+    labels: Labels,
+    drop_name: bool,
+    /// Of its series the first in order, where groups are put in order.
+    first: Option<Labels>,
 }
 
 /// Adds all series up: each part of the input by a thread of its own.
@@ -68,7 +79,7 @@ fn fold_part<F: Fold>(
     steps: usize,
     cx: &Context<'_>,
 ) -> Result<Groups<F>> {
-    let mut groups = Groups::<F>::new(steps);
+    let mut groups = Groups::<F>::new(steps, ordered::is_wanted(&plan.input, cx));
     let mut held = cx.holds_nothing();
     while let Some(block) = part.next()? {
         cx.check()?;
@@ -96,10 +107,11 @@ pub(super) fn signature(plan: &Aggregate) -> Signature<'_> {
 }
 
 impl<F: Fold> Groups<F> {
-    fn new(steps: usize) -> Self {
+    fn new(steps: usize, reorders: bool) -> Self {
         Self {
             numbers: Numbers::default(),
             rows: Vec::new(),
+            reorders,
             steps,
             folds: Vec::new(),
             histograms: Vec::new(),
@@ -110,17 +122,27 @@ impl<F: Fold> Groups<F> {
     fn group(&mut self, plan: &Aggregate, labels: &Labels, drop_name: bool) -> usize {
         let (number, new) = self.numbers.number(signature(plan), labels);
         if new {
-            self.rows.push((group_labels(plan, labels), false));
+            self.rows.push(Group { labels: group_labels(plan, labels), drop_name: false, first: None });
             self.folds.resize(self.folds.len() + self.steps, F::new());
             self.histograms.push(None);
         }
-        self.rows[number].1 |= drop_name;
+        self.rows[number].drop_name |= drop_name;
         number
+    }
+
+    fn note_first(&mut self, group: usize, labels: &Labels) {
+        let first = &mut self.rows[group].first;
+        if first.as_ref().is_none_or(|first| labels < first) {
+            *first = Some(labels.clone());
+        }
     }
 
     fn take(&mut self, plan: &Aggregate, block: &Block) {
         for (at, row) in block.rows.iter().enumerate() {
             let group = self.group(plan, &row.labels, row.drop_name);
+            if self.reorders {
+                self.note_first(group, &row.labels);
+            }
             let folds = &mut self.folds[group * self.steps..][..self.steps];
             for (fold, value) in folds.iter_mut().zip(block.floats(at)) {
                 if !is_absent(*value) {
@@ -152,11 +174,12 @@ impl<F: Fold> Groups<F> {
 
     fn merge(&mut self, plan: &Aggregate, other: Self, cx: &Context<'_>) -> Result<()> {
         self.ignored |= other.ignored;
-        for (at, ((labels, drop_name), histograms)) in
-            other.rows.into_iter().zip(other.histograms).enumerate()
-        {
+        for (at, (row, histograms)) in other.rows.into_iter().zip(other.histograms).enumerate() {
             cx.check_at(at)?;
-            let group = self.group(plan, &labels, drop_name);
+            let group = self.group(plan, &row.labels, row.drop_name);
+            if let Some(first) = &row.first {
+                self.note_first(group, first);
+            }
             let theirs = &other.folds[at * self.steps..][..self.steps];
             let ours = &mut self.folds[group * self.steps..][..self.steps];
             for (own, other) in ours.iter_mut().zip(theirs) {
@@ -177,10 +200,11 @@ impl<F: Fold> Groups<F> {
             cx.annotations.info(plan.span, text);
         }
         let mut block = Block::new(self.steps);
+        let order = if self.reorders { Some(self.order(cx)?) } else { None };
         let rows = std::mem::take(&mut self.rows);
         let histograms = std::mem::take(&mut self.histograms);
-        for (group, ((labels, drop_name), histograms)) in rows.into_iter().zip(histograms).enumerate() {
-            let floats = block.push(Row { drop_name, ..Row::new(labels) });
+        for (group, (row, histograms)) in rows.into_iter().zip(histograms).enumerate() {
+            let floats = block.push(Row { drop_name: row.drop_name, ..Row::new(row.labels) });
             let folds = &mut self.folds[group * self.steps..][..self.steps];
             for (step, (float, fold)) in floats.iter_mut().zip(folds).enumerate() {
                 // A quantile sorts all that it was given.
@@ -193,8 +217,17 @@ impl<F: Fold> Groups<F> {
                 finish_histograms(plan, &mut block, histograms, cx);
             }
         }
+        if let Some(order) = order {
+            block = ordered::permuted(block, &order, cx)?;
+        }
         block.retain_present();
         Ok(block)
+    }
+
+    /// The groups by their first series.
+    fn order(&self, cx: &Context<'_>) -> Result<Vec<usize>> {
+        let first = |group: &usize| &self.rows[*group].first;
+        sorted_by((0..self.rows.len()).collect(), |one, other| first(one).cmp(first(other)), || cx.check())
     }
 }
 

@@ -5,9 +5,11 @@
 //! | [`groups`] | which series belong together, and what a group adds up at each step |
 //! | [`fold`] | what each operator adds up |
 //! | [`rank`] | `topk`, `bottomk`, `limitk`, `limit_ratio`: some of the series as they are |
+//! | [`candidates`] | which of them have to wait for others that are read later |
 //! | [`count_values`] | a group for each value |
 //! | [`params`] | what parameters may be |
 
+mod candidates;
 mod count_values;
 mod fold;
 mod groups;

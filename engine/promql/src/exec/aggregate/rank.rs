@@ -4,10 +4,12 @@ use std::cmp::Ordering;
 
 use isinglass_lang::promql::ast::AggregateOp;
 
+use super::candidates;
 use super::groups::signature;
 use crate::block::{ABSENT, Block, Cell, Row};
 use crate::error::Result;
-use crate::exec::{Context, open};
+use crate::exec::context::Held;
+use crate::exec::{Context, open, ordered};
 use crate::grid::Grid;
 use crate::hash::prometheus_hash;
 use crate::plan::Aggregate;
@@ -22,53 +24,76 @@ struct Kept {
     histogram: Option<std::sync::Arc<crate::histogram::Histogram>>,
 }
 
-/// Keeps at most `counts[step]` series of each group.
-pub(super) fn run(plan: &Aggregate, counts: &[usize], grid: Grid, cx: &Context<'_>) -> Result<Block> {
-    let mut input = open::open(&plan.input, grid, cx)?;
-    let mut ranking = Ranking::new(plan, grid.steps);
-    let mut held = cx.holds_nothing();
-    while let Some(block) = input.next()? {
-        cx.check()?;
-        let before = ranking.held;
-        for row in 0..block.rows.len() {
-            cx.check_at(row)?;
-            ranking.take(&block, row, counts);
-        }
-        held.grow((ranking.held - before) * size_of::<Kept>())?;
+impl Kept {
+    /// The value that ranks it; `limitk` has histograms, which upstream takes for 0 there.
+    fn ranked(&self) -> f64 {
+        if self.histogram.is_some() { 0.0 } else { self.value }
     }
-    if ranking.ignored {
-        let text = format!("ignored histogram in {} aggregation", plan.op.text());
-        cx.annotations.info(plan.span, text);
-    }
-    ranking.finish(cx)
 }
 
-struct Ranking<'a> {
+/// Keeps at most `counts[step]` series of each group.
+pub(super) fn run(plan: &Aggregate, counts: &[usize], grid: Grid, cx: &Context<'_>) -> Result<Block> {
+    let mut ranking = Ranking::new(plan, counts, cx);
+    if ordered::is_wanted(&plan.input, cx) {
+        let (block, _held, ignored) = candidates::read(plan, counts, grid, cx)?;
+        ranking.ignored = ignored;
+        ranking.take_all(&block)?;
+        return ranking.finish();
+    }
+    let mut input = open(&plan.input, grid, cx)?;
+    while let Some(block) = input.next()? {
+        ranking.take_all(&block)?;
+    }
+    ranking.finish()
+}
+
+/// Series that come in order, and those of them that are kept so far.
+pub(super) struct Ranking<'a> {
     plan: &'a Aggregate,
-    steps: usize,
+    counts: &'a [usize],
+    cx: &'a Context<'a>,
     numbers: Numbers,
     /// Of each group and step.
     kept: Vec<Vec<Kept>>,
     rows: Vec<Row>,
-    held: usize,
-    ignored: bool,
+    held: Held<'a>,
+    /// Histograms came that the aggregation ignores.
+    pub(super) ignored: bool,
+    had_place: Vec<bool>,
 }
 
 impl<'a> Ranking<'a> {
-    fn new(plan: &'a Aggregate, steps: usize) -> Self {
-        let (numbers, kept, rows) = (Numbers::default(), Vec::new(), Vec::new());
-        Self { plan, steps, numbers, kept, rows, held: 0, ignored: false }
+    pub(super) fn new(plan: &'a Aggregate, counts: &'a [usize], cx: &'a Context<'a>) -> Self {
+        Self {
+            plan,
+            counts,
+            cx,
+            numbers: Numbers::default(),
+            kept: Vec::new(),
+            rows: Vec::new(),
+            held: cx.holds_nothing(),
+            ignored: false,
+            had_place: vec![false; counts.len()],
+        }
     }
 
-    fn take(&mut self, block: &Block, row: usize, counts: &[usize]) {
-        let of = &block.rows[row];
+    fn take_all(&mut self, block: &Block) -> Result<()> {
+        (0..block.rows.len()).try_for_each(|row| self.take(block, row))
+    }
+
+    /// Looks where the next series has a place.
+    pub(super) fn take(&mut self, block: &Block, row: usize) -> Result<()> {
+        let (of, steps) = (&block.rows[row], self.counts.len());
         let (group, new) = self.numbers.number(signature(self.plan), &of.labels);
         if new {
-            self.kept.resize(self.kept.len() + self.steps, Vec::new());
+            self.kept.resize(self.kept.len() + steps, Vec::new());
         }
         let number = self.rows.len();
+        self.cx.check_at(number)?;
         self.rows.push(Row { histograms: None, ..of.clone() });
-        for (step, count) in counts.iter().enumerate() {
+        self.had_place.fill(false);
+        let mut more = 0;
+        for step in 0..steps {
             let (value, histogram) = match block.cell(row, step) {
                 Cell::Absent => continue,
                 Cell::Float(value) => (value, None),
@@ -78,41 +103,31 @@ impl<'a> Ranking<'a> {
                 }
                 Cell::Histogram(histogram) => (ABSENT, Some(std::sync::Arc::clone(histogram))),
             };
-            let kept = Kept { row: number, value, histogram };
-            self.offer(group * self.steps + step, kept, *count);
+            let kept = &mut self.kept[group * steps + step];
+            let before = kept.len();
+            let offered = Kept { row: number, value, histogram };
+            self.had_place[step] = offer(self.plan.op, kept, offered, self.counts[step]);
+            more += kept.len() - before;
         }
+        if more > 0 { self.held.grow(more * size_of::<Kept>()) } else { Ok(()) }
     }
 
-    fn offer(&mut self, at: usize, offered: Kept, count: usize) {
-        let op = self.plan.op;
-        let kept = &mut self.kept[at];
-        if kept.len() < count {
-            kept.push(offered);
-            self.held += 1;
-            if op != AggregateOp::Limitk {
-                sift_up(op, kept);
-            }
-            return;
-        }
-        if count == 0 {
-            return;
-        }
-        if op == AggregateOp::Limitk {
-            return keep_first(kept, offered, &self.rows);
-        }
-        if worse_first(op, kept[0].value, offered.value) == Ordering::Less {
-            kept[0] = offered;
-            sift_down(op, kept);
-        }
+    /// At which steps the last series had a place.
+    pub(super) fn had_place(&self) -> &[bool] {
+        &self.had_place
     }
 
     /// The series that are kept anywhere. At one step, the best come first.
-    fn finish(self, cx: &Context<'_>) -> Result<Block> {
-        let mut block = Block::new(self.steps);
+    fn finish(self) -> Result<Block> {
+        let (op, steps) = (self.plan.op, self.counts.len());
+        if self.ignored {
+            let text = format!("ignored histogram in {} aggregation", op.text());
+            self.cx.annotations.info(self.plan.span, text);
+        }
+        let mut block = Block::new(steps);
         let mut places = vec![usize::MAX; self.rows.len()];
-        let op = self.plan.op;
         for (at, mut kept) in self.kept.into_iter().enumerate() {
-            cx.check()?;
+            self.cx.check()?;
             if op != AggregateOp::Limitk {
                 kept.sort_by(|one, other| worse_first(op, other.value, one.value));
             }
@@ -121,8 +136,7 @@ impl<'a> Ranking<'a> {
                     places[one.row] = block.rows.len();
                     block.push(self.rows[one.row].clone());
                 }
-                let step = at % self.steps;
-                let steps = self.steps;
+                let step = at % steps;
                 let (row, floats) = block.row_mut(places[one.row]);
                 floats[step] = one.value;
                 if let Some(histogram) = one.histogram {
@@ -134,13 +148,20 @@ impl<'a> Ranking<'a> {
     }
 }
 
-/// The first series by labels are kept, in whatever order they are read.
-fn keep_first(kept: &mut [Kept], offered: Kept, rows: &[Row]) {
-    let labels = |kept: &Kept| &rows[kept.row].labels;
-    let last = kept.iter_mut().max_by(|one, other| labels(one).cmp(labels(other)));
-    if let Some(last) = last.filter(|last| labels(&offered) < labels(last)) {
-        *last = offered;
+/// Offers a sample to those kept of its group and step, and says whether it has a place.
+fn offer(op: AggregateOp, kept: &mut Vec<Kept>, offered: Kept, count: usize) -> bool {
+    if kept.len() < count {
+        kept.push(offered);
+        // Upstream's `limitk` takes the first, too, and gives them in the order of a heap.
+        sift_up(op, kept);
+        return true;
     }
+    if count == 0 || op == AggregateOp::Limitk || worse_first(op, kept[0].value, offered.value).is_ge() {
+        return false;
+    }
+    kept[0] = offered;
+    sift_down(op, kept);
+    true
 }
 
 /// Moves the last of a heap, whose worst stands first, to its place. Which of equal values are kept
@@ -177,7 +198,8 @@ fn sift_down(op: AggregateOp, heap: &mut [Kept]) {
 
 /// As upstream has it, NaN is worse than NaN.
 fn is_worse(op: AggregateOp, one: &Kept, other: &Kept) -> bool {
-    one.value.is_nan() || worse_first(op, one.value, other.value) == Ordering::Less
+    let (one, other) = (one.ranked(), other.ranked());
+    one.is_nan() || worse_first(op, one, other) == Ordering::Less
 }
 
 /// NaN is worst for either.
@@ -194,7 +216,7 @@ fn worse_first(op: AggregateOp, one: f64, other: f64) -> Ordering {
 /// Keeps the series whose hash falls into a share: of a negative ratio, those that its positive
 /// counterpart leaves out.
 pub(super) fn by_ratio(plan: &Aggregate, ratios: &[f64], grid: Grid, cx: &Context<'_>) -> Result<Block> {
-    let mut input = open::open(&plan.input, grid, cx)?;
+    let mut input = open(&plan.input, grid, cx)?;
     let mut all = Block::new(grid.steps);
     let mut held = cx.holds_nothing();
     while let Some(mut block) = input.next()? {
