@@ -2,7 +2,7 @@
 
     promql.py scale --bin BINARY --data FOLDER [--series 10000,100000,1000000] [--svg FILE]
     promql.py day   --bin BINARY --data FOLDER [--series 100000] [--memory 512MiB]
-    promql.py few   --url HOST:PORT --load FOLDER [--runs 500]
+    promql.py few   --url HOST:PORT --load FOLDER --runs 500
     promql.py table RESULT.json...
 
 `scale` fills a server up to each number of series, an hour of them by the minute, and asks for a
