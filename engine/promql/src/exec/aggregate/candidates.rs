@@ -13,7 +13,7 @@ use crate::grid::Grid;
 use crate::plan::Aggregate;
 
 /// Values that wait before those without a place are looked for.
-const VALUES: usize = 256 << 10;
+const VALUES: usize = 128 << 10;
 
 /// Likewise series: to order many costs more for each than to order few.
 const ROWS_MAX: usize = 4_096;
@@ -71,13 +71,14 @@ impl Candidates<'_> {
             for (step, (float, has_place)) in floats.iter_mut().zip(ranking.had_place()).enumerate() {
                 if !has_place {
                     *float = ABSENT;
-                    row.clear_histogram(step);
+                    if row.histograms.is_some() {
+                        row.clear_histogram(step);
+                    }
                 }
             }
         }
         self.ignored |= ranking.ignored;
         block.retain_present();
-        block.values.shrink_to_fit();
         self.held = self.cx.holds_nothing();
         self.held.grow(block.bytes())?;
         self.room = room(steps).max(2 * block.rows.len());

@@ -1,6 +1,7 @@
 //! `topk`, `bottomk`, `limitk` and `limit_ratio`: some of the series as they are.
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 use isinglass_lang::promql::ast::AggregateOp;
 
@@ -12,6 +13,7 @@ use crate::exec::context::Held;
 use crate::exec::{Context, open, ordered};
 use crate::grid::Grid;
 use crate::hash::prometheus_hash;
+use crate::histogram::Histogram;
 use crate::plan::Aggregate;
 use crate::signature::Numbers;
 
@@ -21,7 +23,7 @@ struct Kept {
     /// Its number among all series.
     row: usize,
     value: f64,
-    histogram: Option<std::sync::Arc<crate::histogram::Histogram>>,
+    histogram: Option<Arc<Histogram>>,
 }
 
 impl Kept {
@@ -91,22 +93,21 @@ impl<'a> Ranking<'a> {
         let number = self.rows.len();
         self.cx.check_at(number)?;
         self.rows.push(Row { histograms: None, ..of.clone() });
-        self.had_place.fill(false);
-        let mut more = 0;
-        for step in 0..steps {
-            let (value, histogram) = match block.cell(row, step) {
-                Cell::Absent => continue,
+        let (op, mut more) = (self.plan.op, 0);
+        let kept = self.kept[group * steps..].iter_mut().zip(self.counts);
+        let cells = block.floats(row).iter().zip(&mut self.had_place);
+        for (step, ((kept, count), (float, had_place))) in kept.zip(cells).enumerate() {
+            let (value, histogram) = match of.cell(*float, step) {
                 Cell::Float(value) => (value, None),
-                Cell::Histogram(_) if self.plan.op != AggregateOp::Limitk => {
-                    self.ignored = true;
+                Cell::Histogram(histogram) if op == AggregateOp::Limitk => (ABSENT, Some(histogram)),
+                other => {
+                    self.ignored |= !other.is_absent();
+                    *had_place = false;
                     continue;
                 }
-                Cell::Histogram(histogram) => (ABSENT, Some(std::sync::Arc::clone(histogram))),
             };
-            let kept = &mut self.kept[group * steps + step];
             let before = kept.len();
-            let offered = Kept { row: number, value, histogram };
-            self.had_place[step] = offer(self.plan.op, kept, offered, self.counts[step]);
+            *had_place = offer(op, kept, *count, (number, value, histogram));
             more += kept.len() - before;
         }
         if more > 0 { self.held.grow(more * size_of::<Kept>()) } else { Ok(()) }
@@ -149,17 +150,24 @@ impl<'a> Ranking<'a> {
 }
 
 /// Offers a sample to those kept of its group and step, and says whether it has a place.
-fn offer(op: AggregateOp, kept: &mut Vec<Kept>, offered: Kept, count: usize) -> bool {
+fn offer(
+    op: AggregateOp,
+    kept: &mut Vec<Kept>,
+    count: usize,
+    (row, value, histogram): (usize, f64, Option<&Arc<Histogram>>),
+) -> bool {
+    let offered = || Kept { row, value, histogram: histogram.cloned() };
     if kept.len() < count {
-        kept.push(offered);
+        kept.push(offered());
         // Upstream's `limitk` takes the first, too, and gives them in the order of a heap.
         sift_up(op, kept);
         return true;
     }
-    if count == 0 || op == AggregateOp::Limitk || worse_first(op, kept[0].value, offered.value).is_ge() {
+    let Some(worst) = kept.first_mut() else { return false };
+    if op == AggregateOp::Limitk || worse_first(op, worst.value, value).is_ge() {
         return false;
     }
-    kept[0] = offered;
+    *worst = offered();
     sift_down(op, kept);
     true
 }
