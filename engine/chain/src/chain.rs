@@ -118,8 +118,7 @@ impl Chain {
 
     /// What each binding did since the chain was loaded.
     pub fn stats(&self) -> Vec<BindingStats> {
-        let read = |p: &Plugin| p.meter.read(&p.plugin, &p.component.digest, p.world);
-        self.plugins.iter().map(read).collect()
+        self.plugins.iter().map(Plugin::stats).collect()
     }
 
     /// The bindings, as they are for a tenant.

@@ -22,11 +22,13 @@ pub enum FailureKind {
     Busy,
     /// A new instance could not be made.
     Start,
+    /// It was not called: it had failed too often just before.
+    Open,
 }
 
 impl FailureKind {
     /// All kinds.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Trap,
         Self::Stack,
         Self::Memory,
@@ -35,6 +37,7 @@ impl FailureKind {
         Self::Contract,
         Self::Busy,
         Self::Start,
+        Self::Open,
     ];
 
     /// Lower-case name, the label value of `kind` in metrics.
@@ -48,6 +51,7 @@ impl FailureKind {
             Self::Contract => "contract",
             Self::Busy => "busy",
             Self::Start => "start",
+            Self::Open => "open",
         }
     }
 }

@@ -22,12 +22,14 @@
 //! | `columns`, `cuts` | what a guest is shown of a batch |
 //! | `verdicts`, `plan`, `deltas` | what guests answer, checked: it is not trusted |
 //! | `buckets` | GCRA |
+//! | `breaker` | who fails again and again is left alone for a while |
 //! | `stats`, `failure` | what is counted |
 //!
 //! Calls block. No plugin result depends on the number of instances, on how a
 //! batch is cut, or on which calls an instance served before.
 
 mod abi;
+mod breaker;
 mod buckets;
 mod builtin;
 mod chain;

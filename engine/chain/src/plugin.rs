@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hashbrown::HashMap;
 use isinglass_model::columns::Shape;
@@ -9,6 +10,7 @@ use isinglass_model::kind::Signal;
 use isinglass_model::{Clock, Tenant};
 
 use crate::abi::{BatchIn, ColumnIn, ShapeName};
+use crate::breaker::{Breakers, Led};
 use crate::columns::{Offered, Prepared};
 use crate::component::{Component, Loader};
 use crate::config::{Budget, ChainConfig, OnError, World};
@@ -18,7 +20,7 @@ use crate::error::ChainError;
 use crate::failure::{Failure, FailureKind, shorten};
 use crate::instance::{Context, Instance};
 use crate::pool::Pool;
-use crate::stats::Meter;
+use crate::stats::{BindingStats, Meter};
 use crate::ticker::Ticker;
 use crate::variant::{Trial, Variant};
 
@@ -33,6 +35,8 @@ pub(crate) struct Plugin {
     pub(crate) component: Component,
     pub(crate) variants: Vec<Variant>,
     pub(crate) meter: Arc<Meter>,
+    breakers: Breakers,
+    clock: Arc<dyn Clock>,
     signals: Vec<Signal>,
     budget: Budget,
     tenants: HashMap<String, usize>,
@@ -103,6 +107,8 @@ impl Plugin {
             component,
             variants,
             meter,
+            breakers: Breakers::default(),
+            clock: Arc::clone(clock),
             signals: Signal::ALL.into_iter().filter(|signal| binding.takes(*signal)).collect(),
             budget: binding.budget,
             tenants,
@@ -144,12 +150,17 @@ impl Plugin {
             tenant: Some(caller.tenant),
             now_unix_nanos: caller.now_unix_nanos,
         };
+        self.breakers.ask(caller.tenant, self.clock.monotonic()).map_err(left_alone)?;
         let variant = self.variant_of(caller.tenant);
         let start = || self.start(&context, variant);
         let mut lease = self.pool.lease(variant, start)?;
         let result = call(lease.instance()?, &context)?;
         lease.give_back();
         Meter::add(&self.meter.calls, 1);
+        if self.breakers.succeeded(caller.tenant, self.clock.monotonic()) {
+            let (binding, plugin, tenant) = (&self.binding, &self.plugin, caller.tenant.as_str());
+            tracing::info!(binding, plugin, tenant, "plugin does well again");
+        }
         Ok(result)
     }
 
@@ -213,9 +224,36 @@ impl Plugin {
         Ok(())
     }
 
+    /// What it did so far.
+    pub(crate) fn stats(&self) -> BindingStats {
+        let mut stats = self.meter.read(&self.plugin, &self.component.digest, self.world);
+        (stats.open, stats.opened) = (self.breakers.open(), self.breakers.opened());
+        stats
+    }
+
     /// Counts a failure, and logs it unless there were many just now.
     pub(crate) fn failed(&self, tenant: &Tenant, failure: &Failure) {
         self.meter.failed(failure.kind);
+        let now = self.clock.monotonic();
+        let led = match failure.kind {
+            FailureKind::Open => return,
+            FailureKind::Busy => {
+                self.breakers.not_called(tenant, now);
+                Led::Nowhere
+            }
+            _ => self.breakers.failed(tenant, now),
+        };
+        if let Led::Opened(pause) = led {
+            let (binding, plugin, tenant) = (&self.binding, &self.plugin, tenant.as_str());
+            let pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
+            tracing::warn!(
+                binding,
+                plugin,
+                tenant,
+                pause_ms,
+                "plugin fails too often and is left alone for a while"
+            );
+        }
         if !self.meter.may_warn() {
             return;
         }
@@ -229,6 +267,11 @@ impl Plugin {
             failure.message
         );
     }
+}
+
+fn left_alone(rest: Duration) -> Failure {
+    let message = format!("it failed too often and is tried again in {} ms", rest.as_millis());
+    Failure::new(FailureKind::Open, message)
 }
 
 /// A deriver may always answer a series per row, so it is shown no more rows

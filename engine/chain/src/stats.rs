@@ -33,6 +33,10 @@ pub struct BindingStats {
     pub slow_calls: u64,
     /// Failed calls by kind; kinds that did not occur are left out.
     pub failures: BTreeMap<&'static str, u64>,
+    /// Tenants for which it failed so often that it is left alone for a while.
+    pub open: u64,
+    /// How often such a while began.
+    pub opened: u64,
     /// Rows refused by a validator, or requests refused by a limiter, by reason.
     pub rejects: BTreeMap<String, u64>,
     /// Instances, warm or busy.
@@ -172,6 +176,8 @@ impl Meter {
             cpu_seconds: Duration::from_nanos(get(&self.cpu_nanos)).as_secs_f64(),
             slow_calls: get(&self.slow_calls),
             failures: failures.filter(|(_, count)| *count > 0).collect(),
+            open: 0,
+            opened: 0,
             rejects: self.rejects.lock().clone(),
             instances: get(&self.instances),
             instances_started: get(&self.instances_started),

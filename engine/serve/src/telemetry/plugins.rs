@@ -35,6 +35,11 @@ pub(super) fn plugins(encoder: &mut DescriptorEncoder<'_>, stats: &[BindingStats
     )?;
     let errors = stats.iter().flat_map(|b| b.failures.iter().map(|(kind, n)| (with(b, "kind", kind), *n)));
     counter(encoder, "isinglass_plugin_errors", "Failed calls by kind", errors)?;
+    let open = stats.iter().map(|b| (name(b), b.open as f64));
+    let help = "Tenants for which a plugin failed so often that it is left alone for a while";
+    gauge(encoder, "isinglass_plugin_breakers_open", help, open)?;
+    let help = "Whiles in which a plugin is left alone for a tenant";
+    counter(encoder, "isinglass_plugin_breakers_opened", help, each(stats, |b| b.opened))?;
     let rejects =
         stats.iter().flat_map(|b| b.rejects.iter().map(|(reason, n)| (with(b, "reason", reason), *n)));
     counter(encoder, "isinglass_plugin_rejects", "Rows or requests refused by plugins, by reason", rejects)?;

@@ -97,6 +97,30 @@ fn time_is_thread_cpu_time() {
 }
 
 #[test]
+fn a_plugin_that_fails_again_and_again_is_left_alone_for_a_while() {
+    let (clock, cases) = (clock(), [("trap", "trap")]);
+    let bindings = json!([with(hostile(World::Validator, ""), "on_error", json!("reject"))]);
+    let chain = load_at(json!({ "bindings": bindings, "tenants": tenants(&cases) }), Arc::clone(&clock));
+    let refused = || chain.validate(&tenant("trap"), &spans(2), NOW).refusal(1).unwrap().message.clone();
+    let started = || stats_of(&chain, "hostile").instances_started;
+    for _ in 0..5 {
+        assert!(refused().ends_with("failed (trap)"));
+    }
+    // Whoever is told to refuse what nobody looked at still does.
+    let before = started();
+    assert!(refused().ends_with("failed (open)"));
+    assert_eq!((started(), failures_of(&chain, "open")), (before, 1));
+    // After a second one call is tried, and then none for two.
+    for (pause_ms, tried) in [(999, false), (1, true), (1_999, false), (1, true)] {
+        clock.advance(Duration::from_millis(pause_ms));
+        assert_eq!(refused().ends_with("failed (trap)"), tried, "after another {pause_ms} ms");
+        assert!(refused().ends_with("failed (open)"));
+    }
+    let stats = stats_of(&chain, "hostile");
+    assert_eq!((stats.open, stats.opened, stats.failures["trap"]), (1, 3, 7));
+}
+
+#[test]
 fn a_hostile_tenant_configuration_harms_no_other_tenant() {
     let binding = with(hostile(World::Validator, ""), "tenants", json!({ "evil": { "does": "trap" } }));
     let chain = load(json!({ "bindings": [binding] }));
@@ -111,7 +135,8 @@ fn a_hostile_tenant_configuration_harms_no_other_tenant() {
             });
         }
     });
-    assert_eq!(failures(&chain), [("trap", 50)]);
+    assert_eq!(failures(&chain), [("open", 45), ("trap", 5)]);
+    assert_eq!(stats_of(&chain, "hostile").open, 1);
     assert_eq!(stats_of(&chain, "hostile").calls, 50);
 }
 
