@@ -8,6 +8,8 @@
 //!                            └ DataSourceExec   unflushed rows of the view
 //! ```
 
+mod compared;
+mod footers;
 mod kind_scan;
 mod layout;
 mod provider;
