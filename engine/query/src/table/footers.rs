@@ -25,7 +25,9 @@ use datafusion::parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 
 /// The footer of a file, if it is in memory.
 pub(super) fn cached(cache: &FileMetadataCache, part: &PartitionedFile) -> Option<Arc<ParquetMetaData>> {
-    let found = cache.get(&part.object_meta.location)?;
+    let path = &part.object_meta.location;
+    // A file that is not there yet is missed by its reader, and counted then.
+    let found = cache.contains_key(path).then(|| cache.get(path))??;
     let footer = found.file_metadata.as_any().downcast_ref::<CachedParquetMetaData>();
     footer
         .filter(|_| found.is_valid_for(&part.object_meta))

@@ -8,6 +8,7 @@
 //!                            └ DataSourceExec   unflushed rows of the view
 //! ```
 
+mod asked;
 mod compared;
 mod footers;
 mod kind_scan;

@@ -19,9 +19,7 @@ use datafusion::datasource::physical_plan::{
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::execution::cache::cache_manager::FileMetadataCache;
 use datafusion::execution::runtime_env::RuntimeEnv;
-use datafusion::parquet::file::metadata::ParquetMetaData;
 use datafusion::physical_expr::expressions::Column;
-use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_expr::{LexOrdering, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_expr_adapter::{DefaultPhysicalExprAdapterFactory, PhysicalExprAdapterFactory};
 use datafusion::physical_plan::ExecutionPlan;
@@ -32,7 +30,8 @@ use isinglass_model::tables::Type;
 use isinglass_store::{DataFile, HeadFilter, TableView, View};
 use object_store::ObjectMeta;
 
-use super::compared::{self, ByKeys};
+use super::asked::Asked;
+use super::compared::ByKeys;
 use super::layout::Layout;
 use super::tokens::{RowsWanted, WithPageIndex};
 use super::{footers, prune};
@@ -251,41 +250,6 @@ impl Scan<'_> {
         let whole = typed(batch, &self.layout.read)?;
         let keep = predicate.evaluate(&whole)?.into_array(whole.num_rows())?;
         Ok(arrow_select::filter::filter_record_batch(batch, keep.as_boolean())?)
-    }
-}
-
-/// What a scan asks of each file.
-struct Asked<'a> {
-    read: &'a Schema,
-    /// Columns of files that may turn out to be the same in all rows: those that filters ask for
-    /// are left out, and those by which files are sorted.
-    wanted: Vec<usize>,
-    /// Columns of text that filters compare with constants.
-    compared: HashSet<&'a str>,
-}
-
-impl<'a> Asked<'a> {
-    fn of(scan: &'a Scan<'_>) -> Result<Self> {
-        let (read, sorted) = (scan.layout.read.as_ref(), scan.layout.table.sorted_by);
-        let filters = scan.pruning.iter().chain(&scan.exactly);
-        let filtered: HashSet<usize> =
-            filters.flat_map(collect_columns).map(|column| column.index()).collect();
-        let free = |at: &usize| !filtered.contains(at) && !sorted.contains(&read.field(*at).name().as_str());
-        let wanted = scan.columns.iter().copied().filter(free).collect();
-        Ok(Self { read, wanted, compared: compared::columns(&scan.pruning, read)? })
-    }
-
-    /// The file with what its footer says.
-    fn known(&self, mut part: PartitionedFile, footer: &ParquetMetaData) -> PartitionedFile {
-        if let Some(statistics) = part.statistics.take() {
-            let mut statistics = Arc::unwrap_or_clone(statistics);
-            footers::add_constants(&mut statistics, footer, self.read, self.wanted.iter().copied());
-            part.statistics = Some(Arc::new(statistics));
-        }
-        match footers::with_dictionaries(footer, &self.compared) {
-            Some(schema) => part.with_arrow_schema(schema),
-            None => part,
-        }
     }
 }
 
