@@ -1,6 +1,7 @@
 //! Rules for plans that DataFusion does not have.
 
 mod attribute_columns;
+mod extremes;
 mod few_joins;
 mod late;
 mod narrow;
@@ -34,7 +35,7 @@ pub(crate) fn logical() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
 pub(crate) fn physical() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     let mut rules: Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> =
         vec![Arc::new(attribute_columns::AttributeColumns), Arc::new(unordered::UnorderedGroups)];
-    rules.extend(PhysicalOptimizer::new().rules);
+    rules.extend(PhysicalOptimizer::new().rules.into_iter().map(extremes::wrap));
     // The last one looks over what the others have done.
     rules.insert(rules.len() - 1, Arc::new(narrow::NarrowScans));
     rules.into_iter().map(|rule| Arc::new(Timed(rule)) as _).collect()

@@ -56,6 +56,11 @@ impl Layout {
         self.table.position(name)
     }
 
+    /// Whether there are columns of ids, which files may have Bloom filters of.
+    pub(crate) fn has_ids(&self) -> bool {
+        self.table.columns.iter().any(|column| matches!(column.ty, Type::Id(_)))
+    }
+
     /// Columns that have to be read to show `shown`, ascending.
     pub(crate) fn columns_of(&self, shown: &[usize]) -> Vec<usize> {
         let mut columns: Vec<usize> =

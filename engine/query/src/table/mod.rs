@@ -8,6 +8,9 @@
 //!                            └ DataSourceExec   unflushed rows of the view
 //! ```
 
+mod asked;
+mod compared;
+mod footers;
 mod kind_scan;
 mod layout;
 mod provider;

@@ -1,5 +1,6 @@
 //! A table of record as DataFusion sees it.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow_schema::SchemaRef;
@@ -9,6 +10,7 @@ use datafusion::common::{DFSchema, Result};
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::ExecutionPlan;
+
 use isinglass_model::Kind;
 use isinglass_store::View;
 
@@ -98,9 +100,19 @@ pub(crate) fn pruning(
     filters: &[Expr],
     session: &dyn Session,
 ) -> Result<Vec<Arc<dyn PhysicalExpr>>> {
-    let schema = DFSchema::try_from(Arc::clone(&layout.shown))?;
-    let makers = (0..layout.shown.fields().len())
-        .map(|at| Ok(Some(layout.column(at, &layout.read)?.expr)))
+    if filters.is_empty() {
+        return Ok(Vec::new());
+    }
+    // Of many columns few are asked for, and each costs a name and an expression.
+    let names: HashSet<&str> =
+        filters.iter().flat_map(|filter| filter.column_refs()).map(|column| column.name()).collect();
+    let asked =
+        layout.shown.fields().iter().enumerate().filter(|(_, field)| names.contains(field.name().as_str()));
+    let asked: Vec<usize> = asked.map(|(at, _)| at).collect();
+    let schema = DFSchema::try_from(layout.shown.project(&asked)?)?;
+    let makers = asked
+        .iter()
+        .map(|at| Ok(Some(layout.column(*at, &layout.read)?.expr)))
         .collect::<Result<Vec<_>>>()?;
     let mut found = Vec::with_capacity(filters.len());
     for filter in filters {

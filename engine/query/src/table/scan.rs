@@ -17,10 +17,11 @@ use datafusion::datasource::physical_plan::{
     FileGroup, FileScanConfigBuilder, ParquetFileReaderFactory, ParquetSource,
 };
 use datafusion::datasource::source::DataSourceExec;
+use datafusion::execution::cache::cache_manager::FileMetadataCache;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::{LexOrdering, PhysicalExpr, PhysicalSortExpr};
-use datafusion::physical_expr_adapter::PhysicalExprAdapterFactory;
+use datafusion::physical_expr_adapter::{DefaultPhysicalExprAdapterFactory, PhysicalExprAdapterFactory};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::union::UnionExec;
@@ -29,9 +30,11 @@ use isinglass_model::tables::Type;
 use isinglass_store::{DataFile, HeadFilter, TableView, View};
 use object_store::ObjectMeta;
 
+use super::asked::Asked;
+use super::compared::ByKeys;
 use super::layout::Layout;
-use super::prune;
 use super::tokens::{RowsWanted, WithPageIndex};
+use super::{footers, prune};
 use crate::attributes::{InFiles, Wanted};
 use crate::objects::TABLES_URL;
 use crate::shown::convert::as_read;
@@ -116,10 +119,14 @@ impl Scan<'_> {
         let objects = means.runtime.object_store(&*TABLES_URL)?;
         let footers = means.runtime.cache_manager.get_file_metadata_cache();
         let mut reader: Arc<dyn ParquetFileReaderFactory> =
-            Arc::new(CachedParquetFileReaderFactory::new(objects, footers));
+            Arc::new(CachedParquetFileReaderFactory::new(objects, Arc::clone(&footers)));
         let mut options = means.parquet.clone();
-        if self.rows.is_some() {
+        // Without an id there is no filter of Bloom's, but DataFusion would ask for one.
+        options.global.bloom_filter_on_read &= self.layout.has_ids();
+        if self.is_selective() {
             reader = Arc::new(WithPageIndex(reader));
+        }
+        if self.rows.is_some() {
             // What filters have decoded is kept in whole batches, for which all of their pages
             // are read, those of rows that are not wanted, too.
             options.global.max_predicate_cache_size = Some(0);
@@ -145,7 +152,8 @@ impl Scan<'_> {
             if self.rows.is_some() { Precision::Inexact(rows) } else { Precision::Exact(rows) };
         statistics.total_byte_size =
             Precision::Inexact(files.iter().map(|file| file.size_bytes as usize).sum());
-        let parts = files.iter().map(|file| self.file(file)).collect();
+        let asked = Asked::of(self)?;
+        let parts = files.iter().map(|file| self.file(file, &asked, footers.as_ref())).collect();
         let partitions = means.config.target_partitions();
         let config = FileScanConfigBuilder::new(TABLES_URL.clone(), Arc::new(source))
             .with_file_groups(FileGroup::new(parts).split_files(partitions))
@@ -153,7 +161,7 @@ impl Scan<'_> {
             .with_projection_indices(Some(projection))?
             .with_output_ordering(self.order().into_iter().collect())
             .with_limit(self.limit)
-            .with_expr_adapter(self.adapter())
+            .with_expr_adapter(self.adapter(&asked))
             .build();
         let scan = DataSourceExec::from_data_source(config);
         // A large file is read by several threads, each of which takes some row groups.
@@ -161,11 +169,23 @@ impl Scan<'_> {
         Ok(split.unwrap_or(scan))
     }
 
-    fn adapter(&self) -> Option<Arc<dyn PhysicalExprAdapterFactory>> {
-        (!self.attributes.is_empty()).then(|| Arc::new(InFiles(Arc::clone(&self.attributes))) as _)
+    /// Whether pages can be left out.
+    fn is_selective(&self) -> bool {
+        self.rows.is_some() || self.exactly.is_some() || !self.pruning.is_empty()
     }
 
-    fn file(&self, file: &DataFile) -> PartitionedFile {
+    fn adapter(&self, asked: &Asked<'_>) -> Option<Arc<dyn PhysicalExprAdapterFactory>> {
+        if self.attributes.is_empty() && asked.compared.is_empty() {
+            return None;
+        }
+        let below: Arc<dyn PhysicalExprAdapterFactory> = match self.attributes.is_empty() {
+            true => Arc::new(DefaultPhysicalExprAdapterFactory),
+            false => Arc::new(InFiles(Arc::clone(&self.attributes))),
+        };
+        Some(if asked.compared.is_empty() { below } else { Arc::new(ByKeys(below)) })
+    }
+
+    fn file(&self, file: &DataFile, asked: &Asked<'_>, footers: &FileMetadataCache) -> PartitionedFile {
         // Not by its name: that would be encoded once more.
         let part = PartitionedFile::new_from_meta(ObjectMeta {
             location: file.path.clone(),
@@ -176,7 +196,11 @@ impl Scan<'_> {
         });
         let mut statistics = prune::statistics(file, self.layout);
         statistics.column_statistics.extend(self.attributes.iter().map(|_| ColumnStatistics::new_unknown()));
-        self.rows.of(file, part.with_statistics(Arc::new(statistics)))
+        let part = self.rows.of(file, part.with_statistics(Arc::new(statistics)));
+        match footers::cached(footers, &part) {
+            Some(footer) => asked.known(part, &footer),
+            None => part,
+        }
     }
 
     /// Rows of one file lie in this order. Across files nothing is promised:

@@ -5,6 +5,7 @@ mod attributes;
 mod bombs;
 mod damage;
 mod fixture;
+mod footers;
 mod fuzz;
 mod late;
 mod once;

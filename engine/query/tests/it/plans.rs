@@ -275,3 +275,17 @@ async fn lines_of_a_trace_that_is_not_there_are_not_looked_for() {
     assert!(absent.contains("row_groups_pruned_bloom_filter=1 total → 0 matched"), "{absent}");
     assert!(bytes_scanned(&absent) < 2_000 * 4, "{absent}");
 }
+
+/// What one aggregate has found ends the search of another one only if there is no other.
+#[tokio::test]
+async fn one_aggregate_tells_the_scan_what_it_has() {
+    let fixture = Fixture::empty(QueryConfig::default()).await;
+    for file in 0..4 {
+        let line = format!(r#"{{"time":{file},"service":"s","stream":"{{}}","body":"b","severity":"info"}}"#);
+        fixture.append_rows(&Tenant::default(), Kind::Logs, &[line]).await;
+        fixture.store.flush().await.unwrap();
+    }
+    let told = async |sql: &str| plan(&fixture, sql).await.contains("predicate=dynamic");
+    assert!(told("SELECT max(severity) FROM logs").await);
+    assert!(!told("SELECT max(severity), min(service) FROM logs").await);
+}

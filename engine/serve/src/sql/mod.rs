@@ -11,6 +11,7 @@ mod json;
 mod request;
 mod rows;
 mod stream;
+mod times;
 
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
