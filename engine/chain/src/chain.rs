@@ -69,6 +69,8 @@ pub struct Bound {
     pub on_error: OnError,
     /// Whether the tenant has a configuration of its own.
     pub own_config: bool,
+    /// Whether it failed so often for the tenant that it is left alone for a while.
+    pub left_alone: bool,
     /// What it did for all tenants since the chain was loaded.
     pub stats: BindingStats,
 }
@@ -128,6 +130,7 @@ impl Chain {
             signals: Signal::ALL.into_iter().filter(|signal| plugin.takes(*signal)).collect(),
             on_error: plugin.on_error,
             own_config: plugin.variant_of(tenant) > 0,
+            left_alone: plugin.is_left_alone(tenant),
             stats,
         };
         self.plugins.iter().zip(self.stats()).map(|(plugin, stats)| bound(plugin, stats)).collect()

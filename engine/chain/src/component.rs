@@ -23,6 +23,33 @@ pub(crate) struct Component {
     pub(crate) digest: String,
 }
 
+/// A component that imports nothing that it may not.
+pub(crate) struct Compiled {
+    pub(crate) component: component::Component,
+    digest: [u8; 32],
+    /// Of the file.
+    pub(crate) bytes: u64,
+}
+
+impl Compiled {
+    /// Names of interfaces that it imports.
+    pub(crate) fn imports(&self, engine: &Engine) -> Vec<String> {
+        self.component.component_type().imports(engine).map(|(name, _)| name.to_owned()).collect()
+    }
+
+    /// The world that it was made for; the error says what it exports instead.
+    pub(crate) fn world(&self, engine: &Engine) -> Result<World, String> {
+        let has = |world: &World| self.component.get_export_index(None, world.interface()).is_some();
+        World::ALL.into_iter().find(has).ok_or_else(|| {
+            let ty = self.component.component_type();
+            let found: Vec<_> = ty.exports(engine).map(|(name, _)| name.to_owned()).collect();
+            let known = World::ALL.map(World::interface).join(", ");
+            let found = if found.is_empty() { "nothing".to_owned() } else { found.join(", ") };
+            format!("it must export one of {known}, and exports {found}")
+        })
+    }
+}
+
 /// Where the functions of a component's world are.
 #[derive(Clone, Copy)]
 pub(crate) struct Exports {
@@ -49,21 +76,30 @@ impl<'a> Loader<'a> {
 
     /// Reads, checks, compiles and links the component of a binding.
     pub(crate) fn load(&mut self, binding: &Binding) -> Result<Component, ChainError> {
-        let fault =
-            |fault: String| ChainError::Component { binding: binding.name.clone(), fault: shorten(&fault) };
+        let Compiled { component, digest, .. } = self.compile(binding)?;
+        let fault = |text: String| fault(binding, &text);
+        let exports = exports(&component, binding.world).map_err(fault)?;
+        let pre = self.linker.instantiate_pre(&component).map_err(|error| fault(format!("{error:#}")))?;
+        Ok(Component { pre, exports, digest: hex(&digest) })
+    }
+
+    /// The same, but for what depends on the world.
+    pub(crate) fn compile(&mut self, binding: &Binding) -> Result<Compiled, ChainError> {
         let bytes = read(binding)?;
         let digest: [u8; 32] = Sha256::digest(&bytes).into();
         let component = match self.compiled.get(&digest) {
             Some(component) => component.clone(),
             None => component::Component::from_binary(self.engine, &bytes)
-                .map_err(|error| fault(format!("{error:#}")))?,
+                .map_err(|error| fault(binding, &format!("{error:#}")))?,
         };
         check_imports(binding, &component, self.engine)?;
-        let exports = exports(&component, binding.world).map_err(fault)?;
-        let pre = self.linker.instantiate_pre(&component).map_err(|error| fault(format!("{error:#}")))?;
-        self.compiled.insert(digest, component);
-        Ok(Component { pre, exports, digest: hex(&digest) })
+        self.compiled.insert(digest, component.clone());
+        Ok(Compiled { component, digest, bytes: bytes.len() as u64 })
     }
+}
+
+fn fault(binding: &Binding, fault: &str) -> ChainError {
+    ChainError::Component { binding: binding.name.clone(), fault: shorten(fault) }
 }
 
 fn read(binding: &Binding) -> Result<std::borrow::Cow<'_, [u8]>, ChainError> {

@@ -202,6 +202,9 @@ pub enum World {
 }
 
 impl World {
+    /// All worlds.
+    pub const ALL: [Self; 3] = [Self::Validator, Self::Limiter, Self::Deriver];
+
     /// Lower-case name.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -18,6 +18,7 @@
 //! | `chain` | [`Chain`]: the order of plugins, failure policies |
 //! | `plugin`, `variant`, `pool`, `instance` | a loaded binding, its configurations, its warm instances, one call under its budget |
 //! | `engine`, `ticker`, `host`, `component`, `builtin` | wasmtime: limits, epochs, imports, loading |
+//! | [`inspect`] | what a component is, found out without a server |
 //! | `abi` | the types of the WIT package, in and out |
 //! | `columns`, `cuts` | what a guest is shown of a batch |
 //! | `verdicts`, `plan`, `deltas` | what guests answer, checked: it is not trusted |
@@ -42,6 +43,7 @@ mod engine;
 pub mod error;
 mod failure;
 mod host;
+pub mod inspect;
 mod instance;
 mod plan;
 mod plugin;

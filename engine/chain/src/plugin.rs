@@ -224,6 +224,11 @@ impl Plugin {
         Ok(())
     }
 
+    /// Whether calls for a tenant fail at once.
+    pub(crate) fn is_left_alone(&self, tenant: &Tenant) -> bool {
+        self.breakers.is_open(tenant)
+    }
+
     /// What it did so far.
     pub(crate) fn stats(&self) -> BindingStats {
         let mut stats = self.meter.read(&self.plugin, &self.component.digest, self.world);

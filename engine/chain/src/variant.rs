@@ -26,6 +26,8 @@ pub(crate) struct Variant {
     pub(crate) config: String,
     /// Columns that it wants, by shape.
     pub(crate) requests: [Vec<Request>; 4],
+    /// JSON Schema of configurations; empty = the plugin says nothing.
+    pub(crate) config_schema: String,
     /// What a deriver writes.
     pub(crate) metrics: Vec<DerivedMetric>,
     /// Number of this entry among the chain's derivers.
@@ -81,9 +83,14 @@ impl Trial<'_> {
             _ => Vec::new(),
         };
         let plugin = check_info(&info).map_err(Failure::contract).map_err(failed("describe"))?;
+        let config_schema = info.config_schema.trim().to_owned();
         let requests = requests(info).map_err(Failure::contract).map_err(failed("describe"))?;
         let fallback = self.fallback(config)?;
-        Ok((plugin, Variant { config: text, requests, metrics, deriver: 0, fallback }, instance))
+        Ok((
+            plugin,
+            Variant { config: text, requests, config_schema, metrics, deriver: 0, fallback },
+            instance,
+        ))
     }
 
     fn fallback(&self, config: &serde_json::Value) -> Result<Option<SignalRates>, ChainError> {

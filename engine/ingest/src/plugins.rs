@@ -52,7 +52,8 @@ fn columns(bound: &[Bound]) -> Vec<(&'static str, ArrayRef)> {
         text("world", bound, |b| b.stats.world.as_str().to_owned()),
         text("signals", bound, signals),
         text("on_error", bound, |b| b.on_error.as_str().to_owned()),
-        ("own_config", Arc::new(bound.iter().map(|b| Some(b.own_config)).collect::<BooleanArray>())),
+        flag("own_config", bound, |b| b.own_config),
+        flag("left_alone", bound, |b| b.left_alone),
         count("calls", bound, |b| b.stats.calls),
         count("rows", bound, |b| b.stats.rows),
         count("failures", bound, |b| b.stats.failures.values().sum()),
@@ -62,6 +63,10 @@ fn columns(bound: &[Bound]) -> Vec<(&'static str, ArrayRef)> {
         count("instances", bound, |b| b.stats.instances),
         count("memory_bytes", bound, |b| b.stats.memory_bytes),
     ]
+}
+
+fn flag(name: &'static str, bound: &[Bound], of: impl Fn(&Bound) -> bool) -> (&'static str, ArrayRef) {
+    (name, Arc::new(bound.iter().map(|bound| Some(of(bound))).collect::<BooleanArray>()))
 }
 
 /// Name and version.

@@ -33,6 +33,11 @@ impl Breakers {
         self.by_tenant.lock().values().filter(|breaker| breaker.is_open()).count() as u64
     }
 
+    /// Whether calls of a tenant fail at once.
+    pub(crate) fn is_open(&self, tenant: &Tenant) -> bool {
+        self.with(tenant, |breaker| breaker.is_open()).unwrap_or(false)
+    }
+
     /// How often one was opened.
     pub(crate) fn opened(&self) -> u64 {
         self.opened.load(Ordering::Relaxed)
@@ -91,6 +96,7 @@ mod tests {
         assert_eq!((1..=5).filter(|_| breakers.failed(&bad, now) != Led::Nowhere).count(), 1);
         assert!(breakers.ask(&bad, now).is_err() && breakers.ask(&good, now).is_ok());
         assert_eq!((breakers.open(), breakers.opened()), (1, 1));
+        assert!(breakers.is_open(&bad) && !breakers.is_open(&good));
     }
 
     #[test]
