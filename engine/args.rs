@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use isinglass_cli::backup::{BackupArgs, RestoreArgs};
 use isinglass_cli::doctor::DoctorArgs;
+use isinglass_cli::plugin::PluginArgs;
 use isinglass_cli::sql::SqlArgs;
 use isinglass_cli::verify::VerifyArgs;
 
@@ -36,6 +37,8 @@ pub(crate) enum Command {
     Backup(BackupArgs),
     /// Make a folder that can be started out of a backup
     Restore(RestoreArgs),
+    /// What authors and operators of plugins need
+    Plugin(PluginArgs),
     /// Print the configuration that `serve` with the same flags would have
     Config(ServeArgs),
 }

@@ -58,6 +58,7 @@ mod limits;
 mod loki;
 mod memory;
 mod operate;
+mod plugin_check;
 mod prometheus;
 mod promql_clients;
 mod promql_grafana;
