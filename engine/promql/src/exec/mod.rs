@@ -1,8 +1,9 @@
 //! Operators: each gives blocks of series until there are no more.
 //!
 //! A pipeline below an aggregation is opened once for each part of its source, and the parts are
-//! read by threads of their own. What has to see all series (joins, sets, orders) collects them;
-//! terms of a chain of joins are collected side by side ([`ahead`]).
+//! read by threads of their own. What has to see all series (joins, sets, orders) collects them, in
+//! the order of their labels where the query depends on it (`ordered`); terms of a chain of joins
+//! are collected side by side ([`ahead`]).
 
 mod absent;
 mod aggregate;

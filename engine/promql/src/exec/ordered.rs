@@ -5,13 +5,14 @@
 //! an expression ([`Context::order_matters`]), whoever collects series as they were read puts them
 //! in order; what comes after has an order that follows from that.
 
+use isinglass_lang::promql::ast::{AggregateOp, BinaryOp};
+
 use super::{Boxed, Context, Operator, collect, open};
 use crate::block::{Block, Row};
 use crate::error::Result;
 use crate::grid::Grid;
 use crate::order::sorted_by;
 use crate::plan::{Set, Vector, WindowInput};
-use isinglass_lang::promql::ast::{AggregateOp, BinaryOp};
 
 /// Whether the series of a plan come in the order in which the source gives them, with its labels.
 /// (`label_replace` and `label_join` read in order where that matters, see [`input`].)
