@@ -31,6 +31,10 @@ const BODY_PAGE_BYTES: usize = 512 << 10;
 /// index found takes a page of them to read.
 const ATTRIBUTES_PAGE_BYTES: usize = 128 << 10;
 
+/// A dictionary of values of attributes of log lines: who reads one line reads it whole. Values that
+/// come again and again are in it long before it is full.
+const ATTRIBUTES_DICTIONARY_BYTES: usize = 64 << 10;
+
 /// How often the filter of a row group of spans lets a trace pass that is not in it.
 const TRACE_FPP: f64 = 0.01;
 
@@ -131,7 +135,9 @@ fn properties(
             properties = properties.set_column_bloom_filter_fpp(path.clone(), fpp);
         }
         if table.kind == Kind::Logs && column.name == "attributes" && leaf.name() == "value" {
-            properties = properties.set_column_data_page_size_limit(path.clone(), ATTRIBUTES_PAGE_BYTES);
+            properties = properties
+                .set_column_data_page_size_limit(path.clone(), ATTRIBUTES_PAGE_BYTES)
+                .set_column_dictionary_page_size_limit(path.clone(), ATTRIBUTES_DICTIONARY_BYTES);
         }
         if (table.kind, column.name) == (Kind::Logs, "body") {
             properties = properties.set_column_data_page_size_limit(path.clone(), BODY_PAGE_BYTES);
