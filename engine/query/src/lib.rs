@@ -14,6 +14,7 @@
 //! | which statements are allowed, and which types, regular expressions and wide plans | `statement`, `types`, `patterns`, `width` |
 //! | what a tenant can name | `session` |
 //! | how a table of record is read and pruned | `table` |
+//! | what footers say: columns that are the same in all rows, dictionaries | `table::footers`, `table::compared` |
 //! | identifiers in log lines, found by an index | `table::tokens`, `functions::has_token` |
 //! | attributes that files have in columns of their own | `attributes`, `rules::attribute_columns` |
 //! | ids as hex, times, values; filters turned into what files hold | `shown` |

@@ -43,7 +43,7 @@ fn comparison(binary: &BinaryExpr) -> Option<(&Arc<dyn PhysicalExpr>, Operator, 
     if !matches!(op, Operator::Eq | Operator::NotEq) {
         return None;
     }
-    let text = |side: &'_ Arc<dyn PhysicalExpr>| side.is::<Literal>();
+    let text = |side: &Arc<dyn PhysicalExpr>| side.is::<Literal>();
     let (thing, constant) = match (text(binary.left()), text(binary.right())) {
         (false, true) => (binary.left(), binary.right()),
         (true, false) => (binary.right(), binary.left()),
@@ -58,8 +58,8 @@ pub(super) struct ByKeys(pub(super) Arc<dyn PhysicalExprAdapterFactory>);
 
 impl PhysicalExprAdapterFactory for ByKeys {
     fn create(&self, logical: SchemaRef, physical: SchemaRef) -> Result<Arc<dyn PhysicalExprAdapter>> {
-        let types = physical.fields().iter().map(|field| field.data_type());
-        let has_keys = types.into_iter().any(|ty| matches!(ty, DataType::Dictionary(..)));
+        let has_keys =
+            physical.fields().iter().any(|field| matches!(field.data_type(), DataType::Dictionary(..)));
         let below = self.0.create(logical, physical)?;
         Ok(if has_keys { Arc::new(Adapter(below)) } else { below })
     }
