@@ -24,6 +24,13 @@ pub struct PromqlRequest {
     pub fresh: bool,
 }
 
+impl PromqlRequest {
+    /// An expression at a time; all else as configured.
+    pub fn new(text: impl Into<String>, time: PromqlTime) -> Self {
+        Self { text: text.into(), time, lookback_ms: None, deadline: None, strong: false, fresh: false }
+    }
+}
+
 /// The times at which an expression is evaluated, milliseconds since the epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PromqlTime {

@@ -12,7 +12,7 @@ use crate::fixture::Fixture;
 const HOUR: PromqlTime = PromqlTime::Range { start_ms: 0, end_ms: 3_600_000, step_ms: 1_000 };
 
 fn request(text: &str, time: PromqlTime) -> PromqlRequest {
-    PromqlRequest { text: text.into(), time, lookback_ms: None, deadline: None, strong: false, fresh: false }
+    PromqlRequest::new(text, time)
 }
 
 /// Fifty series with a sample a second, for ten minutes.

@@ -40,7 +40,7 @@ async fn fixture() -> Fixture {
 
 fn range(text: &str, steps: i64) -> PromqlRequest {
     let time = PromqlTime::Range { start_ms: 600_000 - steps * 100, end_ms: 600_000, step_ms: 100 };
-    PromqlRequest { text: text.into(), time, lookback_ms: None, deadline: None, strong: false, fresh: true }
+    PromqlRequest { fresh: true, ..PromqlRequest::new(text, time) }
 }
 
 fn instant(text: &str) -> PromqlRequest {

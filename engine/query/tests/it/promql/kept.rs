@@ -53,14 +53,7 @@ async fn fixture(sample_cache_bytes: usize) -> Fixture {
 }
 
 async fn ask(fixture: &Fixture, text: &str, time: PromqlTime) -> PromqlAnswer {
-    let request = PromqlRequest {
-        text: text.into(),
-        time,
-        lookback_ms: None,
-        deadline: None,
-        strong: false,
-        fresh: true,
-    };
+    let request = PromqlRequest { fresh: true, ..PromqlRequest::new(text, time) };
     fixture.engine.promql(&Tenant::default(), request).await.unwrap()
 }
 

@@ -167,14 +167,7 @@ async fn delta_series_have_a_label_of_their_own() {
         (r#"m{__temporality__!~"d?e?lta|"}"#, vec![]),
     ] {
         let time = PromqlTime::Instant { time_ms: 5 };
-        let request = PromqlRequest {
-            text: text.into(),
-            time,
-            lookback_ms: None,
-            deadline: None,
-            strong: false,
-            fresh: false,
-        };
+        let request = PromqlRequest::new(text, time);
         let Value::Vector(rows) = fixture.engine.promql(&tenant, request).await.unwrap().value else {
             panic!("no vector")
         };

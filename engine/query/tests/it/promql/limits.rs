@@ -9,7 +9,7 @@ use super::loaded::{floats, store};
 use crate::fixture::Fixture;
 
 fn request(text: &str, time: PromqlTime) -> PromqlRequest {
-    PromqlRequest { text: text.into(), time, lookback_ms: None, deadline: None, strong: true, fresh: false }
+    PromqlRequest { strong: true, ..PromqlRequest::new(text, time) }
 }
 
 const AT_0: PromqlTime = PromqlTime::Instant { time_ms: 0 };

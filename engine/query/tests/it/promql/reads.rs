@@ -39,14 +39,7 @@ async fn fixture() -> Fixture {
 
 async fn ask(fixture: &Fixture, text: &str) -> PromqlAnswer {
     let time = PromqlTime::Instant { time_ms: (SAMPLES - 1) * STEP_MS };
-    let request = PromqlRequest {
-        text: text.into(),
-        time,
-        lookback_ms: None,
-        deadline: None,
-        strong: false,
-        fresh: false,
-    };
+    let request = PromqlRequest::new(text, time);
     fixture.engine.promql(&Tenant::default(), request).await.unwrap()
 }
 

@@ -99,14 +99,7 @@ async fn loaded(layout: Layout, threads: usize, appends: &[Vec<LoadedSeries>]) -
 
 impl Loaded {
     async fn check(&self, text: &str, time: PromqlTime, context: &str) {
-        let request = PromqlRequest {
-            text: text.into(),
-            time,
-            lookback_ms: None,
-            deadline: None,
-            strong: false,
-            fresh: false,
-        };
+        let request = PromqlRequest::new(text, time);
         let stored = match self.fixture.engine.promql(&Tenant::default(), request).await {
             Err(error) => Answer::error(error.message()),
             Ok(answer) => {
@@ -187,14 +180,7 @@ async fn values_do_not_depend_on_the_number_of_threads() {
 /// The samples of one series as they come back, with the bits of their values.
 async fn bits(loaded: &Loaded, text: &str, time_ms: i64) -> Vec<(i64, u64)> {
     let time = PromqlTime::Instant { time_ms };
-    let request = PromqlRequest {
-        text: text.into(),
-        time,
-        lookback_ms: None,
-        deadline: None,
-        strong: false,
-        fresh: false,
-    };
+    let request = PromqlRequest::new(text, time);
     match loaded.fixture.engine.promql(&Tenant::default(), request).await.unwrap().value {
         Value::Matrix(series) => {
             let points = series.into_iter().flat_map(|series| series.points);

@@ -66,14 +66,7 @@ impl Both {
     }
 
     fn stored(&self, text: &str, time: PromqlTime) -> Answer {
-        let request = PromqlRequest {
-            text: text.to_owned(),
-            time,
-            lookback_ms: None,
-            deadline: None,
-            strong: false,
-            fresh: false,
-        };
+        let request = PromqlRequest::new(text, time);
         match self.runtime.block_on(self.fixture.engine.promql(&self.tenant(), request)) {
             Err(error) => Answer::error(error.message()),
             Ok(answer) => {

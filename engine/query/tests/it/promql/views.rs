@@ -50,14 +50,7 @@ async fn ask(
     seconds: i64,
 ) -> Result<Vec<String>, QueryError> {
     let time = PromqlTime::Instant { time_ms: seconds * 1_000 };
-    let request = PromqlRequest {
-        text: text.into(),
-        time,
-        lookback_ms: None,
-        deadline: None,
-        strong: false,
-        fresh: false,
-    };
+    let request = PromqlRequest::new(text, time);
     let Value::Vector(series) = fixture.engine.promql(tenant, request).await?.value else {
         panic!("no vector")
     };
@@ -105,14 +98,7 @@ async fn rows_are_series() {
 async fn ranges_are_not_kept() {
     let fixture = fixture(config(&[("log_lines", LINES)])).await;
     let time = PromqlTime::Range { start_ms: 0, end_ms: 540_000, step_ms: 60_000 };
-    let request = PromqlRequest {
-        text: "sum(log_lines)".into(),
-        time,
-        lookback_ms: None,
-        deadline: None,
-        strong: false,
-        fresh: false,
-    };
+    let request = PromqlRequest::new("sum(log_lines)", time);
     for _ in 0..2 {
         let answer = fixture.engine.promql(&Tenant::default(), request.clone()).await.unwrap();
         let Value::Matrix(series) = answer.value else { panic!("no matrix") };
