@@ -5,6 +5,7 @@
 //! | [`token`] | a lexer for SQL that never fails: every byte belongs to a token |
 //! | [`gate`] | limits on a text that are checked before any parser sees it |
 //! | [`promql`] | PromQL: tree with positions, parser, printer |
+//! | [`shortest`] | floats in the fewest digits, as Go writes them |
 //! | [`position`] | byte offset ⇄ line and column, and the caret under it |
 //!
 //! ```
@@ -21,6 +22,7 @@
 pub mod gate;
 pub mod position;
 pub mod promql;
+pub mod shortest;
 pub mod token;
 
 pub use position::Position;

@@ -1,5 +1,7 @@
 //! How numbers are written.
 
+use isinglass_lang::shortest::Shortest;
+
 /// As Go's `strconv.FormatFloat(value, 'f', -1, 64)`: the shortest digits that read back the same,
 /// never an exponent.
 pub fn decimal(value: f64) -> String {
@@ -8,8 +10,7 @@ pub fn decimal(value: f64) -> String {
     } else if value.is_infinite() {
         if value > 0.0 { "+Inf".to_owned() } else { "-Inf".to_owned() }
     } else {
-        // Rust's Display writes shortest digits without an exponent, too.
-        value.to_string()
+        Shortest::of(value).plain()
     }
 }
 

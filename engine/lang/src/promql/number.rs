@@ -1,5 +1,7 @@
 //! Numbers as Go reads and writes them.
 
+use crate::shortest::Shortest;
+
 /// The value of a number's token: an integer with the prefixes of Go (`0x1F`, `0755`, `1_000`),
 /// else a decimal.
 ///
@@ -51,7 +53,7 @@ fn underscores_separate_digits(written: &str) -> bool {
 pub(super) fn plain(value: f64) -> String {
     match not_finite(value) {
         Some(name) => name.into(),
-        None => format!("{value}"),
+        None => Shortest::of(value).plain(),
     }
 }
 
@@ -60,14 +62,8 @@ pub(super) fn general(value: f64) -> String {
     if let Some(name) = not_finite(value) {
         return name.into();
     }
-    let scientific = format!("{value:e}");
-    let Some((digits, exponent)) = scientific.split_once('e') else { return scientific };
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    if value == 0.0 || (-4..21).contains(&exponent) {
-        return format!("{value}");
-    }
-    let sign = if exponent < 0 { '-' } else { '+' };
-    format!("{digits}e{sign}{:02}", exponent.abs())
+    let shortest = Shortest::of(value);
+    if (-4..21).contains(&shortest.exponent()) { shortest.plain() } else { shortest.scientific() }
 }
 
 fn not_finite(value: f64) -> Option<&'static str> {

@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Display, Formatter, Write as _};
 
+use isinglass_lang::shortest::Shortest;
+
 use super::{Bucket, Histogram, ResetHint};
 
 /// A float as Prometheus writes it in messages: the shortest digits that give the same number, with an
@@ -13,14 +15,8 @@ pub fn format_float(value: f64) -> String {
     if value.is_infinite() {
         return if value > 0.0 { "+Inf".into() } else { "-Inf".into() };
     }
-    let scientific = format!("{value:e}");
-    let Some((digits, exponent)) = scientific.split_once('e') else { return scientific };
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    if (-4..6).contains(&exponent) {
-        return format!("{value}");
-    }
-    let sign = if exponent < 0 { '-' } else { '+' };
-    format!("{digits}e{sign}{:02}", exponent.unsigned_abs())
+    let shortest = Shortest::of(value);
+    if (-4..6).contains(&shortest.exponent()) { shortest.plain() } else { shortest.scientific() }
 }
 
 impl Display for Bucket {

@@ -1,5 +1,7 @@
 //! Floats as text, as Go's `fmt` writes them.
 
+use isinglass_lang::shortest::Shortest;
+
 /// `%v`: the shortest digits that give the same number; an exponent from `1e+06` up and below
 /// `0.0001`.
 pub(super) fn shortest(value: f64) -> String {
@@ -29,7 +31,8 @@ pub(crate) fn exponential(value: f64, precision: Option<usize>, letter: char) ->
     if let Some(text) = not_finite(value) {
         return text.into();
     }
-    let text = precision.map_or_else(|| format!("{value:e}"), |digits| format!("{value:.digits$e}"));
+    let text =
+        precision.map_or_else(|| Shortest::of(value).scientific(), |digits| format!("{value:.digits$e}"));
     let (negative, digits, exponent) = digits_of(&text);
     scientific(negative, &digits, exponent, letter)
 }

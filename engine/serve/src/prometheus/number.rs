@@ -1,6 +1,6 @@
 //! Numbers and times as Prometheus writes them into JSON.
 
-use std::io::Write as _;
+use isinglass_lang::shortest::{Shortest, write_plain};
 
 /// Below this a value has an exponent, and from [`PLAIN_END`] on.
 const PLAIN_BEGIN: f64 = 1e-6;
@@ -19,9 +19,9 @@ pub(super) fn write_value(value: f64, out: &mut Vec<u8>) {
     } else if value.is_infinite() {
         out.extend_from_slice(if value > 0.0 { b"+Inf" } else { b"-Inf" });
     } else if magnitude != 0.0 && !(PLAIN_BEGIN..PLAIN_END).contains(&magnitude) {
-        write_exponent(value, out);
+        out.extend_from_slice(Shortest::of(value).scientific().as_bytes());
     } else {
-        push(out, format_args!("{value}"));
+        write_plain(value, out);
     }
 }
 
@@ -38,38 +38,16 @@ pub(super) fn write_seconds(time_ms: i64, out: &mut Vec<u8>) {
         out.push(b'-');
     }
     let millis = time_ms.unsigned_abs();
-    push(out, format_args!("{}", millis / 1_000));
+    out.extend_from_slice(itoa::Buffer::new().format(millis / 1_000).as_bytes());
     let fraction = millis % 1_000;
     if fraction != 0 {
-        push(out, format_args!(".{fraction:03}"));
+        let digit = |unit: u64| b'0' + (fraction / unit % 10) as u8;
+        out.extend_from_slice(&[b'.', digit(100), digit(10), digit(1)]);
     }
 }
 
 fn write_integer(value: i64, out: &mut Vec<u8>) {
-    push(out, format_args!("{value}"));
-}
-
-/// `1.5e-07`, `1e+21`: Go writes a sign and at least two digits.
-fn write_exponent(value: f64, out: &mut Vec<u8>) {
-    out.extend_from_slice(exponent(value).as_bytes());
-}
-
-/// As Go's `FormatFloat(value, 'e', -1, 64)`: always with an exponent.
-fn exponent(value: f64) -> String {
-    let text = format!("{value:e}");
-    let Some((digits, exponent)) = text.split_once('e') else {
-        return isinglass_promql::text::decimal(value);
-    };
-    let (sign, exponent) = match exponent.strip_prefix('-') {
-        Some(exponent) => ('-', exponent),
-        None => ('+', exponent),
-    };
-    format!("{digits}e{sign}{exponent:0>2}")
-}
-
-fn push(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
-    // Writing into memory cannot fail.
-    drop(out.write_fmt(text));
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
 #[cfg(test)]
