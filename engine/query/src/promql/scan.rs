@@ -151,7 +151,7 @@ pub(super) fn unreadable(error: impl std::fmt::Display) -> EvalError {
 }
 
 /// Holds so much and no more.
-fn hold(held: &MemoryReservation, bytes: usize) -> Result<(), EvalError> {
+pub(super) fn hold(held: &MemoryReservation, bytes: usize) -> Result<(), EvalError> {
     held.try_resize(bytes).map_err(|error| QueryError::from(&error).to_promql())
 }
 
@@ -276,7 +276,7 @@ impl TableScan {
         for (file, found) in found {
             if !found.hits.is_empty() {
                 add(&self.reads.counters.kept, found.hits.len());
-                inputs.push(Input::Kept(Hits::new(found.hits, self.span)));
+                inputs.push(Input::Kept(Hits::new(found.hits, self.span, self.reads.reservation())?));
             }
             if !found.missing.is_empty() {
                 inputs.extend(self.missing(file, found.missing, keeping)?);

@@ -3,11 +3,12 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use datafusion::execution::memory_pool::MemoryReservation;
 use isinglass_promql::EvalError;
 
 use super::{FileId, Keeping, Run};
 use crate::promql::floats::Floats;
-use crate::promql::scan::{Cursor, Span};
+use crate::promql::scan::{Cursor, Span, hold};
 use crate::promql::series::Wanted;
 
 type Key = (i64, i64);
@@ -65,11 +66,19 @@ pub(in crate::promql) struct Hits {
     span: Span,
     /// Of the last run.
     range: Range<usize>,
+    /// For the runs, which the cache may forget meanwhile.
+    _held: MemoryReservation,
 }
 
 impl Hits {
-    pub(in crate::promql) fn new(runs: Vec<(Key, Arc<Run>)>, span: Span) -> Self {
-        Self { runs, next: 0, span, range: 0..0 }
+    /// Charges what they hold to the query.
+    pub(in crate::promql) fn new(
+        runs: Vec<(Key, Arc<Run>)>,
+        span: Span,
+        held: MemoryReservation,
+    ) -> Result<Self, EvalError> {
+        hold(&held, runs.iter().map(|(_, run)| run.bytes()).sum())?;
+        Ok(Self { runs, next: 0, span, range: 0..0, _held: held })
     }
 
     fn key(&self) -> Option<Key> {
