@@ -2,7 +2,7 @@
 //!
 //! Where two such texts are equally near, Go takes the one whose last digit is even, and the
 //! standard library the greater one: `954883296645621.25` is `954883296645621.2` there. So the
-//! digits are those of `zmij`, which does as Go (and takes a quarter of the time).
+//! digits are those of `zmij`, which does as Go.
 
 /// Digits of a finite float: `d.ddd × 10^exponent`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
