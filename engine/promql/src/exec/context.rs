@@ -13,6 +13,9 @@ use super::Chains;
 /// Rows that are looked at before somebody asks whether the query has ended, in loops that do
 /// little with each.
 const UNCHECKED: usize = 512;
+/// Series and samples that are read without a look at the clock.
+const SERIES_UNCHECKED: u64 = 64;
+const SAMPLES_UNCHECKED: u64 = 1 << 14;
 
 /// What all operators of a query share.
 pub(crate) struct Context<'a> {
@@ -58,12 +61,15 @@ impl Context<'_> {
         within("steps", steps as u64, self.limits.steps_max as u64, self.limits.names.steps_max)
     }
 
-    /// Counts a series and its samples that were read. Asks whether the query has ended: the
-    /// series of one block may have very many samples.
+    /// Counts a series and its samples that were read. Asks now and then whether the query has
+    /// ended: the series of one block may have very many samples.
     pub(crate) fn count(&self, samples: usize) -> Result<()> {
-        self.check()?;
-        let samples = self.usage.samples.fetch_add(samples as u64, Ordering::Relaxed) + samples as u64;
+        let before = self.usage.samples.fetch_add(samples as u64, Ordering::Relaxed);
         let series = self.usage.series.fetch_add(1, Ordering::Relaxed) + 1;
+        let samples = before + samples as u64;
+        if series % SERIES_UNCHECKED == 0 || before / SAMPLES_UNCHECKED != samples / SAMPLES_UNCHECKED {
+            self.check()?;
+        }
         let LimitNames { samples_max, series_max, .. } = self.limits.names;
         within("samples", samples, self.limits.samples_max, samples_max)?;
         within("series", series, self.limits.series_max, series_max)

@@ -34,7 +34,7 @@ pub(super) fn read(
     let span = Span::new(request.start_ms.saturating_sub(1), request.end_ms);
     let scan = TableScan::open(source.view(), Kind::Exemplars, &wanted, span, &COLUMNS, source.reads())?;
     let mut cursors = scan.cursors(&wanted)?;
-    let mut labels = LabelsOf::new(source.view());
+    let mut labels = LabelsOf::new(source.view(), None);
     let (mut all, mut left) = (Vec::new(), limits.memory_bytes_max / EXEMPLAR_BYTES);
     while let Some(key) = cursors.iter().filter_map(|cursor| cursor.key()).min() {
         source.ended().map_or(Ok(()), Err)?;

@@ -9,7 +9,7 @@ use isinglass_store::View;
 
 use super::floats::Floats;
 use super::histograms::Histograms;
-use super::kept::{Input, Keeping};
+use super::kept::{Input, Keeping, Known, PartOf};
 use super::scan::{Cursor, TableScan};
 use super::series::{LabelsOf, Wanted};
 
@@ -46,13 +46,14 @@ impl Part {
         view: &Arc<View>,
         tables: &Arc<Tables>,
         wanted: &Arc<[Wanted]>,
+        known: Option<Arc<Known>>,
         range: Range<usize>,
     ) -> Self {
         Self {
             tables: Arc::clone(tables),
             wanted: Arc::clone(wanted),
             range,
-            labels: LabelsOf::new(view),
+            labels: LabelsOf::new(view, known),
             inputs: None,
             floats: Floats::new(tables.start_times),
             histograms: Histograms::new(tables.after_ms),
@@ -63,9 +64,9 @@ impl Part {
         let inputs = match self.inputs.take() {
             Some(inputs) => inputs,
             None => {
-                let part = &self.wanted[self.range.clone()];
-                let samples = self.tables.samples.inputs(part, self.tables.keeping.as_ref())?;
-                Inputs { samples, histograms: self.tables.histograms.cursors(part)? }
+                let part = PartOf { all: &self.wanted, range: self.range.clone() };
+                let samples = self.tables.samples.inputs(&part, self.tables.keeping.as_ref())?;
+                Inputs { samples, histograms: self.tables.histograms.cursors(part.series())? }
             }
         };
         Ok(self.inputs.insert(inputs))

@@ -35,7 +35,7 @@ pub(super) use sorted::known;
 
 use super::ending::Ending;
 use super::facts::{Counters, ScanFacts, add};
-use super::kept::{FileId, Hits, Input, Keeping, Recorded};
+use super::kept::{FileId, Hits, Input, Keeping, PartOf, Recorded};
 use super::series::Wanted;
 use crate::error::QueryError;
 use pages::Chosen;
@@ -263,11 +263,11 @@ impl TableScan {
     /// The same of samples, some of which may be in the cache, or go into it.
     pub(super) fn inputs(
         &self,
-        part: &[Wanted],
+        part: &PartOf<'_>,
         keeping: Option<&Arc<Keeping>>,
     ) -> Result<Vec<Input>, EvalError> {
         let Some(keeping) = keeping else {
-            return Ok(self.cursors(part)?.into_iter().map(Input::Rows).collect());
+            return Ok(self.cursors(part.series())?.into_iter().map(Input::Rows).collect());
         };
         let found = self.files.iter().map(|file| (file, keeping.find(file.id, part)));
         let found: Vec<_> = found.collect();

@@ -10,6 +10,7 @@ use isinglass_promql::source::{Selection, Source};
 use isinglass_promql::{EvalError, Labels};
 use isinglass_store::{Days, SeriesSelection, View};
 
+use super::kept::Known;
 use crate::error::QueryError;
 
 /// A label that no sender can give a series: series of delta temporality have it with the value
@@ -111,8 +112,15 @@ pub(super) fn labels(series: &isinglass_store::Series) -> Labels {
 /// The labels of a run of wanted series, made some at a time.
 pub(super) struct LabelsOf {
     view: Arc<View>,
-    from: usize,
-    made: Vec<Option<Labels>>,
+    made: Made,
+}
+
+/// Where label sets stay that were made.
+enum Made {
+    /// With the selection, for the next question.
+    Kept { known: Arc<Known>, last: usize },
+    /// Nowhere.
+    Passing { from: usize, made: Vec<Option<Labels>> },
 }
 
 /// Label sets made at a time: few at first, for who wants few.
@@ -120,21 +128,46 @@ const MADE_FIRST: usize = 16;
 const MADE_MAX: usize = 1_024;
 
 impl LabelsOf {
-    pub(super) fn new(view: &Arc<View>) -> Self {
-        Self { view: Arc::clone(view), from: 0, made: Vec::new() }
+    pub(super) fn new(view: &Arc<View>, known: Option<Arc<Known>>) -> Self {
+        let made = match known {
+            Some(known) => Made::Kept { known, last: 0 },
+            None => Made::Passing { from: 0, made: Vec::new() },
+        };
+        Self { view: Arc::clone(view), made }
     }
 
     /// Those of one of `wanted`; `None` if the series was forgotten. The place never goes back.
     pub(super) fn at(&mut self, wanted: &[Wanted], place: usize) -> Option<&Labels> {
-        if place >= self.from + self.made.len() {
-            let some = (self.made.len() * 2).clamp(MADE_FIRST, MADE_MAX);
-            let end = wanted.len().min(place + some);
-            let refs: Vec<SeriesRef> = wanted[place..end].iter().map(|one| one.series).collect();
-            // Those that were forgotten are left out.
-            let mut found = self.view.series().of_refs(&refs).into_iter().peekable();
-            let mut next = |series: &SeriesRef| Some(labels(&found.next_if(|one| one.series == *series)?));
-            (self.made, self.from) = (refs.iter().map(&mut next).collect(), place);
+        match &mut self.made {
+            Made::Kept { known, last } => {
+                if known.labels(place).is_none() {
+                    *last = some_more(*last);
+                    let end = wanted.len().min(place + *last);
+                    for (place, made) in (place..end).zip(make(&self.view, &wanted[place..end])) {
+                        made.map(|labels| known.set_labels(place, labels));
+                    }
+                }
+                known.labels(place)
+            }
+            Made::Passing { from, made } => {
+                if place >= *from + made.len() {
+                    let end = wanted.len().min(place + some_more(made.len()));
+                    (*made, *from) = (make(&self.view, &wanted[place..end]), place);
+                }
+                made.get(place - *from)?.as_ref()
+            }
         }
-        self.made.get(place - self.from)?.as_ref()
     }
+}
+
+fn some_more(last: usize) -> usize {
+    (last * 2).clamp(MADE_FIRST, MADE_MAX)
+}
+
+/// The labels of some series; none of those that were forgotten.
+fn make(view: &View, wanted: &[Wanted]) -> Vec<Option<Labels>> {
+    let refs: Vec<SeriesRef> = wanted.iter().map(|one| one.series).collect();
+    let mut found = view.series().of_refs(&refs).into_iter().peekable();
+    let next = |series: &SeriesRef| Some(labels(&found.next_if(|one| one.series == *series)?));
+    refs.iter().map(next).collect()
 }

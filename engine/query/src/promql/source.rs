@@ -112,13 +112,16 @@ impl StoreSource {
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
+        let known = self.samples.known(&self.view.tenant, &selection.matchers, &wanted);
+        // Equal series in one place, so that less of memory is looked at.
+        let wanted = known.as_ref().map_or(wanted, |known| Arc::clone(known.wanted()));
         let open = |kind, after_ms, columns: &'static [&'static str]| {
             let span = Span::new(after_ms, until_ms);
             TableScan::open(&self.view, kind, &wanted, span, columns, &self.reads)
         };
         let earlier_ms = after_ms.saturating_sub(histograms::EARLIER_MS);
         let mut samples = open(Kind::Samples, after_ms, floats::columns(selection.start_times))?;
-        let keeping = Keeping::of(&self.samples, wanted.len(), samples.files());
+        let keeping = Keeping::of(&self.samples, known.as_ref(), wanted.len(), samples.files());
         if keeping.is_some() {
             samples.read_columns(floats::columns(true));
         }
@@ -133,7 +136,7 @@ impl StoreSource {
         let each = wanted.len().div_ceil(parts.clamp(1, most));
         let part = |from: usize| {
             let range = from..wanted.len().min(from + each);
-            Box::new(Part::new(&self.view, &tables, &wanted, range)) as Box<dyn SeriesStream>
+            Box::new(Part::new(&self.view, &tables, &wanted, known.clone(), range)) as Box<dyn SeriesStream>
         };
         Ok((0..wanted.len()).step_by(each).map(part).collect())
     }

@@ -149,7 +149,7 @@ impl Recorded {
             self.times = self.decoded.times().into();
         }
         let (values, starts) = (self.decoded.values().into(), self.decoded.starts().into());
-        Arc::new(Run { times: Arc::clone(&self.times), values, starts, shares_times })
+        Run::new(Arc::clone(&self.times), values, starts, shares_times)
     }
 
     /// The file has no rows of the series that are missing up to here.
