@@ -49,6 +49,9 @@ pub struct Selection {
     pub until_ms: i64,
     /// Whether start times are used.
     pub start_times: bool,
+    /// Whether only the latest float of each series counts, and its histograms; a source may give
+    /// more.
+    pub latest: bool,
     /// The distance of the times at which the samples are wanted, for a source that could leave
     /// some out; 0 = all are.
     pub step_ms: i64,

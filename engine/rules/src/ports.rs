@@ -96,7 +96,7 @@ pub fn newest_samples(
 ) -> Result<Vec<ForState>, RuleError> {
     let failed = |fault: &dyn std::fmt::Display| RuleError::Evaluation(fault.to_string());
     let matchers = promql::parse_selector(selector).map_err(|fault| failed(&fault))?.matchers;
-    let selection = Selection { matchers, after_ms, until_ms, start_times: false, step_ms: 0 };
+    let selection = Selection { matchers, after_ms, until_ms, start_times: false, latest: false, step_ms: 0 };
     let mut newest = Vec::new();
     for mut part in source.select(&selection, 1).map_err(|fault| failed(&fault))? {
         while let Some(series) = part.next().map_err(|fault| failed(&fault))? {

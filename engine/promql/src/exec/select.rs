@@ -34,6 +34,7 @@ impl<'a> Select<'a> {
             after_ms: first.saturating_sub(cx.lookback_ms),
             until_ms: last.saturating_add(beyond),
             start_times: wanted == Wanted::StartTimestamp,
+            latest: is_latest(leaf, &grid),
             step_ms: if grid.steps == 1 { 0 } else { grid.step_ms },
         };
         let parts = cx.source.select(&selection, parts)?;
@@ -47,9 +48,10 @@ impl Operator for Select<'_> {
         self.cx.check()?;
         let mut block = Block::new(self.grid.steps);
         let rows = rows_of_a_block(self.grid.steps);
+        let latest = is_latest(self.leaf, &self.grid);
         while block.rows.len() < rows {
             let Some(samples) = self.series.next()? else { break };
-            self.cx.count(samples.times.len() + samples.histograms.len())?;
+            self.cx.count(if latest { 1 } else { samples.times.len() + samples.histograms.len() })?;
             let mut compared = Vec::new();
             let samples = with_stats(samples, self.leaf.stats, &mut compared);
             let drop_name = self.wanted != Wanted::Value;
@@ -69,6 +71,11 @@ impl Operator for Select<'_> {
         }
         Ok((!block.is_empty()).then_some(block))
     }
+}
+
+/// Whether one sample of a series is enough.
+fn is_latest(leaf: &Leaf, grid: &Grid) -> bool {
+    grid.steps == 1 && leaf.extension.is_none() && !leaf.stats
 }
 
 /// Where only counts and sums are wanted, histograms that do not say whether they were reset are

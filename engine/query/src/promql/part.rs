@@ -22,6 +22,7 @@ pub(super) struct Tables {
     /// Samples of this time and before are not wanted.
     pub(super) after_ms: i64,
     pub(super) start_times: bool,
+    pub(super) latest: bool,
 }
 
 /// A part of a selection.
@@ -65,8 +66,11 @@ impl Part {
             Some(inputs) => inputs,
             None => {
                 let part = PartOf { all: &self.wanted, range: self.range.clone() };
-                let samples = self.tables.samples.inputs(&part, self.tables.keeping.as_ref())?;
-                Inputs { samples, histograms: self.tables.histograms.cursors(part.series())? }
+                let histograms = self.tables.histograms.cursors(part.series())?;
+                // A float between two histograms says something of the second.
+                let latest = self.tables.latest && histograms.is_empty();
+                let samples = self.tables.samples.inputs(&part, self.tables.keeping.as_ref(), latest)?;
+                Inputs { samples, histograms }
             }
         };
         Ok(self.inputs.insert(inputs))

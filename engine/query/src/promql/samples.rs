@@ -15,7 +15,8 @@ pub(super) fn read(
     limits: &Limits,
 ) -> Result<Vec<RawSeries>, EvalError> {
     let after_ms = start_ms.saturating_sub(1);
-    let selection = Selection { matchers, after_ms, until_ms: end_ms, start_times: false, step_ms: 0 };
+    let selection =
+        Selection { matchers, after_ms, until_ms: end_ms, start_times: false, latest: false, step_ms: 0 };
     let mut all = Vec::new();
     let mut samples = 0_usize;
     let held = limits.memory_bytes_max / size_of::<Point>();

@@ -260,11 +260,13 @@ impl TableScan {
         Ok(cursors)
     }
 
-    /// The same of samples, some of which may be in the cache, or go into it.
+    /// The same of samples, some of which may be in the cache, or go into it. Of those in the
+    /// cache the latest of each series may be enough.
     pub(super) fn inputs(
         &self,
         part: &PartOf<'_>,
         keeping: Option<&Arc<Keeping>>,
+        latest: bool,
     ) -> Result<Vec<Input>, EvalError> {
         let Some(keeping) = keeping else {
             return Ok(self.cursors(part.series())?.into_iter().map(Input::Rows).collect());
@@ -276,7 +278,8 @@ impl TableScan {
         for (file, found) in found {
             if !found.hits.is_empty() {
                 add(&self.reads.counters.kept, found.hits.len());
-                inputs.push(Input::Kept(Hits::new(found.hits, self.span, self.reads.reservation())?));
+                let held = self.reads.reservation();
+                inputs.push(Input::Kept(Hits::new(found.hits, self.span, latest, held)?));
             }
             if !found.missing.is_empty() {
                 inputs.extend(self.missing(file, found.missing, keeping)?);

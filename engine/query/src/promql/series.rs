@@ -64,8 +64,14 @@ fn holds(matchers: &[Matcher], value: &str) -> Result<bool, EvalError> {
 pub(super) fn matches(matchers: &[Matcher], labels: &Labels) -> Result<bool, EvalError> {
     let mut one = MemorySource::default();
     one.add_float(labels, 0, 0, 0.0);
-    let selection =
-        Selection { matchers: matchers.to_vec(), after_ms: -1, until_ms: 0, start_times: false, step_ms: 0 };
+    let selection = Selection {
+        matchers: matchers.to_vec(),
+        after_ms: -1,
+        until_ms: 0,
+        start_times: false,
+        latest: false,
+        step_ms: 0,
+    };
     Ok(!one.series(&selection)?.is_empty())
 }
 

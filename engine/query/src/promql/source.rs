@@ -131,6 +131,7 @@ impl StoreSource {
             histograms: open(Kind::Histograms, earlier_ms, &histograms::COLUMNS)?,
             after_ms,
             start_times: selection.start_times,
+            latest: selection.latest,
         });
         let most = wanted.len().div_ceil(SERIES_OF_A_PART_MIN);
         let each = wanted.len().div_ceil(parts.clamp(1, most));

@@ -283,6 +283,7 @@ impl Kernel<'_> {
             after_ms: first.saturating_sub(self.window.range_ms).saturating_sub(around.0),
             until_ms: last.saturating_add(around.1),
             start_times: self.cx.start_times,
+            latest: false,
             step_ms: 0,
         }
     }

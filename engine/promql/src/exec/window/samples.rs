@@ -205,7 +205,8 @@ pub(super) fn matrix(
             let until_ms = leaf.reference(time_ms);
             let after_ms = until_ms.saturating_sub(range_ms);
             let matchers = leaf.matchers.clone();
-            let selection = Selection { matchers, after_ms, until_ms, start_times: false, step_ms: 0 };
+            let selection =
+                Selection { matchers, after_ms, until_ms, start_times: false, latest: false, step_ms: 0 };
             selected(&selection, cx)?
         }
         WindowInput::Subquery(subquery) => {

@@ -64,6 +64,8 @@ pub(in crate::promql) struct Hits {
     runs: Vec<(Key, Arc<Run>)>,
     next: usize,
     span: Span,
+    /// Whether the last sample of each is enough.
+    latest: bool,
     /// Of the last run.
     range: Range<usize>,
     /// For the runs, which the cache may forget meanwhile.
@@ -75,10 +77,11 @@ impl Hits {
     pub(in crate::promql) fn new(
         runs: Vec<(Key, Arc<Run>)>,
         span: Span,
+        latest: bool,
         held: MemoryReservation,
     ) -> Result<Self, EvalError> {
         hold(&held, runs.iter().map(|(_, run)| run.bytes()).sum())?;
-        Ok(Self { runs, next: 0, span, range: 0..0, _held: held })
+        Ok(Self { runs, next: 0, span, latest, range: 0..0, _held: held })
     }
 
     fn key(&self) -> Option<Key> {
@@ -90,7 +93,7 @@ impl Hits {
         if let Some((_, run)) = self.runs.get(self.next).filter(|(other, _)| *other == key) {
             let before = self.next.checked_sub(1).and_then(|before| self.runs.get(before));
             if !before.is_some_and(|(_, before)| run.has_times_of(before)) {
-                self.range = run.range(self.span);
+                self.range = if self.latest { run.latest(self.span) } else { run.range(self.span) };
             }
             floats.push_run(run, self.range.clone());
             self.next += 1;

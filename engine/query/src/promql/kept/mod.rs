@@ -100,6 +100,18 @@ impl Run {
         start..end.max(start)
     }
 
+    /// The last of its times within a span.
+    fn latest(&self, span: Span) -> Range<usize> {
+        let (first, last) = (span.first.div_euclid(1_000), span.last.div_euclid(1_000));
+        let end = match self.ends {
+            (from, _) if from > last => 0,
+            (_, until) if until <= last => self.times.len(),
+            _ => self.before(last.saturating_add(1)),
+        };
+        let time = if end == self.times.len() { self.ends.1 } else { self.times[end.saturating_sub(1)] };
+        if end == 0 || time < first { 0..0 } else { end - 1..end }
+    }
+
     /// How many of its times are before one that is between its ends. Most series have a sample
     /// every so often, so the place of a time can be told, and times around it were not looked at
     /// in vain.
@@ -324,8 +336,12 @@ mod tests {
                     [(*time, i64::MAX / 4), (i64::MIN / 4, *time), (time - 1, time + 40_000)]
                 {
                     let of = |end: i64| times.partition_point(|one| *one <= end);
-                    let (want, got) = (of(after)..of(until), run.range(Span::new(after, until)));
-                    assert!(got == want || (got.is_empty() && want.is_empty()), "{got:?} {want:?} {at}");
+                    let (span, want) = (Span::new(after, until), of(after)..of(until));
+                    let check = |got: Range<usize>, want: Range<usize>| {
+                        assert!(got == want || (got.is_empty() && want.is_empty()), "{got:?} {want:?} {at}");
+                    };
+                    check(run.range(span), want.clone());
+                    check(run.latest(span), want.start.max(want.end.saturating_sub(1))..want.end);
                 }
             }
         }

@@ -98,7 +98,8 @@ impl ViewReader {
         let until_ms = end_ms.unwrap_or(now_ms).min(now_ms.saturating_add(DAY_MS));
         let after_ms = start_ms.unwrap_or(until_ms.saturating_sub(DAY_MS)).saturating_sub(1);
         let matchers = matchers.to_vec();
-        let selection = Selection { matchers, after_ms, until_ms, start_times: false, step_ms: 0 };
+        let selection =
+            Selection { matchers, after_ms, until_ms, start_times: false, latest: false, step_ms: 0 };
         let mut all = Vec::new();
         for mut part in self.select(&selection, reads)? {
             while let Some(series) = part.next()? {
