@@ -128,8 +128,15 @@ async fn what_was_read_once_is_not_read_again() {
         .sql("select name, bytes > 0 used, bytes <= bytes_max fits from system.caches order by name")
         .await;
     let names: Vec<_> = caches.iter().map(|cache| cache["name"].as_str().unwrap()).collect();
-    let all =
-        ["metadata", "pieces_disk", "pieces_memory", "promql_results", "promql_samples", "token_indexes"];
+    let all = [
+        "id_filters",
+        "metadata",
+        "pieces_disk",
+        "pieces_memory",
+        "promql_results",
+        "promql_samples",
+        "token_indexes",
+    ];
     assert_eq!(names, all);
     assert!(caches.iter().all(|cache| cache["fits"] == true), "{caches:?}");
     assert!(caches[..3].iter().all(|cache| cache["used"] == true), "{caches:?}");

@@ -5,7 +5,8 @@
 //! | `pieces_memory` | verified pieces of data files, in memory | `store.cache.memory_bytes` |
 //! | `pieces_disk` | the same on a local disk, of tables in a remote store | `store.cache.disk_bytes` |
 //! | `metadata` | footers and page indexes of data files, decoded | `query.metadata_cache_bytes` |
-//! | `token_indexes` | token indexes of files of logs | `query.token_cache_bytes` |
+//! | `token_indexes` | token indexes of files of logs | 3/4 of `query.token_cache_bytes` |
+//! | `id_filters` | Bloom filters of ids in data files | 1/4 of `query.token_cache_bytes` |
 //! | `promql_samples` | samples of series in data files, decoded | `query.promql.sample_cache_bytes` |
 //! | `promql_results` | results of PromQL range queries | `query.promql.result_cache_bytes` |
 
@@ -23,13 +24,14 @@ use object_store::path::Path;
 
 use crate::config::QueryConfig;
 use crate::promql::SampleCache;
-use crate::table::TokenCache;
+use crate::table::{FilterCache, TokenCache};
 
 /// All of them.
 pub(crate) struct Caches {
     store: Store,
     pub(crate) metadata: Arc<MetadataCache>,
     pub(crate) tokens: Arc<TokenCache>,
+    pub(crate) filters: Arc<FilterCache>,
     pub(crate) samples: Arc<SampleCache>,
     pub(crate) results: Arc<ResultCache>,
 }
@@ -53,10 +55,12 @@ pub struct CacheFigures {
 
 impl Caches {
     pub(crate) fn new(store: Store, config: &QueryConfig) -> Self {
+        let filter_bytes = config.token_cache_bytes / 4;
         Self {
             store,
             metadata: Arc::new(MetadataCache::new(config.metadata_cache_bytes)),
-            tokens: Arc::new(TokenCache::new(config.token_cache_bytes)),
+            tokens: Arc::new(TokenCache::new(config.token_cache_bytes - filter_bytes)),
+            filters: Arc::new(FilterCache::new(filter_bytes)),
             samples: Arc::new(SampleCache::new(config.promql.sample_cache_bytes)),
             results: Arc::new(ResultCache::new(config.promql.result_cache_bytes)),
         }
@@ -74,6 +78,7 @@ impl Caches {
             hits: None,
             misses: None,
         });
+        figures.push(self.filters.figures());
         figures.push(self.samples.figures());
         let results = self.results.figures();
         figures.push(CacheFigures {

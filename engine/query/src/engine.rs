@@ -196,7 +196,7 @@ impl QueryEngine {
 
     /// What is held of the token indexes of log lines.
     pub fn token_stats(&self) -> TokenStats {
-        self.inner.sessions.tokens.stats()
+        self.inner.sessions.indexes.tokens.stats()
     }
 
     /// Queries that wait for their turn.

@@ -10,7 +10,7 @@
 //!
 //! | you want to change | look in |
 //! |---|---|
-//! | limits, threads, deadlines | [`QueryConfig`], `engine`, `turns`, `planning`, `stream`, `memory`, `pressure`, `workers`, `priority`, `interrupt` |
+//! | limits, threads, deadlines | [`QueryConfig`], `engine`, `turns`, `planning`, `planners`, `stream`, `memory`, `pressure`, `workers`, `priority`, `interrupt` |
 //! | which statements are allowed, and which types, regular expressions and wide plans | `statement`, `types`, `patterns`, `width` |
 //! | what a tenant can name | `session` |
 //! | how a table of record is read and pruned | `table` |
@@ -52,6 +52,7 @@ mod metric;
 mod objects;
 mod patterns;
 mod plain;
+mod planners;
 mod planning;
 mod pressure;
 mod priority;

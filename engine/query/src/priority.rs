@@ -43,9 +43,11 @@ impl Crew {
         }
     }
 
-    /// This thread ends.
-    pub(crate) fn leave(&self) {
-        self.0.lock().threads.remove(&gettid());
+    /// This thread ends, or works for others from now on; says whether it stands back.
+    pub(crate) fn leave(&self) -> bool {
+        let mut members = self.0.lock();
+        members.threads.remove(&gettid());
+        members.back || BACK.get()
     }
 
     /// All of them stand back, and those that join later. There is no way forward again: raising

@@ -26,6 +26,7 @@ use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
 use crate::error::QueryError;
+use crate::planners::PlanThreads;
 use crate::planning::Planning;
 use crate::priority::{self, Crew};
 
@@ -44,6 +45,7 @@ pub(crate) struct Workers {
     /// Waits for files and objects in the name of threads that are no runtime's, and looks how
     /// long queries take. None computes here.
     aside: Option<Runtime>,
+    planners: PlanThreads,
 }
 
 /// Threads of a lane.
@@ -67,7 +69,13 @@ impl Workers {
         let shape = Shape { threads, blocking: threads * 4 };
         let aside = shape.start(&Arc::default())?;
         let lanes = Arc::new(Mutex::new(vec![Lane::start(shape)?]));
-        Ok(Self { shape, lanes_max: queries.clamp(1, LANES_MAX), lanes, aside: Some(aside) })
+        Ok(Self {
+            shape,
+            lanes_max: queries.clamp(1, LANES_MAX),
+            lanes,
+            aside: Some(aside),
+            planners: PlanThreads::default(),
+        })
     }
 
     /// Plans a query on a thread that it has for itself. Dropping the receiver leaves it there;
@@ -84,16 +92,16 @@ impl Workers {
             move || crew.stand_back()
         })?);
         let (sender, planned) = oneshot::channel();
-        let thread = std::thread::Builder::new().name("plan".to_owned()).stack_size(STACK_BYTES);
         let plan = move || {
-            let _watch = watch;
             crew.join();
-            let planned = planning.run(|| handle.block_on(work));
-            crew.leave();
+            let done = planning.run(|| handle.block_on(work));
+            drop(watch);
+            let stands_back = crew.leave();
             // Nobody may wait any more.
-            let _ = sender.send(planned);
+            let _ = sender.send(done);
+            !stands_back
         };
-        thread.spawn(plan).ok().map(|_| planned)
+        self.planners.run(Box::new(plan)).then_some(planned)
     }
 
     /// Runs a query on a lane; the handle ends it at its next pause.
@@ -170,7 +178,7 @@ impl Shape {
             .thread_stack_size(STACK_BYTES)
             .thread_name("query")
             .on_thread_start(move || joins.join())
-            .on_thread_stop(move || leaves.leave())
+            .on_thread_stop(move || _ = leaves.leave())
             .enable_all()
             .build();
         runtime.map_err(|error| {

@@ -88,7 +88,7 @@ impl SchemaProvider for PublicSchema {
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
         if let Some(kind) = Kind::from_name(name) {
             let table = KindTable::new(Arc::clone(&self.0.view), kind);
-            return Ok(Some(Arc::new(table.with_tokens(&self.0.sessions.tokens))));
+            return Ok(Some(Arc::new(table.with_indexes(&self.0.sessions.indexes))));
         }
         let Some(view) = library::views().find(|view| view.name == name) else { return Ok(None) };
         // Planned when it is named, in a session of its own over the same moment.

@@ -29,7 +29,7 @@ use crate::planning::Checkpoints;
 use crate::promql::{PromqlFunction, Statement, Views};
 use crate::rules;
 use crate::system::System;
-use crate::table::TokenCache;
+use crate::table::Indexes;
 
 /// Makes sessions.
 pub(crate) struct Sessions {
@@ -41,8 +41,8 @@ pub(crate) struct Sessions {
     /// Statements that are metrics.
     pub(crate) views: Views,
     pub(crate) system: System,
-    /// Token indexes of files of logs.
-    pub(crate) tokens: Arc<TokenCache>,
+    /// What is known of rows of files.
+    pub(crate) indexes: Indexes,
 }
 
 impl Sessions {
@@ -63,7 +63,10 @@ impl Sessions {
             memory: SharedMemory::new(config.memory_bytes),
             configs: Configs::new(config),
             views: Views::new(config),
-            tokens: Arc::clone(&system.caches.tokens),
+            indexes: Indexes {
+                tokens: Arc::clone(&system.caches.tokens),
+                filters: Arc::clone(&system.caches.filters),
+            },
             system,
         })
     }

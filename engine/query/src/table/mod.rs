@@ -11,6 +11,7 @@
 mod asked;
 mod compared;
 mod footers;
+mod ids;
 mod kind_scan;
 mod layout;
 mod provider;
@@ -18,8 +19,9 @@ mod prune;
 mod scan;
 mod tokens;
 
+pub(crate) use ids::FilterCache;
 pub(crate) use layout::Layout;
-pub(crate) use provider::{KindTable, pruning};
+pub(crate) use provider::{Indexes, KindTable, pruning};
 pub(crate) use scan::{Means, Scan};
 pub use tokens::TokenStats;
 pub(crate) use tokens::{RowsWanted, TokenCache};

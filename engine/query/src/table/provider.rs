@@ -14,6 +14,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use isinglass_model::Kind;
 use isinglass_store::View;
 
+use super::ids::{FilterCache, Search};
 use super::kind_scan::KindScan;
 use super::layout::Layout;
 use super::scan::Means;
@@ -26,17 +27,26 @@ use crate::shown::filter::to_files;
 pub(crate) struct KindTable {
     view: Arc<View>,
     layout: &'static Layout,
-    tokens: Option<Arc<TokenCache>>,
+    indexes: Option<Indexes>,
+}
+
+/// What is known of the rows of files beside their footers.
+#[derive(Debug, Clone)]
+pub(crate) struct Indexes {
+    /// Identifiers in log lines.
+    pub(crate) tokens: Arc<TokenCache>,
+    /// Filters of ids.
+    pub(crate) filters: Arc<FilterCache>,
 }
 
 impl KindTable {
     pub(crate) fn new(view: Arc<View>, kind: Kind) -> Self {
-        Self { view, layout: Layout::of(kind), tokens: None }
+        Self { view, layout: Layout::of(kind), indexes: None }
     }
 
-    /// The same table, with its token indexes put to use.
-    pub(crate) fn with_tokens(self, tokens: &Arc<TokenCache>) -> Self {
-        Self { tokens: Some(Arc::clone(tokens)), ..self }
+    /// The same table, with what is known of rows put to use.
+    pub(crate) fn with_indexes(self, indexes: &Indexes) -> Self {
+        Self { indexes: Some(indexes.clone()), ..self }
     }
 
     /// Rows that lie in files, whatever a query asks of them.
@@ -46,9 +56,20 @@ impl KindTable {
     }
 
     async fn rows(&self, filters: &[Arc<dyn PhysicalExpr>], session: &dyn Session) -> Result<RowsWanted> {
-        let Some(tokens) = &self.tokens else { return Ok(RowsWanted::default()) };
-        let objects = session.runtime_env().object_store(&*TABLES_URL)?;
-        RowsWanted::by_tokens(&self.view, self.layout, filters, tokens, &objects).await
+        let Some(indexes) = &self.indexes else { return Ok(RowsWanted::default()) };
+        let runtime = session.runtime_env();
+        let objects = runtime.object_store(&*TABLES_URL)?;
+        let rows = RowsWanted::by_tokens(&self.view, self.layout, filters, &indexes.tokens, &objects).await?;
+        let footers = runtime.cache_manager.get_file_metadata_cache();
+        let search = Search {
+            view: &self.view,
+            layout: self.layout,
+            filters,
+            footers: footers.as_ref(),
+            cache: &indexes.filters,
+            objects: &objects,
+        };
+        rows.with_ids(&search).await
     }
 }
 

@@ -122,7 +122,7 @@ impl Scan<'_> {
             Arc::new(CachedParquetFileReaderFactory::new(objects, Arc::clone(&footers)));
         let mut options = means.parquet.clone();
         // Without an id there is no filter of Bloom's, but DataFusion would ask for one.
-        options.global.bloom_filter_on_read &= self.layout.has_ids();
+        options.global.bloom_filter_on_read &= self.layout.has_ids() && !self.rows.ids_are_known();
         if self.is_selective() {
             reader = Arc::new(WithPageIndex(reader));
         }
@@ -187,13 +187,7 @@ impl Scan<'_> {
 
     fn file(&self, file: &DataFile, asked: &Asked<'_>, footers: &FileMetadataCache) -> PartitionedFile {
         // Not by its name: that would be encoded once more.
-        let part = PartitionedFile::new_from_meta(ObjectMeta {
-            location: file.path.clone(),
-            last_modified: Default::default(),
-            size: file.size_bytes,
-            e_tag: None,
-            version: None,
-        });
+        let part = PartitionedFile::new_from_meta(object_meta(file));
         let mut statistics = prune::statistics(file, self.layout);
         statistics.column_statistics.extend(self.attributes.iter().map(|_| ColumnStatistics::new_unknown()));
         let part = self.rows.of(file, part.with_statistics(Arc::new(statistics)));
@@ -250,6 +244,17 @@ impl Scan<'_> {
         let whole = typed(batch, &self.layout.read)?;
         let keep = predicate.evaluate(&whole)?.into_array(whole.num_rows())?;
         Ok(arrow_select::filter::filter_record_batch(batch, keep.as_boolean())?)
+    }
+}
+
+/// A file as an object.
+pub(super) fn object_meta(file: &DataFile) -> ObjectMeta {
+    ObjectMeta {
+        location: file.path.clone(),
+        last_modified: Default::default(),
+        size: file.size_bytes,
+        e_tag: None,
+        version: None,
     }
 }
 

@@ -226,14 +226,56 @@ async fn a_trace_that_is_not_there_is_not_looked_for() {
         let sql = format!("EXPLAIN ANALYZE SELECT * FROM spans WHERE trace_id = '{trace}'");
         print(&fixture.rows(&Tenant::default(), &sql).await.unwrap())
     };
-    let there = analyze(format!("{:032x}", 7 * 0x1_0000_0001_u64)).await;
-    assert!(there.contains("output_rows=1,"), "{there}");
-    assert!(there.contains("row_groups_pruned_bloom_filter=1 total → 1 matched"), "{there}");
     let absent = analyze(format!("{:032x}", 7 * 0x1_0000_0001_u64 + 1)).await;
     assert!(absent.contains("row_groups_pruned_statistics=1 total → 1 matched"), "{absent}");
     assert!(absent.contains("row_groups_pruned_bloom_filter=1 total → 0 matched"), "{absent}");
+    let there = analyze(format!("{:032x}", 7 * 0x1_0000_0001_u64)).await;
+    assert!(there.contains("output_rows=1,"), "{there}");
     // The filter itself: ten bits an id or a little more.
     assert!(bytes_scanned(&absent) < 2_000 * 4 && bytes_scanned(&there) > bytes_scanned(&absent), "{absent}");
+}
+
+/// Once a footer is in memory the filters of ids are kept, and a file without the id is not opened.
+#[tokio::test]
+async fn filters_of_ids_are_read_once() {
+    let fixture = Fixture::empty(QueryConfig::default()).await;
+    let id = |n: u64| format!("{:032x}", n * 0x1_0000_0001);
+    for file in 0..2 {
+        let line = |n: u64| {
+            let (trace, time) = (id(2 * n + file), 1_700_000_000_000_000_000 + n);
+            format!(
+                r#"{{"time":{time},"service":"a","stream":"{{}}","trace_id":"{trace}","body":"line {n}"}}"#
+            )
+        };
+        fixture.append_rows(&Tenant::default(), Kind::Logs, &(0..500).map(line).collect::<Vec<_>>()).await;
+        fixture.store.flush().await.unwrap();
+    }
+    let analyze = async |condition: String| {
+        let sql = format!("EXPLAIN ANALYZE SELECT * FROM logs WHERE {condition}");
+        print(&fixture.rows(&Tenant::default(), &sql).await.unwrap())
+    };
+    let filters = async || {
+        let sql = "SELECT entries, hits FROM system.caches WHERE name = 'id_filters'";
+        print(&fixture.rows(&Tenant::default(), sql).await.unwrap())
+    };
+    // The first reader of footers does without.
+    analyze(format!("trace_id = '{}'", id(7))).await;
+    assert_eq!(filters().await.trim(), "0 | 0");
+    let beyond = analyze(format!("trace_id = '{}'", id(5_000))).await;
+    assert!(beyond.contains("EmptyExec"), "{beyond}");
+    assert_eq!(filters().await.trim(), "0 | 0");
+    let between = format!("{:032x}", 7 * 0x1_0000_0001_u64 + 1);
+    let absent = analyze(format!("trace_id = '{between}'")).await;
+    assert!(absent.contains("EmptyExec") && !absent.contains("DataSourceExec"), "{absent}");
+    assert_eq!(filters().await.trim(), "2 | 0");
+    let there = analyze(format!("trace_id = '{}'", id(7))).await;
+    assert!(there.contains("output_rows=1,"), "{there}");
+    assert!(there.contains("file_groups={1 group: [["), "{there}");
+    assert_eq!(filters().await.trim(), "2 | 2");
+    let both = analyze(format!("trace_id IN ('{}', '{}') AND body != 'x'", id(7), id(8))).await;
+    assert!(both.contains("output_rows=2,"), "{both}");
+    let neither = analyze(format!("trace_id IN ('{}', '{}')", id(5_000), between)).await;
+    assert!(neither.contains("EmptyExec"), "{neither}");
 }
 
 /// Groups that follow the order of files in part are counted by all threads in any order; those
@@ -269,11 +311,11 @@ async fn lines_of_a_trace_that_is_not_there_are_not_looked_for() {
         let sql = format!("EXPLAIN ANALYZE SELECT * FROM logs WHERE trace_id = '{trace:032x}'");
         print(&fixture.rows(&Tenant::default(), &sql).await.unwrap())
     };
-    let there = analyze(7 * 0x1_0000_0001).await;
-    assert!(there.contains("output_rows=1,"), "{there}");
     let absent = analyze(7 * 0x1_0000_0001 + 1).await;
     assert!(absent.contains("row_groups_pruned_bloom_filter=1 total → 0 matched"), "{absent}");
     assert!(bytes_scanned(&absent) < 2_000 * 4, "{absent}");
+    let there = analyze(7 * 0x1_0000_0001).await;
+    assert!(there.contains("output_rows=1,"), "{there}");
 }
 
 /// What one aggregate has found ends the search of another one only if there is no other.

@@ -19,6 +19,7 @@ use object_store::{ObjectStore, ObjectStoreExt as _};
 
 use super::cache::{Known, TokenCache};
 use super::wanted::Wanted;
+use crate::table::ids::{Rows, Search};
 use crate::table::{Layout, prune};
 
 /// Indexes read at a time.
@@ -32,6 +33,8 @@ const WHOLE_BYTES_MAX: u64 = 1 << 20;
 #[derive(Debug, Default)]
 pub(crate) struct RowsWanted {
     of_files: HashMap<Path, Option<RowSelection>>,
+    /// The filters of ids were asked, of all files.
+    ids_are_known: bool,
 }
 
 impl RowsWanted {
@@ -51,7 +54,33 @@ impl RowsWanted {
             .into_iter()
             .map(|(file, path)| rows_of(file, path, &wanted, cache, objects));
         let of_files = stream::iter(rows).buffer_unordered(READS_MAX).filter_map(ready).collect();
-        Ok(Self { of_files: of_files.await })
+        Ok(Self { of_files: of_files.await, ids_are_known: false })
+    }
+
+    /// Of these the rows that may have the wanted ids, too.
+    pub(crate) async fn with_ids(mut self, search: &Search<'_>) -> Result<Self> {
+        let (found, all) = search.run().await?;
+        self.ids_are_known = all;
+        for (path, rows) in found {
+            let before = self.of_files.remove(&path);
+            let both = match (before, rows) {
+                (before, Rows::All) => before,
+                (Some(None), _) | (_, Rows::None) => Some(None),
+                (None, Rows::Some(rows)) => Some(Some(rows)),
+                (Some(Some(before)), Rows::Some(rows)) => {
+                    Some(Some(before.intersection(&rows)).filter(RowSelection::selects_any))
+                }
+            };
+            if let Some(both) = both {
+                self.of_files.insert(path, both);
+            }
+        }
+        Ok(self)
+    }
+
+    /// Whether nobody has to ask the filters of ids again.
+    pub(crate) fn ids_are_known(&self) -> bool {
+        self.ids_are_known
     }
 
     /// Whether any rows are left out.
