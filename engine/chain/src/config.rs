@@ -21,7 +21,7 @@ use crate::rates::SignalRates;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ChainConfig {
-    /// The plugins. Worlds run in a fixed order: validators, limiters, derivers.
+    /// The plugins. Worlds run in a fixed order: transformers, validators, limiters, derivers.
     pub bindings: Vec<Binding>,
     /// Configuration by binding name, merged over the binding's own.
     pub config: BTreeMap<String, Value>,
@@ -193,6 +193,8 @@ impl<'de> Deserialize<'de> for Source {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum World {
+    /// Changes or drops rows before anything else sees them.
+    Transformer,
     /// Keeps or refuses rows.
     Validator,
     /// Says what a request costs; the host keeps the buckets.
@@ -203,31 +205,35 @@ pub enum World {
 
 impl World {
     /// All worlds.
-    pub const ALL: [Self; 3] = [Self::Validator, Self::Limiter, Self::Deriver];
+    pub const ALL: [Self; 4] = [Self::Transformer, Self::Validator, Self::Limiter, Self::Deriver];
 
     /// Lower-case name.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Transformer => "transformer",
             Self::Validator => "validator",
             Self::Limiter => "limiter",
             Self::Deriver => "deriver",
         }
     }
 
-    /// The interface that a component must export.
+    /// The interface that a component must export, in whichever version.
     pub(crate) const fn interface(self) -> &'static str {
         match self {
-            Self::Validator => "isinglass:plugin/validate@0.1.0",
-            Self::Limiter => "isinglass:plugin/limit@0.1.0",
-            Self::Deriver => "isinglass:plugin/derive@0.1.0",
+            Self::Transformer => "transform",
+            Self::Validator => "validate",
+            Self::Limiter => "limit",
+            Self::Deriver => "derive",
         }
     }
 
-    /// The policy where a binding names none: a validator that fails must not
-    /// stop intake (the core's hard caps still hold), a limiter must never mean
-    /// unlimited, a deriver loses the derived points of a batch.
+    /// The policy where a binding names none: a transformer may be what takes
+    /// secrets out, so nothing goes on that it has not seen; a validator that fails
+    /// must not stop intake (the core's hard caps still hold), a limiter must never
+    /// mean unlimited, a deriver loses the derived points of a batch.
     pub const fn on_error(self) -> OnError {
         match self {
+            Self::Transformer => OnError::Quarantine,
             Self::Validator => OnError::Pass,
             Self::Limiter => OnError::Native,
             Self::Deriver => OnError::Skip,
@@ -236,6 +242,7 @@ impl World {
 
     const fn policies(self) -> &'static [OnError] {
         match self {
+            Self::Transformer => &[OnError::Quarantine, OnError::Reject, OnError::Pass],
             Self::Validator => &[OnError::Pass, OnError::Reject],
             Self::Limiter => &[OnError::Native, OnError::Pass, OnError::Reject],
             Self::Deriver => &[OnError::Skip],
@@ -253,9 +260,12 @@ pub enum OnError {
     Native,
     /// Nothing is derived from this batch; counted.
     Skip,
-    /// Validator: every row is refused with `plugin_error`. Limiter: the
-    /// request is refused as unavailable.
+    /// Transformer, validator: every row is refused with `plugin_error`. Limiter:
+    /// the request is refused as unavailable.
     Reject,
+    /// The request is refused as unavailable and nothing of it is stored, not even
+    /// what was wrong with it: its sender still has it.
+    Quarantine,
 }
 
 impl OnError {
@@ -266,6 +276,7 @@ impl OnError {
             Self::Native => "native",
             Self::Skip => "skip",
             Self::Reject => "reject",
+            Self::Quarantine => "quarantine",
         }
     }
 }
@@ -431,6 +442,10 @@ mod tests {
         check(
             binding(json!({ "on_error": "native" })),
             "no meaning for a validator; use one of: pass, reject",
+        );
+        check(
+            binding(json!({ "world": "transformer", "on_error": "skip" })),
+            "use one of: quarantine, reject, pass",
         );
         check(binding(json!({ "world": "deriver", "on_error": "pass" })), "use one of: skip");
         check(binding(json!({ "world": "limiter", "on_error": "skip" })), "use one of: native, pass, reject");

@@ -6,7 +6,7 @@ use isinglass_model::Tenant;
 use wasmtime::component::{Instance as Guest, TypedFunc};
 use wasmtime::{Store, UpdateDeadline};
 
-use crate::abi::{BatchIn, DeltasOut, MetricOut, PlanOut, PluginInfoOut, SignalName, VerdictsOut};
+use crate::abi::{BatchIn, DeltasOut, EditsOut, MetricOut, PlanOut, PluginInfoOut, SignalName, VerdictsOut};
 use crate::component::Component;
 use crate::config::{Budget, World};
 use crate::failure::{Failure, FailureKind};
@@ -31,6 +31,7 @@ type Run<R> = TypedFunc<(BatchIn<'static>,), (R,)>;
 /// The functions of a world. Wasmtime's typed functions are covariant in their
 /// arguments: one made for `'static` buffers takes any.
 enum Functions {
+    Transformer { run: Run<EditsOut> },
     Validator { run: Run<VerdictsOut> },
     Limiter { run: Run<PlanOut>, admit: TypedFunc<(SignalName, u64), (PlanOut,)> },
     Deriver { run: Run<DeltasOut>, metrics: TypedFunc<(), (Vec<MetricOut>,)> },
@@ -114,6 +115,17 @@ impl Instance {
     ) -> Result<Result<(), String>, Failure> {
         let configure: TypedFunc<(&str,), _> = self.configure;
         self.call(context, |store| configure.call(store, (config,))).map(|(result,)| result)
+    }
+
+    /// Runs a transformer.
+    pub(crate) fn transform(
+        &mut self,
+        context: &Context<'_>,
+        batch: BatchIn<'_>,
+    ) -> Result<EditsOut, Failure> {
+        let Functions::Transformer { run } = self.functions else { return Err(wrong_world()) };
+        let run: TypedFunc<(BatchIn<'_>,), _> = run;
+        self.call(context, |store| run.call(store, (batch,))).map(|(edits,)| edits)
     }
 
     /// Runs a validator.
@@ -212,6 +224,7 @@ impl Functions {
                 .ok_or_else(|| wasmtime::Error::msg("the component lacks a function of its world"))
         };
         Ok(match world {
+            World::Transformer => Self::Transformer { run: guest.get_typed_func(&mut *store, run)? },
             World::Validator => Self::Validator { run: guest.get_typed_func(&mut *store, run)? },
             World::Limiter => Self::Limiter {
                 run: guest.get_typed_func(&mut *store, run)?,

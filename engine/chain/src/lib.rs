@@ -8,6 +8,7 @@
 //!               admit(bytes) ──▶ limiters ─┐
 //!                                          ├─▶ token buckets ──▶ Decision
 //! batch ─▶ columns ─▶ cuts ─▶ limiters ────┘
+//!                          ─▶ transformers ▶ checked, made ─────▶ the batch, other than it was
 //!                          ─▶ validators ─▶ checked, merged ───▶ Verdicts
 //!                          ─▶ derivers ───▶ checked, resolved ─▶ Deltas
 //! ```
@@ -21,7 +22,8 @@
 //! | [`inspect`] | what a component is, found out without a server |
 //! | `abi` | the types of the WIT package, in and out |
 //! | `columns`, `cuts` | what a guest is shown of a batch |
-//! | `verdicts`, `plan`, `deltas` | what guests answer, checked: it is not trusted |
+//! | `transform` | the transformers of a chain, and what becomes of a request when one fails |
+//! | `edits`, `verdicts`, `plan`, `deltas` | what guests answer, checked: it is not trusted |
 //! | `buckets` | GCRA |
 //! | `breaker` | who fails again and again is left alone for a while |
 //! | `stats`, `failure` | what is counted |
@@ -39,6 +41,7 @@ mod component;
 pub mod config;
 mod cuts;
 mod deltas;
+mod edits;
 mod engine;
 pub mod error;
 mod failure;
@@ -51,6 +54,7 @@ mod pool;
 mod rates;
 mod stats;
 mod ticker;
+mod transform;
 mod variant;
 mod verdicts;
 
@@ -60,3 +64,4 @@ pub use error::ChainError;
 pub use failure::FailureKind;
 pub use rates::{Rates, SignalRates};
 pub use stats::BindingStats;
+pub use transform::Untransformed;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use isinglass_model::Clock;
+use isinglass_model::columns::Shape;
 use isinglass_model::deltas::DerivedMetric;
 
 use crate::abi::PluginInfoOut;
@@ -85,6 +86,10 @@ impl Trial<'_> {
         let plugin = check_info(&info).map_err(Failure::contract).map_err(failed("describe"))?;
         let config_schema = info.config_schema.trim().to_owned();
         let requests = requests(info).map_err(Failure::contract).map_err(failed("describe"))?;
+        if world == World::Transformer && !requests[Shape::Samples as usize].is_empty() {
+            let fault = "it asks for columns of samples; a transformer is shown series, logs and spans";
+            return Err(failed("describe")(Failure::contract(fault)));
+        }
         let fallback = self.fallback(config)?;
         Ok((
             plugin,

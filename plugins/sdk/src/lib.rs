@@ -5,6 +5,7 @@
 //!
 //! | trait | is given | answers |
 //! |---|---|---|
+//! | [`Transformer`] | batch | what changes, which rows go ([`Edits`]) |
 //! | [`Validator`] | batch | which rows to refuse, and why ([`Verdicts`]) |
 //! | [`Limiter`] | wire size, batch | what to take from which token bucket ([`Plan`]) |
 //! | [`Deriver`] | batch of kept rows | increments of metrics, as columns ([`Deltas`]) |
@@ -62,6 +63,7 @@ pub mod blocks;
 mod columns;
 mod config;
 mod deltas;
+mod edits;
 mod group;
 pub mod host;
 mod json;
@@ -81,9 +83,10 @@ pub mod export;
 pub use columns::{Batch, Column, Data, Encoding, Request, Shape, TextData};
 pub use config::Config;
 pub use deltas::{Deltas, Exemplars, Increments, Label, LabelValues, Metric, MetricKind};
+pub use edits::{Added, Edits, NumberEdits, PairEdits, Pairs, TextEdits, json_text};
 pub use group::{Groups, Keys};
 pub use plan::{Bucket, Plan, Signal};
-pub use plugin::{Deriver, Limiter, Plugin, Validator};
+pub use plugin::{Deriver, Limiter, Plugin, Transformer, Validator};
 pub use verdicts::{Reason, Verdicts};
 pub use views::{
     Bytes, Counts, Dictionary, Fixed, Floats, Integers, Lengths, Offsets, Text, Texts, Validity, View,

@@ -3,6 +3,7 @@
 use crate::columns::{Batch, Request};
 use crate::config::Config;
 use crate::deltas::{Deltas, Metric};
+use crate::edits::Edits;
 use crate::plan::{Plan, Signal};
 use crate::verdicts::Verdicts;
 
@@ -28,6 +29,12 @@ pub trait Plugin: Sized + Send + Sync + 'static {
     fn further_requests(&self) -> Vec<Request> {
         Vec::new()
     }
+}
+
+/// Changes or drops rows, before any other plugin sees them.
+pub trait Transformer: Plugin {
+    /// Changes a batch by `edits`, which start out leaving it alone.
+    fn transform(&self, batch: &Batch, edits: &mut Edits);
 }
 
 /// Keeps or refuses rows.

@@ -6,4 +6,6 @@ pub mod deriver;
 #[rustfmt::skip]
 pub mod limiter;
 #[rustfmt::skip]
+pub mod transformer;
+#[rustfmt::skip]
 pub mod validator;

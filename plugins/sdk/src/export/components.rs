@@ -5,9 +5,9 @@ use std::sync::OnceLock;
 
 use super::convert;
 use crate::bindings::validator::isinglass::plugin::columns as wit;
-use crate::bindings::{deriver, limiter, validator};
+use crate::bindings::{deriver, limiter, transformer, validator};
 use crate::host::{self, Level};
-use crate::{Config, Deriver, Limiter, Plugin, Request, Validator, Verdicts};
+use crate::{Config, Deriver, Edits, Limiter, Plugin, Request, Transformer, Validator, Verdicts};
 
 /// Where a plugin lives in its instance.
 pub trait Hosted {
@@ -17,6 +17,9 @@ pub trait Hosted {
     /// Set once, by `configure`.
     fn instance() -> &'static OnceLock<Self::Plugin>;
 }
+
+/// Exports of the world `transformer`.
+pub struct TransformerComponent<H>(PhantomData<H>);
 
 /// Exports of the world `validator`.
 pub struct ValidatorComponent<H>(PhantomData<H>);
@@ -46,9 +49,21 @@ macro_rules! lifecycle {
     };
 }
 
+lifecycle!(TransformerComponent, transformer);
 lifecycle!(ValidatorComponent, validator);
 lifecycle!(LimiterComponent, limiter);
 lifecycle!(DeriverComponent, deriver);
+
+impl<H: Hosted<Plugin: Transformer>> transformer::exports::isinglass::plugin::transform::Guest
+    for TransformerComponent<H>
+{
+    fn run(batch: wit::Batch) -> transformer::exports::isinglass::plugin::transform::Edits {
+        let batch = convert::batch(batch);
+        let mut edits = Edits::of(batch.rows);
+        plugin::<H>().transform(&batch, &mut edits);
+        convert::edits(edits)
+    }
+}
 
 impl<H: Hosted<Plugin: Validator>> validator::exports::isinglass::plugin::validate::Guest
     for ValidatorComponent<H>

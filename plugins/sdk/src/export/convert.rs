@@ -2,11 +2,12 @@
 
 use crate::bindings::deriver::exports::isinglass::plugin::derive;
 use crate::bindings::limiter::exports::isinglass::plugin::limit;
+use crate::bindings::transformer::exports::isinglass::plugin::transform;
 use crate::bindings::validator::exports::isinglass::plugin::validate;
 use crate::bindings::validator::isinglass::plugin::columns as wit;
 use crate::{
-    Batch, Bucket, Column, Data, Deltas, Encoding, Label, LabelValues, Metric, MetricKind, Plan, Reason,
-    Request, Shape, Signal, TextData, Verdicts,
+    Batch, Bucket, Column, Data, Deltas, Edits, Encoding, Label, LabelValues, Metric, MetricKind,
+    NumberEdits, PairEdits, Pairs, Plan, Reason, Request, Shape, Signal, TextData, TextEdits, Verdicts,
 };
 
 pub(super) fn batch(batch: wit::Batch) -> Batch {
@@ -58,6 +59,51 @@ pub(super) fn verdicts(verdicts: Verdicts) -> validate::Verdicts {
     let (rows, reasons) = verdicts.into_parts();
     let reason = |Reason { code, message }| validate::Reason { code: code.to_owned(), message };
     validate::Verdicts { rows, reasons: reasons.into_iter().map(reason).collect() }
+}
+
+pub(super) fn edits(edits: Edits) -> transform::Edits {
+    let (drops, reasons, of_texts, of_numbers, of_pairs) = edits.into_parts();
+    let reason = |Reason { code, message }| transform::Reason { code: code.to_owned(), message };
+    transform::Edits {
+        drops,
+        reasons: reasons.into_iter().map(reason).collect(),
+        texts: of_texts.into_iter().map(|(column, edits)| text_edits(column, edits)).collect(),
+        numbers: of_numbers.into_iter().map(|(column, edits)| number_edits(column, edits)).collect(),
+        pairs: of_pairs.into_iter().map(|(of, edits)| pair_edits(of, edits)).collect(),
+    }
+}
+
+fn text_column(TextData { offsets, data }: TextData) -> wit::TextColumn {
+    wit::TextColumn { offsets, data }
+}
+
+fn texts(edits: TextEdits) -> (transform::Texts, Vec<u32>) {
+    let (at, keys, pool, nulls) = edits.into_parts();
+    (transform::Texts { at, keys, values: text_column(pool) }, nulls)
+}
+
+fn text_edits(column: &str, edits: TextEdits) -> transform::TextEdits {
+    let (texts, nulls) = texts(edits);
+    transform::TextEdits { column: column.to_owned(), texts, nulls }
+}
+
+fn number_edits(column: &str, edits: NumberEdits) -> transform::NumberEdits {
+    let (at, values, nulls) = edits.into_parts();
+    transform::NumberEdits { column: column.to_owned(), at, values, nulls }
+}
+
+fn pair_edits(of: Pairs, edits: PairEdits) -> transform::PairEdits {
+    let of = match of {
+        Pairs::Attributes => transform::Pairs::Attributes,
+        Pairs::Resource => transform::Pairs::Resource,
+        Pairs::Scope => transform::Pairs::Scope,
+        Pairs::Events => transform::Pairs::Events,
+        Pairs::Links => transform::Pairs::Links,
+        Pairs::Labels => transform::Pairs::Labels,
+    };
+    let (removed, renamed, changed, (rows, names, values, pool)) = edits.into_parts();
+    let added = transform::Additions { rows, names, texts: values, values: text_column(pool) };
+    transform::PairEdits { of, removed, renamed: texts(renamed).0, changed: texts(changed).0, added }
 }
 
 pub(super) fn signal(signal: limit::Signal) -> Signal {
