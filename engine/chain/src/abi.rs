@@ -354,3 +354,108 @@ pub(crate) struct EditsOut {
     pub(crate) numbers: Vec<NumberEditsOut>,
     pub(crate) pairs: Vec<PairEditsOut>,
 }
+
+#[derive(ComponentType, Lift, Debug)]
+#[component(record)]
+#[allow(dead_code, reason = "no function gives one")]
+pub(crate) struct DictionaryOut {
+    pub(crate) keys: Vec<u32>,
+    pub(crate) offsets: Vec<i32>,
+    pub(crate) data: Vec<u8>,
+}
+
+#[derive(ComponentType, Lift, Debug)]
+#[component(record)]
+#[allow(dead_code, reason = "no function gives one")]
+pub(crate) struct FixedOut {
+    pub(crate) width: u32,
+    pub(crate) data: Vec<u8>,
+}
+
+#[derive(ComponentType, Lift, Debug)]
+#[component(variant)]
+#[allow(dead_code, reason = "made by lifting only")]
+pub(crate) enum DataOut {
+    #[component(name = "bytes")]
+    Bytes(Vec<u8>),
+    #[component(name = "numbers-u32")]
+    U32(Vec<u32>),
+    #[component(name = "numbers-s64")]
+    I64(Vec<i64>),
+    #[component(name = "numbers-f64")]
+    F64(Vec<f64>),
+    #[component(name = "fixed")]
+    Fixed(FixedOut),
+    #[component(name = "text")]
+    Text(TextOut),
+    #[component(name = "dictionary")]
+    Dictionary(DictionaryOut),
+    #[component(name = "offsets")]
+    Offsets(Vec<i32>),
+}
+
+#[derive(ComponentType, Lift, Debug)]
+#[component(record)]
+pub(crate) struct ColumnOut {
+    #[allow(dead_code, reason = "there is one column")]
+    pub(crate) slot: u16,
+    pub(crate) validity: Option<Vec<u8>>,
+    pub(crate) data: DataOut,
+}
+
+#[derive(ComponentType, Lift, Clone, Copy, Debug, PartialEq, Eq)]
+#[component(enum)]
+#[repr(u8)]
+#[allow(dead_code, reason = "made by lifting only")]
+pub(crate) enum ValueTypeOut {
+    #[component(name = "float64")]
+    Float64,
+    #[component(name = "int64")]
+    Int64,
+    #[component(name = "text")]
+    Text,
+    #[component(name = "boolean")]
+    Boolean,
+}
+
+#[derive(ComponentType, Lift, Clone, Copy, Debug, PartialEq, Eq)]
+#[component(enum)]
+#[repr(u8)]
+#[allow(dead_code, reason = "made by lifting only")]
+pub(crate) enum VolatilityOut {
+    #[component(name = "immutable")]
+    Immutable,
+    #[component(name = "stable")]
+    Stable,
+    #[component(name = "volatile")]
+    Volatile,
+}
+
+#[derive(ComponentType, Lift, Clone, Copy, Debug, PartialEq, Eq)]
+#[component(enum)]
+#[repr(u8)]
+#[allow(dead_code, reason = "made by lifting only")]
+pub(crate) enum FunctionKindOut {
+    #[component(name = "scalar")]
+    Scalar,
+    #[component(name = "aggregate")]
+    Aggregate,
+}
+
+#[derive(ComponentType, Lift, Debug, Clone)]
+#[component(record)]
+pub(crate) struct SignatureOut {
+    pub(crate) name: String,
+    pub(crate) kind: FunctionKindOut,
+    pub(crate) arguments: Vec<ValueTypeOut>,
+    pub(crate) returns: ValueTypeOut,
+    pub(crate) volatility: VolatilityOut,
+    pub(crate) help: String,
+}
+
+#[derive(ComponentType, Lift, Debug, Clone)]
+#[component(record)]
+pub(crate) struct FaultOut {
+    pub(crate) row: Option<u32>,
+    pub(crate) message: String,
+}

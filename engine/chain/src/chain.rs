@@ -26,7 +26,7 @@ use crate::rates::Unit;
 use crate::stats::BindingStats;
 use crate::ticker::Ticker;
 use crate::verdicts::Author;
-use crate::{deltas, verdicts};
+use crate::{deltas, functions, verdicts};
 
 /// A loaded chain of plugins; shared by all requests.
 ///
@@ -37,7 +37,7 @@ pub struct Chain {
     derivers: Vec<Deriver>,
     validators_digest: String,
     buckets: Buckets,
-    clock: Arc<dyn Clock>,
+    pub(crate) clock: Arc<dyn Clock>,
     ticker: Ticker,
     _engine: Engine,
 }
@@ -95,6 +95,7 @@ impl Chain {
         let mut plugins = (0..config.bindings.len())
             .map(|index| Plugin::load(&mut loader, &ticker, &clock, config, index))
             .collect::<Result<Vec<_>, _>>()?;
+        functions::check_names(&plugins)?;
         let derivers = number_derivers(&mut plugins);
         Ok(Self {
             validators_digest: validators_digest(&plugins),

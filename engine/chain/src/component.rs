@@ -80,8 +80,29 @@ pub(crate) struct Exports {
     pub(crate) describe: ComponentExportIndex,
     pub(crate) configure: ComponentExportIndex,
     pub(crate) run: ComponentExportIndex,
+    /// The others of a function plugin.
+    pub(crate) compute: Option<Compute>,
     /// `admit` of limiters, `metrics` of derivers.
     pub(crate) second: Option<ComponentExportIndex>,
+}
+
+/// The functions of a function plugin besides `call`.
+#[derive(Clone, Copy)]
+pub(crate) struct Compute {
+    pub(crate) functions: ComponentExportIndex,
+    pub(crate) accumulate: ComponentExportIndex,
+    pub(crate) merge: ComponentExportIndex,
+    pub(crate) finish: ComponentExportIndex,
+}
+
+fn compute(find: &impl Fn(&str, &str) -> Result<ComponentExportIndex, String>) -> Result<Compute, String> {
+    let of = |function| find(World::Function.interface(), function);
+    Ok(Compute {
+        functions: of("functions")?,
+        accumulate: of("accumulate")?,
+        merge: of("merge")?,
+        finish: of("finish")?,
+    })
 }
 
 /// Loads components, each one once.
@@ -175,13 +196,15 @@ fn exports(component: &component::Component, world: World) -> Result<Exports, St
     };
     let second = match world {
         World::Transformer | World::Validator => None,
+        World::Function => None,
         World::Limiter => Some("admit"),
         World::Deriver => Some("metrics"),
     };
     Ok(Exports {
         describe: find("lifecycle", "describe")?,
         configure: find("lifecycle", "configure")?,
-        run: find(world.interface(), "run")?,
+        run: find(world.interface(), if world == World::Function { "call" } else { "run" })?,
+        compute: (world == World::Function).then(|| compute(&find)).transpose()?,
         second: second.map(|function| find(world.interface(), function)).transpose()?,
     })
 }

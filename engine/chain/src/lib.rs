@@ -24,6 +24,7 @@
 //! | `columns`, `cuts` | what a guest is shown of a batch |
 //! | `transform` | the transformers of a chain, and what becomes of a request when one fails |
 //! | `edits`, `verdicts`, `plan`, `deltas` | what guests answer, checked: it is not trusted |
+//! | `functions` | functions of plugins, called by queries |
 //! | `buckets` | GCRA |
 //! | `breaker` | who fails again and again is left alone for a while |
 //! | `stats`, `failure` | what is counted |
@@ -45,6 +46,7 @@ mod edits;
 mod engine;
 pub mod error;
 mod failure;
+mod functions;
 mod host;
 pub mod inspect;
 mod instance;
@@ -62,6 +64,7 @@ pub use chain::{Bound, Chain, Deriver};
 pub use config::{Binding, Budget, ChainConfig, OnError, Source, World};
 pub use error::ChainError;
 pub use failure::FailureKind;
+pub use functions::ChainFunctions;
 pub use rates::{Rates, SignalRates};
 pub use stats::BindingStats;
 pub use transform::Untransformed;

@@ -4,6 +4,8 @@
 #[rustfmt::skip]
 pub mod deriver;
 #[rustfmt::skip]
+pub mod function;
+#[rustfmt::skip]
 pub mod limiter;
 #[rustfmt::skip]
 pub mod transformer;

@@ -1,13 +1,15 @@
 //! The same types twice: the SDK's, which exist natively too, and the generated ones.
 
 use crate::bindings::deriver::exports::isinglass::plugin::derive;
+use crate::bindings::function::exports::isinglass::plugin::compute;
 use crate::bindings::limiter::exports::isinglass::plugin::limit;
 use crate::bindings::transformer::exports::isinglass::plugin::transform;
 use crate::bindings::validator::exports::isinglass::plugin::validate;
 use crate::bindings::validator::isinglass::plugin::columns as wit;
 use crate::{
-    Batch, Bucket, Column, Data, Deltas, Edits, Encoding, Label, LabelValues, Metric, MetricKind,
-    NumberEdits, PairEdits, Pairs, Plan, Reason, Request, Shape, Signal, TextData, TextEdits, Verdicts,
+    Batch, Bucket, Column, Data, Deltas, Edits, Encoding, Function, Label, LabelValues, Metric, MetricKind,
+    NumberEdits, PairEdits, Pairs, Plan, Reason, Request, Shape, Signal, States, TextData, TextEdits,
+    ValueType, Values, Verdicts, Volatility,
 };
 
 pub(super) fn batch(batch: wit::Batch) -> Batch {
@@ -20,7 +22,7 @@ pub(super) fn batch(batch: wit::Batch) -> Batch {
     Batch { shape, rows: batch.rows as usize, columns: batch.columns.into_iter().map(column).collect() }
 }
 
-fn column(column: wit::Column) -> Column {
+pub(super) fn column(column: wit::Column) -> Column {
     let data = match column.data {
         wit::ColumnData::Bytes(values) => Data::Bytes(values),
         wit::ColumnData::NumbersU32(values) => Data::U32(values),
@@ -158,4 +160,52 @@ fn label_values(values: LabelValues) -> derive::LabelValues {
             derive::LabelValues::Own(wit::TextColumn { offsets, data })
         }
     }
+}
+
+pub(super) fn signature(function: Function) -> compute::Signature {
+    compute::Signature {
+        name: function.name.to_owned(),
+        kind: if function.aggregate { compute::Kind::Aggregate } else { compute::Kind::Scalar },
+        arguments: function.arguments.iter().copied().map(value_type).collect(),
+        returns: value_type(function.returns),
+        volatility: match function.volatility {
+            Volatility::Immutable => compute::Volatility::Immutable,
+            Volatility::Stable => compute::Volatility::Stable,
+            Volatility::Volatile => compute::Volatility::Volatile,
+        },
+        help: function.help.to_owned(),
+    }
+}
+
+fn value_type(of: ValueType) -> compute::ValueType {
+    match of {
+        ValueType::Float64 => compute::ValueType::Float64,
+        ValueType::Int64 => compute::ValueType::Int64,
+        ValueType::Text => compute::ValueType::Text,
+        ValueType::Boolean => compute::ValueType::Boolean,
+    }
+}
+
+pub(super) fn values(values: Values) -> wit::Column {
+    let data = match values.data {
+        Data::Bytes(values) => wit::ColumnData::Bytes(values),
+        Data::U32(values) => wit::ColumnData::NumbersU32(values),
+        Data::I64(values) => wit::ColumnData::NumbersS64(values),
+        Data::F64(values) => wit::ColumnData::NumbersF64(values),
+        Data::Fixed { width, data } => wit::ColumnData::Fixed(wit::FixedColumn { width, data }),
+        Data::Text(text) => wit::ColumnData::Text(text_column(text)),
+        Data::Dictionary { keys, values: TextData { offsets, data } } => {
+            wit::ColumnData::Dictionary(wit::DictionaryColumn { keys, offsets, data })
+        }
+        Data::Offsets(offsets) => wit::ColumnData::Offsets(offsets),
+    };
+    wit::Column { slot: 0, validity: values.validity, data }
+}
+
+pub(super) fn states(states: States) -> wit::TextColumn {
+    text_column(states.0)
+}
+
+pub(super) fn of_states(states: wit::TextColumn) -> States {
+    States(TextData { offsets: states.offsets, data: states.data })
 }
