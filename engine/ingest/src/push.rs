@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use isinglass_chain::Chain;
+use isinglass_chain::{Chain, ChainFunctions};
 use isinglass_decode::{Context, LogsConfig, Protocol, decode, decompress};
 use isinglass_model::batch::Decoded;
 use isinglass_model::columns::Columns;
+use isinglass_model::functions::FunctionSource;
 use isinglass_model::kind::Signal;
 use isinglass_model::limits::HardCaps;
 use isinglass_model::reason::{self, code};
@@ -420,6 +421,11 @@ impl Ingest {
     /// The plugin chain.
     pub fn chain(&self) -> &Chain {
         &self.0.chain
+    }
+
+    /// The functions that its plugins bring to queries.
+    pub fn functions(&self) -> Arc<dyn FunctionSource> {
+        Arc::new(ChainFunctions::new(Arc::clone(&self.0.chain)))
     }
 
     /// What is known here and asked for in SQL: `system.plugins`.
