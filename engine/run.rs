@@ -86,6 +86,7 @@ async fn start(config: &Config, args: ServeArgs) -> anyhow::Result<Running> {
     let memory = MemoryLimit::new(config.memory.0, Arc::new(ProcessMemory::new()));
     let (store, tables) = (ingest.store().clone(), ingest.system_tables());
     let query = QueryEngine::within(store, config.query.clone(), tables, memory)?;
+    query.set_functions(ingest.functions());
     query.check_views().await?;
     let (addresses, parts) = (listeners.addresses(), (ingest.clone(), query.clone()));
     let rules = Rules::start(&config.rules, rule_files, read_again(args), parts, addresses.listen).await?;

@@ -77,5 +77,6 @@ mod streams;
 mod system;
 mod tables;
 mod tenants;
+mod transform;
 mod trickle;
 mod verify;

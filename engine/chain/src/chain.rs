@@ -26,18 +26,18 @@ use crate::rates::Unit;
 use crate::stats::BindingStats;
 use crate::ticker::Ticker;
 use crate::verdicts::Author;
-use crate::{deltas, verdicts};
+use crate::{deltas, functions, verdicts};
 
 /// A loaded chain of plugins; shared by all requests.
 ///
 /// Its calls block for as long as the plugins run: call them off async workers.
 pub struct Chain {
     // Before the engine, whose memory the instances use.
-    plugins: Vec<Plugin>,
+    pub(crate) plugins: Vec<Plugin>,
     derivers: Vec<Deriver>,
     validators_digest: String,
     buckets: Buckets,
-    clock: Arc<dyn Clock>,
+    pub(crate) clock: Arc<dyn Clock>,
     ticker: Ticker,
     _engine: Engine,
 }
@@ -95,6 +95,7 @@ impl Chain {
         let mut plugins = (0..config.bindings.len())
             .map(|index| Plugin::load(&mut loader, &ticker, &clock, config, index))
             .collect::<Result<Vec<_>, _>>()?;
+        functions::check_names(&plugins)?;
         let derivers = number_derivers(&mut plugins);
         Ok(Self {
             validators_digest: validators_digest(&plugins),
@@ -107,8 +108,8 @@ impl Chain {
         })
     }
 
-    /// Identifies the validators, their order and their configurations. A
-    /// verdict over a label set holds under this digest.
+    /// Identifies the transformers and validators, their order and their configurations.
+    /// What was said of a label set holds under this digest.
     pub fn validators_digest(&self) -> &str {
         &self.validators_digest
     }
@@ -233,7 +234,7 @@ impl Chain {
         all
     }
 
-    fn caller<'a>(&'a self, tenant: &'a Tenant, now_unix_nanos: i64) -> Caller<'a> {
+    pub(crate) fn caller<'a>(&'a self, tenant: &'a Tenant, now_unix_nanos: i64) -> Caller<'a> {
         Caller { ticker: &self.ticker, tenant, now_unix_nanos }
     }
 
@@ -301,7 +302,7 @@ fn answers(
 }
 
 /// The signal that a batch belongs to.
-fn signal_of(shape: Shape) -> Signal {
+pub(crate) fn signal_of(shape: Shape) -> Signal {
     match shape {
         Shape::Samples | Shape::Series => Signal::Metrics,
         Shape::Logs => Signal::Logs,
@@ -326,9 +327,15 @@ fn number_derivers(plugins: &mut [Plugin]) -> Vec<Deriver> {
     derivers
 }
 
+/// Whether it decides what becomes of a label set.
+fn judges(plugin: &Plugin) -> bool {
+    matches!(plugin.world, World::Transformer | World::Validator)
+}
+
 fn validators_digest(plugins: &[Plugin]) -> String {
     let mut hash = Sha256::new();
-    for plugin in plugins.iter().filter(|plugin| plugin.world == World::Validator) {
+    for plugin in plugins.iter().filter(|plugin| judges(plugin)) {
+        hash.update(plugin.world.as_str());
         for part in plugin.identity() {
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part);

@@ -54,7 +54,7 @@ pub(crate) struct Prepared {
 const SMALL_DICTIONARY_BYTES: usize = 64 << 10;
 
 impl Text {
-    fn new(text: &TextBuffers) -> Self {
+    pub(crate) fn new(text: &TextBuffers) -> Self {
         let (Some(first), Some(last)) = (text.offsets.first(), text.offsets.last()) else {
             return Self { offsets: vec![0].into(), data: Buffer::from(&[]) };
         };
@@ -119,7 +119,7 @@ fn keys(keys: &ScalarBuffer<i32>, validity: Option<&NullBuffer>) -> ScalarBuffer
 }
 
 impl Prepared {
-    fn new(column: model::Column, entries: Option<ScalarBuffer<i32>>) -> Self {
+    pub(crate) fn new(column: model::Column, entries: Option<ScalarBuffer<i32>>) -> Self {
         let data = match column.data {
             model::ColumnData::U8(values) => Data::Bytes(values),
             model::ColumnData::U32(values) => Data::U32(values),
@@ -156,7 +156,7 @@ impl Prepared {
     }
 
     /// Number of entries, which is the number of rows unless rows own ranges of them.
-    fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         match &self.data {
             Data::Bytes(values) => values.len(),
             Data::U32(values) => values.len(),

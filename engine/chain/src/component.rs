@@ -12,7 +12,31 @@ use crate::error::ChainError;
 use crate::failure::shorten;
 use crate::host::{self, State};
 
-const LIFECYCLE: &str = "isinglass:plugin/lifecycle@0.1.0";
+/// Every version of the package whose plugins run, the newest first. Within 0.1 interfaces
+/// are only added, so one table of functions serves all of them.
+const VERSIONS: [&str; 2] = ["0.1.1", "0.1.0"];
+
+/// The name of an interface of the package.
+fn name_of(interface: &str, version: &str) -> String {
+    format!("isinglass:plugin/{interface}@{version}")
+}
+
+/// Whether a component may import this.
+fn may_import(name: &str) -> bool {
+    let of_package = |name: &str| name.split_once('@').map(|(name, _)| name.to_owned());
+    let known = host::IMPORTS.iter().any(|import| of_package(import) == of_package(name));
+    let version = name.split_once('@').map_or("", |(_, version)| version);
+    known && VERSIONS.contains(&version)
+}
+
+/// An interface that the component exports, of the newest version that it has.
+fn exported(component: &component::Component, interface: &str) -> Option<(ComponentExportIndex, String)> {
+    let find = |version: &&str| {
+        let name = name_of(interface, version);
+        component.get_export_index(None, &name).map(|index| (index, name))
+    };
+    VERSIONS.iter().find_map(find)
+}
 
 /// A compiled component whose imports are checked, linked for one world.
 #[derive(Clone)]
@@ -39,11 +63,11 @@ impl Compiled {
 
     /// The world that it was made for; the error says what it exports instead.
     pub(crate) fn world(&self, engine: &Engine) -> Result<World, String> {
-        let has = |world: &World| self.component.get_export_index(None, world.interface()).is_some();
+        let has = |world: &World| exported(&self.component, world.interface()).is_some();
         World::ALL.into_iter().find(has).ok_or_else(|| {
             let ty = self.component.component_type();
             let found: Vec<_> = ty.exports(engine).map(|(name, _)| name.to_owned()).collect();
-            let known = World::ALL.map(World::interface).join(", ");
+            let known = World::ALL.map(|world| name_of(world.interface(), VERSIONS[0])).join(", ");
             let found = if found.is_empty() { "nothing".to_owned() } else { found.join(", ") };
             format!("it must export one of {known}, and exports {found}")
         })
@@ -56,8 +80,29 @@ pub(crate) struct Exports {
     pub(crate) describe: ComponentExportIndex,
     pub(crate) configure: ComponentExportIndex,
     pub(crate) run: ComponentExportIndex,
+    /// The others of a function plugin.
+    pub(crate) compute: Option<Compute>,
     /// `admit` of limiters, `metrics` of derivers.
     pub(crate) second: Option<ComponentExportIndex>,
+}
+
+/// The functions of a function plugin besides `call`.
+#[derive(Clone, Copy)]
+pub(crate) struct Compute {
+    pub(crate) functions: ComponentExportIndex,
+    pub(crate) accumulate: ComponentExportIndex,
+    pub(crate) merge: ComponentExportIndex,
+    pub(crate) finish: ComponentExportIndex,
+}
+
+fn compute(find: &impl Fn(&str, &str) -> Result<ComponentExportIndex, String>) -> Result<Compute, String> {
+    let of = |function| find(World::Function.interface(), function);
+    Ok(Compute {
+        functions: of("functions")?,
+        accumulate: of("accumulate")?,
+        merge: of("merge")?,
+        finish: of("finish")?,
+    })
 }
 
 /// Loads components, each one once.
@@ -136,7 +181,7 @@ fn check_imports(
     engine: &Engine,
 ) -> Result<(), ChainError> {
     let ty = component.component_type();
-    let forbidden = ty.imports(engine).find(|(name, _)| !host::IMPORTS.contains(name));
+    let forbidden = ty.imports(engine).find(|(name, _)| !may_import(name));
     forbidden.map_or(Ok(()), |(import, _)| {
         Err(ChainError::ForbiddenImport { binding: binding.name.clone(), import: shorten(import) })
     })
@@ -144,19 +189,22 @@ fn check_imports(
 
 fn exports(component: &component::Component, world: World) -> Result<Exports, String> {
     let find = |interface: &str, function: &str| {
-        let missing = || format!("a {} must export {interface}#{function}", world.as_str());
-        let interface = component.get_export_index(None, interface).ok_or_else(missing)?;
-        component.get_export_index(Some(&interface), function).ok_or_else(missing)
+        let newest = name_of(interface, VERSIONS[0]);
+        let missing = || format!("a {} must export {newest}#{function}", world.as_str());
+        let (index, _) = exported(component, interface).ok_or_else(missing)?;
+        component.get_export_index(Some(&index), function).ok_or_else(missing)
     };
     let second = match world {
-        World::Validator => None,
+        World::Transformer | World::Validator => None,
+        World::Function => None,
         World::Limiter => Some("admit"),
         World::Deriver => Some("metrics"),
     };
     Ok(Exports {
-        describe: find(LIFECYCLE, "describe")?,
-        configure: find(LIFECYCLE, "configure")?,
-        run: find(world.interface(), "run")?,
+        describe: find("lifecycle", "describe")?,
+        configure: find("lifecycle", "configure")?,
+        run: find(world.interface(), if world == World::Function { "call" } else { "run" })?,
+        compute: (world == World::Function).then(|| compute(&find)).transpose()?,
         second: second.map(|function| find(world.interface(), function)).transpose()?,
     })
 }

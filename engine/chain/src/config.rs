@@ -21,7 +21,7 @@ use crate::rates::SignalRates;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ChainConfig {
-    /// The plugins. Worlds run in a fixed order: validators, limiters, derivers.
+    /// The plugins. Worlds run in a fixed order: transformers, validators, limiters, derivers.
     pub bindings: Vec<Binding>,
     /// Configuration by binding name, merged over the binding's own.
     pub config: BTreeMap<String, Value>,
@@ -95,6 +95,9 @@ pub struct Binding {
     /// Rates for `on_error = "native"`; absent = read from `config`.
     #[serde(default)]
     pub fallback: Option<SignalRates>,
+    /// What the names of a function plugin's functions begin with.
+    #[serde(default)]
+    pub prefix: String,
     /// Bounds of one call.
     #[serde(default)]
     pub budget: Budget,
@@ -112,6 +115,7 @@ impl Binding {
             tenants: BTreeMap::new(),
             on_error: None,
             fallback: None,
+            prefix: String::new(),
             budget: Budget::default(),
         }
     }
@@ -119,6 +123,15 @@ impl Binding {
     /// What happens when it fails.
     pub fn on_error(&self) -> OnError {
         self.on_error.unwrap_or(self.world.on_error())
+    }
+
+    /// Bounds of one call. A query may wait longer than intake, unless told otherwise.
+    pub(crate) fn budget(&self) -> Budget {
+        let given = self.budget;
+        match self.world == World::Function && given == Budget::default() {
+            true => Budget { cpu_hard_ms: QUERY_CPU_HARD_MS, ..given },
+            false => given,
+        }
     }
 
     /// Whether it is shown batches of this signal.
@@ -144,6 +157,17 @@ impl Binding {
         }
         if self.fallback.is_some() && self.on_error() != OnError::Native {
             return Err(fault("fallback is used only with on_error = \"native\"".to_owned()));
+        }
+        let word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        let begins = |c: char| c.is_ascii_lowercase() || c == '_';
+        let prefix = &self.prefix;
+        if !prefix.is_empty()
+            && (!prefix.starts_with(begins) || prefix.len() > 32 || !prefix.chars().all(word))
+        {
+            return Err(fault("prefix must be at most 32 of a-z 0-9 _".to_owned()));
+        }
+        if !prefix.is_empty() && self.world != World::Function {
+            return Err(fault("prefix is used only with world = \"function\"".to_owned()));
         }
         self.budget.check().map_err(fault)
     }
@@ -193,52 +217,66 @@ impl<'de> Deserialize<'de> for Source {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum World {
+    /// Changes or drops rows before anything else sees them.
+    Transformer,
     /// Keeps or refuses rows.
     Validator,
     /// Says what a request costs; the host keeps the buckets.
     Limiter,
     /// Makes metrics of rows.
     Deriver,
+    /// Brings functions to queries; sees nothing of intake.
+    Function,
 }
 
 impl World {
     /// All worlds.
-    pub const ALL: [Self; 3] = [Self::Validator, Self::Limiter, Self::Deriver];
+    pub const ALL: [Self; 5] =
+        [Self::Transformer, Self::Validator, Self::Limiter, Self::Deriver, Self::Function];
 
     /// Lower-case name.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Transformer => "transformer",
             Self::Validator => "validator",
             Self::Limiter => "limiter",
             Self::Deriver => "deriver",
+            Self::Function => "function",
         }
     }
 
-    /// The interface that a component must export.
+    /// The interface that a component must export, in whichever version.
     pub(crate) const fn interface(self) -> &'static str {
         match self {
-            Self::Validator => "isinglass:plugin/validate@0.1.0",
-            Self::Limiter => "isinglass:plugin/limit@0.1.0",
-            Self::Deriver => "isinglass:plugin/derive@0.1.0",
+            Self::Transformer => "transform",
+            Self::Validator => "validate",
+            Self::Limiter => "limit",
+            Self::Deriver => "derive",
+            Self::Function => "compute",
         }
     }
 
-    /// The policy where a binding names none: a validator that fails must not
-    /// stop intake (the core's hard caps still hold), a limiter must never mean
-    /// unlimited, a deriver loses the derived points of a batch.
+    /// The policy where a binding names none: a transformer may be what takes
+    /// secrets out, so nothing goes on that it has not seen; a validator that fails
+    /// must not stop intake (the core's hard caps still hold), a limiter must never
+    /// mean unlimited, a deriver loses the derived points of a batch.
     pub const fn on_error(self) -> OnError {
         match self {
+            Self::Transformer => OnError::Quarantine,
             Self::Validator => OnError::Pass,
             Self::Limiter => OnError::Native,
             Self::Deriver => OnError::Skip,
+            Self::Function => OnError::Fail,
         }
     }
 
     const fn policies(self) -> &'static [OnError] {
         match self {
+            Self::Transformer => &[OnError::Quarantine, OnError::Reject, OnError::Pass],
             Self::Validator => &[OnError::Pass, OnError::Reject],
             Self::Limiter => &[OnError::Native, OnError::Pass, OnError::Reject],
             Self::Deriver => &[OnError::Skip],
+            Self::Function => &[OnError::Fail],
         }
     }
 }
@@ -253,9 +291,14 @@ pub enum OnError {
     Native,
     /// Nothing is derived from this batch; counted.
     Skip,
-    /// Validator: every row is refused with `plugin_error`. Limiter: the
-    /// request is refused as unavailable.
+    /// Transformer, validator: every row is refused with `plugin_error`. Limiter:
+    /// the request is refused as unavailable.
     Reject,
+    /// The query ends.
+    Fail,
+    /// The request is refused as unavailable and nothing of it is stored, not even
+    /// what was wrong with it: its sender still has it.
+    Quarantine,
 }
 
 impl OnError {
@@ -266,6 +309,8 @@ impl OnError {
             Self::Native => "native",
             Self::Skip => "skip",
             Self::Reject => "reject",
+            Self::Fail => "fail",
+            Self::Quarantine => "quarantine",
         }
     }
 }
@@ -281,6 +326,9 @@ pub struct Budget {
     /// Linear memory of an instance, in bytes.
     pub memory_bytes_max: u32,
 }
+
+/// Thread CPU time at which a call of a query is stopped, unless told otherwise.
+const QUERY_CPU_HARD_MS: u32 = 1_000;
 
 /// The most linear memory that a budget may give an instance.
 pub(crate) const MEMORY_BYTES_MAX: u32 = 64 << 20;
@@ -432,6 +480,10 @@ mod tests {
             binding(json!({ "on_error": "native" })),
             "no meaning for a validator; use one of: pass, reject",
         );
+        check(
+            binding(json!({ "world": "transformer", "on_error": "skip" })),
+            "use one of: quarantine, reject, pass",
+        );
         check(binding(json!({ "world": "deriver", "on_error": "pass" })), "use one of: skip");
         check(binding(json!({ "world": "limiter", "on_error": "skip" })), "use one of: native, pass, reject");
         check(binding(json!({ "on_error": "explode" })), "unknown variant");
@@ -441,6 +493,8 @@ mod tests {
         check(binding(json!({ "budget": { "memory_bytes_max": 1 } })), "memory_bytes_max must be 65536");
         check(binding(json!({ "tenants": { "..": {} } })), "tenant \"..\"");
         check(binding(json!({ "fallback": {} })), "fallback is used only");
+        check(binding(json!({ "prefix": "geo_" })), "prefix is used only");
+        check(binding(json!({ "world": "function", "prefix": "Geo" })), "prefix must be");
         check(
             json!({ "config": { "validat": {} } }),
             "there is no binding \"validat\"; there are: validate,",

@@ -10,12 +10,13 @@ use crate::engine::TABLE_ELEMENTS_MAX;
 use crate::failure::shorten;
 use crate::stats::Meter;
 
-/// Interfaces that a component may import. `columns` holds types only.
+/// Interfaces that a component may import. `columns` holds types only. Wasmtime links
+/// imports of another patch version of the package to these.
 pub(crate) const IMPORTS: [&str; 4] = [
-    "isinglass:plugin/columns@0.1.0",
-    "isinglass:plugin/log@0.1.0",
-    "isinglass:plugin/clock@0.1.0",
-    "isinglass:plugin/telemetry@0.1.0",
+    "isinglass:plugin/columns@0.1.1",
+    "isinglass:plugin/log@0.1.1",
+    "isinglass:plugin/clock@0.1.1",
+    "isinglass:plugin/telemetry@0.1.1",
 ];
 
 /// Longest name of a telemetry counter in bytes.

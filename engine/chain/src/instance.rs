@@ -6,7 +6,10 @@ use isinglass_model::Tenant;
 use wasmtime::component::{Instance as Guest, TypedFunc};
 use wasmtime::{Store, UpdateDeadline};
 
-use crate::abi::{BatchIn, DeltasOut, MetricOut, PlanOut, PluginInfoOut, SignalName, VerdictsOut};
+use crate::abi::{
+    BatchIn, ColumnIn, ColumnOut, DeltasOut, EditsOut, FaultOut, MetricOut, PlanOut, PluginInfoOut,
+    SignalName, SignatureOut, TextIn, TextOut, VerdictsOut,
+};
 use crate::component::Component;
 use crate::config::{Budget, World};
 use crate::failure::{Failure, FailureKind};
@@ -31,9 +34,22 @@ type Run<R> = TypedFunc<(BatchIn<'static>,), (R,)>;
 /// The functions of a world. Wasmtime's typed functions are covariant in their
 /// arguments: one made for `'static` buffers takes any.
 enum Functions {
+    Transformer { run: Run<EditsOut> },
     Validator { run: Run<VerdictsOut> },
     Limiter { run: Run<PlanOut>, admit: TypedFunc<(SignalName, u64), (PlanOut,)> },
     Deriver { run: Run<DeltasOut>, metrics: TypedFunc<(), (Vec<MetricOut>,)> },
+    Compute(Compute),
+}
+
+type Answer<R> = (Result<R, FaultOut>,);
+
+#[derive(Clone, Copy)]
+struct Compute {
+    functions: TypedFunc<(), (Vec<SignatureOut>,)>,
+    call: TypedFunc<(u16, u32, &'static [ColumnIn<'static>]), Answer<ColumnOut>>,
+    accumulate: TypedFunc<(u16, u32, &'static [u32], u32, &'static [ColumnIn<'static>]), Answer<TextOut>>,
+    merge: TypedFunc<(u16, u32, &'static [u32], TextIn<'static>), Answer<TextOut>>,
+    finish: TypedFunc<(u16, TextIn<'static>), Answer<ColumnOut>>,
 }
 
 /// An instance. It is used by one call at a time and dropped when a call fails:
@@ -116,6 +132,17 @@ impl Instance {
         self.call(context, |store| configure.call(store, (config,))).map(|(result,)| result)
     }
 
+    /// Runs a transformer.
+    pub(crate) fn transform(
+        &mut self,
+        context: &Context<'_>,
+        batch: BatchIn<'_>,
+    ) -> Result<EditsOut, Failure> {
+        let Functions::Transformer { run } = self.functions else { return Err(wrong_world()) };
+        let run: TypedFunc<(BatchIn<'_>,), _> = run;
+        self.call(context, |store| run.call(store, (batch,))).map(|(edits,)| edits)
+    }
+
     /// Runs a validator.
     pub(crate) fn validate(
         &mut self,
@@ -156,6 +183,69 @@ impl Instance {
         let Functions::Deriver { run, .. } = self.functions else { return Err(wrong_world()) };
         let run: TypedFunc<(BatchIn<'_>,), _> = run;
         self.call(context, |store| run.call(store, (batch,))).map(|(deltas,)| deltas)
+    }
+
+    fn compute(&self) -> Result<Compute, Failure> {
+        match self.functions {
+            Functions::Compute(compute) => Ok(compute),
+            _ => Err(wrong_world()),
+        }
+    }
+
+    /// The functions of a function plugin.
+    pub(crate) fn functions(&mut self, context: &Context<'_>) -> Result<Vec<SignatureOut>, Failure> {
+        let functions = self.compute()?.functions;
+        self.call(context, |store| functions.call(store, ())).map(|(functions,)| functions)
+    }
+
+    /// Calls a scalar function; the inner error is the plugin's.
+    pub(crate) fn call_function(
+        &mut self,
+        context: &Context<'_>,
+        function: u16,
+        rows: u32,
+        arguments: &[ColumnIn<'_>],
+    ) -> Result<Result<ColumnOut, FaultOut>, Failure> {
+        let call: TypedFunc<(u16, u32, &[ColumnIn<'_>]), _> = self.compute()?.call;
+        self.call(context, |store| call.call(store, (function, rows, arguments))).map(|(answer,)| answer)
+    }
+
+    /// Accumulates rows for an aggregate.
+    pub(crate) fn accumulate(
+        &mut self,
+        context: &Context<'_>,
+        function: u16,
+        (groups, group_of_row): (u32, &[u32]),
+        rows: u32,
+        arguments: &[ColumnIn<'_>],
+    ) -> Result<Result<TextOut, FaultOut>, Failure> {
+        let call: TypedFunc<(u16, u32, &[u32], u32, &[ColumnIn<'_>]), _> = self.compute()?.accumulate;
+        self.call(context, |store| call.call(store, (function, groups, group_of_row, rows, arguments)))
+            .map(|(answer,)| answer)
+    }
+
+    /// Merges states of an aggregate.
+    pub(crate) fn merge(
+        &mut self,
+        context: &Context<'_>,
+        function: u16,
+        (groups, group_of_state): (u32, &[u32]),
+        states: TextIn<'_>,
+    ) -> Result<Result<TextOut, FaultOut>, Failure> {
+        let call: TypedFunc<(u16, u32, &[u32], TextIn<'_>), _> = self.compute()?.merge;
+        self.call(context, |store| call.call(store, (function, groups, group_of_state, states)))
+            .map(|(answer,)| answer)
+    }
+
+    /// The values of an aggregate.
+    pub(crate) fn finish(
+        &mut self,
+        context: &Context<'_>,
+        function: u16,
+        states: TextIn<'_>,
+    ) -> Result<Result<ColumnOut, FaultOut>, Failure> {
+        let call: TypedFunc<(u16, TextIn<'_>), _> = self.compute()?.finish;
+        self.call(context, |store| call.call(store, (function, states))).map(|(answer,)| answer)
     }
 
     /// Whether it should be replaced by a new one: after many calls, or when it
@@ -212,11 +302,25 @@ impl Functions {
                 .ok_or_else(|| wasmtime::Error::msg("the component lacks a function of its world"))
         };
         Ok(match world {
+            World::Transformer => Self::Transformer { run: guest.get_typed_func(&mut *store, run)? },
             World::Validator => Self::Validator { run: guest.get_typed_func(&mut *store, run)? },
             World::Limiter => Self::Limiter {
                 run: guest.get_typed_func(&mut *store, run)?,
                 admit: guest.get_typed_func(&mut *store, second()?)?,
             },
+            World::Function => {
+                let exports = component
+                    .exports
+                    .compute
+                    .ok_or_else(|| wasmtime::Error::msg("the component lacks a function of its world"))?;
+                Self::Compute(Compute {
+                    functions: guest.get_typed_func(&mut *store, exports.functions)?,
+                    call: guest.get_typed_func(&mut *store, run)?,
+                    accumulate: guest.get_typed_func(&mut *store, exports.accumulate)?,
+                    merge: guest.get_typed_func(&mut *store, exports.merge)?,
+                    finish: guest.get_typed_func(&mut *store, exports.finish)?,
+                })
+            }
             World::Deriver => Self::Deriver {
                 run: guest.get_typed_func(&mut *store, run)?,
                 metrics: guest.get_typed_func(&mut *store, second()?)?,

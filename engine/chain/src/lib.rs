@@ -8,6 +8,7 @@
 //!               admit(bytes) ──▶ limiters ─┐
 //!                                          ├─▶ token buckets ──▶ Decision
 //! batch ─▶ columns ─▶ cuts ─▶ limiters ────┘
+//!                          ─▶ transformers ▶ checked, made ─────▶ the batch, other than it was
 //!                          ─▶ validators ─▶ checked, merged ───▶ Verdicts
 //!                          ─▶ derivers ───▶ checked, resolved ─▶ Deltas
 //! ```
@@ -21,7 +22,9 @@
 //! | [`inspect`] | what a component is, found out without a server |
 //! | `abi` | the types of the WIT package, in and out |
 //! | `columns`, `cuts` | what a guest is shown of a batch |
-//! | `verdicts`, `plan`, `deltas` | what guests answer, checked: it is not trusted |
+//! | `transform` | the transformers of a chain, and what becomes of a request when one fails |
+//! | `edits`, `verdicts`, `plan`, `deltas` | what guests answer, checked: it is not trusted |
+//! | `functions` | functions of plugins, called by queries |
 //! | `buckets` | GCRA |
 //! | `breaker` | who fails again and again is left alone for a while |
 //! | `stats`, `failure` | what is counted |
@@ -39,9 +42,11 @@ mod component;
 pub mod config;
 mod cuts;
 mod deltas;
+mod edits;
 mod engine;
 pub mod error;
 mod failure;
+mod functions;
 mod host;
 pub mod inspect;
 mod instance;
@@ -51,6 +56,7 @@ mod pool;
 mod rates;
 mod stats;
 mod ticker;
+mod transform;
 mod variant;
 mod verdicts;
 
@@ -58,5 +64,7 @@ pub use chain::{Bound, Chain, Deriver};
 pub use config::{Binding, Budget, ChainConfig, OnError, Source, World};
 pub use error::ChainError;
 pub use failure::FailureKind;
+pub use functions::ChainFunctions;
 pub use rates::{Rates, SignalRates};
 pub use stats::BindingStats;
+pub use transform::Untransformed;

@@ -41,7 +41,7 @@ pub(crate) struct Plugin {
     budget: Budget,
     tenants: HashMap<String, usize>,
     pool: Pool,
-    call_size: CallSize,
+    pub(crate) call_size: CallSize,
 }
 
 /// A call's part of a batch.
@@ -110,7 +110,7 @@ impl Plugin {
             breakers: Breakers::default(),
             clock: Arc::clone(clock),
             signals: Signal::ALL.into_iter().filter(|signal| binding.takes(*signal)).collect(),
-            budget: binding.budget,
+            budget: binding.budget(),
             tenants,
             pool,
             call_size: call_size(config, binding.world),

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use isinglass_model::Clock;
+use isinglass_model::columns::Shape;
 use isinglass_model::deltas::DerivedMetric;
+use isinglass_model::functions::FunctionSignature;
 
 use crate::abi::PluginInfoOut;
 use crate::columns::Request;
@@ -12,6 +14,7 @@ use crate::config::{Binding, OnError, World};
 use crate::deltas::check_metrics;
 use crate::error::ChainError;
 use crate::failure::{Failure, shorten};
+use crate::functions::check_signatures;
 use crate::instance::{Context, Instance};
 use crate::rates::SignalRates;
 use crate::stats::Meter;
@@ -30,6 +33,8 @@ pub(crate) struct Variant {
     pub(crate) config_schema: String,
     /// What a deriver writes.
     pub(crate) metrics: Vec<DerivedMetric>,
+    /// What a function plugin brings.
+    pub(crate) functions: Vec<Arc<FunctionSignature>>,
     /// Number of this entry among the chain's derivers.
     pub(crate) deriver: u16,
     /// Rates of a limiter whose policy is `native`.
@@ -58,7 +63,7 @@ impl Trial<'_> {
             move |failure: Failure| ChainError::Start { binding: name(), call, fault: failure.to_string() }
         };
         let context = Context {
-            budget: &self.binding.budget,
+            budget: &self.binding.budget(),
             ticker: self.ticker,
             tenant: None,
             now_unix_nanos: self.clock.now_unix_nanos(),
@@ -82,13 +87,24 @@ impl Trial<'_> {
             }
             _ => Vec::new(),
         };
+        let functions = match world {
+            World::Function => {
+                let functions = instance.functions(&context).map_err(failed("functions"))?;
+                check_signatures(functions, &self.binding.prefix).map_err(failed("functions"))?
+            }
+            _ => Vec::new(),
+        };
         let plugin = check_info(&info).map_err(Failure::contract).map_err(failed("describe"))?;
         let config_schema = info.config_schema.trim().to_owned();
         let requests = requests(info).map_err(Failure::contract).map_err(failed("describe"))?;
+        if world == World::Transformer && !requests[Shape::Samples as usize].is_empty() {
+            let fault = "it asks for columns of samples; a transformer is shown series, logs and spans";
+            return Err(failed("describe")(Failure::contract(fault)));
+        }
         let fallback = self.fallback(config)?;
         Ok((
             plugin,
-            Variant { config: text, requests, config_schema, metrics, deriver: 0, fallback },
+            Variant { config: text, requests, config_schema, metrics, functions, deriver: 0, fallback },
             instance,
         ))
     }

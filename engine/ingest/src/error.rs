@@ -35,6 +35,9 @@ pub enum IngestError {
         /// Which plugin and how.
         message: String,
     },
+    /// A transformer failed whose policy is `quarantine`.
+    #[error("{0}; nothing of this request was stored")]
+    Untransformed(#[from] isinglass_chain::Untransformed),
     /// All compute slots were taken for too long.
     #[error("the server is busy: no compute slot became free within {waited_ms} ms")]
     Busy {
@@ -57,7 +60,9 @@ impl IngestError {
             Self::Store(error) => error.kind(),
             Self::RateLimited { .. } => ErrorKind::RateLimited,
             Self::OverBurst { .. } => ErrorKind::TooLarge,
-            Self::LimiterFailed { .. } | Self::Busy { .. } | Self::Stopping => ErrorKind::Unavailable,
+            Self::LimiterFailed { .. } | Self::Untransformed(_) | Self::Busy { .. } | Self::Stopping => {
+                ErrorKind::Unavailable
+            }
             Self::Internal(_) => ErrorKind::Internal,
         }
     }

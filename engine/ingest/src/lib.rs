@@ -1,8 +1,8 @@
 //! The one write path.
 //!
 //! ```text
-//! Request ─▶ admit ─▶ seen before? ─▶ decode ─▶ judge series ─▶ validate ─▶ limit ─▶ derive ─▶ append ─▶ Outcome
-//!            bytes    batch key                 new label sets  rows        rows     spans     WAL, head
+//! Request ─▶ admit ─▶ seen before? ─▶ decode ─▶ transform ─▶ judge series ─▶ validate ─▶ limit ─▶ derive ─▶ append ─▶ Outcome
+//!            bytes    batch key                 rows, labels  new label sets  rows        rows     spans     WAL, head
 //! ```
 //!
 //! Every request of every protocol takes this way, and so do derived samples,
@@ -12,6 +12,7 @@
 //! | file | is |
 //! |---|---|
 //! | `push.rs` | the way of one request, top to bottom |
+//! | `transform.rs` | what transformers change, drop and make of label sets |
 //! | `judge.rs` | a label set is judged once |
 //! | `filter.rs` | takes refused rows out of batches |
 //! | `refused.rs` | refused items as rows of the table `rejected` |
@@ -29,6 +30,7 @@ mod push;
 mod refused;
 mod request;
 mod stats;
+mod transform;
 
 pub use config::IngestConfig;
 pub use error::IngestError;

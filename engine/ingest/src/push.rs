@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use isinglass_chain::Chain;
+use isinglass_chain::{Chain, ChainFunctions};
 use isinglass_decode::{Context, LogsConfig, Protocol, decode, decompress};
 use isinglass_model::batch::Decoded;
 use isinglass_model::columns::Columns;
+use isinglass_model::functions::FunctionSource;
 use isinglass_model::kind::Signal;
 use isinglass_model::limits::HardCaps;
-use isinglass_model::reason::code;
+use isinglass_model::reason::{self, code};
 use isinglass_model::verdict::{Decision, Verdicts};
 use isinglass_model::{Clock, Counts, SystemTable, Tenant};
 use isinglass_store::{
@@ -24,11 +25,12 @@ use crate::config::IngestConfig;
 use crate::derived::{Board, Note, write_tick};
 use crate::error::IngestError;
 use crate::filter::{drop_histograms, drop_rows, drop_samples, drop_series};
-use crate::judge::judge;
+use crate::judge::{RefusedSeries, judge};
 use crate::plugins::Plugins;
 use crate::refused::Allowance;
 use crate::request::{Fault, Outcome, Request, signal_of};
 use crate::stats::{IngestStats, Recorder};
+use crate::transform::{transform_rows, transform_series};
 
 /// The write path. Cheap to clone.
 #[derive(Clone)]
@@ -186,31 +188,71 @@ impl Ingest {
         let inner = &*self.0;
         let (tenant, now) = (&request.tenant, inner.clock.now_unix_nanos());
         let body = decompress(request.compression, request.body.clone(), HardCaps::DEFAULT.body_bytes_max)?;
+        let transforms = inner.chain.transforms(signal);
+        resolver.judge_under(inner.chain.validators_digest(), transforms);
         let mut context = Context { logs: &inner.logs, now_unix_nanos: now, resolver: &mut resolver };
         let mut decoded = decode(request.protocol, request.format, &body, &mut context)?;
         drop(body);
-        self.keep_metrics(tenant, &mut decoded, &mut resolver, now);
+        let unseen = if transforms { decoded.rejections.items().len() } else { 0 };
+        let transformed = self.transform(tenant, signal, &mut decoded, &mut resolver, now);
+        let refused = transformed.inspect_err(|error| self.refused_whole(tenant, signal, &decoded, error))?;
+        self.keep_metrics(tenant, &mut decoded, &mut resolver, refused, now);
         let life = resolver.life();
         drop(resolver);
         self.keep_rows(tenant, &mut decoded, now)?;
         if let Err(error) = allow(inner.chain.limit(tenant, &kept_batches(&decoded), now)) {
-            // Refused whole: all its items count as refused for this one reason.
-            let items = decoded.received;
-            inner.recorder.signal(tenant, signal, |stats| {
-                stats.counts.received += items;
-                *stats.counts.rejected.entry(code::RATE_LIMITED.into()).or_default() += items;
-            });
+            self.refused_whole(tenant, signal, &decoded, &error);
             return Err(error);
         }
-        let mut prepared = self.finish(tenant, decoded, now)?;
+        let mut prepared = self.finish(tenant, decoded, unseen, now)?;
         prepared.append.life = life;
         Ok(prepared)
     }
 
-    /// Label sets, then sample and histogram times.
-    fn keep_metrics(&self, tenant: &Tenant, decoded: &mut Decoded, resolver: &mut Resolver, now: i64) {
+    /// What transformers change. Gives back series that validators refused before.
+    fn transform(
+        &self,
+        tenant: &Tenant,
+        signal: Signal,
+        decoded: &mut Decoded,
+        resolver: &mut Resolver,
+        now: i64,
+    ) -> Result<RefusedSeries, IngestError> {
         let chain = &self.0.chain;
-        let refused = judge(chain, tenant, resolver, std::mem::take(&mut decoded.unjudged), now);
+        transform_rows(chain, tenant, decoded, now)?;
+        match chain.transforms(signal) {
+            true => transform_series(chain, tenant, decoded, resolver, now),
+            false => Ok(RefusedSeries::default()),
+        }
+    }
+
+    /// Counts all items of a request that is refused whole, for this one reason.
+    fn refused_whole(&self, tenant: &Tenant, signal: Signal, decoded: &Decoded, error: &IngestError) {
+        let reason = match error {
+            IngestError::Untransformed(_) => code::PLUGIN_ERROR,
+            IngestError::RateLimited { .. }
+            | IngestError::OverBurst { .. }
+            | IngestError::LimiterFailed { .. } => code::RATE_LIMITED,
+            _ => return,
+        };
+        let items = decoded.received;
+        self.0.recorder.signal(tenant, signal, |stats| {
+            stats.counts.received += items;
+            *stats.counts.rejected.entry(reason.into()).or_default() += items;
+        });
+    }
+
+    /// Label sets, then sample and histogram times. `refused` were refused before.
+    fn keep_metrics(
+        &self,
+        tenant: &Tenant,
+        decoded: &mut Decoded,
+        resolver: &mut Resolver,
+        mut refused: RefusedSeries,
+        now: i64,
+    ) {
+        let chain = &self.0.chain;
+        refused.extend(judge(chain, tenant, resolver, std::mem::take(&mut decoded.unjudged), now));
         let text = |series| resolver.labels_of(series).map_or_else(String::new, |labels| labels.to_string());
         let Decoded { samples, histograms, exemplars, rejections, .. } = decoded;
         drop_series(&refused, samples, histograms, exemplars, &text, rejections);
@@ -244,7 +286,14 @@ impl Ingest {
     }
 
     /// Derives, and puts the record together.
-    fn finish(&self, tenant: &Tenant, decoded: Decoded, now: i64) -> Result<Prepared, IngestError> {
+    /// `unseen`: so many of the first items that were refused no transformer has seen.
+    fn finish(
+        &self,
+        tenant: &Tenant,
+        decoded: Decoded,
+        unseen: usize,
+        now: i64,
+    ) -> Result<Prepared, IngestError> {
         let inner = &*self.0;
         let counts = Counts {
             received: decoded.received,
@@ -258,7 +307,7 @@ impl Ingest {
         append.counts = counts.clone();
         append.rejected = inner
             .allowance
-            .rows(tenant, &decoded.rejections, &*inner.clock)
+            .rows(tenant, &decoded.rejections, unseen, &*inner.clock)
             .map_err(|error| IngestError::Internal(error.to_string()))?;
         if let Some(spans) = decoded.spans.filter(|spans| spans.table.num_rows() > 0) {
             let deltas = inner.chain.derive(tenant, &spans, now);
@@ -374,6 +423,11 @@ impl Ingest {
         &self.0.chain
     }
 
+    /// The functions that its plugins bring to queries.
+    pub fn functions(&self) -> Arc<dyn FunctionSource> {
+        Arc::new(ChainFunctions::new(Arc::clone(&self.0.chain)))
+    }
+
     /// What is known here and asked for in SQL: `system.plugins`.
     pub fn system_tables(&self) -> Vec<Arc<dyn SystemTable>> {
         vec![Arc::new(Plugins::new(&self.0.chain))]
@@ -443,6 +497,7 @@ fn faults(rejections: &isinglass_model::counts::Rejections) -> Vec<Fault> {
     rejections
         .by_reason()
         .iter()
+        .filter(|(reason, _)| !reason::is_dropped(reason))
         .take(Outcome::FAULTS_MAX)
         .map(|(reason, items)| Fault {
             reason: reason.clone(),

@@ -13,6 +13,8 @@ use isinglass_model::tables::Table;
 use isinglass_model::{Clock, Kind, Tenant};
 use parking_lot::Mutex;
 
+use crate::transform::withheld;
+
 /// Tenants whose minute is remembered; at the bound the oldest minutes go.
 const TENANTS_MAX: usize = 10_000;
 const MINUTE: Duration = Duration::from_secs(60);
@@ -45,11 +47,13 @@ impl Allowance {
         granted as usize
     }
 
-    /// The rows of `rejections` that may be written now; `None` for none.
+    /// The rows of `rejections` that may be written now; `None` for none. The text of the
+    /// first `unseen` is withheld.
     pub(crate) fn rows(
         &self,
         tenant: &Tenant,
         rejections: &Rejections,
+        unseen: usize,
         clock: &dyn Clock,
     ) -> Result<Option<RecordBatch>, ArrowError> {
         if rejections.items().is_empty() {
@@ -59,7 +63,15 @@ impl Allowance {
         if granted == 0 {
             return Ok(None);
         }
-        batch(&rejections.items()[..granted], clock.now_unix_nanos()).map(Some)
+        let items = &rejections.items()[..granted];
+        let time = clock.now_unix_nanos();
+        if unseen == 0 {
+            return batch(items, time).map(Some);
+        }
+        let shown =
+            |(at, item): (usize, &RejectedItem)| if at < unseen { withheld(item) } else { item.clone() };
+        let items: Vec<_> = items.iter().enumerate().map(shown).collect();
+        batch(&items, time).map(Some)
     }
 }
 

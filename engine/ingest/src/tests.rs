@@ -23,6 +23,8 @@ use crate::{Ingest, IngestConfig, IngestError, Outcome, Request};
 const NOW: i64 = 1_767_225_600_000_000_000;
 const NOW_MS: i64 = NOW / 1_000_000;
 
+mod transform;
+
 struct Rig {
     dir: TempDir,
     clock: Arc<ManualClock>,
@@ -38,6 +40,13 @@ impl Rig {
         let dir = TempDir::new().unwrap();
         let clock = Arc::new(ManualClock::at(NOW));
         let ingest = start(&dir, &clock, config).await;
+        Self { dir, clock, ingest }
+    }
+
+    async fn with_chain(chain: serde_json::Value) -> Self {
+        let dir = TempDir::new().unwrap();
+        let clock = Arc::new(ManualClock::at(NOW));
+        let ingest = start_chain(&dir, &clock, chain).await;
         Self { dir, clock, ingest }
     }
 
@@ -98,8 +107,12 @@ impl Rig {
 }
 
 async fn start(dir: &TempDir, clock: &Arc<ManualClock>, plugins: serde_json::Value) -> Ingest {
+    start_chain(dir, clock, json!({ "config": plugins })).await
+}
+
+async fn start_chain(dir: &TempDir, clock: &Arc<ManualClock>, chain: serde_json::Value) -> Ingest {
     let clock: Arc<dyn Clock> = Arc::<ManualClock>::clone(clock);
-    let config: ChainConfig = serde_json::from_value(json!({ "config": plugins })).unwrap();
+    let config: ChainConfig = serde_json::from_value(chain).unwrap();
     let chain = Arc::new(Chain::load(&config, Arc::clone(&clock)).unwrap());
     let store = StoreConfig { data_dir: dir.path().to_owned(), ..StoreConfig::default() };
     // No ticks of its own: the tests tick.

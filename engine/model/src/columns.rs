@@ -104,13 +104,5 @@ pub trait Columns: Send + Sync {
     fn bytes(&self) -> usize;
 }
 
-/// A SQL function that a plugin implements; the `function` world fills it later.
-pub trait ColumnFunction: Send + Sync + std::fmt::Debug {
-    /// Name in SQL.
-    fn name(&self) -> &str;
-    /// Calls it on columns of `rows` rows.
-    fn invoke(&self, rows: usize, arguments: &[Column]) -> Result<Column, String>;
-}
-
 /// A shared batch of columns.
 pub type SharedColumns = Arc<dyn Columns>;

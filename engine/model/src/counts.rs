@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::kind::Signal;
-use crate::reason::Reason;
+use crate::reason::{Reason, is_dropped};
 
 /// Items of one request by fate. An item is a sample, a native histogram, an
 /// exemplar, a log record or a span.
@@ -25,6 +25,13 @@ impl Counts {
     /// All rejected items.
     pub fn rejected_total(&self) -> u64 {
         self.rejected.values().sum()
+    }
+
+    /// Rejected items that are a fault of their sender's: all but those that a transformer
+    /// dropped.
+    pub fn refused_total(&self) -> u64 {
+        let refused = self.rejected.iter().filter(|(reason, _)| !is_dropped(reason));
+        refused.map(|(_, items)| items).sum()
     }
 
     /// Of what is stored, neither native histograms nor exemplars: float samples, in a
@@ -99,7 +106,7 @@ impl Rejections {
         }
         let reason = reason.into();
         *self.by_reason.entry(reason.clone()).or_default() += items;
-        if self.items.len() < Self::DETAIL_MAX {
+        if self.items.len() < Self::DETAIL_MAX && !is_dropped(&reason) {
             let mut item = detail(reason);
             truncate_text(&mut item.item, ITEM_BYTES_MAX);
             self.items.push(item);

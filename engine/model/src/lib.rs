@@ -18,7 +18,8 @@
 //! | [`labels`], [`series`], [`ids`] | label sets, the resolver that turns raw label bytes into a series ref, the stable ids |
 //! | [`batch`] | batches between decode and store |
 //! | [`tables`] | the schema of each table, in memory and in its files |
-//! | [`columns`], [`verdict`], [`deltas`] | what a plugin is given and what it gives back |
+//! | [`columns`], [`verdict`], [`edits`], [`deltas`] | what a plugin is given and what it gives back |
+//! | [`functions`] | functions over columns that plugins bring to queries |
 //! | [`clock`], [`memory`] | time, and the memory of the process, as values |
 //! | [`system`] | tables about the engine itself, answered by whoever knows |
 //! | [`tokens`] | words of a text, and which of them are worth an index |
@@ -30,7 +31,9 @@ pub mod clock;
 pub mod columns;
 pub mod counts;
 pub mod deltas;
+pub mod edits;
 pub mod error;
+pub mod functions;
 pub mod ids;
 pub mod kind;
 pub mod labels;

@@ -10,6 +10,15 @@ use std::borrow::Cow;
 /// (spans). Plugins may give codes of their own.
 pub type Reason = Cow<'static, str>;
 
+/// What the code of a transformer that drops a row comes after. A plugin cannot write it.
+pub const DROPPED: &str = "dropped:";
+
+/// Whether items under this reason were dropped as they were meant to be: they are counted, but
+/// their sender is told of no fault, and nothing of them is set aside.
+pub fn is_dropped(reason: &str) -> bool {
+    reason.starts_with(DROPPED)
+}
+
 /// The codes that the engine and the built-in plugins use.
 pub mod code {
     /// A metric without `__name__`.

@@ -9,6 +9,7 @@ use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::StreamExt;
+use isinglass_model::functions::FunctionSource;
 use isinglass_model::{ErrorKind, MemoryLimit, SystemTable, Tenant};
 use isinglass_store::{Store, View};
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -177,6 +178,12 @@ impl QueryEngine {
             Err(_) => return Err(QueryError::timeout(deadline)),
         };
         Ok(SqlResult { schema, stream, warnings })
+    }
+
+    /// From now on queries may call these functions, in SQL and PromQL. A name that either has
+    /// already stays what it is there.
+    pub fn set_functions(&self, source: Arc<dyn FunctionSource>) {
+        self.inner.sessions.set_plugins(source);
     }
 
     /// Limits in force.

@@ -91,7 +91,8 @@ pub use files::{
 pub use lock::Lock;
 pub use report::LostRange;
 pub use series::{
-    Days, LabelColumn, Limited, MatchOp, Matcher, Metric, Resolver, Series, SeriesIndex, SeriesSelection,
+    Arrival, Days, LabelColumn, Limited, MatchOp, Matcher, Metric, Resolver, Series, SeriesIndex,
+    SeriesSelection,
 };
 pub use stats::StoreStats;
 pub use store::Store;

@@ -11,7 +11,8 @@ use wit_parser::Resolve;
 
 /// The package, and the worlds that the SDK knows.
 const PACKAGE: &str = "plugin-0.1";
-const WORLDS: [&str; 3] = ["validator", "limiter", "deriver"];
+const VERSION: &str = "0.1.1";
+const WORLDS: [&str; 5] = ["validator", "limiter", "deriver", "transformer", "function"];
 
 /// Interfaces that are the same in each world. They are generated for the
 /// first one; the others refer to it.
@@ -67,7 +68,7 @@ fn options(world: &str) -> Opts {
 
 fn shared() -> Vec<(String, WithOption)> {
     let remap = |interface: &&str| {
-        let name = format!("isinglass:plugin/{interface}@0.1.0");
+        let name = format!("isinglass:plugin/{interface}@{VERSION}");
         let path = format!("crate::bindings::{}::isinglass::plugin::{interface}", WORLDS[0]);
         (name, WithOption::Path(path))
     };

@@ -10,12 +10,16 @@ pub(crate) struct Guest {
 }
 
 /// All guests. Those directly in `dist/` are embedded into the engine.
-pub(crate) const GUESTS: [Guest; 8] = [
+pub(crate) const GUESTS: [Guest; 12] = [
     Guest { package: "isinglass-validate", component: "validate.wasm" },
     Guest { package: "isinglass-rate-limit", component: "rate-limit.wasm" },
     Guest { package: "isinglass-span-metrics", component: "span-metrics.wasm" },
     Guest { package: "deny-service", component: "examples/deny-service.wasm" },
     Guest { package: "log-counts", component: "examples/log-counts.wasm" },
+    Guest { package: "geo", component: "examples/geo.wasm" },
+    Guest { package: "redact", component: "examples/redact.wasm" },
+    Guest { package: "hostile-function", component: "test/hostile-function.wasm" },
+    Guest { package: "hostile-transformer", component: "test/hostile-transformer.wasm" },
     Guest { package: "hostile-validator", component: "test/hostile-validator.wasm" },
     Guest { package: "hostile-limiter", component: "test/hostile-limiter.wasm" },
     Guest { package: "hostile-deriver", component: "test/hostile-deriver.wasm" },

@@ -7,7 +7,27 @@ mod components;
 mod convert;
 
 #[cfg(target_arch = "wasm32")]
-pub use components::{DeriverComponent, Hosted, LimiterComponent, ValidatorComponent};
+pub use components::{
+    DeriverComponent, FunctionComponent, Hosted, LimiterComponent, TransformerComponent, ValidatorComponent,
+};
+
+/// Makes a [`Transformer`](crate::Transformer) the component of this crate.
+/// Natively it does nothing.
+#[macro_export]
+macro_rules! export_transformer {
+    ($plugin:ty) => {
+        $crate::export_component!($plugin, transformer, TransformerComponent, export_transformer_world);
+    };
+}
+
+/// Makes a [`FunctionLibrary`](crate::FunctionLibrary) the component of this
+/// crate. Natively it does nothing.
+#[macro_export]
+macro_rules! export_functions {
+    ($plugin:ty) => {
+        $crate::export_component!($plugin, function, FunctionComponent, export_function_world);
+    };
+}
 
 /// Makes a [`Validator`](crate::Validator) the component of this crate.
 /// Natively it does nothing.

@@ -5,9 +5,11 @@
 //!
 //! | trait | is given | answers |
 //! |---|---|---|
+//! | [`Transformer`] | batch | what changes, which rows go ([`Edits`]) |
 //! | [`Validator`] | batch | which rows to refuse, and why ([`Verdicts`]) |
 //! | [`Limiter`] | wire size, batch | what to take from which token bucket ([`Plan`]) |
 //! | [`Deriver`] | batch of kept rows | increments of metrics, as columns ([`Deltas`]) |
+//! | [`FunctionLibrary`] | columns | a column: functions of SQL and PromQL ([`Values`]) |
 //!
 //! ```
 //! use isinglass_plugin::{
@@ -62,6 +64,8 @@ pub mod blocks;
 mod columns;
 mod config;
 mod deltas;
+mod edits;
+mod functions;
 mod group;
 pub mod host;
 mod json;
@@ -81,9 +85,14 @@ pub mod export;
 pub use columns::{Batch, Column, Data, Encoding, Request, Shape, TextData};
 pub use config::Config;
 pub use deltas::{Deltas, Exemplars, Increments, Label, LabelValues, Metric, MetricKind};
+pub use edits::{Added, Edits, NumberEdits, PairEdits, Pairs, TextEdits, json_text};
+pub use functions::{
+    Arguments, Fault, Function, Grouping, State, States, ValueType, Values, Volatility, accumulate, merge,
+    read_floats, write_floats,
+};
 pub use group::{Groups, Keys};
 pub use plan::{Bucket, Plan, Signal};
-pub use plugin::{Deriver, Limiter, Plugin, Validator};
+pub use plugin::{Deriver, FunctionLibrary, Limiter, Plugin, Transformer, Validator};
 pub use verdicts::{Reason, Verdicts};
 pub use views::{
     Bytes, Counts, Dictionary, Fixed, Floats, Integers, Lengths, Offsets, Text, Texts, Validity, View,

@@ -3,6 +3,8 @@
 use crate::columns::{Batch, Request};
 use crate::config::Config;
 use crate::deltas::{Deltas, Metric};
+use crate::edits::Edits;
+use crate::functions::{Arguments, Fault, Function, Grouping, States, Values};
 use crate::plan::{Plan, Signal};
 use crate::verdicts::Verdicts;
 
@@ -30,6 +32,12 @@ pub trait Plugin: Sized + Send + Sync + 'static {
     }
 }
 
+/// Changes or drops rows, before any other plugin sees them.
+pub trait Transformer: Plugin {
+    /// Changes a batch by `edits`, which start out leaving it alone.
+    fn transform(&self, batch: &Batch, edits: &mut Edits);
+}
+
 /// Keeps or refuses rows.
 pub trait Validator: Plugin {
     /// Refuses rows of a batch in `verdicts`, which starts out keeping all.
@@ -52,4 +60,36 @@ pub trait Deriver: Plugin {
 
     /// The increments of a batch.
     fn derive(&self, batch: &Batch) -> Deltas;
+}
+
+/// Brings functions to SQL and PromQL. Those of the kind aggregate need the last three.
+pub trait FunctionLibrary: Plugin {
+    /// The functions; they are called by their position.
+    fn functions(&self) -> Vec<Function>;
+
+    /// A value per row.
+    fn call(&self, function: usize, arguments: &Arguments) -> Result<Values, Fault>;
+
+    /// What the rows of each group come to ([`accumulate`](crate::accumulate)).
+    fn accumulate(
+        &self,
+        function: usize,
+        grouping: &Grouping,
+        arguments: &Arguments,
+    ) -> Result<States, Fault> {
+        let _ = (function, grouping, arguments);
+        Err(Fault::new("no aggregate"))
+    }
+
+    /// Several states of each group as one ([`merge`](crate::merge)).
+    fn merge(&self, function: usize, grouping: &Grouping, states: &States) -> Result<States, Fault> {
+        let _ = (function, grouping, states);
+        Err(Fault::new("no aggregate"))
+    }
+
+    /// The value of each state.
+    fn finish(&self, function: usize, states: &States) -> Result<Values, Fault> {
+        let _ = (function, states);
+        Err(Fault::new("no aggregate"))
+    }
 }

@@ -12,6 +12,7 @@ mod hostile;
 mod limits;
 mod loading;
 mod results;
+mod transform;
 
 /// 2023-11-14 in nanoseconds.
 const NOW: i64 = 1_700_000_000_000_000_000;

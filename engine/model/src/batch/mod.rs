@@ -14,6 +14,9 @@ pub use attributes::AttributeIndex;
 pub use metrics::{ExemplarBatch, HistogramBatch, HistogramRow, STALE_NAN_BITS, SampleBatch, SeriesBatch};
 pub use table::{LogBatch, SpanBatch};
 
+pub(crate) use metrics::text_column;
+pub(crate) use table::table_column;
+
 use crate::counts::Rejections;
 
 /// Everything that one request held.

@@ -91,7 +91,7 @@ impl Columns for LogBatch {
 
 /// A column of a record batch without copying its values, except where a
 /// narrower integer has to be widened.
-fn table_column(table: &RecordBatch, name: &str, encoding: Encoding) -> Option<Column> {
+pub(crate) fn table_column(table: &RecordBatch, name: &str, encoding: Encoding) -> Option<Column> {
     let array = table.column_by_name(name)?;
     let validity = array.nulls().filter(|nulls| nulls.null_count() > 0).cloned();
     let data = match array.data_type() {

@@ -3,7 +3,8 @@
 //! `allowed.txt` names them all: what a new release of DataFusion brings does not
 //! come in by itself. Those that can make much out of little are capped
 //! ([`capped`], [`estimates`], [`joined`], [`collected`]); bins of time and values of maps are found faster than by
-//! DataFusion ([`bins`], [`map_value`]), and percentiles of many groups ([`percentile`]). Ours are `stream_label`, `json_text`, `has_token` and the table function
+//! DataFusion ([`bins`], [`map_value`]), and percentiles of many groups ([`percentile`]). Those of plugins are added to each
+//! session ([`plugin`]). Ours are `stream_label`, `json_text`, `has_token` and the table function
 //! `trace_tree`.
 
 mod bins;
@@ -15,6 +16,7 @@ mod joined;
 mod json_text;
 mod map_value;
 mod percentile;
+mod plugin;
 mod stream_label;
 mod trace_tree;
 mod tree;
@@ -29,6 +31,7 @@ pub(crate) use capped::{FunctionLimits, Room};
 pub(crate) use has_token::HAS_TOKEN;
 pub(crate) use joined::JoinedPlanner;
 pub(crate) use map_value::{MapValue, MapValuePlanner, Part, StrictNumber};
+pub(crate) use plugin::register as register_plugins;
 pub(crate) use trace_tree::TraceTree;
 
 static ALLOWED: LazyLock<HashSet<&'static str>> = LazyLock::new(|| {

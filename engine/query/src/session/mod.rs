@@ -17,12 +17,16 @@ use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::{SessionState, SessionStateBuilder, SessionStateDefaults};
 use datafusion::prelude::SessionConfig;
 use isinglass_model::Tenant;
+use isinglass_model::functions::{ColumnFunction, FunctionSource};
 use isinglass_store::View;
+use parking_lot::RwLock;
 
 pub(crate) use catalog::{CATALOG, METRICS, PUBLIC, SYSTEM, TenantCatalog};
 
 use crate::config::{Configs, QueryConfig};
-use crate::functions::{self, JoinedPlanner, MapValuePlanner, Room, TraceTree};
+use crate::functions::{
+    self, FunctionLimits, JoinedPlanner, MapValuePlanner, Room, TraceTree, register_plugins,
+};
 use crate::memory::SharedMemory;
 use crate::objects::OnlyTables;
 use crate::planning::Checkpoints;
@@ -43,6 +47,10 @@ pub(crate) struct Sessions {
     pub(crate) system: System,
     /// What is known of rows of files.
     pub(crate) indexes: Indexes,
+    /// Functions of plugins, once they are known.
+    plugins: RwLock<Option<Arc<dyn FunctionSource>>>,
+    room: Room,
+    function_limits: FunctionLimits,
 }
 
 impl Sessions {
@@ -68,7 +76,20 @@ impl Sessions {
                 filters: Arc::clone(&system.caches.filters),
             },
             system,
+            plugins: RwLock::default(),
+            room: room.clone(),
+            function_limits: config.functions(),
         })
+    }
+
+    /// From now on queries may call these functions.
+    pub(crate) fn set_plugins(&self, source: Arc<dyn FunctionSource>) {
+        *self.plugins.write() = Some(source);
+    }
+
+    /// The functions of plugins that a tenant may call.
+    pub(crate) fn plugins_of(&self, tenant: &Tenant) -> Vec<Arc<dyn ColumnFunction>> {
+        self.plugins.read().as_ref().map(|source| source.functions(tenant)).unwrap_or_default()
     }
 
     /// The session of one statement; the most memory that it takes at once is noted.
@@ -84,7 +105,7 @@ impl Sessions {
             object_store_registry: Arc::new(OnlyTables(view.objects())),
             ..self.runtime.clone()
         };
-        let mut state = self.state(catalog, Some(Arc::new(runtime)));
+        let mut state = self.state(catalog, &view.tenant, Some(Arc::new(runtime)));
         state.register_udtf("trace_tree", Arc::new(TraceTree::new(Arc::clone(view))));
         state.register_udtf("promql", Arc::new(PromqlFunction(statement)));
         state
@@ -105,7 +126,7 @@ impl Sessions {
                 ..self.runtime.clone()
             })
         });
-        self.state(catalog, runtime)
+        self.state(catalog, &view.tenant, runtime)
     }
 
     /// The memory of one query.
@@ -119,12 +140,22 @@ impl Sessions {
     }
 
     /// A session over a catalog; without a runtime it can plan, not run.
-    fn state(&self, catalog: TenantCatalog, runtime: Option<Arc<RuntimeEnv>>) -> SessionState {
+    fn state(
+        &self,
+        catalog: TenantCatalog,
+        tenant: &Tenant,
+        runtime: Option<Arc<RuntimeEnv>>,
+    ) -> SessionState {
         let runtime = runtime.unwrap_or_else(|| Arc::new(self.runtime.clone()));
         let mut state = SessionStateBuilder::new_from_existing(self.template.clone())
             .with_catalog_list(Arc::new(catalog))
             .with_runtime_env(runtime)
             .build();
+        let plugins = self.plugins_of(tenant);
+        if let Err(error) = register_plugins(&mut state, plugins, self.function_limits, &self.room) {
+            // Names are free, which is all that it asks for.
+            tracing::error!(%tenant, %error, "functions of plugins are not there");
+        }
         // `now()` is one moment for the whole query.
         state.mark_start_execution();
         state

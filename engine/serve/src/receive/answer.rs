@@ -5,6 +5,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use isinglass_ingest::Outcome;
 use isinglass_model::counts::truncate_text;
+use isinglass_model::reason::is_dropped;
 use isinglass_store::Durability;
 
 use crate::problem::one_line;
@@ -32,13 +33,13 @@ pub(super) fn headers(outcome: &Outcome, headers: &mut HeaderMap) {
     }
 }
 
-/// The answer of remote write and Loki push: 204 if all is stored, else 400
+/// The answer of remote write and Loki push: 204 if nothing is refused, else 400
 /// with what is stored and the first faults. 400 makes the sender drop the
 /// batch, which is right: what could be stored is stored.
 pub(super) fn plain(outcome: &Outcome) -> Response {
     let mut response = Response::default();
     headers(outcome, response.headers_mut());
-    if outcome.counts.rejected_total() == 0 {
+    if outcome.counts.refused_total() == 0 {
         *response.status_mut() = StatusCode::NO_CONTENT;
         return response;
     }
@@ -50,7 +51,7 @@ pub(super) fn plain(outcome: &Outcome) -> Response {
 
 /// The answer of OTLP: partial success if something is not stored.
 pub(super) fn export(outcome: &Outcome) -> ExportResponse {
-    let rejected = outcome.counts.rejected_total();
+    let rejected = outcome.counts.refused_total();
     ExportResponse {
         partial_success: (rejected > 0).then(|| PartialSuccess {
             rejected: i64::try_from(rejected).unwrap_or(i64::MAX),
@@ -66,7 +67,7 @@ fn rejected_text(outcome: &Outcome) -> String {
         "stored {} of {} items, rejected {}: {}",
         counts.stored,
         counts.received,
-        counts.rejected_total(),
+        counts.refused_total(),
         one_line(&faults(outcome))
     );
     truncate_text(&mut text, TEXT_BYTES_MAX);
@@ -78,8 +79,13 @@ fn faults(outcome: &Outcome) -> String {
     if !outcome.faults.is_empty() {
         return outcome.fault_text();
     }
-    let reasons: Vec<String> =
-        outcome.counts.rejected.iter().map(|(reason, items)| format!("{reason} ({items} items)")).collect();
+    let reasons: Vec<String> = outcome
+        .counts
+        .rejected
+        .iter()
+        .filter(|(reason, _)| !is_dropped(reason))
+        .map(|(reason, items)| format!("{reason} ({items} items)"))
+        .collect();
     reasons.join("; ")
 }
 

@@ -79,6 +79,7 @@ pub(crate) use rows::{restore_row, series_rows};
 pub(crate) use select::select;
 pub use selection::{LabelColumn, Limited, SeriesSelection};
 pub(crate) use table::SeriesTable;
+pub use verdicts::Arrival;
 
 #[cfg(test)]
 mod memory;

@@ -10,6 +10,7 @@ use isinglass_model::series::{
 use super::fingerprints::Map;
 use super::index::Series;
 use super::table::SeriesTable;
+use super::verdicts::Arrival;
 use crate::append::Life;
 
 /// Turns raw label bytes into series of one tenant; one value per request. The refs it
@@ -18,17 +19,38 @@ pub struct Resolver {
     table: Arc<SeriesTable>,
     snapshot: Arc<Map>,
     life: Life,
+    /// Whether label sets from the wire are shown to transformers.
+    transforms: bool,
 }
 
 impl Resolver {
     pub(crate) fn new(table: Arc<SeriesTable>, life: Life) -> Self {
         let snapshot = table.fingerprints.snapshot();
-        Self { table, snapshot, life }
+        Self { table, snapshot, life, transforms: false }
     }
 
     /// The life of the tenant in which its refs mean something, for [`crate::Append::life`].
     pub fn life(&self) -> Life {
         self.life
+    }
+
+    /// From now on only what was said under this digest of the chain counts. With
+    /// `transforms` the label sets that decode hands in are shown to transformers.
+    pub fn judge_under(&mut self, digest: &str, transforms: bool) {
+        self.table.judge_under(digest);
+        self.transforms = transforms;
+    }
+
+    /// Notes what the transformers of this digest made of some series.
+    pub fn arrived(&self, arrivals: &[(SeriesRef, Arrival)], digest: &str) {
+        self.table.arrived(arrivals, digest);
+    }
+
+    fn known(&self, series: SeriesRef) -> Known {
+        if self.transforms {
+            return self.table.arrival(series);
+        }
+        Known { series, judgement: self.table.judgement(series) }
     }
 
     /// Notes what the validators of this digest said of some series.
@@ -55,10 +77,12 @@ impl Resolver {
     /// derived metric.
     pub fn intern_labels(&mut self, labels: LabelSet) -> Result<Known, ResolveError> {
         let hash = xxhash_rust::xxh3::xxh3_128_with_seed(labels.as_bytes(), !self.table.salt());
-        match self.lookup(Fingerprint(hash)) {
-            Some(known) => Ok(known),
-            None => self.intern(Fingerprint(hash), labels),
-        }
+        let fingerprint = Fingerprint(hash);
+        let series = match self.table.fingerprints.get(&mut self.snapshot, fingerprint) {
+            Some(series) if !self.table.is_forgotten(series) => series,
+            _ => self.table.intern(fingerprint, labels)?,
+        };
+        Ok(Known { series, judgement: self.table.judgement(series) })
     }
 }
 
@@ -69,12 +93,15 @@ impl SeriesResolver for Resolver {
 
     fn lookup(&mut self, fingerprint: Fingerprint) -> Option<Known> {
         let series = self.table.fingerprints.get(&mut self.snapshot, fingerprint)?;
-        Some(Known { series, judgement: self.table.judgement(series) })
+        let known = self.known(series);
+        // What is to be shown to plugins needs its labels, which are read again.
+        let lost = known.judgement == Judgement::Pending && self.table.is_forgotten(series);
+        (!lost).then_some(known)
     }
 
     fn intern(&mut self, fingerprint: Fingerprint, labels: LabelSet) -> Result<Known, ResolveError> {
         let series = self.table.intern(fingerprint, labels)?;
-        Ok(Known { series, judgement: self.table.judgement(series) })
+        Ok(self.known(series))
     }
 
     fn describe(&mut self, metric: &str, meta: &MetricMeta) {

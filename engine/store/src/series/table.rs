@@ -17,7 +17,7 @@ use super::index::Series;
 use super::inverted::Inverted;
 use super::metrics::MetricEntry;
 use super::sharded::Sharded;
-use super::verdicts::REFUSED_BYTES_MAX;
+use super::verdicts::{Arrival, REFUSED_BYTES_MAX};
 
 /// Series in memory, as a multiple of the cap on active ones. Those read from
 /// tables do not count as active until they are sent again.
@@ -31,7 +31,7 @@ const LABEL_BYTES_PER_ACTIVE: usize = 1 << 10;
 pub(super) struct Slot {
     pub(super) metric_id: AtomicI64,
     pub(super) series_id: AtomicI64,
-    /// Generation of the chain's digest × 4 + state.
+    /// Generation of the chain's digest × 16 + arrival × 4 + state.
     pub(super) verdict: AtomicU32,
     /// Where its labels are in the index, + 1, once a record or a table has it; from
     /// then on they stay for ever.
@@ -73,6 +73,8 @@ pub(super) struct Inner {
     pub(super) refused: VecDeque<SeriesRef>,
     pub(super) refused_bytes: usize,
     pub(super) refusals: HashMap<SeriesRef, Arc<Refusal>, ahash::RandomState>,
+    /// What transformers made of series that they did not leave as they arrived.
+    pub(super) arrivals: HashMap<SeriesRef, Arrival, ahash::RandomState>,
 }
 
 impl SeriesTable {

@@ -1,10 +1,14 @@
-//! What the validators said of each series, and letting go of what they refused.
+//! What the chain said of each series, and letting go of what it does not keep.
+//!
+//! A label set is judged by validators; that is its state. Where there are transformers, it is
+//! shown to them first when it comes over the wire; what they make of it is its arrival. A
+//! label set that they make may come over the wire too, and is shown to them then.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use isinglass_model::ids;
-use isinglass_model::series::{Judgement, SeriesRef};
+use isinglass_model::series::{Judgement, Known, Refusal, SeriesRef};
 
 use super::table::{Inner, SeriesTable};
 
@@ -14,6 +18,22 @@ pub(super) const REFUSED_BYTES_MAX: usize = 4 << 20;
 
 const KEEP: u32 = 1;
 const REJECT: u32 = 2;
+const STATES: u32 = 4;
+
+const UNCHANGED: u32 = 1;
+const CHANGED: u32 = 2;
+const GENERATION: u32 = 16;
+
+/// What transformers make of a label set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Arrival {
+    /// It stays as it is.
+    Unchanged,
+    /// It becomes another.
+    Becomes(SeriesRef),
+    /// It goes.
+    Refused(Arc<Refusal>),
+}
 
 impl SeriesTable {
     /// What the chain said of a series.
@@ -21,10 +41,10 @@ impl SeriesTable {
     pub(crate) fn judgement(&self, series: SeriesRef) -> Judgement {
         let verdict =
             self.slots.get(series.0 as usize).map_or(0, |slot| slot.verdict.load(Ordering::Acquire));
-        if verdict / 4 != self.verdict_generation.load(Ordering::Acquire) {
+        if verdict / GENERATION != self.verdict_generation.load(Ordering::Acquire) {
             return Judgement::Pending;
         }
-        match verdict % 4 {
+        match verdict % STATES {
             KEEP => Judgement::Keep,
             REJECT => {
                 let refusal = self.inner.read().refusals.get(&series).cloned();
@@ -34,16 +54,85 @@ impl SeriesTable {
         }
     }
 
+    /// The series that rows of a label set go to that came over the wire, and what was said
+    /// of that. Pending where not all of it is known: then it is the label set as it came.
+    pub(crate) fn arrival(&self, series: SeriesRef) -> Known {
+        let pending = Known { series, judgement: Judgement::Pending };
+        let verdict =
+            self.slots.get(series.0 as usize).map_or(0, |slot| slot.verdict.load(Ordering::Acquire));
+        if verdict / GENERATION != self.verdict_generation.load(Ordering::Acquire) {
+            return pending;
+        }
+        let known = |series| Known { series, judgement: self.judgement(series) };
+        match verdict / STATES % STATES {
+            UNCHANGED => known(series),
+            CHANGED => {
+                let arrival = self.inner.read().arrivals.get(&series).cloned();
+                match arrival {
+                    Some(Arrival::Refused(refusal)) => {
+                        Known { series, judgement: Judgement::Reject(refusal) }
+                    }
+                    Some(Arrival::Becomes(other)) => Some(known(other))
+                        .filter(|known| known.judgement != Judgement::Pending)
+                        .unwrap_or(pending),
+                    _ => pending,
+                }
+            }
+            _ => pending,
+        }
+    }
+
+    /// Whether its labels were let go of.
+    pub(crate) fn is_forgotten(&self, series: SeriesRef) -> bool {
+        !self.is_stored(series) && !self.inner.read().loose.contains_key(&series) && !self.is_stored(series)
+    }
+
+    /// Makes what was said under another digest of the chain void.
+    pub(crate) fn judge_under(&self, digest: &str) {
+        if self.inner.read().digest != digest {
+            self.renew(&mut self.inner.write(), digest);
+        }
+    }
+
+    fn renew(&self, inner: &mut Inner, digest: &str) {
+        if inner.digest != digest {
+            digest.clone_into(&mut inner.digest);
+            inner.refusals.clear();
+            inner.arrivals.clear();
+            self.verdict_generation.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    /// Notes what transformers made of label sets, under a digest of the chain.
+    pub(crate) fn arrived(&self, arrivals: &[(SeriesRef, Arrival)], digest: &str) {
+        let mut inner = self.inner.write();
+        self.renew(&mut inner, digest);
+        let generation = self.verdict_generation.load(Ordering::Acquire).wrapping_mul(GENERATION);
+        for (series, arrival) in arrivals {
+            let Some(slot) = self.slots.get(series.0 as usize) else { continue };
+            let verdict = slot.verdict.load(Ordering::Acquire);
+            let state = if verdict / GENERATION * GENERATION == generation { verdict % STATES } else { 0 };
+            let of_arrival = match arrival {
+                Arrival::Unchanged => UNCHANGED,
+                _ => {
+                    let known = inner.arrivals.insert(*series, arrival.clone()).is_some();
+                    if !known && !self.is_stored(*series) {
+                        inner.note_refused(*series);
+                    }
+                    CHANGED
+                }
+            };
+            slot.verdict.store(generation + of_arrival * STATES + state, Ordering::Release);
+        }
+        self.let_go(&mut inner);
+    }
+
     /// Notes verdicts under a digest of the chain; under a new one all earlier
     /// verdicts are void.
     pub(crate) fn judge(&self, verdicts: &[(SeriesRef, Judgement)], digest: &str) {
         let mut inner = self.inner.write();
-        if inner.digest != digest {
-            digest.clone_into(&mut inner.digest);
-            inner.refusals.clear();
-            self.verdict_generation.fetch_add(1, Ordering::AcqRel);
-        }
-        let generation = self.verdict_generation.load(Ordering::Acquire).wrapping_mul(4);
+        self.renew(&mut inner, digest);
+        let generation = self.verdict_generation.load(Ordering::Acquire).wrapping_mul(GENERATION);
         for (series, judgement) in verdicts {
             let state = match judgement {
                 Judgement::Pending => 0,
@@ -57,19 +146,39 @@ impl SeriesTable {
                 }
             };
             if let Some(slot) = self.slots.get(series.0 as usize) {
-                slot.verdict.store(generation + state, Ordering::Release);
+                let verdict = slot.verdict.load(Ordering::Acquire);
+                let same = verdict / GENERATION * GENERATION == generation;
+                let arrival = if same { verdict / STATES % STATES } else { 0 };
+                slot.verdict.store(generation + arrival * STATES + state, Ordering::Release);
             }
         }
+        self.let_go(&mut inner);
+    }
+
+    fn let_go(&self, inner: &mut Inner) {
         while inner.refused_bytes > REFUSED_BYTES_MAX
             && let Some(oldest) = inner.refused.pop_front()
         {
-            self.forget(&mut inner, oldest);
+            self.forget(inner, oldest);
         }
+    }
+
+    fn judgement_in(&self, series: SeriesRef) -> u32 {
+        let verdict =
+            self.slots.get(series.0 as usize).map_or(0, |slot| slot.verdict.load(Ordering::Acquire));
+        let current = verdict / GENERATION == self.verdict_generation.load(Ordering::Acquire);
+        if current { verdict % STATES } else { 0 }
     }
 
     /// Lets go of the labels of a refused series, unless it was stored under other
     /// validators. Its ref and its verdict stay.
     fn forget(&self, inner: &mut Inner, series: SeriesRef) {
+        if self.judgement_in(series) == KEEP {
+            // Transformers made it of another one, and a request may be about to store it.
+            let bytes = inner.loose.get(&series).map_or(0, |labels| labels.as_bytes().len());
+            inner.refused_bytes = inner.refused_bytes.saturating_sub(bytes);
+            return;
+        }
         let Some(labels) = inner.loose.remove(&series) else {
             // Stored since it was refused: what it took is not counted here any more.
             let stored = self.position(series).and_then(|position| inner.labels.labels(position));

@@ -4,6 +4,10 @@
 #[rustfmt::skip]
 pub mod deriver;
 #[rustfmt::skip]
+pub mod function;
+#[rustfmt::skip]
 pub mod limiter;
+#[rustfmt::skip]
+pub mod transformer;
 #[rustfmt::skip]
 pub mod validator;

@@ -5,9 +5,12 @@ use std::sync::OnceLock;
 
 use super::convert;
 use crate::bindings::validator::isinglass::plugin::columns as wit;
-use crate::bindings::{deriver, limiter, validator};
+use crate::bindings::{deriver, function, limiter, transformer, validator};
 use crate::host::{self, Level};
-use crate::{Config, Deriver, Limiter, Plugin, Request, Validator, Verdicts};
+use crate::{
+    Arguments, Config, Deriver, Edits, Fault, FunctionLibrary, Grouping, Limiter, Plugin, Request,
+    Transformer, Validator, Verdicts,
+};
 
 /// Where a plugin lives in its instance.
 pub trait Hosted {
@@ -18,11 +21,17 @@ pub trait Hosted {
     fn instance() -> &'static OnceLock<Self::Plugin>;
 }
 
+/// Exports of the world `transformer`.
+pub struct TransformerComponent<H>(PhantomData<H>);
+
 /// Exports of the world `validator`.
 pub struct ValidatorComponent<H>(PhantomData<H>);
 
 /// Exports of the world `limiter`.
 pub struct LimiterComponent<H>(PhantomData<H>);
+
+/// Exports of the world `function`.
+pub struct FunctionComponent<H>(PhantomData<H>);
 
 /// Exports of the world `deriver`.
 pub struct DeriverComponent<H>(PhantomData<H>);
@@ -46,9 +55,22 @@ macro_rules! lifecycle {
     };
 }
 
+lifecycle!(TransformerComponent, transformer);
 lifecycle!(ValidatorComponent, validator);
 lifecycle!(LimiterComponent, limiter);
 lifecycle!(DeriverComponent, deriver);
+lifecycle!(FunctionComponent, function);
+
+impl<H: Hosted<Plugin: Transformer>> transformer::exports::isinglass::plugin::transform::Guest
+    for TransformerComponent<H>
+{
+    fn run(batch: wit::Batch) -> transformer::exports::isinglass::plugin::transform::Edits {
+        let batch = convert::batch(batch);
+        let mut edits = Edits::of(batch.rows);
+        plugin::<H>().transform(&batch, &mut edits);
+        convert::edits(edits)
+    }
+}
 
 impl<H: Hosted<Plugin: Validator>> validator::exports::isinglass::plugin::validate::Guest
     for ValidatorComponent<H>
@@ -82,6 +104,58 @@ impl<H: Hosted<Plugin: Deriver>> deriver::exports::isinglass::plugin::derive::Gu
     fn run(batch: wit::Batch) -> deriver::exports::isinglass::plugin::derive::Deltas {
         convert::deltas(plugin::<H>().derive(&convert::batch(batch)))
     }
+}
+
+type Answer<T> = Result<T, function::exports::isinglass::plugin::compute::Fault>;
+
+impl<H: Hosted<Plugin: FunctionLibrary>> function::exports::isinglass::plugin::compute::Guest
+    for FunctionComponent<H>
+{
+    fn functions() -> Vec<function::exports::isinglass::plugin::compute::Signature> {
+        plugin::<H>().functions().into_iter().map(convert::signature).collect()
+    }
+
+    fn call(function: u16, rows: u32, arguments: Vec<wit::Column>) -> Answer<wit::Column> {
+        let arguments = self::arguments(rows, arguments);
+        answer(plugin::<H>().call(function.into(), &arguments), convert::values)
+    }
+
+    fn accumulate(
+        function: u16,
+        groups: u32,
+        group_of_row: Vec<u32>,
+        rows: u32,
+        arguments: Vec<wit::Column>,
+    ) -> Answer<wit::TextColumn> {
+        let arguments = self::arguments(rows, arguments);
+        let grouping = Grouping { groups: groups as usize, of_row: group_of_row };
+        answer(plugin::<H>().accumulate(function.into(), &grouping, &arguments), convert::states)
+    }
+
+    fn merge(
+        function: u16,
+        groups: u32,
+        group_of_state: Vec<u32>,
+        states: wit::TextColumn,
+    ) -> Answer<wit::TextColumn> {
+        let grouping = Grouping { groups: groups as usize, of_row: group_of_state };
+        let merged = plugin::<H>().merge(function.into(), &grouping, &convert::of_states(states));
+        answer(merged, convert::states)
+    }
+
+    fn finish(function: u16, states: wit::TextColumn) -> Answer<wit::Column> {
+        answer(plugin::<H>().finish(function.into(), &convert::of_states(states)), convert::values)
+    }
+}
+
+fn arguments(rows: u32, columns: Vec<wit::Column>) -> Arguments {
+    Arguments::new(rows as usize, columns.into_iter().map(convert::column).collect())
+}
+
+fn answer<T, R>(result: Result<T, Fault>, convert: impl FnOnce(T) -> R) -> Answer<R> {
+    result.map(convert).map_err(|Fault { row, message }| {
+        function::exports::isinglass::plugin::compute::Fault { row, message }
+    })
 }
 
 fn requests<H: Hosted>() -> Vec<wit::ColumnRequest> {

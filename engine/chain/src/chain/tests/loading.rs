@@ -50,7 +50,7 @@ fn what_is_no_component_is_refused() {
     assert!(of_bytes(&large).to_string().contains("component has 8388609 bytes, the limit is 8388608"));
     // Without imports and exports.
     let error = of_bytes(b"\0asm\x0d\0\x01\0").to_string();
-    assert!(error.contains("a validator must export isinglass:plugin/lifecycle@0.1.0#describe"), "{error}");
+    assert!(error.contains("a validator must export isinglass:plugin/lifecycle@0.1.1#describe"), "{error}");
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn the_source_must_exist() {
 #[test]
 fn a_component_of_another_world_is_refused() {
     let binding = json!({ "name": "x", "world": "deriver", "source": "builtin:validate" });
-    check(binding, "a deriver must export isinglass:plugin/derive@0.1.0#run");
+    check(binding, "a deriver must export isinglass:plugin/derive@0.1.1#run");
 }
 
 #[test]
