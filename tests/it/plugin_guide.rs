@@ -32,17 +32,18 @@ fn typed(commands: &str, folder: &Path) -> String {
     text
 }
 
-async fn check(section: &str, budget: bool) {
+/// `budget`: which of the lines about budgets the binding needs, from 1.
+async fn check(section: &str, budget: usize) {
     let folder = tempfile::Builder::new().prefix("isinglass-guide-").tempdir().unwrap();
     let said = typed(&blocks(section, "sh").concat(), folder.path());
     assert!(said.contains("0 failed") && said.contains("plugin   deny@0.1.0, a validator"), "{said}");
 
     let config = blocks("Running it", "toml");
-    let (binding, of_python) = (&config[0], &config[1]);
     // The only thing that is not as it stands there: the folder that the server is started in.
     let here = format!("file:{}/deny/", folder.path().display());
-    let binding = binding.replace("file:deny/", &here) + if budget { of_python } else { "" };
-    let server = Server::start_with(&binding);
+    let budget = if budget > 0 { config[budget].as_str() } else { "" };
+    let binding = config[0].replace("file:deny/", &here) + budget;
+    let server = Server::start_with_on(&binding, &folder.path().join("isinglass"));
     let client = server.client();
     let start = now_nanos() - 1_000_000;
     let spans = [otlp::Span::server("GET /", start, start + 1_000)];
@@ -57,20 +58,20 @@ async fn check(section: &str, budget: bool) {
 
 #[tokio::test]
 async fn of_rust_holds() {
-    check("Rust", false).await;
+    check("Rust", 0).await;
 }
 
 #[tokio::test]
 async fn of_c_holds() {
-    check("C", false).await;
+    check("C", 0).await;
 }
 
 #[tokio::test]
 async fn of_javascript_holds() {
-    check("JavaScript", false).await;
+    check("JavaScript", 1).await;
 }
 
 #[tokio::test]
 async fn of_python_holds() {
-    check("Python", true).await;
+    check("Python", 2).await;
 }

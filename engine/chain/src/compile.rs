@@ -34,6 +34,9 @@ pub(crate) fn compile(engine: &Engine, bytes: &[u8]) -> Result<Component, String
         Err(RecvTimeoutError::Timeout) => {
             Err(format!("it was not compiled within {} s", COMPILE_TIME_MAX.as_secs()))
         }
-        Err(RecvTimeoutError::Disconnected) => Err("the compiler failed".to_owned()),
+        // A panic of the compiler, which is not ours to prevent.
+        Err(RecvTimeoutError::Disconnected) => {
+            Err("the compiler failed; one of several memories needs budget.composed = true".to_owned())
+        }
     }
 }

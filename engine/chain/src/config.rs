@@ -285,8 +285,11 @@ pub struct Budget {
     pub cpu_hard_ms: u32,
     /// Linear memory of an instance, in bytes.
     pub memory_bytes_max: u32,
-    /// The component itself, in bytes: one with the interpreter of a language is large.
+    /// The component itself, in bytes.
     pub component_bytes_max: u32,
+    /// Whether it may consist of several modules and memories, as a component with the
+    /// interpreter of a language in it does.
+    pub composed: bool,
 }
 
 /// The most linear memory that a budget may give an instance.
@@ -297,17 +300,17 @@ const COMPONENT_BYTES_MAX: u32 = 64 << 20;
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { cpu_soft_ms: 20, cpu_hard_ms: 200, memory_bytes_max: 64 << 20, component_bytes_max: 8 << 20 }
+        Self {
+            cpu_soft_ms: 20,
+            cpu_hard_ms: 200,
+            memory_bytes_max: 64 << 20,
+            component_bytes_max: 8 << 20,
+            composed: false,
+        }
     }
 }
 
 impl Budget {
-    /// Whether the component may be one with the interpreter of a language in it, which is
-    /// many modules instead of one.
-    pub(crate) fn is_large(&self) -> bool {
-        self.component_bytes_max > Self::default().component_bytes_max
-    }
-
     pub(crate) fn check(&self) -> Result<(), String> {
         if !(1..=10_000).contains(&self.cpu_hard_ms) || self.cpu_soft_ms > self.cpu_hard_ms {
             return Err("budget.cpu_hard_ms must be 1 to 10000 and not below budget.cpu_soft_ms".to_owned());

@@ -16,19 +16,21 @@ const KEEP_RESIDENT_BYTES: usize = 4 << 20;
 pub(crate) struct Parts {
     /// Core modules: the guest itself and the adapters that wit-component adds.
     pub(crate) core_instances: u32,
+    pub(crate) memories: u32,
     pub(crate) tables: u32,
     /// Elements of a table: function pointers of a guest.
     pub(crate) table_elements: usize,
 }
 
 impl Parts {
-    const ORDINARY: Self = Self { core_instances: 8, tables: 2, table_elements: 10_000 };
-    /// An interpreter and its libraries, linked when the component is instantiated.
-    const LARGE: Self = Self { core_instances: 64, tables: 8, table_elements: 50_000 };
+    const ORDINARY: Self = Self { core_instances: 8, memories: 1, tables: 2, table_elements: 10_000 };
+    /// An interpreter and its libraries, linked when the component is instantiated, and what
+    /// stands for the system that it expects.
+    const COMPOSED: Self = Self { core_instances: 64, memories: 4, tables: 8, table_elements: 50_000 };
 
     /// What a budget allows.
     pub(crate) fn of(budget: &Budget) -> Self {
-        if budget.is_large() { Self::LARGE } else { Self::ORDINARY }
+        if budget.composed { Self::COMPOSED } else { Self::ORDINARY }
     }
 }
 
@@ -40,20 +42,20 @@ pub(crate) fn engine<'a>(
     let (mut parts, mut memory) = (Parts::ORDINARY, Budget::default().memory_bytes_max);
     for budget in budgets {
         memory = memory.max(budget.memory_bytes_max);
-        if budget.is_large() {
-            parts = Parts::LARGE;
+        if budget.composed {
+            parts = Parts::COMPOSED;
         }
     }
-    let Parts { core_instances, tables, table_elements } = parts;
+    let Parts { core_instances, memories, tables, table_elements } = parts;
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
         .total_core_instances(instances.saturating_mul(core_instances))
-        .total_memories(instances)
+        .total_memories(instances.saturating_mul(memories))
         .total_tables(instances.saturating_mul(tables))
         .max_core_instances_per_component(core_instances)
-        .max_memories_per_component(1)
+        .max_memories_per_component(memories)
         .max_tables_per_component(tables)
-        .max_memories_per_module(1)
+        .max_memories_per_module(memories.min(2))
         .max_tables_per_module(tables)
         .table_elements(table_elements)
         .max_memory_size(memory as usize)
@@ -64,7 +66,8 @@ pub(crate) fn engine<'a>(
     config
         .wasm_component_model(true)
         .wasm_memory64(false)
-        .wasm_multi_memory(false)
+        // What leads from one memory of a component to another needs it.
+        .wasm_multi_memory(memories > 1)
         .cranelift_opt_level(OptLevel::Speed)
         .parallel_compilation(true)
         .generate_address_map(false)

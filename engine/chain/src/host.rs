@@ -79,7 +79,7 @@ impl ResourceLimiter for MemoryLimit {
     }
 
     fn memories(&self) -> usize {
-        1
+        self.parts.memories as usize
     }
 }
 

@@ -30,12 +30,9 @@ pub struct CheckArgs {
     /// Its configuration, as JSON
     #[arg(long, value_name = "JSON", default_value = "{}")]
     pub config: String,
-    /// Linear memory that an instance may have, in bytes
-    #[arg(long, value_name = "BYTES", default_value_t = Budget::default().memory_bytes_max)]
-    pub memory_bytes_max: u32,
-    /// Size that the component may have, in bytes
-    #[arg(long, value_name = "BYTES", default_value_t = Budget::default().component_bytes_max)]
-    pub component_bytes_max: u32,
+    /// What it may use, as in a binding, as JSON
+    #[arg(long, value_name = "JSON", default_value = "{}")]
+    pub budget: String,
     /// Keep the machine code in this data folder, so that its server need not compile it
     #[arg(long, value_name = "FOLDER")]
     pub data_dir: Option<PathBuf>,
@@ -47,8 +44,7 @@ pub struct CheckArgs {
 /// Looks and tells. Exit code 0: a server would load it, 1: it would not, 2: cannot look.
 pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let config = serde_json::from_str(&args.config).context("--config is not JSON")?;
-    let CheckArgs { memory_bytes_max, component_bytes_max, .. } = *args;
-    let budget = Budget { memory_bytes_max, component_bytes_max, ..Budget::default() };
+    let budget: Budget = serde_json::from_str(&args.budget).context("--budget is none")?;
     let of_server = args.data_dir.as_ref().map(|folder| folder.join(CODE_FOLDER));
     let code = of_server.or_else(|| super::code_dir().ok());
     let found = match inspect(&args.file, &config, budget, code.as_deref(), Arc::new(SystemClock::new())) {
@@ -109,7 +105,7 @@ fn column(column: &WantedColumn) -> String {
     format!("{}{how}{optional}", column.name)
 }
 
-fn name_of(shape: Shape) -> &'static str {
+pub(super) fn name_of(shape: Shape) -> &'static str {
     match shape {
         Shape::Samples => "samples",
         Shape::Series => "series",

@@ -6,8 +6,10 @@
 //! | `manifest.rs` | `plugin.toml` |
 //! | `build/` | `plugin build`: from sources to a component |
 //! | `test/` | `plugin test`: its cases, in the sandbox of a server |
+//! | `bench.rs` | `plugin bench`: what a row costs |
 //! | `check.rs` | `plugin check`: what a component is, and whether a server would load it |
 
+mod bench;
 mod build;
 mod check;
 mod manifest;
@@ -20,6 +22,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
+pub use bench::BenchArgs;
 pub use build::BuildArgs;
 pub use check::CheckArgs;
 pub use manifest::Lang;
@@ -43,6 +46,8 @@ pub enum PluginCommand {
     Build(BuildArgs),
     /// Run the cases of a folder, as a server would
     Test(TestArgs),
+    /// Tell what a row costs in the sandbox
+    Bench(BenchArgs),
     /// Say what a component is, and whether a server would load it
     Check(CheckArgs),
 }
@@ -53,6 +58,7 @@ pub fn run(args: PluginArgs) -> anyhow::Result<ExitCode> {
         PluginCommand::New(args) => new::run(&args),
         PluginCommand::Build(args) => build::run(&args),
         PluginCommand::Test(args) => test::run(&args),
+        PluginCommand::Bench(args) => bench::run(&args),
         PluginCommand::Check(args) => check::run(&args),
     }
 }

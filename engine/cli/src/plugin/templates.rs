@@ -54,6 +54,7 @@ const TEMPLATES: &[Template] = templates! {
     "common/validator/nothing-denied.toml",
     "common/validator/spans.toml",
     "common/validator/unknown-key.toml",
+    "javascript/budget.toml",
     "javascript/deriver.js",
     "javascript/isinglass.js",
     "javascript/limiter.js",
@@ -134,10 +135,8 @@ pub(super) fn of(name: &str, world: &str, lang: Lang) -> Vec<File> {
             text: (*text).to_owned(),
         }));
     }
-    if lang == Lang::Python
-        && let Some(manifest) = files.iter_mut().find(|file| file.path.as_os_str() == super::manifest::FILE)
-    {
-        manifest.text.push_str(template("python/budget.toml"));
+    if let Some(manifest) = files.iter_mut().find(|file| file.path.as_os_str() == super::manifest::FILE) {
+        manifest.text.push_str(template(&format!("{}/budget.toml", lang.as_str())));
     }
     files
 }

@@ -119,7 +119,7 @@ fn read(path: &Path, world: World) -> anyhow::Result<Case> {
 }
 
 /// Midnight of 2026-01-01, where a case names no time.
-const NOW: i64 = 1_767_225_600_000_000_000;
+pub(in crate::plugin) const NOW: i64 = 1_767_225_600_000_000_000;
 
 fn parse(path: &Path, text: &str, world: World) -> anyhow::Result<Case> {
     let file: File = toml::from_str(text)?;

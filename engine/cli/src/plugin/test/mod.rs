@@ -7,12 +7,14 @@
 //! | `ways.rs` | how they are cut and ordered |
 //! | `answer.rs` | what the plugin says |
 //! | `compare.rs` | what differs |
+//! | `sample.rs` | its rows for `plugin bench` |
 
 mod answer;
 mod attributes;
 mod case;
 mod compare;
 mod rows;
+mod sample;
 mod ways;
 
 use std::io::Write;
@@ -28,8 +30,10 @@ use isinglass_model::clock::SystemClock;
 
 use super::manifest::Project;
 use answer::Answer;
+pub(super) use case::NOW;
 use case::{Case, Wanted};
 use rows::Layout;
+pub(super) use sample::{Sample, samples};
 
 /// What to test.
 #[derive(Debug, Clone, Args)]

@@ -77,8 +77,8 @@ impl Layout {
     fn logs(&self, rows: &[(usize, &toml::Table)]) -> anyhow::Result<LogBatch> {
         let table = self.table(rows)?;
         let mut streams: Vec<String> = Vec::new();
-        for (at, row) in rows {
-            let stream = stream(row, *at);
+        for (_, row) in rows {
+            let stream = stream(row);
             if !streams.contains(&stream) {
                 streams.push(stream);
             }
@@ -114,7 +114,7 @@ impl Layout {
             Some(match (column.name, column.nullable, column.ty) {
                 (_, true, _) => return None,
                 ("time", ..) => Value::Integer(self.now_unix_nanos),
-                ("stream", ..) => Value::String(stream(row, at)),
+                ("stream", ..) => Value::String(stream(row)),
                 ("kind", ..) => Value::String("unspecified".to_owned()),
                 ("status", ..) => Value::String("unset".to_owned()),
                 (.., Type::Id(width)) => {
@@ -177,7 +177,7 @@ fn attribute(row: &toml::Table, shape: Shape, column: &str) -> Option<Value> {
 }
 
 /// The labels of a log record's stream as text.
-fn stream(row: &toml::Table, _: usize) -> String {
+fn stream(row: &toml::Table) -> String {
     let text = |key: &str| row.get(key).and_then(Value::as_str);
     let of_service = || format!("{{service_name=\"{}\"}}", text("service").unwrap_or_default());
     text("stream").map_or_else(of_service, str::to_owned)
