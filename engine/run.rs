@@ -124,7 +124,8 @@ fn reload_at(mut hangup: Signal, rules: Rules) {
 
 /// Compiling plugins takes CPU time that the signal handlers should not wait for.
 async fn load_chain(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<Arc<Chain>> {
-    let (plugins, clock) = (config.plugins.clone(), Arc::clone(clock));
+    let (mut plugins, clock) = (config.plugins.clone(), Arc::clone(clock));
+    plugins.code_dir = Some(config.store.data_dir.join(isinglass_chain::CODE_FOLDER));
     let chain = tokio::task::spawn_blocking(move || Chain::load(&plugins, clock)).await?;
     Ok(Arc::new(chain.context("cannot load the plugins")?))
 }

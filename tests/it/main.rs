@@ -37,6 +37,8 @@
 //! | [`verify`] | does `isinglass verify` find nothing where nothing is wrong, and a loss where there is one? |
 //! | [`streams`] | HTTP/2 streams that break, connections that flood |
 //! | [`memory`] | does a query that takes more than `--memory` end, and nothing else? |
+//! | [`plugin_author`] | from nothing to a running plugin, in every language and for every world |
+//! | [`plugin_guide`] | does the guide for plugins' authors hold, word for word? |
 //! | [`operate`] | ready, stop, configuration, one process per folder |
 //!
 //! Run them by `tests/run`, which provides Prometheus, Alertmanager, Python and Node.
@@ -58,7 +60,9 @@ mod limits;
 mod loki;
 mod memory;
 mod operate;
+mod plugin_author;
 mod plugin_check;
+mod plugin_guide;
 mod prometheus;
 mod promql_clients;
 mod promql_grafana;

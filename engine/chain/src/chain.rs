@@ -89,9 +89,10 @@ impl Chain {
         config.check()?;
         let bindings = u32::try_from(config.bindings.len()).unwrap_or(u32::MAX);
         // One place more for the instance that is tried out while a chain loads.
-        let engine = engine(bindings.saturating_mul(config.instances_max).saturating_add(1))?;
+        let instances = bindings.saturating_mul(config.instances_max).saturating_add(1);
+        let engine = engine(instances, config.bindings.iter().map(|binding| &binding.budget))?;
         let ticker = Ticker::start(&engine)?;
-        let mut loader = Loader::new(&engine)?;
+        let mut loader = Loader::new(&engine, config.code_dir.as_deref())?;
         let mut plugins = (0..config.bindings.len())
             .map(|index| Plugin::load(&mut loader, &ticker, &clock, config, index))
             .collect::<Result<Vec<_>, _>>()?;
@@ -286,7 +287,7 @@ impl Chain {
 }
 
 /// What a validator says of a batch: the cuts of which it refuses rows.
-fn answers(
+pub(crate) fn answers(
     plugin: &Plugin,
     caller: Caller<'_>,
     offered: &mut Offered<'_>,

@@ -1,13 +1,16 @@
 //! From bytes to something that can be instantiated.
 
+use std::path::Path;
+
 use hashbrown::HashMap;
 use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::{self, ComponentExportIndex, InstancePre, Linker};
 
 use crate::builtin;
+use crate::code_cache::CodeCache;
+use crate::compile::compile;
 use crate::config::{Binding, Source, World};
-use crate::engine::COMPONENT_BYTES_MAX;
 use crate::error::ChainError;
 use crate::failure::shorten;
 use crate::host::{self, State};
@@ -110,13 +113,20 @@ pub(crate) struct Loader<'a> {
     engine: &'a Engine,
     linker: Linker<State>,
     compiled: HashMap<[u8; 32], component::Component>,
+    code: Option<CodeCache>,
 }
 
 impl<'a> Loader<'a> {
-    pub(crate) fn new(engine: &'a Engine) -> Result<Self, ChainError> {
+    /// `code_dir`: where machine code is kept; without it everything is compiled.
+    pub(crate) fn new(engine: &'a Engine, code_dir: Option<&Path>) -> Result<Self, ChainError> {
         let mut linker = Linker::new(engine);
         host::link(&mut linker).map_err(|error| ChainError::Sandbox(format!("{error:#}")))?;
-        Ok(Self { engine, linker, compiled: HashMap::new() })
+        let opened = |folder: &Path| {
+            CodeCache::open(folder)
+                .inspect_err(|error| tracing::warn!("plugins are compiled at every start: {error}"))
+                .ok()
+        };
+        Ok(Self { engine, linker, compiled: HashMap::new(), code: code_dir.and_then(opened) })
     }
 
     /// Reads, checks, compiles and links the component of a binding.
@@ -134,12 +144,26 @@ impl<'a> Loader<'a> {
         let digest: [u8; 32] = Sha256::digest(&bytes).into();
         let component = match self.compiled.get(&digest) {
             Some(component) => component.clone(),
-            None => component::Component::from_binary(self.engine, &bytes)
-                .map_err(|error| fault(binding, &format!("{error:#}")))?,
+            None => self.machine_code(&bytes, &digest).map_err(|text| fault(binding, &text))?,
         };
         check_imports(binding, &component, self.engine)?;
         self.compiled.insert(digest, component.clone());
         Ok(Compiled { component, digest, bytes: bytes.len() as u64 })
+    }
+
+    /// From the disk where it is, else compiled and put there.
+    fn machine_code(&self, bytes: &[u8], digest: &[u8; 32]) -> Result<component::Component, String> {
+        let known = self.code.as_ref().and_then(|code| code.get(self.engine, digest));
+        if let Some(component) = known {
+            return Ok(component);
+        }
+        let component = compile(self.engine, bytes)?;
+        if let Some(code) = &self.code
+            && let Err(error) = code.put(self.engine, digest, &component)
+        {
+            tracing::warn!("the code of a plugin is not kept: {error}");
+        }
+        Ok(component)
     }
 }
 
@@ -148,8 +172,8 @@ fn fault(binding: &Binding, fault: &str) -> ChainError {
 }
 
 fn read(binding: &Binding) -> Result<std::borrow::Cow<'_, [u8]>, ChainError> {
-    let too_large =
-        |got: u64| ChainError::TooLarge { binding: binding.name.clone(), got, limit: COMPONENT_BYTES_MAX };
+    let limit = u64::from(binding.budget.component_bytes_max);
+    let too_large = |got: u64| ChainError::TooLarge { binding: binding.name.clone(), got, limit };
     let bytes = match &binding.source {
         Source::Bytes(bytes) => std::borrow::Cow::Borrowed(&**bytes),
         Source::Builtin(name) => {
@@ -163,14 +187,14 @@ fn read(binding: &Binding) -> Result<std::borrow::Cow<'_, [u8]>, ChainError> {
             let failed =
                 |source| ChainError::Read { binding: binding.name.clone(), path: path.clone(), source };
             let size = std::fs::metadata(path).map_err(failed)?.len();
-            if size > COMPONENT_BYTES_MAX {
+            if size > limit {
                 return Err(too_large(size));
             }
             std::borrow::Cow::Owned(std::fs::read(path).map_err(failed)?)
         }
     };
     match bytes.len() as u64 {
-        got if got > COMPONENT_BYTES_MAX => Err(too_large(got)),
+        got if got > limit => Err(too_large(got)),
         _ => Ok(bytes),
     }
 }

@@ -37,6 +37,10 @@ pub struct ChainConfig {
     pub call_bytes_max: u32,
     /// Token buckets kept at once, all tenants together.
     pub buckets_max: u32,
+    /// Folder for the machine code of components, so that they are compiled once; set by who
+    /// loads the chain, `None` = compiled at every start.
+    #[serde(skip)]
+    pub code_dir: Option<PathBuf>,
 }
 
 impl Default for ChainConfig {
@@ -58,6 +62,7 @@ impl Default for ChainConfig {
             call_rows_max: 16_384,
             call_bytes_max: 4 << 20,
             buckets_max: 100_000,
+            code_dir: None,
         }
     }
 }
@@ -325,27 +330,44 @@ pub struct Budget {
     pub cpu_hard_ms: u32,
     /// Linear memory of an instance, in bytes.
     pub memory_bytes_max: u32,
+    /// The component itself, in bytes.
+    pub component_bytes_max: u32,
+    /// Whether it may consist of several modules and memories, as a component with the
+    /// interpreter of a language in it does.
+    pub composed: bool,
 }
 
 /// Thread CPU time at which a call of a query is stopped, unless told otherwise.
 const QUERY_CPU_HARD_MS: u32 = 1_000;
 
 /// The most linear memory that a budget may give an instance.
-pub(crate) const MEMORY_BYTES_MAX: u32 = 64 << 20;
+pub(crate) const MEMORY_BYTES_MAX: u32 = 128 << 20;
+
+/// The largest component that a budget may allow.
+const COMPONENT_BYTES_MAX: u32 = 64 << 20;
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { cpu_soft_ms: 20, cpu_hard_ms: 200, memory_bytes_max: MEMORY_BYTES_MAX }
+        Self {
+            cpu_soft_ms: 20,
+            cpu_hard_ms: 200,
+            memory_bytes_max: 64 << 20,
+            component_bytes_max: 8 << 20,
+            composed: false,
+        }
     }
 }
 
 impl Budget {
-    fn check(&self) -> Result<(), String> {
+    pub(crate) fn check(&self) -> Result<(), String> {
         if !(1..=10_000).contains(&self.cpu_hard_ms) || self.cpu_soft_ms > self.cpu_hard_ms {
             return Err("budget.cpu_hard_ms must be 1 to 10000 and not below budget.cpu_soft_ms".to_owned());
         }
         if !(64 << 10..=MEMORY_BYTES_MAX).contains(&self.memory_bytes_max) {
             return Err(format!("budget.memory_bytes_max must be 65536 to {MEMORY_BYTES_MAX}"));
+        }
+        if !(1..=COMPONENT_BYTES_MAX).contains(&self.component_bytes_max) {
+            return Err(format!("budget.component_bytes_max must be 1 to {COMPONENT_BYTES_MAX}"));
         }
         Ok(())
     }

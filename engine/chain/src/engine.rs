@@ -2,11 +2,8 @@
 
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
-use crate::config::MEMORY_BYTES_MAX;
+use crate::config::Budget;
 use crate::error::ChainError;
-
-/// Bytes of a component on disk.
-pub(crate) const COMPONENT_BYTES_MAX: u64 = 8 << 20;
 
 const STACK_BYTES_MAX: usize = 512 << 10;
 
@@ -14,27 +11,54 @@ const STACK_BYTES_MAX: usize = 512 << 10;
 /// does not fault every page in again.
 const KEEP_RESIDENT_BYTES: usize = 4 << 20;
 
-/// Core modules in one component: the guest itself and the adapters that
-/// wit-component adds.
-const CORE_INSTANCES_PER_COMPONENT: u32 = 8;
+/// What a component is made of, at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Parts {
+    /// Core modules: the guest itself and the adapters that wit-component adds.
+    pub(crate) core_instances: u32,
+    pub(crate) memories: u32,
+    pub(crate) tables: u32,
+    /// Elements of a table: function pointers of a guest.
+    pub(crate) table_elements: usize,
+}
 
-/// Elements of a table: function pointers of a guest.
-pub(crate) const TABLE_ELEMENTS_MAX: usize = 10_000;
+impl Parts {
+    const ORDINARY: Self = Self { core_instances: 8, memories: 1, tables: 2, table_elements: 10_000 };
+    /// An interpreter and its libraries, linked when the component is instantiated, and what
+    /// stands for the system that it expects.
+    const COMPOSED: Self = Self { core_instances: 64, memories: 4, tables: 8, table_elements: 50_000 };
 
-/// Makes an engine that holds at most `instances` component instances.
-pub(crate) fn engine(instances: u32) -> Result<Engine, ChainError> {
+    /// What a budget allows.
+    pub(crate) fn of(budget: &Budget) -> Self {
+        if budget.composed { Self::COMPOSED } else { Self::ORDINARY }
+    }
+}
+
+/// Makes an engine that holds at most `instances` component instances of these budgets.
+pub(crate) fn engine<'a>(
+    instances: u32,
+    budgets: impl IntoIterator<Item = &'a Budget>,
+) -> Result<Engine, ChainError> {
+    let (mut parts, mut memory) = (Parts::ORDINARY, Budget::default().memory_bytes_max);
+    for budget in budgets {
+        memory = memory.max(budget.memory_bytes_max);
+        if budget.composed {
+            parts = Parts::COMPOSED;
+        }
+    }
+    let Parts { core_instances, memories, tables, table_elements } = parts;
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
-        .total_core_instances(instances.saturating_mul(CORE_INSTANCES_PER_COMPONENT))
-        .total_memories(instances)
-        .total_tables(instances.saturating_mul(2))
-        .max_core_instances_per_component(CORE_INSTANCES_PER_COMPONENT)
-        .max_memories_per_component(1)
-        .max_tables_per_component(2)
-        .max_memories_per_module(1)
-        .max_tables_per_module(2)
-        .table_elements(TABLE_ELEMENTS_MAX)
-        .max_memory_size(MEMORY_BYTES_MAX as usize)
+        .total_core_instances(instances.saturating_mul(core_instances))
+        .total_memories(instances.saturating_mul(memories))
+        .total_tables(instances.saturating_mul(tables))
+        .max_core_instances_per_component(core_instances)
+        .max_memories_per_component(memories)
+        .max_tables_per_component(tables)
+        .max_memories_per_module(memories.min(2))
+        .max_tables_per_module(tables)
+        .table_elements(table_elements)
+        .max_memory_size(memory as usize)
         .max_unused_warm_slots(instances.min(16))
         .linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
         .table_keep_resident(64 << 10);
@@ -42,7 +66,8 @@ pub(crate) fn engine(instances: u32) -> Result<Engine, ChainError> {
     config
         .wasm_component_model(true)
         .wasm_memory64(false)
-        .wasm_multi_memory(false)
+        // What leads from one memory of a component to another needs it.
+        .wasm_multi_memory(memories > 1)
         .cranelift_opt_level(OptLevel::Speed)
         .parallel_compilation(true)
         .generate_address_map(false)

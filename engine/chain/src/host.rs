@@ -6,7 +6,7 @@ use wasmtime::component::{Linker, WasmStr};
 use wasmtime::{ResourceLimiter, StoreContextMut};
 
 use crate::abi::LevelOut;
-use crate::engine::TABLE_ELEMENTS_MAX;
+use crate::engine::Parts;
 use crate::failure::shorten;
 use crate::stats::Meter;
 
@@ -43,6 +43,7 @@ pub(crate) struct MemoryLimit {
     pub(crate) bytes: usize,
     /// Whether the guest was denied memory during the running call.
     pub(crate) refused: bool,
+    pub(crate) parts: Parts,
 }
 
 impl ResourceLimiter for MemoryLimit {
@@ -67,19 +68,19 @@ impl ResourceLimiter for MemoryLimit {
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        Ok(desired <= TABLE_ELEMENTS_MAX)
+        Ok(desired <= self.parts.table_elements)
     }
 
     fn instances(&self) -> usize {
-        16
+        2 * self.parts.core_instances as usize
     }
 
     fn tables(&self) -> usize {
-        4
+        2 * self.parts.tables as usize
     }
 
     fn memories(&self) -> usize {
-        1
+        self.parts.memories as usize
     }
 }
 

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::component::{Compiled, Loader};
 use crate::config::{Binding, Budget, OnError, Source, World};
-use crate::engine::{COMPONENT_BYTES_MAX, engine};
+use crate::engine::engine;
 use crate::error::ChainError;
 use crate::failure::shorten;
 use crate::stats::Meter;
@@ -60,14 +60,21 @@ pub struct WantedColumn {
     pub optional: bool,
 }
 
-/// Compiles a component and asks an instance of it what it is under a configuration, within the
-/// bounds that a server has by default. Fails where a server would refuse to load it.
-pub fn inspect(path: &Path, config: &Value, clock: Arc<dyn Clock>) -> Result<Inspection, ChainError> {
-    let engine = engine(1)?;
+/// Compiles a component and asks an instance of it what it is under a configuration and a budget.
+/// Fails where a server would refuse to load it. `code_dir`: where machine code is kept.
+pub fn inspect(
+    path: &Path,
+    config: &Value,
+    budget: Budget,
+    code_dir: Option<&Path>,
+    clock: Arc<dyn Clock>,
+) -> Result<Inspection, ChainError> {
+    let mut binding = binding(path, budget);
+    budget.check().map_err(|fault| ChainError::Binding { binding: binding.name.clone(), fault })?;
+    let engine = engine(1, [&budget])?;
     let ticker = Ticker::start(&engine)?;
-    let mut loader = Loader::new(&engine)?;
+    let mut loader = Loader::new(&engine, code_dir)?;
     let began = clock.monotonic();
-    let mut binding = binding(path);
     let compiled = loader.compile(&binding)?;
     binding.world = compiled
         .world(&engine)
@@ -91,7 +98,7 @@ pub fn inspect(path: &Path, config: &Value, clock: Arc<dyn Clock>) -> Result<Ins
         world: binding.world,
         digest: component.digest.clone(),
         bytes,
-        bytes_max: COMPONENT_BYTES_MAX,
+        bytes_max: budget.component_bytes_max.into(),
         compiled: took,
         memory_bytes: stats.memory_bytes,
         memory_bytes_max: binding.budget.memory_bytes_max.into(),
@@ -102,17 +109,18 @@ pub fn inspect(path: &Path, config: &Value, clock: Arc<dyn Clock>) -> Result<Ins
     })
 }
 
-fn binding(path: &Path) -> Binding {
+/// A binding of a component of any world.
+pub(crate) fn binding(path: &Path, budget: Budget) -> Binding {
     let name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
     Binding {
         name,
         source: Source::File(path.to_owned()),
-        budget: Budget::default(),
+        budget,
         ..Binding::builtin("", World::Validator, Value::Null)
     }
 }
 
-fn columns(variant: &Variant) -> Vec<WantedColumn> {
+pub(crate) fn columns(variant: &Variant) -> Vec<WantedColumn> {
     let shapes = [Shape::Samples, Shape::Series, Shape::Logs, Shape::Spans];
     let of = |shape: Shape| {
         variant.requests[shape as usize].iter().map(move |request| WantedColumn {
@@ -134,7 +142,7 @@ mod tests {
 
     fn look(path: &str, config: Value) -> Result<Inspection, ChainError> {
         let path = format!("{}/../../plugins/dist/{path}", env!("CARGO_MANIFEST_DIR"));
-        inspect(Path::new(&path), &config, Arc::new(SystemClock::new()))
+        inspect(Path::new(&path), &config, Budget::default(), None, Arc::new(SystemClock::new()))
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::abi::{
 };
 use crate::component::Component;
 use crate::config::{Budget, World};
+use crate::engine::Parts;
 use crate::failure::{Failure, FailureKind};
 use crate::host::{MemoryLimit, State};
 use crate::stats::Meter;
@@ -87,6 +88,7 @@ impl Instance {
                 bytes_max: context.budget.memory_bytes_max as usize,
                 bytes: 0,
                 refused: false,
+                parts: Parts::of(context.budget),
             },
             tenant: None,
             now_unix_nanos: context.now_unix_nanos,

@@ -19,7 +19,8 @@
 //! | `chain` | [`Chain`]: the order of plugins, failure policies |
 //! | `plugin`, `variant`, `pool`, `instance` | a loaded binding, its configurations, its warm instances, one call under its budget |
 //! | `engine`, `ticker`, `host`, `component`, `builtin` | wasmtime: limits, epochs, imports, loading |
-//! | [`inspect`] | what a component is, found out without a server |
+//! | `compile`, `code_cache` | machine code: made within bounds, kept on disk |
+//! | [`inspect`], [`rehearsal`] | what a component is and answers, found out without a server |
 //! | `abi` | the types of the WIT package, in and out |
 //! | `columns`, `cuts` | what a guest is shown of a batch |
 //! | `transform` | the transformers of a chain, and what becomes of a request when one fails |
@@ -37,7 +38,9 @@ mod breaker;
 mod buckets;
 mod builtin;
 mod chain;
+mod code_cache;
 mod columns;
+mod compile;
 mod component;
 pub mod config;
 mod cuts;
@@ -54,6 +57,7 @@ mod plan;
 mod plugin;
 mod pool;
 mod rates;
+pub mod rehearsal;
 mod stats;
 mod ticker;
 mod transform;
@@ -61,6 +65,7 @@ mod variant;
 mod verdicts;
 
 pub use chain::{Bound, Chain, Deriver};
+pub use code_cache::CODE_FOLDER;
 pub use config::{Binding, Budget, ChainConfig, OnError, Source, World};
 pub use error::ChainError;
 pub use failure::FailureKind;

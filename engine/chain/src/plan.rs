@@ -23,7 +23,7 @@ const NATIVE: &str = "native:";
 /// How long a sender waits when there is no room for its bucket.
 const NO_ROOM_RETRY: Duration = Duration::from_secs(1);
 
-fn check(plan: &PlanOut) -> Result<(), Failure> {
+pub(crate) fn check(plan: &PlanOut) -> Result<(), Failure> {
     let fault = |text: String| Err(Failure::contract(text));
     if plan.buckets.len() > BUCKETS_MAX || plan.cost.len() > COSTS_MAX {
         let (buckets, costs) = (plan.buckets.len(), plan.cost.len());

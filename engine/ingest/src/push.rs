@@ -309,14 +309,10 @@ impl Ingest {
             .allowance
             .rows(tenant, &decoded.rejections, unseen, &*inner.clock)
             .map_err(|error| IngestError::Internal(error.to_string()))?;
-        if let Some(spans) = decoded.spans.filter(|spans| spans.table.num_rows() > 0) {
-            let deltas = inner.chain.derive(tenant, &spans, now);
-            if !deltas.is_empty() {
-                append.note = Some(Box::new(Note { deltas, spans: Some(spans.table.clone()) }));
-            }
-            append.spans = Some(spans.table);
-        }
+        append.spans = decoded.spans.map(|spans| spans.table).filter(|table| table.num_rows() > 0);
         append.logs = decoded.logs.map(|logs| logs.table).filter(|table| table.num_rows() > 0);
+        let note = Note::of(&inner.chain, tenant, append.spans.as_ref(), append.logs.as_ref(), now);
+        append.note = note.map(|note| Box::new(note) as _);
         append.samples = decoded.samples;
         append.histograms = decoded.histograms;
         append.exemplars = decoded.exemplars;

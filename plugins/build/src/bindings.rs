@@ -1,8 +1,8 @@
-//! The SDK's bindings, generated from `wit/` and checked in: so that building
-//! a plugin needs neither a macro nor a parser for WIT.
+//! The bindings of the SDK and of plugins in C, generated from `wit/` and checked
+//! in: so that building a plugin needs neither a macro nor a parser for WIT.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use wit_bindgen_core::{Files, WorldGenerator};
@@ -18,38 +18,74 @@ const WORLDS: [&str; 5] = ["validator", "limiter", "deriver", "transformer", "fu
 /// first one; the others refer to it.
 const SHARED: [&str; 4] = ["columns", "log", "clock", "telemetry"];
 
-/// Writes `sdk/src/bindings/<world>.rs`.
+/// Writes the bindings of the SDK and those that plugins in C begin with.
 pub(crate) fn write(workspace: &Path) -> Result<()> {
-    for world in WORLDS {
-        let path = workspace.join(format!("sdk/src/bindings/{world}.rs"));
-        fs::write(&path, generate(workspace, world)?).with_context(|| format!("write {}", path.display()))?;
+    for (path, text) in all(workspace)? {
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        fs::write(&path, text).with_context(|| format!("write {}", path.display()))?;
     }
     Ok(())
 }
 
 /// Whether the checked-in bindings are those of today's `wit/`.
 pub(crate) fn are_current(workspace: &Path) -> Result<bool> {
-    for world in WORLDS {
-        let path = workspace.join(format!("sdk/src/bindings/{world}.rs"));
-        let checked_in = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
-        if checked_in != generate(workspace, world)? {
+    for (path, text) in all(workspace)? {
+        let checked_in = fs::read(&path).with_context(|| format!("read {}", path.display()))?;
+        if checked_in != text {
             return Ok(false);
         }
     }
     Ok(true)
 }
 
-fn generate(workspace: &Path, world: &str) -> Result<String> {
+/// Every generated file.
+fn all(workspace: &Path) -> Result<Vec<(PathBuf, Vec<u8>)>> {
+    let mut files = Vec::new();
+    for world in WORLDS {
+        let path = workspace.join(format!("sdk/src/bindings/{world}.rs"));
+        files.push((path, of_rust(workspace, world)?.into_bytes()));
+        for (name, text) in of_c(workspace, world)? {
+            files.push((workspace.join("templates/c/bindings").join(name), text));
+        }
+    }
+    Ok(files)
+}
+
+fn of_rust(workspace: &Path, world: &str) -> Result<String> {
+    let files = generate(workspace, world, &mut options(world).build())?;
+    let (_, source) = files.into_iter().next().context("the generator wrote nothing")?;
+    // Macros have crate-wide names, and every world exports `lifecycle`.
+    let unique = format!("__export_{world}_lifecycle");
+    Ok(String::from_utf8(source)?.replace("__export_isinglass_plugin_lifecycle", &unique))
+}
+
+/// `<world>.c` and `<world>.h`; what the component is, `isinglass plugin build` adds.
+fn of_c(workspace: &Path, world: &str) -> Result<Vec<(String, Vec<u8>)>> {
+    let options = wit_bindgen_c::Opts { no_object_file: true, ..wit_bindgen_c::Opts::default() };
+    let mut files = generate(workspace, world, &mut *options.build())?;
+    for (_, text) in &mut files {
+        // The generator refers to the object file that it was told not to write, at the end.
+        let source = String::from_utf8(std::mem::take(text))?;
+        let (kept, _) = source.split_once("// Ensure that the *_component_type.o").unwrap_or((&source, ""));
+        *text = format!("{}\n", kept.trim_end()).into_bytes();
+    }
+    Ok(files)
+}
+
+fn generate(
+    workspace: &Path,
+    world: &str,
+    generator: &mut dyn WorldGenerator,
+) -> Result<Vec<(String, Vec<u8>)>> {
     let wit = workspace.join("../wit").join(PACKAGE);
     let mut resolve = Resolve::default();
     let (package, _) = resolve.push_path(&wit)?;
     let id = resolve.select_world(&[package], Some(world))?;
     let mut files = Files::default();
-    options(world).build().generate(&mut resolve, id, &mut files)?;
-    let (_, source) = files.iter().next().context("the generator wrote nothing")?;
-    // Macros have crate-wide names, and every world exports `lifecycle`.
-    let unique = format!("__export_{world}_lifecycle");
-    Ok(String::from_utf8(source.to_vec())?.replace("__export_isinglass_plugin_lifecycle", &unique))
+    generator.generate(&mut resolve, id, &mut files)?;
+    Ok(files.iter().map(|(name, text)| (name.to_owned(), text.to_vec())).collect())
 }
 
 fn options(world: &str) -> Opts {

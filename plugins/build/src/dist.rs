@@ -38,7 +38,7 @@ pub(crate) fn write(workspace: &Path, only: Option<&str>) -> Result<()> {
 /// and wrapping must work, and the engine's tests compare the behaviour.
 pub(crate) fn check(workspace: &Path) -> Result<bool> {
     if !bindings::are_current(workspace)? {
-        eprintln!("sdk/src/bindings is not what wit/ gives: run build-plugins --bindings");
+        eprintln!("the bindings are not what wit/ gives: run build-plugins --bindings");
         return Ok(false);
     }
     let checked_in = fs::read_to_string(sums_path(workspace)).context("read dist/SHA256SUMS")?;

@@ -10,10 +10,11 @@ pub(crate) struct Guest {
 }
 
 /// All guests. Those directly in `dist/` are embedded into the engine.
-pub(crate) const GUESTS: [Guest; 12] = [
+pub(crate) const GUESTS: [Guest; 13] = [
     Guest { package: "isinglass-validate", component: "validate.wasm" },
     Guest { package: "isinglass-rate-limit", component: "rate-limit.wasm" },
     Guest { package: "isinglass-span-metrics", component: "span-metrics.wasm" },
+    Guest { package: "isinglass-noop", component: "noop.wasm" },
     Guest { package: "deny-service", component: "examples/deny-service.wasm" },
     Guest { package: "log-counts", component: "examples/log-counts.wasm" },
     Guest { package: "geo", component: "examples/geo.wasm" },

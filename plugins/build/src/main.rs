@@ -5,7 +5,7 @@
 //! build-plugins --check      builds and compares with what is checked in
 //! build-plugins --only PKG   builds one of them
 //! build-plugins --wrap M C   makes component C of a core module M
-//! build-plugins --bindings   writes sdk/src/bindings from ../wit
+//! build-plugins --bindings   writes sdk/src/bindings and templates/c/bindings from ../wit
 //! ```
 //!
 //! Needs the target wasm32-unknown-unknown; `../toolchain.sh` finds or installs it.

@@ -2,7 +2,7 @@
 //! Delta reader and DuckDB, and Node with Grafana's client library. `tests/run` provides them.
 
 use std::io::{BufRead as _, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
@@ -32,6 +32,22 @@ pub(crate) fn grafana_client(arguments: &[&str]) -> Value {
     let packages = named("ISINGLASS_TEST_GRAFANA_CLIENT", "").join("node_modules");
     let mut node = Command::new(named("ISINGLASS_TEST_NODE", "node"));
     said(node.env("NODE_PATH", packages).arg(path).args(arguments))
+}
+
+/// What `isinglass plugin build` is told of compilers, and a cache of its own. Missing is a failure,
+/// not a reason to skip.
+pub(crate) fn of_authors(command: &mut Command, cache: &Path) {
+    let python = named("ISINGLASS_TEST_PYTHON", "");
+    let scripts = python.parent().unwrap();
+    let below = |folder: &Path| std::fs::read_dir(folder).unwrap().next().unwrap().unwrap().path();
+    let packages = below(&scripts.parent().unwrap().join("lib")).join("site-packages");
+    command.env("XDG_CACHE_HOME", cache);
+    command.env("ISINGLASS_ZIG", packages.join("ziglang/zig"));
+    command.env("ISINGLASS_COMPONENTIZE_PY", scripts.join("componentize-py"));
+    let tool = "node_modules/.bin/componentize-qjs";
+    command.env("ISINGLASS_COMPONENTIZE_QJS", named("ISINGLASS_TEST_JAVASCRIPT", "").join(tool));
+    // Zig keeps what it compiled of its C library, which is the same for all.
+    command.env("ZIG_GLOBAL_CACHE_DIR", std::env::temp_dir().join("isinglass-zig"));
 }
 
 fn said(command: &mut Command) -> Value {

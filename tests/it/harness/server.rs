@@ -52,7 +52,12 @@ impl Server {
 
     /// On a copy of a data folder.
     pub(crate) fn start_on(data: &Path) -> Self {
-        let mut server = Self::prepare("", &[]);
+        Self::start_with_on("", data)
+    }
+
+    /// With a configuration file of this text, on a copy of a data folder.
+    pub(crate) fn start_with_on(config: &str, data: &Path) -> Self {
+        let mut server = Self::prepare(config, &[]);
         copy(data, &server.data_dir());
         server.start_again();
         server

@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use clap::Args;
 use indicatif::HumanBytes;
 use isinglass_chain::inspect::{Inspection, WantedColumn, inspect};
+use isinglass_chain::{Budget, CODE_FOLDER};
 use isinglass_model::ErrorKind;
 use isinglass_model::clock::SystemClock;
 use isinglass_model::columns::{Encoding, Shape};
@@ -29,6 +30,12 @@ pub struct CheckArgs {
     /// Its configuration, as JSON
     #[arg(long, value_name = "JSON", default_value = "{}")]
     pub config: String,
+    /// What it may use, as in a binding, as JSON
+    #[arg(long, value_name = "JSON", default_value = "{}")]
+    pub budget: String,
+    /// Keep the machine code in this data folder, so that its server need not compile it
+    #[arg(long, value_name = "FOLDER")]
+    pub data_dir: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -37,7 +44,10 @@ pub struct CheckArgs {
 /// Looks and tells. Exit code 0: a server would load it, 1: it would not, 2: cannot look.
 pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let config = serde_json::from_str(&args.config).context("--config is not JSON")?;
-    let found = match inspect(&args.file, &config, Arc::new(SystemClock::new())) {
+    let budget: Budget = serde_json::from_str(&args.budget).context("--budget is none")?;
+    let of_server = args.data_dir.as_ref().map(|folder| folder.join(CODE_FOLDER));
+    let code = of_server.or_else(|| super::code_dir().ok());
+    let found = match inspect(&args.file, &config, budget, code.as_deref(), Arc::new(SystemClock::new())) {
         Ok(found) => found,
         Err(error) => {
             writeln!(std::io::stderr(), "error: {error}")?;
@@ -95,7 +105,7 @@ fn column(column: &WantedColumn) -> String {
     format!("{}{how}{optional}", column.name)
 }
 
-fn name_of(shape: Shape) -> &'static str {
+pub(super) fn name_of(shape: Shape) -> &'static str {
     match shape {
         Shape::Samples => "samples",
         Shape::Series => "series",

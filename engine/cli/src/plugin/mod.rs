@@ -2,15 +2,32 @@
 //!
 //! | file | is |
 //! |---|---|
+//! | `new.rs`, `templates.rs` | `plugin new`: a folder with a plugin that works |
+//! | `manifest.rs` | `plugin.toml` |
+//! | `build/` | `plugin build`: from sources to a component |
+//! | `test/` | `plugin test`: its cases, in the sandbox of a server |
+//! | `bench.rs` | `plugin bench`: what a row costs |
 //! | `check.rs` | `plugin check`: what a component is, and whether a server would load it |
 
+mod bench;
+mod build;
 mod check;
+mod manifest;
+mod new;
+mod templates;
+mod test;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
+pub use bench::BenchArgs;
+pub use build::BuildArgs;
 pub use check::CheckArgs;
+pub use manifest::Lang;
+pub use new::NewArgs;
+pub use test::TestArgs;
 
 /// Which of its commands.
 #[derive(Debug, Clone, Args)]
@@ -23,6 +40,14 @@ pub struct PluginArgs {
 /// The commands.
 #[derive(Debug, Clone, Subcommand)]
 pub enum PluginCommand {
+    /// Make a folder with a plugin that works
+    New(NewArgs),
+    /// Make the component of a folder
+    Build(BuildArgs),
+    /// Run the cases of a folder, as a server would
+    Test(TestArgs),
+    /// Tell what a row costs in the sandbox
+    Bench(BenchArgs),
     /// Say what a component is, and whether a server would load it
     Check(CheckArgs),
 }
@@ -30,6 +55,15 @@ pub enum PluginCommand {
 /// Runs a command.
 pub fn run(args: PluginArgs) -> anyhow::Result<ExitCode> {
     match args.command {
+        PluginCommand::New(args) => new::run(&args),
+        PluginCommand::Build(args) => build::run(&args),
+        PluginCommand::Test(args) => test::run(&args),
+        PluginCommand::Bench(args) => bench::run(&args),
         PluginCommand::Check(args) => check::run(&args),
     }
+}
+
+/// Where these commands keep machine code, which a server keeps in its data folder.
+fn code_dir() -> anyhow::Result<PathBuf> {
+    Ok(build::cache()?.join(isinglass_chain::CODE_FOLDER))
 }

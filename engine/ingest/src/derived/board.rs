@@ -4,12 +4,13 @@ use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
+use arrow_array::{Array as _, RecordBatch};
 use hashbrown::HashMap;
 use isinglass_chain::Chain;
-use isinglass_model::batch::SpanBatch;
+use isinglass_model::batch::{LogBatch, SpanBatch};
+use isinglass_model::columns::Columns;
 use isinglass_model::deltas::{Deltas, DerivedMetric};
 use isinglass_model::{Clock, Tenant};
 use isinglass_store::{Life, Observer, Seq, Tick as TickMark};
@@ -18,11 +19,42 @@ use parking_lot::{Mutex, RwLock};
 use super::counters::{Counters, Exemplar, Now};
 use super::ledger::{Ledger, min_option};
 
-/// What travels with a batch through the WAL's queue to its counters.
-pub(crate) struct Note {
-    pub(crate) deltas: Vec<Deltas>,
-    /// The spans that exemplars point to.
-    pub(crate) spans: Option<RecordBatch>,
+/// What travels with a request through the WAL's queue to its counters.
+pub(crate) struct Note(Vec<Derived>);
+
+/// What the derivers made of a batch.
+struct Derived {
+    deltas: Vec<Deltas>,
+    /// The rows that exemplars point to.
+    rows: RecordBatch,
+}
+
+impl Note {
+    /// Shows what a request keeps to the derivers, as a replay does later: without the attributes
+    /// and the labels of streams, which the log does not hold. `None` = they make nothing of it.
+    pub(crate) fn of(
+        chain: &Chain,
+        tenant: &Tenant,
+        spans: Option<&RecordBatch>,
+        logs: Option<&RecordBatch>,
+        now_unix_nanos: i64,
+    ) -> Option<Self> {
+        let mut derived = Vec::new();
+        let mut derive = |batch: &dyn Columns, rows: &RecordBatch| {
+            let deltas = chain.derive(tenant, batch, now_unix_nanos);
+            if !deltas.is_empty() {
+                derived.push(Derived { deltas, rows: rows.clone() });
+            }
+        };
+        if let Some(table) = spans.filter(|table| table.num_rows() > 0) {
+            derive(&SpanBatch { table: table.clone(), attributes: None }, table);
+        }
+        if let Some(table) = logs.filter(|table| table.num_rows() > 0) {
+            let stream_labels = Vec::new();
+            derive(&LogBatch { table: table.clone(), attributes: None, stream_labels, bytes: 0 }, table);
+        }
+        (!derived.is_empty()).then_some(Self(derived))
+    }
 }
 
 /// One tenant's counters.
@@ -91,13 +123,15 @@ impl Board {
         let board = self.board(tenant);
         let mut board = board.lock();
         board.ledger.count(seq);
-        for deltas in &note.deltas {
-            let derivers = self.chain.derivers();
-            let Some(at) = derivers.iter().position(|deriver| deriver.binding == deltas.binding) else {
-                continue;
-            };
-            let exemplar_of = |row, value| note.spans.as_ref().and_then(|spans| exemplar(spans, row, value));
-            board.counters[at].add(&derivers[at].metrics, deltas, &exemplar_of, self.series_max, now);
+        for Derived { deltas, rows } in &note.0 {
+            let exemplar_of = |row, value| exemplar(rows, row, value);
+            for deltas in deltas {
+                let derivers = self.chain.derivers();
+                let Some(at) = derivers.iter().position(|deriver| deriver.binding == deltas.binding) else {
+                    continue;
+                };
+                board.counters[at].add(&derivers[at].metrics, deltas, &exemplar_of, self.series_max, now);
+            }
         }
     }
 }
@@ -132,17 +166,14 @@ impl Observer for Board {
         tenant: &Tenant,
         seq: Seq,
         spans: Option<&RecordBatch>,
-        _logs: Option<&RecordBatch>,
+        logs: Option<&RecordBatch>,
         _tick: Option<TickMark>,
     ) {
         if !self.wants(tenant, seq) {
             return;
         }
-        let Some(spans) = spans.filter(|spans| spans.num_rows() > 0) else { return };
-        let batch = SpanBatch { table: spans.clone(), attributes: None };
-        let deltas = self.chain.derive(tenant, &batch, self.clock.now_unix_nanos());
-        if !deltas.is_empty() {
-            self.count(tenant, seq, &Note { deltas, spans: Some(spans.clone()) });
+        if let Some(note) = Note::of(&self.chain, tenant, spans, logs, self.clock.now_unix_nanos()) {
+            self.count(tenant, seq, &note);
         }
     }
 
@@ -152,13 +183,14 @@ impl Observer for Board {
     }
 }
 
-/// The exemplar that a row of a span batch is: at the span's start, with its ids.
-fn exemplar(spans: &RecordBatch, row: u32, value: f64) -> Option<Exemplar> {
+/// The exemplar that a row is: at the span's start or the record's time, with its ids. A log
+/// record without them is none.
+fn exemplar(rows: &RecordBatch, row: u32, value: f64) -> Option<Exemplar> {
     let row = row as usize;
-    let time = spans.column_by_name("time")?.as_primitive_opt::<Int64Type>()?;
-    let trace_id = spans.column_by_name("trace_id")?.as_fixed_size_binary_opt()?;
-    let span_id = spans.column_by_name("span_id")?.as_fixed_size_binary_opt()?;
-    (row < time.len()).then_some(())?;
+    let time = rows.column_by_name("time")?.as_primitive_opt::<Int64Type>()?;
+    let trace_id = rows.column_by_name("trace_id")?.as_fixed_size_binary_opt()?;
+    let span_id = rows.column_by_name("span_id")?.as_fixed_size_binary_opt()?;
+    (row < time.len() && trace_id.is_valid(row) && span_id.is_valid(row)).then_some(())?;
     Some(Exemplar {
         value,
         time_ms: time.value(row).div_euclid(1_000_000),

@@ -55,7 +55,7 @@ impl Columns for SpanBatch {
 }
 
 /// Every column of the table by its name, the attribute columns, and
-/// `stream.labels`: how many labels the stream of each row has.
+/// `stream.labels`: how many labels the stream of each row has, where that is known.
 impl Columns for LogBatch {
     fn shape(&self) -> Shape {
         Shape::Logs
@@ -67,7 +67,7 @@ impl Columns for LogBatch {
 
     fn column(&self, name: &str, encoding: Encoding) -> Option<Column> {
         match (&self.attributes, name) {
-            (_, "stream.labels") => {
+            (_, "stream.labels") if !self.stream_labels.is_empty() => {
                 let stream = self.table.column_by_name("stream")?.as_dictionary_opt::<Int32Type>()?;
                 let count = |key: &i32| {
                     usize::try_from(*key)

@@ -1,8 +1,8 @@
 //! What is refused when a chain is loaded.
 
 use super::*;
+use crate::config::Budget;
 use crate::config::{Binding, Source};
-use crate::engine::COMPONENT_BYTES_MAX;
 
 fn check(binding: Value, fault: &str) {
     let error = try_load(json!({ "bindings": [binding] }), clock()).map(|_| ()).unwrap_err();
@@ -46,7 +46,7 @@ fn the_default_chain_loads() {
 fn what_is_no_component_is_refused() {
     assert!(of_bytes(b"").to_string().contains("not a usable component"));
     assert!(of_bytes(b"\0asm\x01\0\0\0").to_string().contains("not a usable component"));
-    let large = vec![0; COMPONENT_BYTES_MAX as usize + 1];
+    let large = vec![0; Budget::default().component_bytes_max as usize + 1];
     assert!(of_bytes(&large).to_string().contains("component has 8388609 bytes, the limit is 8388608"));
     // Without imports and exports.
     let error = of_bytes(b"\0asm\x0d\0\x01\0").to_string();

@@ -1,0 +1,150 @@
+//! What was expected against what was said, as lines for a person.
+
+use std::collections::BTreeMap;
+
+use super::answer::Answer;
+use super::case::{Delta, Take, Verdict, Wanted};
+
+/// What differs; empty = nothing.
+pub(super) fn wanted(wanted: &Wanted, got: &Answer) -> Vec<String> {
+    match (wanted, got) {
+        (Wanted::Verdicts(wanted), Answer::Verdicts(got)) => verdicts(wanted, got),
+        (Wanted::Plan { plan, .. }, Answer::Plan(got)) => takes(plan, got),
+        (Wanted::Deltas(wanted), Answer::Deltas(got)) => deltas(wanted, got),
+        _ => vec!["the answer is of another world".to_owned()],
+    }
+}
+
+/// What differs between two answers to the same rows.
+pub(super) fn answers(first: &Answer, other: &Answer) -> Vec<String> {
+    match (first, other) {
+        (Answer::Verdicts(first), Answer::Verdicts(other)) => verdicts(first, other),
+        (Answer::Plan(first), Answer::Plan(other)) => takes(first, other),
+        (Answer::Deltas(first), Answer::Deltas(other)) => deltas(first, other),
+        _ => vec!["the answer is of another world".to_owned()],
+    }
+}
+
+fn line(what: &str, wanted: impl std::fmt::Display, got: impl std::fmt::Display) -> String {
+    format!("{what}\n    expected  {wanted}\n    got       {got}")
+}
+
+fn verdicts(wanted: &[Verdict], got: &[Verdict]) -> Vec<String> {
+    let differ = |wanted: &Verdict, got: &Verdict| match (wanted, got) {
+        (Verdict::Refuse { code, message: None }, Verdict::Refuse { code: got, .. }) => code != got,
+        _ => wanted != got,
+    };
+    let rows = wanted.iter().zip(got).enumerate().filter(|(_, (wanted, got))| differ(wanted, got));
+    rows.map(|(row, (wanted, got))| line(&format!("verdict of row {}", row + 1), said(wanted), said(got)))
+        .collect()
+}
+
+fn said(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Keep => "keep".to_owned(),
+        Verdict::Refuse { code, message: None } => code.clone(),
+        Verdict::Refuse { code, message: Some(message) } => format!("{code}: {message}"),
+    }
+}
+
+/// Entries of both sides by key, and the fields of those that are on both.
+fn by_key<T>(
+    what: &str,
+    wanted: &[T],
+    got: &[T],
+    key: impl Fn(&T) -> String,
+    fields: impl Fn(&T, &T) -> Vec<(&'static str, String, String)>,
+) -> Vec<String> {
+    let mut sides: BTreeMap<String, (Option<&T>, Option<&T>)> = BTreeMap::new();
+    wanted.iter().for_each(|entry| sides.entry(key(entry)).or_default().0 = Some(entry));
+    got.iter().for_each(|entry| sides.entry(key(entry)).or_default().1 = Some(entry));
+    let mut lines = Vec::new();
+    for (key, sides) in sides {
+        match sides {
+            (Some(wanted), Some(got)) => {
+                let differ = fields(wanted, got).into_iter().filter(|(_, wanted, got)| wanted != got);
+                lines.extend(
+                    differ.map(|(field, wanted, got)| line(&format!("{field} of {what} {key}"), wanted, got)),
+                );
+            }
+            (Some(_), None) => lines.push(line(&format!("{what} {key}"), "it", "nothing")),
+            (None, Some(_)) => lines.push(line(&format!("{what} {key}"), "nothing", "it")),
+            (None, None) => {}
+        }
+    }
+    lines
+}
+
+/// Sums of floats depend a little on their order.
+fn rounded(value: f64) -> String {
+    format!("{}", format!("{value:.12e}").parse::<f64>().unwrap_or(value))
+}
+
+pub(super) fn takes(wanted: &[Take], got: &[Take]) -> Vec<String> {
+    by_key(
+        "bucket",
+        wanted,
+        got,
+        |take| format!("{:?}", take.bucket),
+        |wanted, got| {
+            let field = |name, of: fn(&Take) -> f64| (name, rounded(of(wanted)), rounded(of(got)));
+            vec![
+                field("rate_per_second", |take| take.rate_per_second),
+                field("burst", |take| take.burst),
+                field("cost", |take| take.cost),
+            ]
+        },
+    )
+}
+
+fn deltas(wanted: &[Delta], got: &[Delta]) -> Vec<String> {
+    let key = |delta: &Delta| {
+        let labels: Vec<_> = delta.labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
+        format!("{}{{{}}}", delta.metric, labels.join(", "))
+    };
+    by_key("series", wanted, got, key, |wanted, got| {
+        let buckets = |delta: &Delta| format!("{:?}", delta.buckets);
+        vec![("value", rounded(wanted.value), rounded(got.value)), ("buckets", buckets(wanted), buckets(got))]
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refuse(message: Option<&str>) -> Verdict {
+        Verdict::Refuse { code: "no".to_owned(), message: message.map(str::to_owned) }
+    }
+
+    #[test]
+    fn a_message_counts_only_where_it_is_expected() {
+        let check = |wanted: Verdict, got: Verdict, lines: usize| {
+            assert_eq!(verdicts(&[wanted], &[got]).len(), lines);
+        };
+        check(refuse(None), refuse(Some("because")), 0);
+        check(refuse(Some("because")), refuse(Some("because")), 0);
+        check(refuse(Some("why")), refuse(Some("because")), 1);
+        check(Verdict::Keep, refuse(Some("because")), 1);
+        check(refuse(None), Verdict::Keep, 1);
+    }
+
+    #[test]
+    fn differences_name_field_and_both_sides() {
+        let take =
+            |bucket: &str, cost: f64| Take { bucket: bucket.into(), rate_per_second: 1.0, burst: 2.0, cost };
+        let lines = takes(&[take("a", 1.0), take("b", 1.0)], &[take("b", 2.0), take("c", 1.0)]);
+        assert_eq!(lines.len(), 3);
+        assert_eq!(lines[1], "cost of bucket \"b\"\n    expected  1\n    got       2");
+        assert!(takes(&[take("a", 0.3)], &[take("a", 0.1 + 0.2)]).is_empty());
+        let delta = |value| Delta {
+            metric: "m".into(),
+            labels: [("a".into(), "b".into())].into(),
+            value,
+            buckets: vec![],
+        };
+        assert_eq!(
+            deltas(&[delta(1.0)], &[delta(2.0)])[0].lines().next(),
+            Some("value of series m{a=\"b\"}")
+        );
+    }
+}
