@@ -82,7 +82,7 @@ fn ticks(tokens: f64, per_second: f64) -> u128 {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
     pub(crate) tenant: Tenant,
-    pub(crate) binding: u16,
+    pub(crate) binding: Arc<str>,
     pub(crate) name: Arc<str>,
 }
 

@@ -36,7 +36,7 @@ pub struct Chain {
     pub(crate) plugins: Vec<Plugin>,
     derivers: Vec<Deriver>,
     validators_digest: String,
-    buckets: Buckets,
+    buckets: Arc<Buckets>,
     pub(crate) clock: Arc<dyn Clock>,
     ticker: Ticker,
     _engine: Engine,
@@ -55,7 +55,7 @@ pub struct Deriver {
     /// sha256 of the component in hex.
     pub digest: String,
     /// The metrics that it writes.
-    pub metrics: Vec<DerivedMetric>,
+    pub metrics: Arc<[DerivedMetric]>,
 }
 
 /// A binding as it is for one tenant.
@@ -86,6 +86,23 @@ impl Chain {
     /// Compiles the components and asks each plugin what it is. Everything that
     /// is wrong with a configuration shows here.
     pub fn load(config: &ChainConfig, clock: Arc<dyn Clock>) -> Result<Self, ChainError> {
+        let buckets = Arc::new(Buckets::new(config.buckets_max as usize));
+        Self::load_with(config, clock, buckets, None)
+    }
+
+    /// The same for one that takes the place of another: token buckets are those of the other,
+    /// and what is counted by the name of a binding goes on.
+    pub fn load_after(config: &ChainConfig, before: &Self) -> Result<Self, ChainError> {
+        let (clock, buckets) = (Arc::clone(&before.clock), Arc::clone(&before.buckets));
+        Self::load_with(config, clock, buckets, Some(before))
+    }
+
+    fn load_with(
+        config: &ChainConfig,
+        clock: Arc<dyn Clock>,
+        buckets: Arc<Buckets>,
+        before: Option<&Self>,
+    ) -> Result<Self, ChainError> {
         config.check()?;
         let bindings = u32::try_from(config.bindings.len()).unwrap_or(u32::MAX);
         // One place more for the instance that is tried out while a chain loads.
@@ -93,8 +110,9 @@ impl Chain {
         let engine = engine(instances, config.bindings.iter().map(|binding| &binding.budget))?;
         let ticker = Ticker::start(&engine)?;
         let mut loader = Loader::new(&engine, config.code_dir.as_deref())?;
-        let mut plugins = (0..config.bindings.len())
-            .map(|index| Plugin::load(&mut loader, &ticker, &clock, config, index))
+        let named = |name: &str| before?.plugins.iter().find(|plugin| plugin.binding == name);
+        let mut plugins = (config.bindings.iter().enumerate())
+            .map(|(at, one)| Plugin::load(&mut loader, &ticker, &clock, config, at, named(&one.name)))
             .collect::<Result<Vec<_>, _>>()?;
         functions::check_names(&plugins)?;
         let derivers = number_derivers(&mut plugins);
@@ -102,7 +120,7 @@ impl Chain {
             validators_digest: validators_digest(&plugins),
             plugins,
             derivers,
-            buckets: Buckets::new(config.buckets_max as usize),
+            buckets,
             clock,
             ticker,
             _engine: engine,
@@ -129,13 +147,14 @@ impl Chain {
     pub fn bound(&self, tenant: &Tenant) -> Vec<Bound> {
         let bound = |plugin: &Plugin, stats| Bound {
             order: plugin.index,
-            signals: Signal::ALL.into_iter().filter(|signal| plugin.takes(*signal)).collect(),
+            signals: Signal::ALL.into_iter().filter(|signal| plugin.takes(tenant, *signal)).collect(),
             on_error: plugin.on_error,
             own_config: plugin.variant_of(tenant) > 0,
             left_alone: plugin.is_left_alone(tenant),
             stats,
         };
-        self.plugins.iter().zip(self.stats()).map(|(plugin, stats)| bound(plugin, stats)).collect()
+        let theirs = self.plugins.iter().filter(|plugin| plugin.is_for(tenant));
+        theirs.map(|plugin| bound(plugin, plugin.stats())).collect()
     }
 
     /// Asks the limiters about a request before it is decoded: all that is known
@@ -144,13 +163,13 @@ impl Chain {
         let caller = self.caller(tenant, self.clock.now_unix_nanos());
         let name = SignalName::from(signal);
         self.decide(tenant, |plugin| {
-            if !plugin.takes(signal) {
+            if !plugin.takes(tenant, signal) {
                 return Ok(Bill::default());
             }
             let plan = plugin.call(caller, |guest, context| guest.admit(context, name, wire_bytes));
             let bill = plan.and_then(|plan| {
                 let mut bill = Bill::default();
-                bill.add(tenant, plugin.index, &plan).map(|()| bill)
+                bill.add(tenant, &plugin.account, &plan).map(|()| bill)
             });
             self.or_native(plugin, tenant, bill, Unit::Bytes, || vec![(signal, wire_bytes)])
         })
@@ -161,14 +180,14 @@ impl Chain {
     pub fn limit(&self, tenant: &Tenant, batches: &[&dyn Columns], now_unix_nanos: i64) -> Decision {
         let caller = self.caller(tenant, now_unix_nanos);
         self.decide(tenant, |plugin| {
-            let shown = || batches.iter().filter(|batch| plugin.takes(signal_of(batch.shape())));
+            let shown = || batches.iter().filter(|batch| plugin.takes(tenant, signal_of(batch.shape())));
             let mut bill = Bill::default();
             let result = shown().try_for_each(|batch| {
                 let mut offered = Offered::new(*batch);
                 plugin
                     .each_cut(tenant, &mut offered, |cut| {
                         let plan = plugin.call(caller, |guest, context| guest.limit(context, cut.batch))?;
-                        bill.add(tenant, plugin.index, &plan)
+                        bill.add(tenant, &plugin.account, &plan)
                     })
                     .map(|_| ())
             });
@@ -184,7 +203,8 @@ impl Chain {
         let signal = signal_of(batch.shape());
         let mut offered = Offered::new(batch);
         let mut merged = Verdicts::default();
-        let validators = self.plugins.iter().filter(|p| p.world == World::Validator && p.takes(signal));
+        let validators =
+            self.plugins.iter().filter(|p| p.world == World::Validator && p.takes(tenant, signal));
         for plugin in validators {
             let author = Author { plugin: &plugin.plugin, digest: &plugin.component.digest };
             match answers(plugin, caller, &mut offered) {
@@ -216,7 +236,7 @@ impl Chain {
         let signal = signal_of(batch.shape());
         let mut offered = Offered::new(batch);
         let mut all = Vec::new();
-        let derivers = self.plugins.iter().filter(|p| p.world == World::Deriver && p.takes(signal));
+        let derivers = self.plugins.iter().filter(|p| p.world == World::Deriver && p.takes(tenant, signal));
         for plugin in derivers {
             let variant = &plugin.variants[plugin.variant_of(tenant)];
             let before = all.len();
@@ -241,7 +261,8 @@ impl Chain {
 
     /// Collects a bill from every limiter and settles them together.
     fn decide(&self, tenant: &Tenant, bill: impl Fn(&Plugin) -> Result<Bill, Decision>) -> Decision {
-        let limiters: Vec<&Plugin> = self.plugins.iter().filter(|p| p.world == World::Limiter).collect();
+        let limiters: Vec<&Plugin> =
+            self.plugins.iter().filter(|p| p.world == World::Limiter && p.is_for(tenant)).collect();
         let mut bills = Vec::with_capacity(limiters.len());
         for plugin in &limiters {
             match bill(plugin) {
@@ -280,7 +301,7 @@ impl Chain {
                 let (binding, kind) = (&plugin.binding, failure.kind.as_str());
                 Err(Decision::Unavailable { message: format!("rate limiter {binding} failed ({kind})") })
             }
-            (OnError::Native, Some(rates)) => Ok(Bill::native(tenant, plugin.index, rates, unit, costs())),
+            (OnError::Native, Some(rates)) => Ok(Bill::native(tenant, &plugin.account, rates, unit, costs())),
             _ => Ok(Bill::default()),
         }
     }
@@ -321,7 +342,7 @@ fn number_derivers(plugins: &mut [Plugin]) -> Vec<Deriver> {
                 name: plugin.binding.clone(),
                 plugin: plugin.plugin.clone(),
                 digest: plugin.component.digest.clone(),
-                metrics: variant.metrics.clone(),
+                metrics: variant.metrics.as_slice().into(),
             });
         }
     }

@@ -142,6 +142,7 @@ impl<'a> Loader<'a> {
     pub(crate) fn compile(&mut self, binding: &Binding) -> Result<Compiled, ChainError> {
         let bytes = read(binding)?;
         let digest: [u8; 32] = Sha256::digest(&bytes).into();
+        check_digest(binding, &digest)?;
         let component = match self.compiled.get(&digest) {
             Some(component) => component.clone(),
             None => self.machine_code(&bytes, &digest).map_err(|text| fault(binding, &text))?,
@@ -196,6 +197,16 @@ fn read(binding: &Binding) -> Result<std::borrow::Cow<'_, [u8]>, ChainError> {
     match bytes.len() as u64 {
         got if got > limit => Err(too_large(got)),
         _ => Ok(bytes),
+    }
+}
+
+fn check_digest(binding: &Binding, digest: &[u8; 32]) -> Result<(), ChainError> {
+    let got = hex(digest);
+    match &binding.digest {
+        Some(wanted) if wanted.strip_prefix("sha256:") != Some(got.as_str()) => {
+            Err(ChainError::Digest { binding: binding.name.clone(), got, wanted: wanted.clone() })
+        }
+        _ => Ok(()),
     }
 }
 

@@ -83,11 +83,17 @@ pub struct Binding {
     pub name: String,
     /// Where the component comes from.
     pub source: Source,
+    /// What its bytes must be, `sha256:` and the hash in hex; absent = whatever is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
     /// What it is used as.
     pub world: World,
     /// Signals it is shown; empty = all.
     #[serde(default)]
     pub signals: Vec<Signal>,
+    /// Tenants that it is for; empty = all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub for_tenants: Vec<String>,
     /// Its configuration, handed over as JSON text.
     #[serde(default = "empty_object")]
     pub config: Value,
@@ -115,7 +121,9 @@ impl Binding {
             name: name.to_owned(),
             source: Source::Builtin(name.to_owned()),
             world,
+            digest: None,
             signals: Vec::new(),
+            for_tenants: Vec::new(),
             config,
             tenants: BTreeMap::new(),
             on_error: None,
@@ -409,7 +417,8 @@ impl ChainConfig {
         for name in named {
             self.check_name(name)?;
         }
-        let tenants = self.bindings.iter().flat_map(|binding| binding.tenants.keys());
+        let tenants =
+            self.bindings.iter().flat_map(|binding| binding.tenants.keys().chain(&binding.for_tenants));
         for tenant in tenants.chain(self.tenants.keys()) {
             Tenant::new(tenant).map_err(|error| ChainError::Config(format!("tenant {tenant:?}: {error}")))?;
         }

@@ -51,6 +51,36 @@ pub enum ChainError {
         /// What the compiler or linker said.
         fault: String,
     },
+    /// Bytes that are not those that were meant.
+    #[error("plugin binding {binding:?}: the component has the digest sha256:{got}, not {wanted}")]
+    Digest {
+        /// The binding.
+        binding: String,
+        /// The digest of what is there, in hex.
+        got: String,
+        /// What the binding asks for.
+        wanted: String,
+    },
+    /// The folder of installed plugins cannot be read or written.
+    #[error("installed plugins: {path}: {source}")]
+    Installed {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Nothing with this name is installed.
+    #[error("no plugin is installed as {name:?}")]
+    NotInstalled {
+        /// The name.
+        name: String,
+    },
+    /// There is nothing to go back to.
+    #[error("there is no earlier version of {name:?}")]
+    NoPrevious {
+        /// The name.
+        name: String,
+    },
     /// An import outside of the interface.
     #[error(
         "plugin binding {binding:?}: component imports {import:?}; \
@@ -88,7 +118,8 @@ impl ChainError {
     /// What it means to the one who asked.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Sandbox(_) => ErrorKind::Internal,
+            Self::Sandbox(_) | Self::Installed { .. } => ErrorKind::Internal,
+            Self::NotInstalled { .. } | Self::NoPrevious { .. } => ErrorKind::NotFound,
             Self::Read { source, .. } if source.kind() == std::io::ErrorKind::NotFound => ErrorKind::NotFound,
             Self::TooLarge { .. } => ErrorKind::TooLarge,
             Self::ForbiddenImport { .. } => ErrorKind::Forbidden,

@@ -23,6 +23,7 @@ use crate::cuts::cuts;
 use crate::error::ChainError;
 use crate::failure::{Failure, shorten};
 use crate::instance::{Context, Instance};
+use crate::live::LiveChain;
 use crate::plugin::Plugin;
 
 const FUNCTIONS_MAX: usize = 256;
@@ -105,25 +106,18 @@ pub(crate) fn check_names(plugins: &[Plugin]) -> Result<(), ChainError> {
     Ok(())
 }
 
-/// The functions of a chain, for queries.
-#[derive(Debug, Clone)]
-pub struct ChainFunctions(Arc<Chain>);
-
-impl ChainFunctions {
-    /// Those of `chain`.
-    pub fn new(chain: Arc<Chain>) -> Self {
-        Self(chain)
-    }
-}
-
-impl FunctionSource for ChainFunctions {
+/// The functions of the chain in use. A query keeps those that it began with.
+impl FunctionSource for LiveChain {
     fn functions(&self, tenant: &Tenant) -> Vec<Arc<dyn ColumnFunction>> {
+        let chain = self.current();
         let mut all: Vec<Arc<dyn ColumnFunction>> = Vec::new();
-        for (at, plugin) in self.0.plugins.iter().enumerate().filter(|(_, p)| p.world == World::Function) {
+        for (at, plugin) in
+            chain.plugins.iter().enumerate().filter(|(_, p)| p.world == World::Function && p.is_for(tenant))
+        {
             let variant = plugin.variant_of(tenant);
             for (function, signature) in (0..).zip(&plugin.variants[variant].functions) {
                 all.push(Arc::new(Function {
-                    chain: Arc::clone(&self.0),
+                    chain: Arc::clone(&chain),
                     plugin: at,
                     tenant: tenant.clone(),
                     identity: format!("{}/{variant}/{}", plugin.component.digest, plugin.binding),

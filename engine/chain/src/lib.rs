@@ -16,7 +16,9 @@
 //! | module | holds |
 //! |---|---|
 //! | [`config`], [`error`], `rates` | which plugins run, with which bounds; what can be wrong with that |
-//! | `chain` | [`Chain`]: the order of plugins, failure policies |
+//! | `chain`, `live` | [`Chain`]: the order of plugins, failure policies; [`LiveChain`]: how another takes its place |
+//! | `installed` | plugins that were installed while the server ran |
+//! | `schema` | configurations against what plugins declare |
 //! | `plugin`, `variant`, `pool`, `instance` | a loaded binding, its configurations, its warm instances, one call under its budget |
 //! | `engine`, `ticker`, `host`, `component`, `builtin` | wasmtime: limits, epochs, imports, loading |
 //! | `compile`, `code_cache` | machine code: made within bounds, kept on disk |
@@ -52,12 +54,15 @@ mod failure;
 mod functions;
 mod host;
 pub mod inspect;
+mod installed;
 mod instance;
+mod live;
 mod plan;
 mod plugin;
 mod pool;
 mod rates;
 pub mod rehearsal;
+mod schema;
 mod stats;
 mod ticker;
 mod transform;
@@ -69,7 +74,8 @@ pub use code_cache::CODE_FOLDER;
 pub use config::{Binding, Budget, ChainConfig, OnError, Source, World};
 pub use error::ChainError;
 pub use failure::FailureKind;
-pub use functions::ChainFunctions;
+pub use installed::{Installed, InstalledFolder, InstalledList, Version};
+pub use live::LiveChain;
 pub use rates::{Rates, SignalRates};
 pub use stats::BindingStats;
 pub use transform::Untransformed;

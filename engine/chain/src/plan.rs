@@ -61,7 +61,7 @@ pub(crate) struct Bill {
 
 impl Bill {
     /// Adds a plan of the plugin.
-    pub(crate) fn add(&mut self, tenant: &Tenant, binding: u16, plan: &PlanOut) -> Result<(), Failure> {
+    pub(crate) fn add(&mut self, tenant: &Tenant, binding: &Arc<str>, plan: &PlanOut) -> Result<(), Failure> {
         check(plan)?;
         let mut costs = vec![0.0; plan.buckets.len()];
         for (bucket, cost) in plan.bucket_of_cost.iter().zip(&plan.cost) {
@@ -86,7 +86,7 @@ impl Bill {
     /// What the host's own limiter takes.
     pub(crate) fn native(
         tenant: &Tenant,
-        binding: u16,
+        binding: &Arc<str>,
         rates: &SignalRates,
         unit: Unit,
         costs: impl IntoIterator<Item = (Signal, u64)>,
@@ -101,7 +101,7 @@ impl Bill {
         bill
     }
 
-    fn add_one(&mut self, tenant: &Tenant, binding: u16, name: &str, quota: Quota, cost: f64) -> Quota {
+    fn add_one(&mut self, tenant: &Tenant, binding: &Arc<str>, name: &str, quota: Quota, cost: f64) -> Quota {
         if let Some(at) = self.at.get(name) {
             let take = &mut self.takes[*at];
             take.cost += cost;
@@ -109,7 +109,11 @@ impl Bill {
         }
         let name: Arc<str> = name.into();
         self.at.insert(Arc::clone(&name), self.takes.len());
-        self.takes.push(Take { key: Key { tenant: tenant.clone(), binding, name }, quota, cost });
+        self.takes.push(Take {
+            key: Key { tenant: tenant.clone(), binding: Arc::clone(binding), name },
+            quota,
+            cost,
+        });
         quota
     }
 }

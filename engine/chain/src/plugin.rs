@@ -28,6 +28,8 @@ use crate::variant::{Trial, Variant};
 pub(crate) struct Plugin {
     pub(crate) index: u16,
     pub(crate) binding: String,
+    /// The same, for token buckets.
+    pub(crate) account: Arc<str>,
     /// `name@version`.
     pub(crate) plugin: String,
     pub(crate) world: World,
@@ -35,9 +37,11 @@ pub(crate) struct Plugin {
     pub(crate) component: Component,
     pub(crate) variants: Vec<Variant>,
     pub(crate) meter: Arc<Meter>,
-    breakers: Breakers,
+    breakers: Arc<Breakers>,
     clock: Arc<dyn Clock>,
     signals: Vec<Signal>,
+    /// Empty = all.
+    for_tenants: Vec<String>,
     budget: Budget,
     tenants: HashMap<String, usize>,
     pool: Pool,
@@ -74,10 +78,17 @@ impl Plugin {
         clock: &Arc<dyn Clock>,
         config: &ChainConfig,
         index: usize,
+        before: Option<&Self>,
     ) -> Result<Self, ChainError> {
         let binding = &config.bindings[index];
         let component = loader.load(binding)?;
-        let meter = Arc::new(Meter::new(&binding.name, Arc::clone(clock)));
+        let meter = before.map_or_else(
+            || Arc::new(Meter::new(&binding.name, Arc::clone(clock))),
+            |before| Arc::clone(&before.meter),
+        );
+        // Others may do better.
+        let breakers = before.filter(|before| before.component.digest == component.digest);
+        let breakers = breakers.map(|before| Arc::clone(&before.breakers)).unwrap_or_default();
         let trial = Trial { binding, component: &component, meter: &meter, ticker, clock };
 
         let mut variants = Vec::new();
@@ -101,15 +112,17 @@ impl Plugin {
         Ok(Self {
             index: u16::try_from(index).unwrap_or(u16::MAX),
             binding: binding.name.clone(),
+            account: binding.name.as_str().into(),
             plugin,
             world: binding.world,
             on_error: binding.on_error(),
             component,
             variants,
             meter,
-            breakers: Breakers::default(),
+            breakers,
             clock: Arc::clone(clock),
             signals: Signal::ALL.into_iter().filter(|signal| binding.takes(*signal)).collect(),
+            for_tenants: binding.for_tenants.clone(),
             budget: binding.budget(),
             tenants,
             pool,
@@ -117,9 +130,14 @@ impl Plugin {
         })
     }
 
-    /// Whether it is shown batches of this signal.
-    pub(crate) fn takes(&self, signal: Signal) -> bool {
-        self.signals.contains(&signal)
+    /// Whether it is shown batches of this signal of a tenant.
+    pub(crate) fn takes(&self, tenant: &Tenant, signal: Signal) -> bool {
+        self.signals.contains(&signal) && self.is_for(tenant)
+    }
+
+    /// Whether a tenant has it.
+    pub(crate) fn is_for(&self, tenant: &Tenant) -> bool {
+        self.for_tenants.is_empty() || self.for_tenants.iter().any(|one| one == tenant.as_str())
     }
 
     /// Which configuration a tenant has.
@@ -131,6 +149,7 @@ impl Plugin {
     pub(crate) fn identity(&self) -> Vec<Vec<u8>> {
         let mut parts = vec![self.component.digest.clone().into_bytes()];
         parts.extend(self.signals.iter().map(|signal| signal.as_str().as_bytes().to_vec()));
+        parts.extend(self.for_tenants.iter().map(|tenant| format!("for {tenant}").into_bytes()));
         parts.extend(self.variants.iter().map(|variant| variant.config.clone().into_bytes()));
         let mut tenants: Vec<_> = self.tenants.iter().collect();
         tenants.sort_unstable();

@@ -87,7 +87,7 @@ impl Rehearsal {
         let mut config = ChainConfig { bindings: vec![binding], instances_max: 1, ..ChainConfig::default() };
         let mut player = |of_case: &Value| {
             config.bindings[0].config = of_case.clone();
-            Plugin::load(&mut loader, &ticker, &clock, &config, 0)
+            Plugin::load(&mut loader, &ticker, &clock, &config, 0, None)
         };
         let players = configs.iter().map(&mut player).collect();
         let tenant = Tenant::new("rehearsal").map_err(|error| ChainError::Config(error.to_string()))?;

@@ -31,9 +31,9 @@ pub struct Untransformed {
 type Cuts<T> = Vec<(Range<usize>, T)>;
 
 impl Chain {
-    /// Whether batches of this signal are shown to a transformer.
-    pub fn transforms(&self, signal: Signal) -> bool {
-        self.plugins.iter().any(|plugin| plugin.world == World::Transformer && plugin.takes(signal))
+    /// Whether a tenant's batches of this signal are shown to a transformer.
+    pub fn transforms(&self, tenant: &Tenant, signal: Signal) -> bool {
+        self.plugins.iter().any(|plugin| plugin.world == World::Transformer && plugin.takes(tenant, signal))
     }
 
     /// Shows a batch to the transformers, one after the other, and makes what they answer.
@@ -50,7 +50,8 @@ impl Chain {
         let caller = self.caller(tenant, now_unix_nanos);
         let signal = signal_of(batch.shape());
         let mut verdicts = Verdicts::default();
-        let transformers = self.plugins.iter().filter(|p| p.world == World::Transformer && p.takes(signal));
+        let transformers =
+            self.plugins.iter().filter(|p| p.world == World::Transformer && p.takes(tenant, signal));
         for plugin in transformers {
             let author = Author { plugin: &plugin.plugin, digest: &plugin.component.digest };
             match answers(plugin, caller, batch).and_then(|answers| made(batch, answers)) {

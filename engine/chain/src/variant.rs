@@ -17,6 +17,7 @@ use crate::failure::{Failure, shorten};
 use crate::functions::check_signatures;
 use crate::instance::{Context, Instance};
 use crate::rates::SignalRates;
+use crate::schema;
 use crate::stats::Meter;
 use crate::ticker::Ticker;
 
@@ -50,6 +51,10 @@ pub(crate) struct Trial<'a> {
     pub(crate) clock: &'a Arc<dyn Clock>,
 }
 
+fn of_tenant(tenant: Option<&str>) -> String {
+    tenant.map_or_else(String::new, |tenant| format!(" of tenant {tenant:?}"))
+}
+
 impl Trial<'_> {
     /// `describe`, `configure`, `describe` again: what a plugin asks for may
     /// depend on its configuration.
@@ -72,11 +77,16 @@ impl Trial<'_> {
         let world = self.binding.world;
         let mut instance =
             Instance::start(self.component, world, self.meter, &context).map_err(failed("instantiate"))?;
-        instance.describe(&context).map_err(failed("describe"))?;
+        let first = instance.describe(&context).map_err(failed("describe"))?;
+        schema::check(&first.config_schema, config).map_err(|fault| ChainError::Configuration {
+            binding: name(),
+            for_tenant: of_tenant(tenant),
+            fault: shorten(&fault),
+        })?;
         let configured = instance.configure(&context, &text).map_err(failed("configure"))?;
         configured.map_err(|sentence| ChainError::Configuration {
             binding: name(),
-            for_tenant: tenant.map_or_else(String::new, |tenant| format!(" of tenant {tenant:?}")),
+            for_tenant: of_tenant(tenant),
             fault: shorten(&sentence),
         })?;
         let info = instance.describe(&context).map_err(failed("describe"))?;

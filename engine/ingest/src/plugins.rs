@@ -8,16 +8,16 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow_schema::{ArrowError, Field, Schema, SchemaRef};
-use isinglass_chain::{Bound, Chain};
+use isinglass_chain::{Bound, LiveChain};
 use isinglass_model::{SystemTable, Tenant};
 
-/// The table over a chain.
+/// The table over the chain in use.
 #[derive(Debug)]
-pub(crate) struct Plugins(Arc<Chain>);
+pub(crate) struct Plugins(Arc<LiveChain>);
 
 impl Plugins {
-    pub(crate) fn new(chain: &Arc<Chain>) -> Self {
-        Self(Arc::clone(chain))
+    pub(crate) fn new(chains: &Arc<LiveChain>) -> Self {
+        Self(Arc::clone(chains))
     }
 }
 
@@ -31,7 +31,7 @@ impl SystemTable for Plugins {
     }
 
     fn rows(&self, tenant: &Tenant) -> Result<RecordBatch, ArrowError> {
-        let columns = columns(&self.0.bound(tenant));
+        let columns = columns(&self.0.current().bound(tenant));
         let schema = schema_of(&columns);
         RecordBatch::try_new(schema, columns.into_iter().map(|(_, array)| array).collect())
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use isinglass_chain::{Chain, ChainFunctions};
+use isinglass_chain::{Chain, LiveChain};
 use isinglass_decode::{Context, LogsConfig, Protocol, decode, decompress};
 use isinglass_model::batch::Decoded;
 use isinglass_model::columns::Columns;
@@ -38,7 +38,7 @@ pub struct Ingest(Arc<Inner>);
 
 struct Inner {
     store: Store,
-    chain: Arc<Chain>,
+    chains: Arc<LiveChain>,
     board: Arc<Board>,
     config: IngestConfig,
     logs: LogsConfig,
@@ -57,13 +57,13 @@ impl Ingest {
     /// Needs a tokio runtime.
     pub async fn start(
         store: StoreConfig,
-        chain: Arc<Chain>,
+        chains: Arc<LiveChain>,
         config: IngestConfig,
         logs: LogsConfig,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, IngestError> {
         let lock = Lock::take(&store.data_dir)?;
-        let ingest = Self::start_early(lock, store, chain, config, logs, clock).await?;
+        let ingest = Self::start_early(lock, store, chains, config, logs, clock).await?;
         ingest.store().caught_up().await?;
         Ok(ingest)
     }
@@ -74,14 +74,14 @@ impl Ingest {
     pub async fn start_early(
         lock: Lock,
         store: StoreConfig,
-        chain: Arc<Chain>,
+        chains: Arc<LiveChain>,
         config: IngestConfig,
         logs: LogsConfig,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, IngestError> {
         let stale_after = Duration::from_millis(config.derived_stale_after_ms);
         let board = Arc::new(Board::new(
-            Arc::clone(&chain),
+            Arc::clone(&chains),
             Arc::clone(&clock),
             config.derived_series_max,
             stale_after,
@@ -93,7 +93,7 @@ impl Ingest {
         };
         let ingest = Self(Arc::new(Inner {
             store,
-            chain,
+            chains,
             board,
             allowance: Allowance::new(config.rejected_rows_per_minute),
             slots: Arc::new(Semaphore::new(slots)),
@@ -148,10 +148,12 @@ impl Ingest {
             Begin::Duplicate(counts) => return Ok(self.outcome(counts, Vec::new(), true)),
             Begin::First(ticket) => ticket,
         };
-        allow(self.0.chain.admit(&request.tenant, signal, request.body.len() as u64))?;
+        // One chain from here to the end, whatever takes its place meanwhile.
+        let chain = self.0.chains.current();
+        allow(chain.admit(&request.tenant, signal, request.body.len() as u64))?;
         let resolver = self.0.store.resolver(&request.tenant).await?;
         let this = self.clone();
-        let mut prepared = self.compute(move || this.prepare(&request, signal, resolver)).await?;
+        let mut prepared = self.compute(move || this.prepare(&chain, &request, signal, resolver)).await?;
         if prepared.worth_a_record() {
             prepared.append.ticket = Some(ticket);
             self.0.store.append(prepared.append).await?;
@@ -181,6 +183,7 @@ impl Ingest {
     /// Everything between the bytes and the WAL. Blocking.
     fn prepare(
         &self,
+        chain: &Arc<Chain>,
         request: &Request,
         signal: Signal,
         mut resolver: Resolver,
@@ -188,23 +191,23 @@ impl Ingest {
         let inner = &*self.0;
         let (tenant, now) = (&request.tenant, inner.clock.now_unix_nanos());
         let body = decompress(request.compression, request.body.clone(), HardCaps::DEFAULT.body_bytes_max)?;
-        let transforms = inner.chain.transforms(signal);
-        resolver.judge_under(inner.chain.validators_digest(), transforms);
+        let transforms = chain.transforms(tenant, signal);
+        resolver.judge_under(chain.validators_digest(), transforms);
         let mut context = Context { logs: &inner.logs, now_unix_nanos: now, resolver: &mut resolver };
         let mut decoded = decode(request.protocol, request.format, &body, &mut context)?;
         drop(body);
         let unseen = if transforms { decoded.rejections.items().len() } else { 0 };
-        let transformed = self.transform(tenant, signal, &mut decoded, &mut resolver, now);
+        let transformed = self.transform(chain, tenant, signal, &mut decoded, &mut resolver, now);
         let refused = transformed.inspect_err(|error| self.refused_whole(tenant, signal, &decoded, error))?;
-        self.keep_metrics(tenant, &mut decoded, &mut resolver, refused, now);
+        self.keep_metrics(chain, tenant, &mut decoded, &mut resolver, refused, now);
         let life = resolver.life();
         drop(resolver);
-        self.keep_rows(tenant, &mut decoded, now)?;
-        if let Err(error) = allow(inner.chain.limit(tenant, &kept_batches(&decoded), now)) {
+        keep_rows(chain, tenant, &mut decoded, now)?;
+        if let Err(error) = allow(chain.limit(tenant, &kept_batches(&decoded), now)) {
             self.refused_whole(tenant, signal, &decoded, &error);
             return Err(error);
         }
-        let mut prepared = self.finish(tenant, decoded, unseen, now)?;
+        let mut prepared = self.finish(chain, tenant, decoded, unseen, now)?;
         prepared.append.life = life;
         Ok(prepared)
     }
@@ -212,15 +215,15 @@ impl Ingest {
     /// What transformers change. Gives back series that validators refused before.
     fn transform(
         &self,
+        chain: &Chain,
         tenant: &Tenant,
         signal: Signal,
         decoded: &mut Decoded,
         resolver: &mut Resolver,
         now: i64,
     ) -> Result<RefusedSeries, IngestError> {
-        let chain = &self.0.chain;
         transform_rows(chain, tenant, decoded, now)?;
-        match chain.transforms(signal) {
+        match chain.transforms(tenant, signal) {
             true => transform_series(chain, tenant, decoded, resolver, now),
             false => Ok(RefusedSeries::default()),
         }
@@ -245,13 +248,13 @@ impl Ingest {
     /// Label sets, then sample and histogram times. `refused` were refused before.
     fn keep_metrics(
         &self,
+        chain: &Chain,
         tenant: &Tenant,
         decoded: &mut Decoded,
         resolver: &mut Resolver,
         mut refused: RefusedSeries,
         now: i64,
     ) {
-        let chain = &self.0.chain;
         refused.extend(judge(chain, tenant, resolver, std::mem::take(&mut decoded.unjudged), now));
         let text = |series| resolver.labels_of(series).map_or_else(String::new, |labels| labels.to_string());
         let Decoded { samples, histograms, exemplars, rejections, .. } = decoded;
@@ -264,31 +267,11 @@ impl Ingest {
         }
     }
 
-    /// Log records and spans.
-    fn keep_rows(&self, tenant: &Tenant, decoded: &mut Decoded, now: i64) -> Result<(), IngestError> {
-        let validate = |batch: &dyn Columns| -> Verdicts { self.0.chain.validate(tenant, batch, now) };
-        let internal = |error: arrow_schema::ArrowError| IngestError::Internal(error.to_string());
-        if let Some(mut logs) = decoded.logs.take() {
-            let verdicts = validate(&logs);
-            logs.table =
-                drop_rows(&verdicts, Signal::Logs, logs.table, &mut decoded.rejections).map_err(internal)?;
-            logs.attributes = logs.attributes.filter(|_| verdicts.keeps_all());
-            decoded.logs = Some(logs);
-        }
-        if let Some(mut spans) = decoded.spans.take() {
-            let verdicts = validate(&spans);
-            spans.table = drop_rows(&verdicts, Signal::Traces, spans.table, &mut decoded.rejections)
-                .map_err(internal)?;
-            spans.attributes = spans.attributes.filter(|_| verdicts.keeps_all());
-            decoded.spans = Some(spans);
-        }
-        Ok(())
-    }
-
     /// Derives, and puts the record together.
     /// `unseen`: so many of the first items that were refused no transformer has seen.
     fn finish(
         &self,
+        chain: &Arc<Chain>,
         tenant: &Tenant,
         decoded: Decoded,
         unseen: usize,
@@ -311,7 +294,7 @@ impl Ingest {
             .map_err(|error| IngestError::Internal(error.to_string()))?;
         append.spans = decoded.spans.map(|spans| spans.table).filter(|table| table.num_rows() > 0);
         append.logs = decoded.logs.map(|logs| logs.table).filter(|table| table.num_rows() > 0);
-        let note = Note::of(&inner.chain, tenant, append.spans.as_ref(), append.logs.as_ref(), now);
+        let note = Note::of(chain, tenant, append.spans.as_ref(), append.logs.as_ref(), now);
         append.note = note.map(|note| Box::new(note) as _);
         append.samples = decoded.samples;
         append.histograms = decoded.histograms;
@@ -333,9 +316,9 @@ impl Ingest {
         let mut first_error = Ok(());
         for (tenant, board) in self.0.board.tenants() {
             match self.tick_tenant(&tenant, &board).await {
-                Ok(()) => board.lock().ledger.commit_tick(),
+                Ok(()) => board.lock().commit_tick(),
                 Err(error) => {
-                    board.lock().ledger.abort_tick();
+                    board.lock().abort_tick();
                     self.0.recorder.tenant(&tenant, |stats| stats.failed_ticks += 1);
                     tracing::warn!(%tenant, %error, "derived metrics were not written; the next tick covers them");
                     first_error = first_error.and(Err(error));
@@ -357,7 +340,8 @@ impl Ingest {
     fn read_tick(&self, tenant: &Tenant, board: &SharedBoard, mut resolver: Resolver) -> Option<Append> {
         let inner = &*self.0;
         let now = inner.clock.now_unix_nanos();
-        let tick = write_tick(&inner.board, tenant, &mut board.lock(), &inner.chain, &mut resolver, now);
+        let tick =
+            write_tick(&inner.board, tenant, &mut board.lock(), &inner.chains.current(), &mut resolver, now);
         tick.map(|tick| {
             let mut append = Append::new(tenant.clone());
             append.life = resolver.life();
@@ -414,19 +398,19 @@ impl Ingest {
         &self.0.store
     }
 
-    /// The plugin chain.
-    pub fn chain(&self) -> &Chain {
-        &self.0.chain
+    /// The plugin chains: the one in use, and how another takes its place.
+    pub fn chains(&self) -> &Arc<LiveChain> {
+        &self.0.chains
     }
 
     /// The functions that its plugins bring to queries.
     pub fn functions(&self) -> Arc<dyn FunctionSource> {
-        Arc::new(ChainFunctions::new(Arc::clone(&self.0.chain)))
+        Arc::<LiveChain>::clone(&self.0.chains)
     }
 
     /// What is known here and asked for in SQL: `system.plugins`.
     pub fn system_tables(&self) -> Vec<Arc<dyn SystemTable>> {
-        vec![Arc::new(Plugins::new(&self.0.chain))]
+        vec![Arc::new(Plugins::new(&self.0.chains))]
     }
 
     /// Counts since start.
@@ -460,6 +444,27 @@ async fn tick_forever(ingest: Ingest) {
         // What failed is logged, counted and part of the next tick.
         let _ = ingest.tick().await;
     }
+}
+
+/// Log records and spans.
+fn keep_rows(chain: &Chain, tenant: &Tenant, decoded: &mut Decoded, now: i64) -> Result<(), IngestError> {
+    let validate = |batch: &dyn Columns| -> Verdicts { chain.validate(tenant, batch, now) };
+    let internal = |error: arrow_schema::ArrowError| IngestError::Internal(error.to_string());
+    if let Some(mut logs) = decoded.logs.take() {
+        let verdicts = validate(&logs);
+        logs.table =
+            drop_rows(&verdicts, Signal::Logs, logs.table, &mut decoded.rejections).map_err(internal)?;
+        logs.attributes = logs.attributes.filter(|_| verdicts.keeps_all());
+        decoded.logs = Some(logs);
+    }
+    if let Some(mut spans) = decoded.spans.take() {
+        let verdicts = validate(&spans);
+        spans.table =
+            drop_rows(&verdicts, Signal::Traces, spans.table, &mut decoded.rejections).map_err(internal)?;
+        spans.attributes = spans.attributes.filter(|_| verdicts.keeps_all());
+        decoded.spans = Some(spans);
+    }
+    Ok(())
 }
 
 fn allow(decision: Decision) -> Result<(), IngestError> {

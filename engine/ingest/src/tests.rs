@@ -7,7 +7,7 @@ use std::time::Duration;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, Int64Type};
 use bytes::Bytes;
-use isinglass_chain::{Chain, ChainConfig};
+use isinglass_chain::{ChainConfig, LiveChain};
 use isinglass_decode::{Compression, Format, LogsConfig, Protocol};
 use isinglass_model::clock::ManualClock;
 use isinglass_model::{Clock, Counts, ErrorKind, Kind, Tenant};
@@ -113,7 +113,7 @@ async fn start(dir: &TempDir, clock: &Arc<ManualClock>, plugins: serde_json::Val
 async fn start_chain(dir: &TempDir, clock: &Arc<ManualClock>, chain: serde_json::Value) -> Ingest {
     let clock: Arc<dyn Clock> = Arc::<ManualClock>::clone(clock);
     let config: ChainConfig = serde_json::from_value(chain).unwrap();
-    let chain = Arc::new(Chain::load(&config, Arc::clone(&clock)).unwrap());
+    let chain = Arc::new(LiveChain::fixed(config.clone(), Arc::clone(&clock)).unwrap());
     let store = StoreConfig { data_dir: dir.path().to_owned(), ..StoreConfig::default() };
     // No ticks of its own: the tests tick.
     let config = IngestConfig { tick_interval_ms: 3_600_000, ..IngestConfig::default() };

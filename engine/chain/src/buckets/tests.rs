@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn key(name: &str) -> Key {
-    Key { tenant: Tenant::default(), binding: 0, name: name.into() }
+    Key { tenant: Tenant::default(), binding: "a".into(), name: name.into() }
 }
 
 fn take(name: &str, per_second: f64, burst: f64, cost: f64) -> Take {
@@ -81,10 +81,10 @@ fn the_longest_wait_is_reported() {
 fn tenants_and_bindings_do_not_share() {
     let buckets = Buckets::new(100);
     let quota = Quota { per_second: 1.0, burst: 1.0 };
-    let mine = Key { tenant: Tenant::new("a").unwrap(), binding: 0, name: "items".into() };
+    let mine = Key { tenant: Tenant::new("a").unwrap(), binding: "a".into(), name: "items".into() };
     let others = [
         Key { tenant: Tenant::new("b").unwrap(), ..mine.clone() },
-        Key { binding: 1, ..mine.clone() },
+        Key { binding: "b".into(), ..mine.clone() },
         Key { name: "bytes".into(), ..mine.clone() },
     ];
     for key in others.into_iter().chain([mine.clone()]) {

@@ -22,7 +22,7 @@ use crate::config::{Binding, ChainConfig, Source};
 use crate::error::ChainError;
 
 /// Version of the list.
-pub const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 1;
 
 /// What is installed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -118,15 +118,15 @@ impl InstalledList {
                 let fault = "a binding of the configuration has its name".to_owned();
                 return Err(ChainError::Binding { binding: binding.name.clone(), fault });
             }
-            let source = Source::Pinned { path: folder.component(digest), digest: digest.clone() };
-            config.bindings.push(Binding { source, ..binding.clone() });
+            let (source, digest) = (Source::File(folder.component(digest)), Some(format!("sha256:{digest}")));
+            config.bindings.push(Binding { source, digest, ..binding.clone() });
         }
         Ok(config)
     }
 }
 
 /// Name of a component's file.
-fn file_name(digest: &str) -> PathBuf {
+pub(crate) fn file_name(digest: &str) -> PathBuf {
     format!("sha256-{digest}.wasm").into()
 }
 

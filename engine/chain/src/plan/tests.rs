@@ -13,7 +13,7 @@ fn plan(buckets: Vec<BucketOut>, costs: &[(u32, f64)]) -> PlanOut {
 }
 
 fn check_fault(plan: PlanOut, fault: &str) {
-    let failure = Bill::default().add(&Tenant::default(), 0, &plan).unwrap_err();
+    let failure = Bill::default().add(&Tenant::default(), &"a".into(), &plan).unwrap_err();
     assert!(failure.message.contains(fault), "{failure}");
 }
 
@@ -39,7 +39,7 @@ fn plans_are_checked() {
 fn settle_one(buckets: &Buckets, plans: &[PlanOut], now: Duration) -> Option<Decision> {
     let mut bill = Bill::default();
     for plan in plans {
-        bill.add(&Tenant::default(), 0, plan).unwrap();
+        bill.add(&Tenant::default(), &"a".into(), plan).unwrap();
     }
     settle(buckets, vec![("limiter", bill)], now).err().map(|(_, decision)| decision)
 }
@@ -87,7 +87,7 @@ fn a_rate_of_a_signal_replaces_the_general_one() {
     .unwrap();
     let buckets = Buckets::new(100);
     let take = |signal, cost| {
-        let bill = Bill::native(&Tenant::default(), 0, &rates, Unit::Items, [(signal, cost)]);
+        let bill = Bill::native(&Tenant::default(), &"a".into(), &rates, Unit::Items, [(signal, cost)]);
         settle(&buckets, vec![("rate-limit", bill)], Duration::ZERO).err().map(|(_, decision)| decision)
     };
     assert_eq!(take(Signal::Logs, 4), None);

@@ -8,7 +8,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
 use arrow_array::{Array as _, RecordBatch};
 use hashbrown::HashMap;
-use isinglass_chain::Chain;
+use isinglass_chain::{Chain, Deriver, LiveChain};
 use isinglass_model::batch::{LogBatch, SpanBatch};
 use isinglass_model::columns::Columns;
 use isinglass_model::deltas::{Deltas, DerivedMetric};
@@ -20,7 +20,11 @@ use super::counters::{Counters, Exemplar, Now};
 use super::ledger::{Ledger, min_option};
 
 /// What travels with a request through the WAL's queue to its counters.
-pub(crate) struct Note(Vec<Derived>);
+pub(crate) struct Note {
+    /// Whose derivers it was.
+    chain: Arc<Chain>,
+    derived: Vec<Derived>,
+}
 
 /// What the derivers made of a batch.
 struct Derived {
@@ -33,7 +37,7 @@ impl Note {
     /// Shows what a request keeps to the derivers, as a replay does later: without the attributes
     /// and the labels of streams, which the log does not hold. `None` = they make nothing of it.
     pub(crate) fn of(
-        chain: &Chain,
+        chain: &Arc<Chain>,
         tenant: &Tenant,
         spans: Option<&RecordBatch>,
         logs: Option<&RecordBatch>,
@@ -53,7 +57,7 @@ impl Note {
             let stream_labels = Vec::new();
             derive(&LogBatch { table: table.clone(), attributes: None, stream_labels, bytes: 0 }, table);
         }
-        (!derived.is_empty()).then_some(Self(derived))
+        (!derived.is_empty()).then(|| Self { chain: Arc::clone(chain), derived })
     }
 }
 
@@ -61,12 +65,60 @@ impl Note {
 #[derive(Debug, Default)]
 pub(crate) struct TenantBoard {
     pub(crate) ledger: Ledger,
-    /// One per deriver, in the order of [`Board::metrics`].
-    pub(crate) counters: Vec<Counters>,
+    /// One per deriver that ever gave something.
+    pub(crate) counters: Vec<OfDeriver>,
     /// Time of the last tick, so that the next one is later.
     pub(crate) last_tick_ms: i64,
     /// The life of the tenant that the series of the counters belong to, once they have any.
     pub(crate) life: Option<Life>,
+}
+
+/// What a deriver counts for a tenant. One that comes in the place of another and writes the same
+/// metrics goes on where that one was.
+#[derive(Debug)]
+pub(crate) struct OfDeriver {
+    name: String,
+    pub(crate) metrics: Arc<[DerivedMetric]>,
+    pub(crate) counters: Counters,
+    /// Its deriver is gone, and all it has is in the tick under way.
+    pub(crate) ended: bool,
+}
+
+impl OfDeriver {
+    fn is_of(&self, deriver: &Deriver) -> bool {
+        self.name == deriver.name && self.metrics == deriver.metrics
+    }
+
+    /// Whether its deriver is in a chain.
+    pub(crate) fn is_in(&self, chain: &Chain) -> bool {
+        chain.derivers().iter().any(|deriver| self.is_of(deriver))
+    }
+}
+
+impl TenantBoard {
+    fn of(&mut self, deriver: &Deriver) -> &mut Counters {
+        let known = self.counters.iter().position(|one| one.is_of(deriver));
+        let at = known.unwrap_or_else(|| {
+            let (name, metrics) = (deriver.name.clone(), Arc::clone(&deriver.metrics));
+            self.counters.push(OfDeriver { name, metrics, counters: Counters::default(), ended: false });
+            self.counters.len() - 1
+        });
+        let one = &mut self.counters[at];
+        one.ended = false;
+        &mut one.counters
+    }
+
+    /// The tick under way is stored.
+    pub(crate) fn commit_tick(&mut self) {
+        self.ledger.commit_tick();
+        self.counters.retain(|one| !one.ended);
+    }
+
+    /// It is not; the next one has what it had.
+    pub(crate) fn abort_tick(&mut self) {
+        self.ledger.abort_tick();
+        self.counters.iter_mut().for_each(|one| one.ended = false);
+    }
 }
 
 /// Up to which record the counters of each tenant are in ticks that the log holds.
@@ -74,7 +126,7 @@ type Ticked = HashMap<Tenant, Seq, ahash::RandomState>;
 
 /// All tenants.
 pub(crate) struct Board {
-    chain: Arc<Chain>,
+    chains: Arc<LiveChain>,
     clock: Arc<dyn Clock>,
     series_max: usize,
     stale_after: Duration,
@@ -84,22 +136,17 @@ pub(crate) struct Board {
 
 impl Board {
     pub(crate) fn new(
-        chain: Arc<Chain>,
+        chains: Arc<LiveChain>,
         clock: Arc<dyn Clock>,
         series_max: usize,
         stale_after: Duration,
     ) -> Self {
-        Self { chain, clock, series_max, stale_after, tenants: Mutex::default(), ticked: RwLock::default() }
+        Self { chains, clock, series_max, stale_after, tenants: Mutex::default(), ticked: RwLock::default() }
     }
 
     /// Tenants that ever had a derived series, with their boards.
     pub(crate) fn tenants(&self) -> Vec<(Tenant, Arc<Mutex<TenantBoard>>)> {
         self.tenants.lock().iter().map(|(tenant, board)| (tenant.clone(), Arc::clone(board))).collect()
-    }
-
-    /// What the derivers write, in the order of [`TenantBoard::counters`].
-    pub(crate) fn metrics(&self) -> impl Iterator<Item = &[DerivedMetric]> {
-        self.chain.derivers().iter().map(|deriver| deriver.metrics.as_slice())
     }
 
     /// Series that got nothing since then are stale.
@@ -109,13 +156,8 @@ impl Board {
 
     fn board(&self, tenant: &Tenant) -> Arc<Mutex<TenantBoard>> {
         let mut tenants = self.tenants.lock();
-        let board = tenants.entry(tenant.clone()).or_insert_with(|| Arc::new(Mutex::new(self.empty())));
+        let board = tenants.entry(tenant.clone()).or_default();
         Arc::clone(board)
-    }
-
-    fn empty(&self) -> TenantBoard {
-        let counters = self.chain.derivers().iter().map(|_| Counters::default()).collect();
-        TenantBoard { counters, ..TenantBoard::default() }
     }
 
     fn count(&self, tenant: &Tenant, seq: Seq, note: &Note) {
@@ -123,14 +165,15 @@ impl Board {
         let board = self.board(tenant);
         let mut board = board.lock();
         board.ledger.count(seq);
-        for Derived { deltas, rows } in &note.0 {
+        for Derived { deltas, rows } in &note.derived {
             let exemplar_of = |row, value| exemplar(rows, row, value);
             for deltas in deltas {
-                let derivers = self.chain.derivers();
-                let Some(at) = derivers.iter().position(|deriver| deriver.binding == deltas.binding) else {
+                let mut derivers = note.chain.derivers().iter();
+                let Some(deriver) = derivers.find(|deriver| deriver.binding == deltas.binding) else {
                     continue;
                 };
-                board.counters[at].add(&derivers[at].metrics, deltas, &exemplar_of, self.series_max, now);
+                let counters = board.of(deriver);
+                counters.add(&deriver.metrics, deltas, &exemplar_of, self.series_max, now);
             }
         }
     }
@@ -147,7 +190,7 @@ impl Observer for Board {
     fn deleted(&self, tenant: &Tenant, _seq: Seq) {
         let board = self.tenants.lock().get(tenant).map(Arc::clone);
         if let Some(board) = board {
-            *board.lock() = self.empty();
+            *board.lock() = TenantBoard::default();
         }
     }
 
@@ -172,7 +215,8 @@ impl Observer for Board {
         if !self.wants(tenant, seq) {
             return;
         }
-        if let Some(note) = Note::of(&self.chain, tenant, spans, logs, self.clock.now_unix_nanos()) {
+        if let Some(note) = Note::of(&self.chains.current(), tenant, spans, logs, self.clock.now_unix_nanos())
+        {
             self.count(tenant, seq, &note);
         }
     }

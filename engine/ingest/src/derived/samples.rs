@@ -8,7 +8,7 @@ use isinglass_model::labels::{LabelSet, METRIC_NAME, Temporality};
 use isinglass_model::series::{Judgement, MetricMeta, SeriesRef, SeriesResolver};
 use isinglass_store::{Resolver, Seq};
 
-use super::board::{Board, TenantBoard};
+use super::board::{Board, OfDeriver, TenantBoard};
 use super::counters::{Cell, Derived};
 use crate::judge::judge;
 
@@ -35,18 +35,21 @@ pub(crate) fn write_tick(
         // The tenant was deleted; its counters go when that comes out of the log.
         return None;
     }
-    let all: Vec<&[DerivedMetric]> = board.metrics().collect();
-    open_series(tenant, of_tenant, &all, chain, resolver, now_unix_nanos);
+    open_series(tenant, of_tenant, chain, resolver, now_unix_nanos);
     let now_ms = (now_unix_nanos.div_euclid(1_000_000)).max(of_tenant.last_tick_ms + 1);
     of_tenant.last_tick_ms = now_ms;
     let mut tick = Tick { covers: of_tenant.ledger.begin_tick(), ..Tick::default() };
-    for (counters, metrics) in of_tenant.counters.iter_mut().zip(all) {
-        for series in counters.series_mut() {
-            write_series(series, metrics, now_ms, &mut tick);
+    for of in &mut of_tenant.counters {
+        for series in of.counters.series_mut() {
+            write_series(series, &of.metrics, now_ms, &mut tick);
         }
-        for series in counters.take_stale(board.stale_before()) {
-            let refs = series.cells.iter().flat_map(|cell| &cell.refs).flatten();
-            refs.for_each(|r| tick.samples.push(*r, now_ms + 1, f64::from_bits(STALE_NAN_BITS), 0));
+        if !of.is_in(chain) {
+            // For the last time, unless this tick fails or its chain still has a batch.
+            of.ended = true;
+            of.counters.series_mut().iter().for_each(|series| write_end(series, now_ms, &mut tick));
+        }
+        for series in of.counters.take_stale(board.stale_before()) {
+            write_end(&series, now_ms, &mut tick);
         }
     }
     (!tick.samples.is_empty()).then_some(tick)
@@ -56,16 +59,15 @@ pub(crate) fn write_tick(
 fn open_series(
     tenant: &Tenant,
     of_tenant: &mut TenantBoard,
-    all: &[&[DerivedMetric]],
     chain: &Chain,
     resolver: &mut Resolver,
     now_unix_nanos: i64,
 ) {
     let mut unjudged = Vec::new();
-    for (counters, metrics) in of_tenant.counters.iter_mut().zip(all) {
+    for OfDeriver { counters, metrics, .. } in &mut of_tenant.counters {
         for series in counters.series_mut() {
             let labels = &series.labels;
-            for (cell, metric) in series.cells.iter_mut().zip(*metrics) {
+            for (cell, metric) in series.cells.iter_mut().zip(metrics.iter()) {
                 if cell.used && cell.refs.is_empty() {
                     cell.refs = resolve(labels, metric, resolver, &mut unjudged);
                 }
@@ -76,8 +78,8 @@ fn open_series(
     if refused.is_empty() {
         return;
     }
-    for counters in &mut of_tenant.counters {
-        for cell in counters.series_mut().iter_mut().flat_map(|series| &mut series.cells) {
+    for of in &mut of_tenant.counters {
+        for cell in of.counters.series_mut().iter_mut().flat_map(|series| &mut series.cells) {
             cell.refs.iter_mut().for_each(|r| *r = r.filter(|r| !refused.contains_key(r)));
         }
     }
@@ -123,6 +125,12 @@ fn meta(metric: &DerivedMetric) -> MetricMeta {
         DerivedKind::Histogram => "histogram",
     };
     MetricMeta { metric_type: metric_type.to_owned(), unit: metric.unit.clone(), help: metric.help.clone() }
+}
+
+/// A series gets nothing any more.
+fn write_end(series: &Derived, now_ms: i64, tick: &mut Tick) {
+    let refs = series.cells.iter().flat_map(|cell| &cell.refs).flatten();
+    refs.for_each(|r| tick.samples.push(*r, now_ms + 1, f64::from_bits(STALE_NAN_BITS), 0));
 }
 
 fn write_series(series: &mut Derived, metrics: &[DerivedMetric], now_ms: i64, tick: &mut Tick) {

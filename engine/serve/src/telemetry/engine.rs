@@ -47,7 +47,7 @@ impl Collector for Engine {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
         let encoder = &mut encoder;
         items(encoder, &self.names.fold(self.ingest.stats().tenants))?;
-        plugins(encoder, &self.ingest.chain().stats())?;
+        plugins(encoder, &self.ingest.chains().current().stats())?;
         let durability = vec![("level", self.ingest.store().config().durability.to_string())];
         gauge(encoder, "isinglass_durability", "When a write is acknowledged", [(durability, 1.0)])?;
         tables(encoder, &self.ingest.store().stats())?;

@@ -13,7 +13,7 @@ mod sql;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use isinglass_chain::{Chain, ChainConfig};
+use isinglass_chain::{ChainConfig, LiveChain};
 use isinglass_ingest::{Ingest, IngestConfig, LogsConfig};
 use isinglass_model::Clock;
 use isinglass_model::clock::SystemClock;
@@ -85,7 +85,7 @@ impl Fixture {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let plugins =
             ChainConfig { config: serde_json::from_value(plugins).unwrap(), ..ChainConfig::default() };
-        let chain = Arc::new(Chain::load(&plugins, Arc::clone(&clock)).unwrap());
+        let chain = Arc::new(LiveChain::fixed(plugins.clone(), Arc::clone(&clock)).unwrap());
         let store = StoreConfig { data_dir: dir.path().to_owned(), ..StoreConfig::default() };
         let ingest =
             Ingest::start(store, chain, IngestConfig::default(), LogsConfig::default(), Arc::clone(&clock))

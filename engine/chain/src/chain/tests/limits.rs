@@ -102,7 +102,7 @@ fn the_native_fallback_agrees_with_the_plugin() {
                 Unit::Items => chain.limit(&tenant("acme"), &[&batch], NOW),
                 Unit::Bytes => chain.admit(&tenant("acme"), signal, cost),
             };
-            let bill = Bill::native(&tenant("acme"), 0, &rates, unit, [(signal, cost)]);
+            let bill = Bill::native(&tenant("acme"), &"a".into(), &rates, unit, [(signal, cost)]);
             let settled = settle(&native, vec![("rate-limit", bill)], clock.monotonic());
             let by_host = settled.err().map_or(Decision::Allow, |(_, decision)| decision);
             assert_eq!(by_plugin, by_host, "step {step}");

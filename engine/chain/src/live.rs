@@ -1,0 +1,147 @@
+//! The chain in use, and how another takes its place.
+//!
+//! Who serves a request takes the chain once and keeps it to the end of the request. So a change
+//! drops no batch and shows none to half of each: requests that began before it end under the old
+//! chain, which goes when the last of them has ended. Nothing has to be moved but what the host
+//! keeps for plugins: token buckets, what was counted, and who is left alone.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use isinglass_model::Clock;
+use parking_lot::Mutex;
+
+use crate::chain::Chain;
+use crate::config::{Binding, ChainConfig, Source};
+use crate::error::ChainError;
+use crate::installed::{Installed, InstalledFolder, InstalledList, Version, file_name};
+
+/// Chains by what they are made of: a configuration, and plugins that were installed.
+pub struct LiveChain {
+    current: ArcSwap<Chain>,
+    clock: Arc<dyn Clock>,
+    /// `None` = nothing can be installed.
+    folder: Option<InstalledFolder>,
+    /// One change at a time; it may compile for a while.
+    parts: Mutex<Parts>,
+}
+
+struct Parts {
+    config: ChainConfig,
+    installed: InstalledList,
+}
+
+impl std::fmt::Debug for LiveChain {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("LiveChain").field(&self.current()).finish()
+    }
+}
+
+impl LiveChain {
+    /// The chain of a configuration and of what is installed in a data folder. Blocks while
+    /// plugins are compiled.
+    pub fn load(config: ChainConfig, data_dir: &Path, clock: Arc<dyn Clock>) -> Result<Self, ChainError> {
+        let folder = InstalledFolder::of(data_dir);
+        let installed = folder.read()?;
+        let chain = Chain::load(&installed.behind(&config, &folder)?, Arc::clone(&clock))?;
+        let parts = Mutex::new(Parts { config, installed });
+        Ok(Self { current: ArcSwap::from_pointee(chain), clock, folder: Some(folder), parts })
+    }
+
+    /// A chain that does not change: nothing is installed beside it.
+    pub fn fixed(config: ChainConfig, clock: Arc<dyn Clock>) -> Result<Self, ChainError> {
+        let chain = Chain::load(&config, Arc::clone(&clock))?;
+        let parts = Mutex::new(Parts { config, installed: InstalledList::default() });
+        Ok(Self { current: ArcSwap::from_pointee(chain), clock, folder: None, parts })
+    }
+
+    /// The chain for a request that begins now.
+    pub fn current(&self) -> Arc<Chain> {
+        self.current.load_full()
+    }
+
+    /// What is installed.
+    pub fn installed(&self) -> Vec<Installed> {
+        self.parts.lock().installed.plugins.clone()
+    }
+
+    /// Installs a component under the name of a binding, in place of what has it. Once this
+    /// returns it is in use and stays so after a restart; an error leaves all as it was. Blocks
+    /// while it is compiled.
+    pub fn install(&self, binding: Binding, component: &[u8]) -> Result<Installed, ChainError> {
+        let (folder, name) = (self.folder()?, binding.name.clone());
+        let limit = u64::from(binding.budget.component_bytes_max);
+        if component.len() as u64 > limit {
+            return Err(ChainError::TooLarge { binding: name, got: component.len() as u64, limit });
+        }
+        let mut parts = self.parts.lock();
+        let digest = folder.keep(component)?;
+        let source = Source::File(file_name(&digest));
+        let binding = Binding { source, digest: None, ..binding };
+        let version = Version { digest, installed_unix_ms: self.clock.now_unix_millis(), binding };
+        let list = parts.installed.with(version);
+        let changed = self.change(&mut parts, list, folder);
+        if changed.is_err() {
+            // Without the component that is not used.
+            let _ = folder.write(&parts.installed);
+        }
+        changed?;
+        parts.installed.get(&name).cloned().ok_or(ChainError::NotInstalled { name })
+    }
+
+    /// Takes an installed plugin away.
+    pub fn remove(&self, name: &str) -> Result<(), ChainError> {
+        let folder = self.folder()?;
+        let mut parts = self.parts.lock();
+        let none = || ChainError::NotInstalled { name: name.to_owned() };
+        let list = parts.installed.without(name).ok_or_else(none)?;
+        self.change(&mut parts, list, folder)
+    }
+
+    /// Goes back to what was installed under a name before.
+    pub fn roll_back(&self, name: &str) -> Result<Installed, ChainError> {
+        let folder = self.folder()?;
+        let mut parts = self.parts.lock();
+        let none = || ChainError::NotInstalled { name: name.to_owned() };
+        let installed = parts.installed.get(name).ok_or_else(none)?;
+        let nothing = || ChainError::NoPrevious { name: installed.name().to_owned() };
+        let list = parts.installed.rolled_back(name).ok_or_else(nothing)?;
+        self.change(&mut parts, list, folder)?;
+        parts.installed.get(name).cloned().ok_or_else(none)
+    }
+
+    /// Another configuration, with what is installed. An error leaves all as it was.
+    pub fn reconfigure(&self, config: ChainConfig) -> Result<(), ChainError> {
+        let mut parts = self.parts.lock();
+        let whole = match &self.folder {
+            Some(folder) => parts.installed.behind(&config, folder)?,
+            None => config.clone(),
+        };
+        let chain = Chain::load_after(&whole, &self.current())?;
+        parts.config = config;
+        self.current.store(Arc::new(chain));
+        Ok(())
+    }
+
+    /// Loads first and writes then: what is written can be loaded.
+    fn change(
+        &self,
+        parts: &mut Parts,
+        list: InstalledList,
+        folder: &InstalledFolder,
+    ) -> Result<(), ChainError> {
+        let chain = Chain::load_after(&list.behind(&parts.config, folder)?, &self.current())?;
+        folder.write(&list)?;
+        parts.installed = list;
+        self.current.store(Arc::new(chain));
+        Ok(())
+    }
+
+    fn folder(&self) -> Result<&InstalledFolder, ChainError> {
+        self.folder.as_ref().ok_or_else(|| ChainError::Config("nothing can be installed here".to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests;

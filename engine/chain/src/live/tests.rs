@@ -1,0 +1,124 @@
+use std::path::PathBuf;
+
+use isinglass_model::Tenant;
+use isinglass_model::clock::ManualClock;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::config::World;
+
+fn component(name: &str) -> Vec<u8> {
+    let path = format!("{}/../../plugins/dist/{name}.wasm", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read(PathBuf::from(path)).unwrap()
+}
+
+fn clock() -> Arc<dyn Clock> {
+    Arc::new(ManualClock::at(1_700_000_000_000_000_000))
+}
+
+fn load(dir: &Path) -> Result<LiveChain, ChainError> {
+    let config = ChainConfig { bindings: Vec::new(), instances_max: 1, ..ChainConfig::default() };
+    LiveChain::load(config, dir, clock())
+}
+
+fn deny(config: Value) -> Binding {
+    Binding::builtin("deny", World::Validator, config)
+}
+
+fn names(chains: &LiveChain, tenant: &str) -> Vec<String> {
+    let bound = chains.current().bound(&Tenant::new(tenant).unwrap());
+    bound.into_iter().map(|bound| bound.stats.binding).collect()
+}
+
+#[test]
+fn what_is_installed_is_used_and_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let chains = load(dir.path()).unwrap();
+    let before = chains.current();
+    let binding = Binding { for_tenants: vec!["acme".into()], ..deny(json!({ "services": ["a"] })) };
+    chains.install(binding, &component("examples/deny-service")).unwrap();
+    assert_eq!((names(&chains, "acme"), names(&chains, "other")), (vec!["deny".to_owned()], vec![]));
+    assert!(
+        before.bound(&Tenant::new("acme").unwrap()).is_empty(),
+        "who began before goes on with its chain"
+    );
+    // A restart.
+    drop((chains, before));
+    let chains = load(dir.path()).unwrap();
+    assert_eq!(names(&chains, "acme"), ["deny"]);
+    chains.remove("deny").unwrap();
+    assert_eq!(names(&chains, "acme"), [] as [&str; 0]);
+    assert!(matches!(chains.remove("deny"), Err(ChainError::NotInstalled { .. })));
+    assert_eq!(names(&load(dir.path()).unwrap(), "acme"), [] as [&str; 0]);
+}
+
+#[test]
+fn what_cannot_be_used_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let chains = load(dir.path()).unwrap();
+    chains.install(deny(json!({ "services": ["a"] })), &component("examples/deny-service")).unwrap();
+    let installed = chains.installed();
+    let check = |binding: Binding, bytes: &[u8], want: &str| {
+        let error = chains.install(binding, bytes).unwrap_err().to_string();
+        assert!(error.contains(want), "{error}");
+        assert_eq!(chains.installed(), installed);
+        assert_eq!(names(&chains, "t"), ["deny"]);
+    };
+    check(deny(json!({})), b"nothing", "not a usable component");
+    check(deny(json!({ "service": ["a"] })), &component("examples/deny-service"), "configuration refused");
+    check(deny(json!({})), &component("examples/log-counts"), "a validator must export");
+    check(Binding { name: "De Ny".into(), ..deny(json!({})) }, &component("validate"), "its name must be");
+    let files = std::fs::read_dir(dir.path().join("plugins")).unwrap().count();
+    assert_eq!(files, 2, "the list and one component");
+}
+
+#[test]
+fn the_version_before_comes_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let chains = load(dir.path()).unwrap();
+    chains.install(deny(json!({ "services": ["a"] })), &component("examples/deny-service")).unwrap();
+    assert!(matches!(chains.roll_back("deny"), Err(ChainError::NoPrevious { .. })));
+    chains.install(deny(json!({})), &component("validate")).unwrap();
+    let plugin = || chains.current().stats()[0].plugin.clone();
+    assert!(plugin().starts_with("validate@"));
+    chains.roll_back("deny").unwrap();
+    assert!(plugin().starts_with("deny-service@"), "{}", plugin());
+    assert_eq!(chains.installed()[0].version.binding.config, json!({ "services": ["a"] }));
+}
+
+#[test]
+fn a_component_that_was_changed_on_the_disk_is_not_loaded() {
+    let dir = tempfile::tempdir().unwrap();
+    let chains = load(dir.path()).unwrap();
+    let installed =
+        chains.install(deny(json!({ "services": ["a"] })), &component("examples/deny-service")).unwrap();
+    drop(chains);
+    let path = InstalledFolder::of(dir.path()).component(&installed.version.digest);
+    std::fs::write(path, component("validate")).unwrap();
+    let error = load(dir.path()).unwrap_err();
+    assert!(matches!(&error, ChainError::Digest { binding, .. } if binding == "deny"), "{error}");
+}
+
+/// A tenant that has emptied its bucket does not get a full one because somebody reloads.
+#[test]
+fn a_reload_keeps_what_the_host_keeps() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = |rate: u32| {
+        let limits = json!({ "bytes_per_second": rate, "bytes_burst": 100 });
+        let limiter = Binding::builtin("rate-limit", World::Limiter, limits);
+        ChainConfig { bindings: vec![limiter], instances_max: 1, ..ChainConfig::default() }
+    };
+    let chains = LiveChain::load(config(1), dir.path(), clock()).unwrap();
+    let tenant = Tenant::default();
+    let admit = || {
+        let signal = isinglass_model::kind::Signal::Logs;
+        chains.current().admit(&tenant, signal, 80) == isinglass_model::verdict::Decision::Allow
+    };
+    assert!(admit() && !admit());
+    let calls = chains.current().stats()[0].calls;
+    chains.reconfigure(config(1)).unwrap();
+    assert!(!admit());
+    assert!(chains.current().stats()[0].calls > calls);
+    let bad = ChainConfig { buckets_max: 0, ..config(1) };
+    assert!(chains.reconfigure(bad).is_err() && !admit());
+}
