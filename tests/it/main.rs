@@ -54,6 +54,7 @@ mod cache;
 mod crash;
 mod dashboards;
 mod derived;
+mod functions;
 mod golden;
 mod hostile;
 mod limits;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use isinglass_model::Clock;
 use isinglass_model::columns::{Encoding, Shape};
 use isinglass_model::deltas::DerivedMetric;
+use isinglass_model::functions::FunctionSignature;
 use serde_json::Value;
 
 use crate::component::{Compiled, Loader};
@@ -43,6 +44,8 @@ pub struct Inspection {
     pub columns: Vec<WantedColumn>,
     /// What a deriver writes under this configuration.
     pub metrics: Vec<DerivedMetric>,
+    /// What a function plugin brings under this configuration.
+    pub functions: Vec<FunctionSignature>,
     /// JSON Schema of configurations; empty = it says nothing.
     pub config_schema: String,
 }
@@ -105,6 +108,7 @@ pub fn inspect(
         imports: compiled.imports(&engine),
         columns: columns(&variant),
         metrics: variant.metrics,
+        functions: variant.functions.iter().map(|function| FunctionSignature::clone(function)).collect(),
         config_schema: variant.config_schema,
     })
 }
@@ -164,6 +168,9 @@ mod tests {
         let deny = check("examples/deny-service.wasm", World::Validator, "deny-service@0.1.0");
         let service = deny.columns.iter().find(|column| column.name == "service").unwrap();
         assert_eq!(service.encoding, Encoding::Dictionary);
+        check("examples/redact.wasm", World::Transformer, "redact@0.1.0");
+        let geo = check("examples/geo.wasm", World::Function, "geo@0.1.0");
+        assert_eq!(geo.functions[0].name, "haversine");
         let spans = check("span-metrics.wasm", World::Deriver, "span-metrics@0.1.0");
         assert_eq!(spans.metrics[0].name, "traces_spanmetrics_calls_total");
         assert!(spans.config_schema.starts_with('{'), "{}", spans.config_schema);

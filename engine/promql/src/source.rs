@@ -26,6 +26,11 @@ pub trait Source: Send + Sync {
         Ok(all)
     }
 
+    /// A function of samples that PromQL does not have; its name was made known to the parser.
+    fn function(&self, _name: &str) -> Option<Arc<dyn SampleFunction>> {
+        None
+    }
+
     /// Memory that evaluation holds from now on, which a source may refuse.
     fn hold(&self, _bytes: usize) -> Result<()> {
         Ok(())
@@ -36,6 +41,16 @@ pub trait Source: Send + Sync {
 
     /// The thread that calls this has done its part of an evaluation and ends.
     fn thread_ends(&self) {}
+}
+
+/// A function of each sample by itself, applied to many at once.
+pub trait SampleFunction: Send + Sync {
+    /// Scalars that it takes besides the sample.
+    fn scalars(&self) -> usize;
+
+    /// The values for the samples in the first column; those beside it are the scalars at their
+    /// times. `None` = there is no sample.
+    fn call(&self, columns: Vec<Vec<f64>>) -> Result<Vec<Option<f64>>>;
 }
 
 /// What a selector wants.

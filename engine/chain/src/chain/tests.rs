@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::columns::tests::{Fake, text_buffers};
 
+mod functions;
 mod hostile;
 mod limits;
 mod loading;

@@ -2,6 +2,10 @@
 //!
 //! Upstream: <https://prometheus.io/docs/prometheus/latest/querying/functions/>, 3.14.
 
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{PoisonError, RwLock};
+
 use super::ast::ValueType::{self, Matrix, Scalar, Text, Vector};
 
 /// What a function takes and gives.
@@ -51,10 +55,43 @@ impl Function {
     }
 }
 
-/// The function of a name, upper and lower case told apart.
+/// The function of a name, upper and lower case told apart: one of PromQL's own, else one that
+/// was brought.
 pub fn find(name: &str) -> Option<&'static Function> {
+    own(name).or_else(|| BROUGHT.read().unwrap_or_else(PoisonError::into_inner).get(name).copied())
+}
+
+/// The function of PromQL itself that has this name.
+pub fn own(name: &str) -> Option<&'static Function> {
     let at = FUNCTIONS.binary_search_by(|function| function.name.cmp(name)).ok()?;
     FUNCTIONS.get(at)
+}
+
+/// Functions that are brought, by name. They are known for as long as the process lives, because
+/// trees point to them; whether one can be called is found out when it is.
+static BROUGHT: RwLock<BTreeMap<&'static str, &'static Function>> = RwLock::new(BTreeMap::new());
+
+/// Names, and changes of their arguments, that are remembered.
+const BROUGHT_MAX: usize = 4_096;
+
+/// Makes a function known that takes an instant vector and so many scalars, and gives a vector.
+/// A name of PromQL's own stays what it is. Says whether expressions can call it now.
+pub fn bring(name: &str, scalars: usize) -> bool {
+    static MADE: AtomicUsize = AtomicUsize::new(0);
+    if own(name).is_some() {
+        return false;
+    }
+    if find(name).is_some_and(|known| known.args.len() == scalars + 1) {
+        return true;
+    }
+    if MADE.fetch_add(1, Ordering::Relaxed) >= BROUGHT_MAX {
+        return false;
+    }
+    let args: Vec<ValueType> = std::iter::once(Vector).chain(std::iter::repeat_n(Scalar, scalars)).collect();
+    let name: &'static str = Box::leak(name.into());
+    let made = Box::leak(Box::new(function(name, Box::leak(args.into()), Vector)));
+    BROUGHT.write().unwrap_or_else(PoisonError::into_inner).insert(name, made);
+    true
 }
 
 /// All functions by name.

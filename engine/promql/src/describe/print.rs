@@ -177,6 +177,7 @@ fn classic(of: &Classic) -> &'static str {
 /// Functions of numbers are pointers, which have no name.
 fn function(map: &Map) -> String {
     match map.function {
+        MapFunction::Brought(name) => format!("Function {name} of each sample"),
         MapFunction::Float(_) => "Function of each sample".to_owned(),
         other => format!("Function {}", snake(&format!("{other:?}"))),
     }

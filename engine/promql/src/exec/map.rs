@@ -57,7 +57,8 @@ impl MapOperator<'_> {
                 of_floats(row, floats, |value, _| calendar::part(part, value));
             }
             MapFunction::Timestamp => self.timestamp(row, floats),
-            MapFunction::StartTimestamp => {
+            // What is brought has an operator of its own ([`super::brought`]).
+            MapFunction::StartTimestamp | MapFunction::Brought(_) => {
                 row.histograms = None;
                 floats.fill(ABSENT);
             }

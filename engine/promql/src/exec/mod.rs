@@ -8,6 +8,7 @@
 mod absent;
 mod aggregate;
 mod ahead;
+mod brought;
 mod classic;
 mod context;
 mod info;

@@ -2,6 +2,7 @@
 
 use super::absent::Absent;
 use super::aggregate::Aggregation;
+use super::brought::{self, Brought};
 use super::classic::ClassicOperator;
 use super::context::Held;
 use super::info::InfoOperator;
@@ -21,7 +22,7 @@ use super::{Boxed, Context, Operator};
 use crate::block::Block;
 use crate::error::Result;
 use crate::grid::Grid;
-use crate::plan::{Vector, WindowInput};
+use crate::plan::{MapFunction, Vector, WindowInput};
 
 /// One operator for a plan.
 pub(crate) fn open<'a>(plan: &'a Vector, grid: Grid, cx: &'a Context<'a>) -> Result<Boxed<'a>> {
@@ -50,6 +51,12 @@ pub(crate) fn parts<'a>(
         Vector::Map(map) => {
             let params = super::scalar::all(&map.params, grid, cx)?;
             let inputs = self::parts(&map.input, grid, cx, parts)?;
+            if let MapFunction::Brought(name) = map.function {
+                let function = brought::find(name, params.len(), cx)?;
+                return Ok(each(inputs, |input| {
+                    Box::new(Brought::new(&function, input, &params, cx.source))
+                }));
+            }
             each(inputs, |input| Box::new(MapOperator::new(map, input, &params, grid)))
         }
         Vector::WithScalar(both) => {

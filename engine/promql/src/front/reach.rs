@@ -3,6 +3,7 @@
 use isinglass_lang::promql::ast::{
     At, Duration, DurationExpr, DurationKind, Expr, ExprKind, Extension, Selector,
 };
+use isinglass_lang::promql::functions::own;
 use isinglass_lang::promql::walk;
 
 use crate::engine::Options;
@@ -21,7 +22,10 @@ pub(super) fn depends_on_range(expr: &Expr) -> bool {
     let mut depends = false;
     walk(expr, &mut |expr| {
         depends |= match &expr.kind {
-            ExprKind::Call(call) => matches!(call.function.name, "start" | "end" | "range"),
+            // What a function that was brought gives may be another thing tomorrow.
+            ExprKind::Call(call) => {
+                matches!(call.function.name, "start" | "end" | "range") || own(call.function.name).is_none()
+            }
             ExprKind::Selector(selector) => {
                 selector.at.is_some_and(is_an_end) || selector.offset.as_ref().is_some_and(of_range)
             }

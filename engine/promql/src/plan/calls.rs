@@ -1,6 +1,7 @@
 //! Functions by name.
 
 use isinglass_lang::promql::ast::{self, Call, Expr, ExprKind, Extension, MatchOp, Matcher, ValueType};
+use isinglass_lang::promql::functions;
 
 use super::build::fixed_labels;
 use super::{
@@ -59,6 +60,7 @@ pub(super) fn vector(builder: &Builder, expr: &Expr, call: &Call) -> Result<Vect
             sort(builder, call, by, name == "sort_by_label_desc")
         }
         "info" => info(builder, expr, call),
+        name if functions::own(name).is_none() => map(builder, call, MapFunction::Brought(name)),
         name => Err(unknown(name)),
     }
 }

@@ -36,7 +36,9 @@ fn window_is_fixed(window: &Window) -> bool {
 }
 
 fn map_is_fixed(map: &Map) -> bool {
-    !matches!(map.function, MapFunction::Timestamp) && at_any_time(&map.input) && map.params.iter().all(fixed)
+    !matches!(map.function, MapFunction::Timestamp | MapFunction::Brought(_))
+        && at_any_time(&map.input)
+        && map.params.iter().all(fixed)
 }
 
 /// Whether a scalar has the same value at all times.

@@ -164,6 +164,8 @@ pub(crate) enum MapFunction {
     HistogramAvg,
     HistogramStddev,
     HistogramStdvar,
+    /// Of this name, from the source.
+    Brought(&'static str),
 }
 
 /// Parts of a date, UTC.

@@ -10,6 +10,7 @@ use isinglass_promql::{Answer, EvalError, LimitNames, Limits, Options, Value};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::brought::Brought;
 use super::ending::{Ending, Waiting};
 use super::facts::ScanFacts;
 use super::request::{
@@ -205,7 +206,8 @@ impl QueryEngine {
         let (footers, bytes_max) = (inner.sessions.footers(), config.read_bytes_max);
         let reads = Reads::new(&view, handle, footers, Arc::clone(&ending), memory, bytes_max);
         let samples = Arc::clone(&inner.sessions.system.caches.samples);
-        let source = StoreSource::new(view, reads, samples, views, config.promql.series_max);
+        let brought = Brought::new(inner.sessions.plugins_of(tenant));
+        let source = StoreSource::new(view, reads, samples, views, brought, config.promql.series_max);
         entry.evaluating();
         let (sender, answer) = oneshot::channel();
         // The thread holds the engine, so that the runtime that reads for it stays.

@@ -31,6 +31,7 @@
 //! these threads wait for bytes, and decode them. The runtime's own threads, which fetch the
 //! bytes, are never blocked by one that waits.
 
+mod brought;
 mod cardinality;
 mod ending;
 mod engine;
@@ -50,6 +51,7 @@ mod series;
 mod source;
 mod views;
 
+pub(crate) use brought::Brought;
 pub use engine::too_many_points;
 pub use facts::ScanFacts;
 pub(crate) use function::{PromqlExec, PromqlFunction, Statement};

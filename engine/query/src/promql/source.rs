@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use isinglass_model::Kind;
-use isinglass_promql::source::{Selection, SeriesStream, Source};
+use isinglass_promql::source::{SampleFunction, Selection, SeriesStream, Source};
 use isinglass_promql::{ErrorKind, EvalError};
 use isinglass_store::View;
 
+use super::brought::Brought;
 use super::facts::ScanFacts;
 use super::kept::{Keeping, SampleCache};
 use super::part::{Part, Tables};
@@ -23,6 +24,7 @@ pub(super) struct StoreSource {
     reads: Arc<Reads>,
     samples: Arc<SampleCache>,
     views: ViewReader,
+    brought: Brought,
     series_max: u64,
 }
 
@@ -32,9 +34,10 @@ impl StoreSource {
         reads: Arc<Reads>,
         samples: Arc<SampleCache>,
         views: ViewReader,
+        brought: Brought,
         series_max: u64,
     ) -> Self {
-        Self { view, reads, samples, views, series_max }
+        Self { view, reads, samples, views, brought, series_max }
     }
 
     pub(super) fn views(&self) -> &ViewReader {
@@ -86,6 +89,10 @@ impl Source for StoreSource {
         let mut all = self.stored(selection, parts)?;
         all.extend(self.views.select(selection, &self.reads)?);
         Ok(all)
+    }
+
+    fn function(&self, name: &str) -> Option<Arc<dyn SampleFunction>> {
+        self.brought.find(name)
     }
 
     fn hold(&self, bytes: usize) -> Result<(), EvalError> {

@@ -30,7 +30,7 @@ use crate::functions::{
 use crate::memory::SharedMemory;
 use crate::objects::OnlyTables;
 use crate::planning::Checkpoints;
-use crate::promql::{PromqlFunction, Statement, Views};
+use crate::promql::{Brought, PromqlFunction, Statement, Views};
 use crate::rules;
 use crate::system::System;
 use crate::table::Indexes;
@@ -84,6 +84,8 @@ impl Sessions {
 
     /// From now on queries may call these functions.
     pub(crate) fn set_plugins(&self, source: Arc<dyn FunctionSource>) {
+        // Rules are read before anybody asks, and may call those that all tenants have.
+        Brought::new(source.functions(&Tenant::default()));
         *self.plugins.write() = Some(source);
     }
 

@@ -148,3 +148,92 @@ fn renumber(groups: &mut [u32]) -> Vec<u32> {
     }
     known
 }
+
+#[cfg(test)]
+mod tests {
+    use isinglass_model::columns::Column;
+    use isinglass_model::functions::{FunctionSignature, ValueType, Volatility};
+
+    use super::*;
+
+    /// Counts bytes; a state is as long as its count.
+    #[derive(Debug)]
+    struct Lengths(FunctionSignature);
+
+    impl ColumnFunction for Lengths {
+        fn signature(&self) -> &FunctionSignature {
+            &self.0
+        }
+
+        fn identity(&self) -> &str {
+            "test"
+        }
+
+        fn call(&self, _: usize, _: &[Column]) -> Result<Column, CallError> {
+            unreachable!("an aggregate")
+        }
+
+        fn accumulate(&self, _: usize, _: &[u32], _: usize, _: &[Column]) -> Result<States, CallError> {
+            unreachable!("states are given")
+        }
+
+        fn merge(&self, groups: usize, states: &States) -> Result<States, CallError> {
+            let mut lengths = vec![0; groups];
+            each(states, |group, state| lengths[group as usize] += state.len());
+            let merged: Vec<Vec<u8>> = lengths.into_iter().map(|length| vec![7; length]).collect();
+            let numbers = (0..).take(groups).collect();
+            Ok(States { groups: numbers, bytes: text(merged.iter().map(Vec::as_slice)) })
+        }
+
+        fn finish(&self, _: &States) -> Result<Column, CallError> {
+            unreachable!("values are not asked for")
+        }
+    }
+
+    fn lengths() -> Lengths {
+        Lengths(FunctionSignature {
+            name: "lengths".to_owned(),
+            aggregate: true,
+            arguments: vec![ValueType::Float64],
+            returns: ValueType::Float64,
+            volatility: Volatility::Immutable,
+            help: String::new(),
+        })
+    }
+
+    fn of(held: &Held, groups: usize) -> Vec<usize> {
+        held.by_group(groups).map(<[u8]>::len).collect()
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn nothing_is_lost_however_it_comes_and_goes(
+            pushes in proptest::collection::vec((0_u32..20, 0_usize..9), 0..300),
+            first in 0_usize..25,
+        ) {
+            let function = lengths();
+            let (mut held, mut want) = (Held::default(), vec![0; 20]);
+            for (group, length) in pushes {
+                held.push(group, &vec![7; length]);
+                want[group as usize] += length;
+                held.settle_if_large(&function).unwrap();
+            }
+            held = held.settled(&function).unwrap();
+            proptest::prop_assert_eq!(of(&held, 20), want.clone());
+            let taken = held.take_first(first);
+            let cut = first.min(20);
+            proptest::prop_assert_eq!(of(&taken, cut), want[..cut].to_vec());
+            proptest::prop_assert_eq!(of(&held, 20 - cut), want[cut..].to_vec());
+        }
+    }
+
+    #[test]
+    fn calls_hold_whole_groups() {
+        let mut held = Held::default();
+        for group in [2, 0, 1, 0, 1] {
+            held.push(group, &vec![7; 3 << 20]);
+        }
+        let settled = held.settled(&lengths()).unwrap();
+        assert_eq!(of(&settled, 3), [6 << 20, 6 << 20, 3 << 20]);
+    }
+}

@@ -21,6 +21,7 @@ use super::columns::Columns;
 use super::rows::{Rows, bytes_of};
 use super::{Asked, Statement};
 use crate::error::QueryError;
+use crate::promql::Brought;
 use crate::promql::ending::{Ending, Waiting};
 use crate::promql::engine::{broken_off, evaluate, options, start};
 use crate::promql::facts::ScanFacts;
@@ -217,7 +218,8 @@ impl Evaluation {
         let reads =
             Reads::new(view, Handle::current(), footers, Arc::clone(ending), memory, config.read_bytes_max);
         let samples = Arc::clone(&sessions.system.caches.samples);
-        StoreSource::new(Arc::clone(view), reads, samples, views, config.promql.series_max)
+        let brought = Brought::new(sessions.plugins_of(&view.tenant));
+        StoreSource::new(Arc::clone(view), reads, samples, views, brought, config.promql.series_max)
     }
 
     /// Figures that `EXPLAIN ANALYZE` and the list of queries show.
