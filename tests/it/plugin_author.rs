@@ -329,6 +329,35 @@ fn what_is_missing_is_named() {
     }
 }
 
+/// With `--fetch` the language's own client is asked for the version that is pinned, once, and what
+/// it brought is used. The client here is a stand-in: it brings a compiler that writes what it is told.
+#[test]
+fn what_is_missing_is_fetched_once() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let author = Author::new("javascript", "validator");
+    let tools = author.folder.path().join("tools");
+    std::fs::create_dir(&tools).unwrap();
+    let npm = "#!/bin/sh\necho \"$@\" >> asked\nwhile [ \"$1\" != --prefix ]; do shift; done\n\
+               bin=\"$2/node_modules/.bin\"; mkdir -p \"$bin\"\n\
+               printf '#!/bin/sh\\necho \"$@\" > told\\nprintf made > target/component.wasm\\n' > \"$bin/componentize-qjs\"\n\
+               chmod +x \"$bin/componentize-qjs\"\n";
+    std::fs::write(tools.join("npm"), npm).unwrap();
+    std::fs::set_permissions(tools.join("npm"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    for _ in 0..2 {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_isinglass"));
+        command.args(["plugin", "build", NAME, "--fetch"]).current_dir(author.folder.path());
+        command.env("PATH", format!("{}:/usr/bin:/bin", tools.display()));
+        let output = command.env("XDG_CACHE_HOME", author.folder.path()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    let asked = std::fs::read_to_string(author.folder.path().join("asked")).unwrap();
+    assert_eq!(asked.lines().count(), 1, "{asked}");
+    assert!(asked.starts_with("install ") && asked.trim().ends_with(" componentize-qjs@0.4.5"), "{asked}");
+    let told = std::fs::read_to_string(author.path("told")).unwrap();
+    assert!(told.contains("--wit wit --world validator --stub-wasi --sync"), "{told}");
+    assert_eq!(std::fs::read_to_string(author.component()).unwrap(), "made");
+}
+
 /// The machine code of a component lies in the data folder, and is neither trusted nor needed.
 #[tokio::test]
 async fn machine_code_is_kept_and_not_trusted() {
