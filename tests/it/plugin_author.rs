@@ -329,6 +329,61 @@ fn what_is_missing_is_named() {
     }
 }
 
+/// A program that is a few lines of shell.
+fn stand_in(folder: &Path, name: &str, lines: &str) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let path = folder.join(name);
+    std::fs::write(&path, format!("#!/bin/sh\n{lines}\n")).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// With `--fetch` the language's own client is asked for the version that is pinned, once, and what
+/// it brought is used. The client here is a stand-in: it brings a compiler that writes what it is told.
+#[test]
+fn what_is_missing_is_fetched_once() {
+    let author = Author::new("javascript", "validator");
+    let tools = author.folder.path().join("tools");
+    std::fs::create_dir(&tools).unwrap();
+    let npm = "echo \"$@\" >> asked\nwhile [ \"$1\" != --prefix ]; do shift; done\n\
+               bin=\"$2/node_modules/.bin\"; mkdir -p \"$bin\"\n\
+               printf '#!/bin/sh\\necho \"$@\" > told\\nprintf made > target/component.wasm\\n' > \"$bin/componentize-qjs\"\n\
+               chmod +x \"$bin/componentize-qjs\"\n";
+    stand_in(&tools, "npm", npm);
+    for _ in 0..2 {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_isinglass"));
+        command.args(["plugin", "build", NAME, "--fetch"]).current_dir(author.folder.path());
+        command.env("PATH", format!("{}:/usr/bin:/bin", tools.display()));
+        let output = command.env("XDG_CACHE_HOME", author.folder.path()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    let asked = std::fs::read_to_string(author.folder.path().join("asked")).unwrap();
+    assert_eq!(asked.lines().count(), 1, "{asked}");
+    assert!(asked.starts_with("install ") && asked.trim().ends_with(" componentize-qjs@0.4.5"), "{asked}");
+    let told = std::fs::read_to_string(author.path("told")).unwrap();
+    assert!(told.contains("--wit wit --world validator --stub-wasi --sync"), "{told}");
+    assert_eq!(std::fs::read_to_string(author.component()).unwrap(), "made");
+}
+
+/// For Rust the target is what may be missing, and rustup the client. All three here are stand-ins.
+#[test]
+fn a_missing_target_is_added() {
+    let author = Author::new("rust", "validator");
+    let tools = author.folder.path().join("tools");
+    std::fs::create_dir(&tools).unwrap();
+    stand_in(&tools, "rustc", "echo /nowhere");
+    stand_in(&tools, "rustup", "echo rustup \"$@\" >> asked");
+    stand_in(&tools, "cargo", "echo cargo \"$@\" >> ../asked");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_isinglass"));
+    command.args(["plugin", "build", NAME, "--fetch"]).current_dir(author.folder.path());
+    let output = command.env("PATH", format!("{}:/bin", tools.display())).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains("the package in Cargo.toml must be named as plugin.toml says"), "{text}");
+    let asked = std::fs::read_to_string(author.folder.path().join("asked")).unwrap();
+    let asked: Vec<_> = asked.lines().collect();
+    assert_eq!(asked[..2], ["rustup --version", "rustup target add wasm32-unknown-unknown"]);
+    assert!(asked[2].starts_with("cargo build --release --target wasm32-unknown-unknown "), "{}", asked[2]);
+}
+
 /// The machine code of a component lies in the data folder, and is neither trusted nor needed.
 #[tokio::test]
 async fn machine_code_is_kept_and_not_trusted() {

@@ -69,8 +69,8 @@ impl CodeCache {
         self.make_room(code.len() as u64)?;
         let key = key(engine, digest);
         let path = self.path(&key);
-        // Two processes may write the same entry: each its own file, and the later one stays.
-        let draft = path.with_extension(format!("{}.draft", std::process::id()));
+        // Two processes that write the same entry at once may spoil it, which its MAC then tells.
+        let draft = path.with_extension("draft");
         let mut file =
             fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
         let written =

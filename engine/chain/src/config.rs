@@ -522,6 +522,10 @@ mod tests {
         check(binding(json!({ "name": "No Spaces" })), "must be 1 to 64 of a-z 0-9 -");
         check(binding(json!({ "budget": { "cpu_soft_ms": 300 } })), "not below budget.cpu_soft_ms");
         check(binding(json!({ "budget": { "memory_bytes_max": 1 } })), "memory_bytes_max must be 65536");
+        check(
+            binding(json!({ "budget": { "component_bytes_max": 0 } })),
+            "component_bytes_max must be 1 to 67108864",
+        );
         check(binding(json!({ "tenants": { "..": {} } })), "tenant \"..\"");
         check(binding(json!({ "fallback": {} })), "fallback is used only");
         check(binding(json!({ "prefix": "geo_" })), "prefix is used only");

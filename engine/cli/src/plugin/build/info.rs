@@ -44,13 +44,12 @@ impl Info {
     }
 }
 
-/// As all three write text: printable ASCII within double quotes, bytes beyond it in octal would
-/// not be the same in them, so JSON keeps it out.
+/// Text as all three languages write it. Anything but printable ASCII they write in ways of their
+/// own, so it is written as JSON has it: only the schema, which is JSON, holds any.
 fn quoted(text: &str) -> String {
     let escaped = text.chars().map(|c| match c {
         '"' | '\\' => format!("\\{c}"),
         ' '..='~' => c.to_string(),
-        // Names and versions are ASCII; in JSON any character may be written so.
         _ => {
             let mut units = [0; 2];
             c.encode_utf16(&mut units).iter().map(|unit| format!("\\\\u{unit:04x}")).collect()

@@ -24,6 +24,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
 use clap::Args;
+use indicatif::HumanBytes;
 use isinglass_chain::rehearsal::{Player, Rehearsal};
 use isinglass_chain::{Budget, World};
 use isinglass_model::clock::SystemClock;
@@ -34,6 +35,9 @@ pub(super) use case::NOW;
 use case::{Case, Wanted};
 use rows::Layout;
 pub(super) use sample::{Sample, samples};
+
+/// Components below this size are compiled in no time.
+const QUICK_BYTES: u64 = 4 << 20;
 
 /// What to test.
 #[derive(Debug, Clone, Args)]
@@ -86,6 +90,14 @@ pub(super) fn open(
     budget: Budget,
 ) -> anyhow::Result<Rehearsal> {
     let code = super::code_dir().ok();
+    let bytes = std::fs::metadata(component).map_or(0, |found| found.len());
+    if bytes > QUICK_BYTES {
+        let (name, bytes) = (component.display(), HumanBytes(bytes));
+        writeln!(
+            std::io::stderr(),
+            "{name} has {bytes}; only the first time it is compiled, which takes a while"
+        )?;
+    }
     let clock = Arc::new(SystemClock::new());
     Rehearsal::load(component, configs, budget, code.as_deref(), clock).context("a server would not load it")
 }
