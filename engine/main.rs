@@ -70,7 +70,7 @@ fn execute(args: Args) -> anyhow::Result<ExitCode> {
             config.store.url = args.url.clone().unwrap_or_default();
             runtime()?.block_on(isinglass_cli::backup::run_restore(args, config.store))
         }
-        Command::Plugin(args) => isinglass_cli::plugin::run(args),
+        Command::Plugin(args) => runtime()?.block_on(isinglass_cli::plugin::run(args)),
         Command::Config(args) => {
             let text = toml::to_string(&Config::load(&args)?)?;
             std::io::stdout().write_all(text.as_bytes())?;

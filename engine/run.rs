@@ -8,13 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use isinglass_chain::Chain;
+use isinglass_chain::{CODE_FOLDER, ChainConfig, LiveChain};
 use isinglass_cli::demo::{self, DemoOptions, Question};
 use isinglass_ingest::Ingest;
 use isinglass_model::clock::SystemClock;
 use isinglass_model::{Clock, MemoryLimit};
 use isinglass_query::QueryEngine;
-use isinglass_serve::{Addresses, Listeners, ReadConfig, Rules, RulesView as _, Server, VERSION};
+use isinglass_serve::{Addresses, Listeners, ReadConfig, Reloads, Rules, Server, VERSION};
 use isinglass_store::Lock;
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -30,6 +30,7 @@ const ADDRESSES_FILE: &str = "addresses.json";
 struct Running {
     server: Server,
     rules: Rules,
+    reloads: Reloads,
     rules_grace: Duration,
     ingest: Ingest,
     addresses_file: PathBuf,
@@ -40,7 +41,7 @@ pub(crate) async fn serve(config: Config, args: ServeArgs) -> anyhow::Result<Exi
     // Before anybody knows that it runs: without a handler the signal would end it.
     let hangup = signal(SignalKind::hangup())?;
     let running = start(&config, args).await?;
-    reload_at(hangup, running.rules.clone());
+    reload_at(hangup, running.reloads.clone());
     welcome(&config.store.data_dir, running.server.addresses())?;
     let which = stop_signal().await?;
     tracing::info!(signal = which, "stopping; a second signal ends the process at once");
@@ -89,10 +90,17 @@ async fn start(config: &Config, args: ServeArgs) -> anyhow::Result<Running> {
     query.set_functions(ingest.functions());
     query.check_views().await?;
     let (addresses, parts) = (listeners.addresses(), (ingest.clone(), query.clone()));
+    let plugins = reload_plugins(args.clone(), ingest.chains());
     let rules = Rules::start(&config.rules, rule_files, read_again(args), parts, addresses.listen).await?;
-    let view = Arc::new(rules.clone());
-    let server =
-        isinglass_serve::start_on_with(listeners, &config.server, ingest.clone(), query, clock, view);
+    let reloads = Reloads { rules: Arc::new(rules.clone()), plugins };
+    let server = isinglass_serve::start_on_with(
+        listeners,
+        &config.server,
+        ingest.clone(),
+        query,
+        clock,
+        reloads.clone(),
+    );
     write_addresses(&addresses_file, addresses)
         .with_context(|| format!("cannot write {}", addresses_file.display()))?;
     tracing::info!(
@@ -103,7 +111,7 @@ async fn start(config: &Config, args: ServeArgs) -> anyhow::Result<Running> {
         otlp_http = %addresses.otlp_http,
         "ready"
     );
-    Ok(Running { server, rules, rules_grace: config.server.drain_timeout(), ingest, addresses_file })
+    Ok(Running { server, rules, reloads, rules_grace: config.server.drain_timeout(), ingest, addresses_file })
 }
 
 /// Rules are reloaded from the configuration that a start would read now.
@@ -111,23 +119,41 @@ fn read_again(args: ServeArgs) -> ReadConfig {
     Arc::new(move || Config::load(&args).map(|config| config.rules).map_err(|error| format!("{error:#}")))
 }
 
-/// Reloads the rules at each of these signals.
-fn reload_at(mut hangup: Signal, rules: Rules) {
+/// Plugins are bound again as a start would bind them now.
+fn reload_plugins(
+    args: ServeArgs,
+    chains: &Arc<LiveChain>,
+) -> Arc<dyn Fn() -> Result<(), String> + Send + Sync> {
+    let chains = Arc::clone(chains);
+    Arc::new(move || {
+        let config = Config::load(&args).map_err(|error| format!("{error:#}"))?;
+        chains.reconfigure(plugins_of(&config)).map_err(|error| error.to_string())
+    })
+}
+
+/// Reads everything again at each of these signals.
+fn reload_at(mut hangup: Signal, reloads: Reloads) {
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
-            tracing::info!(signal = "SIGHUP", "reloading the rules");
-            // What failed is logged and in `/metrics`.
-            let _ = rules.reload().await;
+            tracing::info!(signal = "SIGHUP", "reloading the rules and the plugins");
+            if let Err(error) = reloads.run().await {
+                tracing::error!("not everything was reloaded: {error}");
+            }
         }
     });
 }
 
 /// Compiling plugins takes CPU time that the signal handlers should not wait for.
-async fn load_chain(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<Arc<Chain>> {
-    let (mut plugins, clock) = (config.plugins.clone(), Arc::clone(clock));
-    plugins.code_dir = Some(config.store.data_dir.join(isinglass_chain::CODE_FOLDER));
-    let chain = tokio::task::spawn_blocking(move || Chain::load(&plugins, clock)).await?;
+async fn load_chain(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<Arc<LiveChain>> {
+    let (plugins, data_dir) = (plugins_of(config), config.store.data_dir.clone());
+    let clock = Arc::clone(clock);
+    let chain = tokio::task::spawn_blocking(move || LiveChain::load(plugins, &data_dir, clock)).await?;
     Ok(Arc::new(chain.context("cannot load the plugins")?))
+}
+
+fn plugins_of(config: &Config) -> ChainConfig {
+    let code_dir = Some(config.store.data_dir.join(CODE_FOLDER));
+    ChainConfig { code_dir, ..config.plugins.clone() }
 }
 
 impl Running {

@@ -64,6 +64,7 @@ mod operate;
 mod plugin_author;
 mod plugin_check;
 mod plugin_guide;
+mod plugin_install;
 mod prometheus;
 mod promql_clients;
 mod promql_grafana;

@@ -20,6 +20,7 @@ use crate::config::{ChainConfig, OnError, World};
 use crate::engine::engine;
 use crate::error::ChainError;
 use crate::failure::Failure;
+use crate::lines::LogLine;
 use crate::plan::{Bill, settle};
 use crate::plugin::{Caller, Plugin};
 use crate::rates::Unit;
@@ -141,6 +142,13 @@ impl Chain {
     /// What each binding did since the chain was loaded.
     pub fn stats(&self) -> Vec<BindingStats> {
         self.plugins.iter().map(Plugin::stats).collect()
+    }
+
+    /// What the plugin of a binding logged last, the oldest first; `None` if there is no such
+    /// binding.
+    pub fn log_of(&self, binding: &str) -> Option<Vec<LogLine>> {
+        let plugin = self.plugins.iter().find(|plugin| plugin.binding == binding)?;
+        Some(plugin.meter.lines.all())
     }
 
     /// The bindings, as they are for a tenant.

@@ -108,6 +108,14 @@ fn write_log(
     let message = shorten(&message);
     let plugin = state.meter.name();
     let tenant = state.tenant.as_ref().map_or("", |tenant| tenant.as_str());
+    let name = match level {
+        LevelOut::Trace => "trace",
+        LevelOut::Debug => "debug",
+        LevelOut::Info => "info",
+        LevelOut::Warn => "warn",
+        LevelOut::Error => "error",
+    };
+    state.meter.keep_line(name, tenant, &message);
     match level {
         LevelOut::Trace => tracing::trace!(target: "plugin", plugin, tenant, "{message}"),
         LevelOut::Debug => tracing::debug!(target: "plugin", plugin, tenant, "{message}"),

@@ -113,6 +113,21 @@ pub fn inspect(
     })
 }
 
+/// The world that a component was made for.
+pub(crate) fn world_of(
+    component: &[u8],
+    budget: Budget,
+    code_dir: Option<&Path>,
+) -> Result<World, ChainError> {
+    let binding = Binding { source: Source::Bytes(component.into()), ..binding(Path::new("new"), budget) };
+    budget.check().map_err(|fault| ChainError::Binding { binding: binding.name.clone(), fault })?;
+    let engine = engine(1, [&budget])?;
+    let compiled = Loader::new(&engine, code_dir)?.compile(&binding)?;
+    compiled
+        .world(&engine)
+        .map_err(|fault| ChainError::Component { binding: binding.name.clone(), fault: shorten(&fault) })
+}
+
 /// A binding of a component of any world.
 pub(crate) fn binding(path: &Path, budget: Budget) -> Binding {
     let name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());

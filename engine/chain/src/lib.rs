@@ -30,7 +30,7 @@
 //! | `functions` | functions of plugins, called by queries |
 //! | `buckets` | GCRA |
 //! | `breaker` | who fails again and again is left alone for a while |
-//! | `stats`, `failure` | what is counted |
+//! | `stats`, `lines`, `failure` | what is counted, and what plugins logged last |
 //!
 //! Calls block. No plugin result depends on the number of instances, on how a
 //! batch is cut, or on which calls an instance served before.
@@ -56,6 +56,7 @@ mod host;
 pub mod inspect;
 mod installed;
 mod instance;
+mod lines;
 mod live;
 mod plan;
 mod plugin;
@@ -75,6 +76,7 @@ pub use config::{Binding, Budget, ChainConfig, OnError, Source, World};
 pub use error::ChainError;
 pub use failure::FailureKind;
 pub use installed::{Installed, InstalledFolder, InstalledList, Version};
+pub use lines::LogLine;
 pub use live::LiveChain;
 pub use rates::{Rates, SignalRates};
 pub use stats::BindingStats;

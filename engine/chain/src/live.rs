@@ -13,8 +13,9 @@ use isinglass_model::Clock;
 use parking_lot::Mutex;
 
 use crate::chain::Chain;
-use crate::config::{Binding, ChainConfig, Source};
+use crate::config::{Binding, Budget, ChainConfig, Source, World};
 use crate::error::ChainError;
+use crate::inspect;
 use crate::installed::{Installed, InstalledFolder, InstalledList, Version, file_name};
 
 /// Chains by what they are made of: a configuration, and plugins that were installed.
@@ -59,6 +60,19 @@ impl LiveChain {
     /// The chain for a request that begins now.
     pub fn current(&self) -> Arc<Chain> {
         self.current.load_full()
+    }
+
+    /// The bindings of the chain in use, those that are installed behind the others.
+    pub fn bindings(&self) -> Vec<Binding> {
+        let parts = self.parts.lock();
+        let installed = parts.installed.plugins.iter().map(|one| &one.version.binding);
+        parts.config.bindings.iter().chain(installed).cloned().collect()
+    }
+
+    /// The world that a component was made for, compiled as the chain would.
+    pub fn world_of(&self, component: &[u8], budget: Budget) -> Result<World, ChainError> {
+        let code_dir = self.parts.lock().config.code_dir.clone();
+        inspect::world_of(component, budget, code_dir.as_deref())
     }
 
     /// What is installed.

@@ -281,6 +281,8 @@ impl Plugin {
         if !self.meter.may_warn() {
             return;
         }
+        let message = format!("{}: {}", failure.kind.as_str(), failure.message);
+        self.meter.keep_line("failure", tenant.as_str(), &shorten(&message));
         tracing::warn!(
             binding = self.binding,
             plugin = self.plugin,

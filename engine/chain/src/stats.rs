@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use crate::buckets::{Bucket, Quota};
 use crate::config::World;
 use crate::failure::FailureKind;
+use crate::lines::{Lines, LogLine};
 
 /// The counters of one binding since it was loaded.
 #[derive(Debug, Clone, PartialEq)]
@@ -73,6 +74,7 @@ pub(crate) struct Meter {
     warnings: Mutex<Bucket>,
     log_lines: AtomicU64,
     log_lines_dropped: AtomicU64,
+    pub(crate) lines: Lines,
     counters: Mutex<BTreeMap<String, u64>>,
     counters_dropped: AtomicU64,
 }
@@ -106,6 +108,7 @@ impl Meter {
             warnings: Mutex::default(),
             log_lines: AtomicU64::new(0),
             log_lines_dropped: AtomicU64::new(0),
+            lines: Lines::default(),
             counters: Mutex::default(),
             counters_dropped: AtomicU64::new(0),
         }
@@ -127,6 +130,13 @@ impl Meter {
         if by > 0 {
             add_bounded(&mut self.rejects.lock(), reason, by, REASONS_MAX);
         }
+    }
+
+    /// Keeps a line among the last ones.
+    pub(crate) fn keep_line(&self, level: &'static str, tenant: &str, message: &str) {
+        let (unix_ms, tenant, message) =
+            (self.clock.now_unix_millis(), tenant.to_owned(), message.to_owned());
+        self.lines.push(LogLine { unix_ms, level, tenant, message });
     }
 
     /// Whether a log line may be written now; counts it either way.

@@ -51,12 +51,12 @@ pub(crate) fn transform_rows(
         }
         Ok::<(), IngestError>(())
     };
-    if let Some(logs) = decoded.logs.take_if(|_| chain.transforms(Signal::Logs)) {
+    if let Some(logs) = decoded.logs.take_if(|_| chain.transforms(tenant, Signal::Logs)) {
         let mut rows = Rows::from(logs);
         transform(&mut rows, Signal::Logs)?;
         decoded.logs = Some(rows.into_logs());
     }
-    if let Some(spans) = decoded.spans.take_if(|_| chain.transforms(Signal::Traces)) {
+    if let Some(spans) = decoded.spans.take_if(|_| chain.transforms(tenant, Signal::Traces)) {
         let mut rows = Rows::from(spans);
         transform(&mut rows, Signal::Traces)?;
         decoded.spans = Some(rows.into_spans());

@@ -32,10 +32,10 @@ pub(crate) async fn healthy(State(app): State<App>) -> Response {
     }
 }
 
-/// `POST /-/reload`: reads the rule files again. Where one is bad the old rules go on, and the
-/// answer says why.
+/// `POST /-/reload`: reads the rule files and the configuration of plugins again. What is bad stays
+/// as it was, and the answer says why.
 pub(crate) async fn reload(State(app): State<App>) -> Response {
-    match app.rules.reload().await {
+    match app.reloads.run().await {
         Ok(()) => "reloaded\n".into_response(),
         // A line for each mistake.
         Err(error) => {

@@ -14,6 +14,7 @@ use crate::config::ServeConfig;
 use crate::listen::Addresses;
 use crate::problem::Problem;
 use crate::prometheus::RulesView;
+use crate::server::Reloads;
 use crate::telemetry::Telemetry;
 
 /// Shared by all handlers; cheap to clone.
@@ -23,6 +24,7 @@ pub(crate) struct Shared {
     pub ingest: Ingest,
     pub query: QueryEngine,
     pub rules: Arc<dyn RulesView>,
+    pub reloads: Reloads,
     pub clock: Arc<dyn Clock>,
     pub telemetry: Telemetry,
     pub addresses: Addresses,
@@ -41,10 +43,11 @@ impl Shared {
         addresses: Addresses,
         ingest: Ingest,
         query: QueryEngine,
-        rules: Arc<dyn RulesView>,
+        reloads: Reloads,
         clock: Arc<dyn Clock>,
         stopping: CancellationToken,
     ) -> Self {
+        let rules = Arc::clone(&reloads.rules);
         let writes = Gate::new("writes", config.writes_max, config.queue_timeout());
         let queries = QueryGate::new(config.queries_max, config.queue_timeout());
         let gates = (writes.clone(), queries.clone());
@@ -65,6 +68,7 @@ impl Shared {
             ingest,
             query,
             rules,
+            reloads,
             clock,
             addresses,
             bodies,

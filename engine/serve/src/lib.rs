@@ -23,6 +23,7 @@
 //! | `rules/` | recording and alerting rules: configuration, evaluation, writing |
 //! | `admin.rs` | readiness, flush, status, the front page |
 //! | `backup.rs` | a backup as a stream |
+//! | `plugins.rs` | installing plugins and looking at them |
 //! | `telemetry/` | `/metrics` |
 //!
 //! What a client may rely on stands in `docs/formats/http-api.md` and
@@ -35,6 +36,7 @@ mod body;
 mod config;
 mod content;
 mod listen;
+mod plugins;
 mod problem;
 mod prometheus;
 mod receive;
@@ -50,7 +52,7 @@ pub use config::ServeConfig;
 pub use listen::{Addresses, Listeners, ServeError};
 pub use prometheus::{NoRules, RulesFigures, RulesView};
 pub use rules::{AlertmanagersConfig, ReadConfig, Rules, RulesConfig, RulesError, TenantRules};
-pub use server::{Server, start, start_on, start_on_with};
+pub use server::{Reloads, Server, start, start_on, start_on_with};
 
 /// The version in `/metrics`, `/api/status` and on the front page.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

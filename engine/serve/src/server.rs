@@ -8,7 +8,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use isinglass_ingest::Ingest;
 use isinglass_model::Clock;
 use isinglass_query::QueryEngine;
@@ -23,7 +23,7 @@ use crate::listen::{Addresses, Connections, Listeners, ServeError, accept};
 use crate::problem::Problem;
 use crate::prometheus::{NoRules, RulesView};
 use crate::receive::{self, grpc, loki, otlp_http};
-use crate::{admin, backup, prometheus, sql, telemetry, tenants};
+use crate::{admin, backup, plugins, prometheus, sql, telemetry, tenants};
 
 /// A running server.
 #[derive(Debug)]
@@ -54,17 +54,47 @@ pub fn start_on(
     query: QueryEngine,
     clock: Arc<dyn Clock>,
 ) -> Server {
-    start_on_with(listeners, config, ingest, query, clock, Arc::new(NoRules))
+    start_on_with(listeners, config, ingest, query, clock, Reloads::none())
 }
 
-/// As [`start_on`], and shows the rules that somebody evaluates.
+/// What is read again while the server runs.
+#[derive(Clone)]
+pub struct Reloads {
+    /// The rules that somebody evaluates.
+    pub rules: Arc<dyn RulesView>,
+    /// The configuration of plugins. Blocks while they are compiled; the error is for the operator,
+    /// and all is as it was then.
+    pub plugins: Arc<dyn Fn() -> Result<(), String> + Send + Sync>,
+}
+
+impl Reloads {
+    /// Nothing is.
+    pub fn none() -> Self {
+        Self { rules: Arc::new(NoRules), plugins: Arc::new(|| Ok(())) }
+    }
+
+    /// Reads all of it again. What is bad stays as it was; the other goes on with what was read.
+    pub async fn run(&self) -> Result<(), String> {
+        let plugins = Arc::clone(&self.plugins);
+        let plugins = tokio::task::spawn_blocking(move || plugins());
+        let rules = self.rules.reload().await.map_err(|error| error.to_string());
+        let plugins = plugins.await.unwrap_or_else(|_| Err("a fault of the server".to_owned()));
+        let plugins = plugins.map_err(|error| format!("plugins: {error}"));
+        match (rules, plugins) {
+            (Err(rules), Err(plugins)) => Err(format!("{rules}\n{plugins}")),
+            (rules, plugins) => rules.and(plugins),
+        }
+    }
+}
+
+/// As [`start_on`], and reads things again when it is told to.
 pub fn start_on_with(
     listeners: Listeners,
     config: &ServeConfig,
     ingest: Ingest,
     query: QueryEngine,
     clock: Arc<dyn Clock>,
-    rules: Arc<dyn RulesView>,
+    reloads: Reloads,
 ) -> Server {
     let addresses = listeners.addresses();
     let (stopping, cut_off, tasks) = (CancellationToken::new(), CancellationToken::new(), TaskTracker::new());
@@ -75,7 +105,7 @@ pub fn start_on_with(
         cut_off: cut_off.clone(),
         tasks: tasks.clone(),
     };
-    let app: App = Arc::new(Shared::new(config, addresses, ingest, query, rules, clock, stopping.clone()));
+    let app: App = Arc::new(Shared::new(config, addresses, ingest, query, reloads, clock, stopping.clone()));
     tasks.spawn(accept(listeners.listen, main_routes(&app), connections.clone()));
     tasks.spawn(accept(listeners.otlp_http, otlp_http_routes(&app), connections.clone()));
     tasks.spawn(accept(listeners.otlp_grpc, otlp_grpc_routes(&app), connections));
@@ -116,6 +146,10 @@ fn main_routes(app: &App) -> Router {
         .route("/api/admin/flush", post(admin::flush))
         .route("/api/admin/compact", post(admin::compact))
         .route("/api/admin/tenants/{tenant}", get(tenants::report).delete(tenants::delete))
+        .route("/api/plugins", get(plugins::list))
+        .route("/api/plugins/{name}", put(plugins::install).delete(plugins::remove))
+        .route("/api/plugins/{name}/log", get(plugins::log))
+        .route("/api/plugins/{name}/rollback", post(plugins::roll_back))
         .route("/api/status", get(admin::status))
         .route("/-/ready", get(admin::ready))
         .route("/-/healthy", get(admin::healthy))

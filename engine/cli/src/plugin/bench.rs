@@ -95,7 +95,7 @@ fn mark(world: World) -> &'static str {
     match world {
         World::Validator => "    (that ships: at most 30 a span)",
         World::Deriver => "    (that ships: at most 60 a span)",
-        World::Limiter => "",
+        World::Transformer | World::Limiter | World::Function => "",
     }
 }
 
@@ -222,6 +222,7 @@ fn call(player: Player<'_>, world: World, batch: &dyn Columns) -> anyhow::Result
         World::Validator => player.validate(batch, now).err(),
         World::Limiter => player.limit(batch, now).err(),
         World::Deriver => player.derive(batch, now).err(),
+        World::Transformer | World::Function => bail!("a {} cannot be measured yet", world.as_str()),
     };
     match failed {
         None => Ok(()),

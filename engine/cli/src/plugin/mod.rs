@@ -7,6 +7,7 @@
 //! | `build/` | `plugin build`: from sources to a component |
 //! | `test/` | `plugin test`: its cases, in the sandbox of a server |
 //! | `bench.rs` | `plugin bench`: what a row costs |
+//! | `server/` | `plugin install`, `list`, `log`, `remove`, `rollback`: what a running server does |
 //! | `check.rs` | `plugin check`: what a component is, and whether a server would load it |
 
 mod bench;
@@ -14,6 +15,7 @@ mod build;
 mod check;
 mod manifest;
 mod new;
+mod server;
 mod templates;
 mod test;
 
@@ -27,6 +29,7 @@ pub use build::BuildArgs;
 pub use check::CheckArgs;
 pub use manifest::Lang;
 pub use new::NewArgs;
+pub use server::{InstallArgs, ListArgs, NamedArgs, ServerArgs};
 pub use test::TestArgs;
 
 /// Which of its commands.
@@ -50,16 +53,31 @@ pub enum PluginCommand {
     Bench(BenchArgs),
     /// Say what a component is, and whether a server would load it
     Check(CheckArgs),
+    /// Install a component in a running server
+    Install(InstallArgs),
+    /// List the plugins of a running server
+    List(ListArgs),
+    /// Print what a plugin of a running server logged last
+    Log(NamedArgs),
+    /// Take an installed plugin away
+    Remove(NamedArgs),
+    /// Go back to what was installed under a name before
+    Rollback(NamedArgs),
 }
 
 /// Runs a command.
-pub fn run(args: PluginArgs) -> anyhow::Result<ExitCode> {
+pub async fn run(args: PluginArgs) -> anyhow::Result<ExitCode> {
     match args.command {
         PluginCommand::New(args) => new::run(&args),
         PluginCommand::Build(args) => build::run(&args),
         PluginCommand::Test(args) => test::run(&args),
         PluginCommand::Bench(args) => bench::run(&args),
         PluginCommand::Check(args) => check::run(&args),
+        PluginCommand::Install(args) => server::install(&args).await,
+        PluginCommand::List(args) => server::list(&args).await,
+        PluginCommand::Log(args) => server::log(&args).await,
+        PluginCommand::Remove(args) => server::remove(&args).await,
+        PluginCommand::Rollback(args) => server::roll_back(&args).await,
     }
 }
 

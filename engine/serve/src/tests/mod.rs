@@ -22,7 +22,7 @@ use isinglass_store::StoreConfig;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use crate::{Listeners, NoRules, RulesView, ServeConfig, Server, start_on_with};
+use crate::{Listeners, NoRules, Reloads, RulesView, ServeConfig, Server, start_on_with};
 
 /// A running server and its folder.
 struct Fixture {
@@ -94,7 +94,14 @@ impl Fixture {
         let query = QueryEngine::new(ingest.store().clone(), query).unwrap();
         let now_unix_nanos = clock.now_unix_nanos().unsigned_abs();
         let listeners = Listeners::bind(&config).await.unwrap();
-        let server = start_on_with(listeners, &config, ingest.clone(), query, clock, rules);
+        let server = start_on_with(
+            listeners,
+            &config,
+            ingest.clone(),
+            query,
+            clock,
+            Reloads { rules, ..Reloads::none() },
+        );
         Self { server, ingest, http: reqwest::Client::new(), now_unix_nanos, _dir: dir }
     }
 

@@ -70,7 +70,10 @@ fn log_records_are_changed_and_the_next_transformer_sees_them_so() {
         json!("second"),
     );
     let chain = load(json!({ "bindings": [second, first] }));
-    assert!(chain.transforms(&Tenant::default(), Signal::Logs) && chain.transforms(&Tenant::default(), Signal::Metrics));
+    assert!(
+        chain.transforms(&Tenant::default(), Signal::Logs)
+            && chain.transforms(&Tenant::default(), Signal::Metrics)
+    );
     let mut rows = logs(&["to ann@example.org", "fine"]);
     assert_eq!(chain.transform(&tenant("acme"), &mut rows, NOW), Ok(Verdicts::default()));
     let logs = rows.into_logs();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use anyhow::bail;
 use isinglass_chain::World;
 use isinglass_chain::rehearsal::{Cost, Player};
 use isinglass_model::deltas::{Deltas, DerivedMetric};
@@ -53,13 +54,20 @@ pub(super) fn of(
                 let said = player.derive(&*batch, now).map_err(anyhow::Error::msg)?;
                 said.iter().for_each(|said| sum(&mut deltas, player.metrics(), said));
             }
+            World::Transformer | World::Function => no_cases(world)?,
         }
     }
     Ok(match world {
         World::Validator => Answer::Verdicts(verdicts),
         World::Limiter => Answer::Plan(plan.into_values().collect()),
         World::Deriver => Answer::Deltas(deltas.into_values().collect()),
+        World::Transformer | World::Function => return no_cases(world),
     })
+}
+
+/// Worlds whose plugins are not tested by cases.
+pub(super) fn no_cases<T>(world: World) -> anyhow::Result<T> {
+    bail!("cases of a {} cannot be run yet: only those of validators, limiters and derivers", world.as_str())
 }
 
 /// A cost as a case writes it.

@@ -1,0 +1,46 @@
+//! Asking a server about its plugins.
+
+use anyhow::{Context as _, anyhow, bail};
+use reqwest::{Method, Url};
+use serde_json::Value;
+
+/// A server.
+pub(super) struct Client {
+    http: reqwest::Client,
+    server: Url,
+}
+
+impl Client {
+    pub(super) fn new(server: &Url) -> anyhow::Result<Self> {
+        // No deadline: a component with an interpreter in it compiles for a minute.
+        Ok(Self { http: reqwest::Client::builder().build()?, server: server.clone() })
+    }
+
+    /// What it answers; an error is what it says.
+    pub(super) async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, String)],
+        body: Vec<u8>,
+    ) -> anyhow::Result<Value> {
+        let mut url = self.server.join(path).context("--server is not a base URL")?;
+        url.query_pairs_mut().extend_pairs(query);
+        let request = self.http.request(method, url).body(body);
+        let response = request.send().await.map_err(|error| self.unreachable(error))?;
+        let status = response.status();
+        let body = response.bytes().await.context("the server broke the answer off")?;
+        let answer: Value = serde_json::from_slice(&body).map_err(|_| {
+            anyhow!("the server answered {status}: {}", String::from_utf8_lossy(&body).trim())
+        })?;
+        if !status.is_success() {
+            bail!("{}", answer["error"]["message"].as_str().unwrap_or("the server refused without a reason"));
+        }
+        Ok(answer)
+    }
+
+    fn unreachable(&self, error: reqwest::Error) -> anyhow::Error {
+        let hint = if error.is_connect() { "; is it running? `isinglass serve` starts one" } else { "" };
+        anyhow!(error).context(format!("cannot ask the server at {}{hint}", self.server))
+    }
+}
