@@ -13,7 +13,7 @@ use isinglass_testkit::load;
 
 use crate::harness::{Client, Server, now_nanos, root};
 
-/// Told to all three.
+/// Told to all of them.
 const ANY: &[&str] = &["trap", "spin", "grow", "recurse", "log_flood", "log_huge", "count_flood"];
 const VALIDATOR: &[&str] = &[
     "refuse_all",
@@ -25,6 +25,22 @@ const VALIDATOR: &[&str] = &[
     "long_message",
     "odd_code",
     "bad_utf8",
+];
+const TRANSFORMER: &[&str] = &[
+    "drop_all",
+    "odd_code",
+    "bad_row",
+    "no_column",
+    "ids",
+    "time",
+    "null_required",
+    "bad_entry",
+    "bad_row_added",
+    "empty_key",
+    "not_json",
+    "bad_utf8",
+    "written_out",
+    "huge_output",
 ];
 const LIMITER: &[&str] = &[
     "nan_cost",
@@ -61,7 +77,7 @@ const DERIVER: &[&str] = &[
 ];
 /// Nothing that a host must call an error.
 const TOLERATED: &[&str] =
-    &["log_flood", "log_huge", "count_flood", "refuse_all", "many_reasons", "zero_rate"];
+    &["log_flood", "log_huge", "count_flood", "refuse_all", "drop_all", "many_reasons", "zero_rate"];
 
 const SPANS: u64 = 50;
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -167,6 +183,11 @@ async fn check(world: &str, own: &[&str], more: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hostile_validators() {
     check("validator", VALIDATOR, "").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hostile_transformers() {
+    check("transformer", TRANSFORMER, "on_error = \"pass\"\n").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

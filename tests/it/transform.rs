@@ -56,6 +56,13 @@ async fn redaction_covers_every_signal_and_what_is_refused() {
         .await
         .ok();
 
+    let mut point = otlp::Point { time_unix_nanos: now, ..otlp::Point::default() };
+    point.attributes.extend([otlp::text("user", SECRET), otlp::text("pod", "c")]);
+    let gauge = otlp::Metric::new("queue_depth", otlp::Data::Gauge(vec![(point, 3.0)]));
+    client.otlp("metrics", otlp::metrics(&[otlp::text("service.name", "shop")], &[gauge])).await.ok();
+    let labels = text(&client, "select * from metrics.queue_depth").await;
+    assert!(labels.contains("***") && !labels.contains("pod") && !labels.contains("secret"), "{labels}");
+
     let logs = text(&client, "select * from logs order by body").await;
     assert!(logs.contains("login of ***") && logs.contains("/login"), "{logs}");
     assert_eq!(client.count("logs").await, 2);
@@ -63,7 +70,7 @@ async fn redaction_covers_every_signal_and_what_is_refused() {
     let spans = text(&client, "select * from spans").await;
     let series = text(&client, "select * from series").await;
     assert!(series.contains("***") && !series.contains("pod"), "{series}");
-    assert_eq!(client.count("samples").await, 2);
+    assert_eq!(client.count("metrics.up").await, 2);
     let rejected = text(&client, "select * from rejected").await;
     assert!(rejected.contains("late ***") && rejected.contains("withheld"), "{rejected}");
     client.flush().await;

@@ -58,12 +58,17 @@ fn drop_exemplars<'a>(
         let text = || item_text(label_text(series), exemplars.time_ms[row], Some(exemplars.value[row]));
         rejections.push(refusal.reason.clone(), |_| refused_item(refusal, text()));
     }
-    retain_by(&mut exemplars.series, &keep);
-    retain_by(&mut exemplars.time_ms, &keep);
-    retain_by(&mut exemplars.value, &keep);
-    retain_by(&mut exemplars.trace_id, &keep);
-    retain_by(&mut exemplars.span_id, &keep);
-    retain_by(&mut exemplars.attributes, &keep);
+    retain_exemplars(exemplars, &keep);
+}
+
+/// Keeps the exemplars for which `keep` is true.
+pub(crate) fn retain_exemplars(exemplars: &mut ExemplarBatch, keep: &[bool]) {
+    retain_by(&mut exemplars.series, keep);
+    retain_by(&mut exemplars.time_ms, keep);
+    retain_by(&mut exemplars.value, keep);
+    retain_by(&mut exemplars.trace_id, keep);
+    retain_by(&mut exemplars.span_id, keep);
+    retain_by(&mut exemplars.attributes, keep);
 }
 
 fn retain_by<T>(column: &mut Vec<T>, keep: &[bool]) {

@@ -30,7 +30,7 @@ use crate::plugins::Plugins;
 use crate::refused::Allowance;
 use crate::request::{Fault, Outcome, Request, signal_of};
 use crate::stats::{IngestStats, Recorder};
-use crate::transform::{transform_rows, transform_series};
+use crate::transform::{transform_exemplars, transform_rows, transform_series};
 
 /// The write path. Cheap to clone.
 #[derive(Clone)]
@@ -224,7 +224,11 @@ impl Ingest {
     ) -> Result<RefusedSeries, IngestError> {
         transform_rows(chain, tenant, decoded, now)?;
         match chain.transforms(tenant, signal) {
-            true => transform_series(chain, tenant, decoded, resolver, now),
+            true => {
+                let refused = transform_series(chain, tenant, decoded, resolver, now)?;
+                transform_exemplars(chain, tenant, decoded, resolver, now)?;
+                Ok(refused)
+            }
             false => Ok(RefusedSeries::default()),
         }
     }

@@ -4,6 +4,7 @@
 //! transformer refuses are set aside without their text ([`WITHHELD`]), and an item that a
 //! transformer drops is counted only.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
@@ -14,13 +15,14 @@ use isinglass_model::columns::Columns as _;
 use isinglass_model::counts::{RejectedItem, Rejections};
 use isinglass_model::edits::Rows;
 use isinglass_model::kind::Signal;
+use isinglass_model::labels::{LabelSet, METRIC_NAME, Temporality};
 use isinglass_model::reason::code;
 use isinglass_model::series::{Judgement, Refusal, SeriesRef};
 use isinglass_model::verdict::{RowRefusal, Verdicts};
 use isinglass_store::{Arrival, Resolver};
 
 use crate::error::IngestError;
-use crate::filter::drop_series;
+use crate::filter::{drop_series, retain_exemplars};
 use crate::judge::RefusedSeries;
 
 /// The text of an item that no transformer has seen.
@@ -161,4 +163,69 @@ fn over_the_cap(error: &isinglass_model::series::ResolveError) -> Refusal {
         plugin: String::new(),
         digest: String::new(),
     }
+}
+
+/// Shows the labels of exemplars to the transformers, as those of a series of their metric.
+pub(crate) fn transform_exemplars(
+    chain: &Chain,
+    tenant: &Tenant,
+    decoded: &mut Decoded,
+    resolver: &Resolver,
+    now_unix_nanos: i64,
+) -> Result<(), IngestError> {
+    let Decoded { exemplars, rejections, .. } = decoded;
+    let mut rows = Vec::new();
+    let mut batch = SeriesBatch::default();
+    for (row, attributes) in exemplars.attributes.iter_mut().enumerate().filter(|(_, of)| !of.is_empty()) {
+        let of_series = resolver.labels_of(exemplars.series[row]);
+        let labels = of_series.and_then(|series| shown(attributes, series.metric()));
+        match labels {
+            Some(labels) => {
+                batch.labels.push(labels);
+                rows.push(row);
+            }
+            // What cannot be shown cannot be kept.
+            None => attributes.clear(),
+        }
+    }
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let verdicts = chain.transform(tenant, &mut batch, now_unix_nanos)?;
+    let mut keep = vec![true; exemplars.len()];
+    for (at, (row, labels)) in rows.into_iter().zip(&batch.labels).enumerate() {
+        keep[row] = verdicts.refusal(at).is_none();
+        let old = std::mem::take(&mut exemplars.attributes[row]);
+        exemplars.attributes[row] = labels
+            .iter()
+            .filter(|(name, _)| *name != METRIC_NAME)
+            .map(|(name, value)| (name.to_owned(), json_of(&old, name, value)))
+            .collect();
+    }
+    refuse(&verdicts, Signal::Metrics, batch.labels.len(), rejections);
+    retain_exemplars(exemplars, &keep);
+    Ok(())
+}
+
+/// Labels of an exemplar, of several of one name the first; `None` if they are no label set.
+fn shown(attributes: &[(String, String)], metric: &str) -> Option<LabelSet> {
+    let mut texts: Vec<(&str, Cow<'_, str>)> = vec![(METRIC_NAME, metric.into())];
+    for (name, json) in attributes {
+        if texts.iter().all(|(known, _)| known != name) {
+            texts.push((name, plain(json)));
+        }
+    }
+    let mut labels: Vec<(&str, &str)> = texts.iter().map(|(name, text)| (*name, &**text)).collect();
+    LabelSet::new(&mut labels, Temporality::Unspecified).ok()
+}
+
+/// The text of a JSON string; anything else as JSON text.
+fn plain(json: &str) -> Cow<'_, str> {
+    serde_json::from_str::<String>(json).map_or(Cow::Borrowed(json), Cow::Owned)
+}
+
+/// The value as it came, if it is still the same, else a JSON string.
+fn json_of(old: &[(String, String)], name: &str, value: &str) -> String {
+    let same = |(known, json): &&(String, String)| known == name && plain(json) == value;
+    old.iter().find(same).map_or_else(|| serde_json::Value::from(value).to_string(), |(_, json)| json.clone())
 }

@@ -225,3 +225,20 @@ async fn what_was_made_is_no_exception_when_it_arrives() {
     }
     assert_eq!(rig.labels().await, ["up{b=\"1\"}", "up{c=\"1\"}"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn labels_of_exemplars_are_transformed_too() {
+    let rig = Rig::with_chain(redact(json!({ "keys": ["user"], "remove": ["pod"] }))).await;
+    let series = series("up", 1).sample(NOW_MS, 1.0);
+    let series = series.exemplar(&[("user", "ann-secret"), ("zone", "1"), ("pod", "p-secret")], NOW_MS, 1.0);
+    let outcome = rig.push(Protocol::RemoteWrite1, remote_write::request(&[series])).await.unwrap();
+    assert_eq!(
+        outcome.counts,
+        Counts { stored_exemplars: 1, ..counts(2, 2, &[]) },
+        "{}",
+        outcome.fault_text()
+    );
+    let shown = rig.shown(Kind::Exemplars).await;
+    assert!(shown.contains(r#""user":"\"***\"""#) && shown.contains(r#""zone":"\"1\"""#), "{shown}");
+    assert!(!shown.contains("pod") && rig.hides("secret"), "{shown}");
+}

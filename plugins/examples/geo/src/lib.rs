@@ -139,16 +139,13 @@ mod tests {
     fn aggregate(function: usize, values: &[f64], cut: usize) -> Values {
         let grouping = Grouping { groups: 1, of_row: Vec::new() };
         let part = |values: &[f64]| Geo.accumulate(function, &grouping, &floats(&[values])).unwrap();
-        let mut states: States = part(&values[..cut]);
-        for state in [part(&values[cut..])] {
-            let both = match function {
-                2 => States::of(&[&states, &state].map(|s| s.read::<Harmonic>().unwrap().remove(0))),
-                _ => States::of(&[&states, &state].map(|s| s.read::<Deviation>().unwrap().remove(0))),
-            };
-            let grouping = Grouping { groups: 1, of_row: vec![0, 0] };
-            states = Geo.merge(function, &grouping, &both).unwrap();
-        }
-        Geo.finish(function, &states).unwrap()
+        let parts = [part(&values[..cut]), part(&values[cut..])];
+        let both = match function {
+            2 => States::of(&parts.map(|part| part.read::<Harmonic>().unwrap().remove(0))),
+            _ => States::of(&parts.map(|part| part.read::<Deviation>().unwrap().remove(0))),
+        };
+        let merged = Geo.merge(function, &Grouping { groups: 1, of_row: vec![0, 0] }, &both).unwrap();
+        Geo.finish(function, &merged).unwrap()
     }
 
     #[test]
