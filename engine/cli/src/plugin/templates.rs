@@ -30,8 +30,12 @@ macro_rules! templates {
 const TEMPLATES: &[Template] = templates! {
     "c/bindings/deriver.c",
     "c/bindings/deriver.h",
+    "c/bindings/function.c",
+    "c/bindings/function.h",
     "c/bindings/limiter.c",
     "c/bindings/limiter.h",
+    "c/bindings/transformer.c",
+    "c/bindings/transformer.h",
     "c/bindings/validator.c",
     "c/bindings/validator.h",
     "c/deriver.c",
