@@ -111,15 +111,20 @@ pub(crate) fn check_names(plugins: &[Plugin]) -> Result<(), ChainError> {
 /// The functions of the chain in use. A query keeps those that it began with.
 impl FunctionSource for LiveChain {
     fn functions(&self, tenant: &Tenant) -> Vec<Arc<dyn ColumnFunction>> {
-        let chain = self.current();
+        self.current().functions(tenant)
+    }
+}
+
+impl Chain {
+    /// The functions that a tenant may call.
+    pub fn functions(self: &Arc<Self>, tenant: &Tenant) -> Vec<Arc<dyn ColumnFunction>> {
         let mut all: Vec<Arc<dyn ColumnFunction>> = Vec::new();
-        for (at, plugin) in
-            chain.plugins.iter().enumerate().filter(|(_, p)| p.world == World::Function && p.is_for(tenant))
-        {
+        let theirs = self.plugins.iter().enumerate();
+        for (at, plugin) in theirs.filter(|(_, p)| p.world == World::Function && p.is_for(tenant)) {
             let variant = plugin.variant_of(tenant);
             for (function, signature) in (0..).zip(&plugin.variants[variant].functions) {
                 all.push(Arc::new(Function {
-                    chain: Arc::clone(&chain),
+                    chain: Arc::clone(self),
                     plugin: at,
                     tenant: tenant.clone(),
                     identity: format!("{}/{variant}/{}", plugin.component.digest, plugin.binding),

@@ -9,6 +9,7 @@ use super::*;
 use crate::columns::tests::{Fake, text_buffers};
 
 mod functions;
+mod generated;
 mod hostile;
 mod limits;
 mod loading;
