@@ -40,6 +40,12 @@ async fn what_the_engine_says_of_itself() {
     let ran = |plugin: &serde_json::Map<String, Value>| plugin["calls"].as_u64() > Some(0);
     assert!(plugins.iter().all(|plugin| ran(plugin) && plugin["failures"] == 0), "{plugins:?}");
 
+    let costs = client
+        .sql("select * from system.plugin_costs where calls > 0 and rows > 0 and cpu_seconds > 0")
+        .await;
+    let names: Vec<&Value> = costs.iter().map(|cost| &cost["name"]).collect();
+    assert!(names.contains(&&"validate".into()) && names.contains(&&"span-metrics".into()), "{names:?}");
+
     client.ask("select nothing at all").await;
     let queries = client.sql("select * from system.queries").await;
     let states: Vec<&str> = queries.iter().map(|query| query["state"].as_str().unwrap()).collect();
@@ -56,6 +62,7 @@ async fn what_the_engine_says_of_itself() {
         "queries",
         "wal",
         "wal_totals",
+        "plugin_costs",
         "plugins",
     ] {
         for (tenant, whose) in [(&client, "umbrella"), (&other, "acme")] {

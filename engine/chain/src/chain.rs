@@ -76,6 +76,25 @@ pub struct Bound {
     pub stats: BindingStats,
 }
 
+/// What a binding did for one tenant, since the process began.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PluginCost {
+    /// Name of the binding.
+    pub binding: String,
+    /// `name@version` of the plugin.
+    pub plugin: String,
+    /// sha256 of the component in hex.
+    pub digest: String,
+    /// What it is used as.
+    pub world: World,
+    /// Calls for the tenant, failed ones included.
+    pub calls: u64,
+    /// Rows of the tenant that it was shown.
+    pub rows: u64,
+    /// Thread CPU time of these calls.
+    pub cpu_seconds: f64,
+}
+
 impl std::fmt::Debug for Chain {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let plugins: Vec<_> = self.plugins.iter().map(|plugin| (&plugin.binding, &plugin.plugin)).collect();
@@ -142,6 +161,29 @@ impl Chain {
     /// What each binding did since the chain was loaded.
     pub fn stats(&self) -> Vec<BindingStats> {
         self.plugins.iter().map(Plugin::stats).collect()
+    }
+
+    /// What each binding cost a tenant.
+    pub fn costs(&self, tenant: &Tenant) -> Vec<PluginCost> {
+        let cost = |plugin: &Plugin| {
+            let cost = plugin.meter.costs.of(tenant);
+            PluginCost {
+                binding: plugin.binding.clone(),
+                plugin: plugin.plugin.clone(),
+                digest: plugin.component.digest.clone(),
+                world: plugin.world,
+                calls: cost.calls,
+                rows: cost.rows,
+                cpu_seconds: cost.cpu_nanos as f64 / 1e9,
+            }
+        };
+        self.plugins.iter().filter(|plugin| plugin.is_for(tenant)).map(cost).collect()
+    }
+
+    /// CPU time in seconds, of each binding by tenant.
+    pub fn cpu_by_tenant(&self) -> Vec<(String, Vec<(Tenant, f64)>)> {
+        let of = |plugin: &Plugin| (plugin.binding.clone(), plugin.meter.costs.cpu_seconds());
+        self.plugins.iter().map(of).collect()
     }
 
     /// Whether the plugin of a binding is this component and failed so often for a tenant that it

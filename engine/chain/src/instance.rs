@@ -358,6 +358,9 @@ pub(crate) fn metered<R>(
     let State { meter, counted, memory, .. } = store.data_mut();
     meter.count(counted);
     Meter::add(&meter.cpu_nanos, used);
+    if let Some(tenant) = context.tenant {
+        meter.costs.call(tenant, used);
+    }
     Meter::add(&meter.slow_calls, u64::from(used > u64::from(context.budget.cpu_soft_ms) * 1_000_000));
     result.map_err(|error| Failure::of_call(&error, memory.refused))
 }

@@ -30,7 +30,7 @@
 //! | `functions` | functions of plugins, called by queries |
 //! | `buckets` | GCRA |
 //! | `breaker` | who fails again and again is left alone for a while |
-//! | `stats`, `lines`, `failure` | what is counted, and what plugins logged last |
+//! | `stats`, `costs`, `lines`, `failure` | what is counted, and what plugins logged last |
 //!
 //! Calls block. No plugin result depends on the number of instances, on how a
 //! batch is cut, or on which calls an instance served before.
@@ -45,6 +45,7 @@ mod columns;
 mod compile;
 mod component;
 pub mod config;
+mod costs;
 mod cuts;
 mod deltas;
 mod edits;
@@ -70,7 +71,7 @@ mod transform;
 mod variant;
 mod verdicts;
 
-pub use chain::{Bound, Chain, Deriver};
+pub use chain::{Bound, Chain, Deriver, PluginCost};
 pub use code_cache::CODE_FOLDER;
 pub use config::{Binding, Budget, ChainConfig, OnError, Source, World};
 pub use error::ChainError;

@@ -221,6 +221,7 @@ impl Plugin {
                 self.call_cut(shape, rows_of_cut, &columns, &mut call)?;
             }
         }
+        self.meter.costs.rows(tenant, rows as u64);
         Ok(true)
     }
 

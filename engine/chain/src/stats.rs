@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 
 use crate::buckets::{Bucket, Quota};
 use crate::config::World;
+use crate::costs::Costs;
 use crate::failure::FailureKind;
 use crate::lines::{Lines, LogLine};
 
@@ -75,6 +76,7 @@ pub(crate) struct Meter {
     log_lines: AtomicU64,
     log_lines_dropped: AtomicU64,
     pub(crate) lines: Lines,
+    pub(crate) costs: Costs,
     counters: Mutex<BTreeMap<String, u64>>,
     counters_dropped: AtomicU64,
 }
@@ -109,6 +111,7 @@ impl Meter {
             log_lines: AtomicU64::new(0),
             log_lines_dropped: AtomicU64::new(0),
             lines: Lines::default(),
+            costs: Costs::default(),
             counters: Mutex::default(),
             counters_dropped: AtomicU64::new(0),
         }

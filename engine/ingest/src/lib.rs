@@ -18,13 +18,14 @@
 //! | `refused.rs` | refused items as rows of the table `rejected` |
 //! | `derived/` | the counters behind derived metrics, the tick, their recovery |
 //! | `stats.rs` | what `/metrics` shows |
-//! | `plugins.rs` | what `system.plugins` shows |
+//! | `plugins.rs`, `plugin_costs.rs` | what `system.plugins` and `system.plugin_costs` show |
 
 mod config;
 mod derived;
 mod error;
 mod filter;
 mod judge;
+mod plugin_costs;
 mod plugins;
 mod push;
 mod refused;

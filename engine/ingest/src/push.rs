@@ -26,6 +26,7 @@ use crate::derived::{Board, Note, write_tick};
 use crate::error::IngestError;
 use crate::filter::{drop_histograms, drop_rows, drop_samples, drop_series};
 use crate::judge::{RefusedSeries, judge};
+use crate::plugin_costs::PluginCosts;
 use crate::plugins::Plugins;
 use crate::refused::Allowance;
 use crate::request::{Fault, Outcome, Request, signal_of};
@@ -412,9 +413,10 @@ impl Ingest {
         Arc::<LiveChain>::clone(&self.0.chains)
     }
 
-    /// What is known here and asked for in SQL: `system.plugins`.
+    /// What is known here and asked for in SQL: `system.plugins` and `system.plugin_costs`.
     pub fn system_tables(&self) -> Vec<Arc<dyn SystemTable>> {
-        vec![Arc::new(Plugins::new(&self.0.chains))]
+        let chains = &self.0.chains;
+        vec![Arc::new(Plugins::new(chains)), Arc::new(PluginCosts::new(chains))]
     }
 
     /// Counts since start.

@@ -1,5 +1,6 @@
 //! What ingest, chain, store and query count, read at each scrape.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use isinglass_ingest::Ingest;
@@ -48,6 +49,15 @@ impl Collector for Engine {
         let encoder = &mut encoder;
         items(encoder, &self.names.fold(self.ingest.stats().tenants))?;
         plugins(encoder, &self.ingest.chains().current().stats())?;
+        let mut costs = BTreeMap::new();
+        for (plugin, tenants) in self.ingest.chains().current().cpu_by_tenant() {
+            for (tenant, seconds) in tenants {
+                *costs.entry((plugin.clone(), self.names.shown(tenant.as_str()))).or_insert(0.0) += seconds;
+            }
+        }
+        let label = |((plugin, tenant), seconds)| (vec![("plugin", plugin), ("tenant", tenant)], seconds);
+        let help = "CPU time of plugins by tenant";
+        counter(encoder, "isinglass_plugin_tenant_cpu_seconds", help, costs.into_iter().map(label))?;
         let help = "New versions of plugins that failed and were taken back";
         let rolled_back = [(Labels::new(), self.ingest.chains().rolled_back())];
         counter(encoder, "isinglass_plugin_rollbacks", help, rolled_back)?;

@@ -31,12 +31,23 @@ impl TenantNames {
         let mut named = self.named.lock();
         let mut folded = BTreeMap::new();
         for (name, stats) in tenants {
-            let own = named.contains(&name) || (named.len() < self.max && named.insert(name.clone()));
-            let name = if own { name } else { OTHERS.to_owned() };
+            let name = shown(&mut named, self.max, name);
             add(folded.entry(name).or_default(), stats);
         }
         folded
     }
+}
+
+impl TenantNames {
+    /// The name under which a tenant is shown.
+    pub(super) fn shown(&self, name: &str) -> String {
+        shown(&mut self.named.lock(), self.max, name.to_owned())
+    }
+}
+
+fn shown(named: &mut BTreeSet<String>, max: usize, name: String) -> String {
+    let own = named.contains(&name) || (named.len() < max && named.insert(name.clone()));
+    if own { name } else { OTHERS.to_owned() }
 }
 
 fn add(to: &mut TenantStats, from: TenantStats) {
