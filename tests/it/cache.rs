@@ -139,7 +139,8 @@ async fn what_was_read_once_is_not_read_again() {
     ];
     assert_eq!(names, all);
     assert!(caches.iter().all(|cache| cache["fits"] == true), "{caches:?}");
-    assert!(caches[..3].iter().all(|cache| cache["used"] == true), "{caches:?}");
+    // No question is for an id.
+    assert!(caches[1..4].iter().all(|cache| cache["used"] == true), "{caches:?}");
 
     server.stop();
     assert!(server.data_dir().join("cache/pieces-v1").is_dir());
