@@ -360,7 +360,7 @@ fn what_is_missing_is_fetched_once() {
     assert_eq!(asked.lines().count(), 1, "{asked}");
     assert!(asked.starts_with("install ") && asked.trim().ends_with(" componentize-qjs@0.4.5"), "{asked}");
     let told = std::fs::read_to_string(author.path("told")).unwrap();
-    assert!(told.contains("--wit wit --world validator --stub-wasi --sync"), "{told}");
+    assert!(told.contains("--wit wit --world validator --stub-wasi --sync --module-root src"), "{told}");
     assert_eq!(std::fs::read_to_string(author.component()).unwrap(), "made");
 }
 

@@ -52,20 +52,22 @@ export function values(shape, slot, name, optional = false) {
 }
 
 // The column in `slot`, undefined if this batch does not have it: `data` as the interface has it,
-// of a dictionary `keys` and `distinct`, and `isValid(row)`.
+// of a dictionary `keys` and `distinct`, and `isValid(row)`, which is true of all rows unless
+// `hasNulls`.
 export function column(batch, slot) {
   const found = batch.columns.find((column) => column.slot === slot);
   if (found === undefined) return undefined;
   const { data, validity } = found;
+  const hasNulls = Boolean(validity);
   const isValid = validity ? (row) => ((validity[row >> 3] >> (row & 7)) & 1) === 1 : () => true;
-  if (data.tag !== 'dictionary') return { data: data.val, isValid };
-  return { keys: data.val.keys, distinct: texts(data.val), isValid };
+  if (data.tag !== 'dictionary') return { data: data.val, isValid, hasNulls };
+  return { keys: data.val.keys, distinct: texts(data.val), isValid, hasNulls };
 }
 
 // Verdicts that depend on one dictionary column: `reason` is asked once per distinct value and
 // gives { code, message } of a refusal, or undefined.
 export function refuse(batch, slot, reason) {
-  const { keys, distinct, isValid } = column(batch, slot);
+  const { keys, distinct, isValid, hasNulls } = column(batch, slot);
   const reasons = [];
   const verdicts = distinct.map((value) => {
     const refused = reason(value);
@@ -74,6 +76,10 @@ export function refuse(batch, slot, reason) {
     return refused ? reasons.length : 0;
   });
   const rows = new Uint8Array(reasons.length > 0 ? batch.rows : 0);
-  for (let row = 0; row < rows.length; row++) rows[row] = isValid(row) ? verdicts[keys[row]] : 0;
+  if (hasNulls) {
+    for (let row = 0; row < rows.length; row++) rows[row] = isValid(row) ? verdicts[keys[row]] : 0;
+  } else {
+    for (let row = 0; row < rows.length; row++) rows[row] = verdicts[keys[row]];
+  }
   return { rows, reasons };
 }

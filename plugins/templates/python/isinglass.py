@@ -77,4 +77,6 @@ def refuse(batch: Batch, slot: int, reason: Callable[[str], Optional[tuple[str, 
         verdict.append(0 if refused is None else len(reasons))
     if not reasons:
         return b"", []
+    if found.validity is None:
+        return bytes(map(verdict.__getitem__, found.keys)), reasons
     return bytes(0 if key is None else verdict[key] for key in found.rows()), reasons

@@ -19,6 +19,8 @@ pub(super) fn build(project: &Project, fetch: bool) -> anyhow::Result<Vec<u8>> {
         .current_dir(&project.folder)
         // A library: no main, and its memory belongs to it alone.
         .args(["-mexec-model=reactor", "-O2", "-s", "-Wall", "-Wextra", "-Isrc", "-Ibindings", "-Itarget"])
+        // The default of zig is 16 MiB of every instance.
+        .arg("-Wl,-z,stack-size=131072")
         .args(&project.manifest.sources)
         .arg("-o")
         .arg(&module);
