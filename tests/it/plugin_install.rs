@@ -159,7 +159,7 @@ async fn no_batch_is_dropped_or_judged_by_halves() {
     assert!(kept % SPANS == 0 && kept > 0 && refused > 0, "{kept} kept, {refused} refused");
     client.flush().await;
     let calls = "select sum(value) from (select series_id, max(value) as value \
-                 from metrics.traces_spanmetrics_calls_total where service_name = 'bots' group by 1)";
+                 from metrics.traces_spanmetrics_calls_total where service = 'bots' group by 1)";
     assert_eq!(client.number(calls).await as u64, kept);
 }
 
