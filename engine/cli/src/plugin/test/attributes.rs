@@ -1,10 +1,17 @@
-//! The attributes of rows, as plugins see them: keys and the lengths of values.
+//! The attributes of rows: keys and the lengths of values as validators see them, and maps as
+//! they are stored.
 
-use anyhow::Context as _;
-use arrow_buffer::Buffer;
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use arrow_array::{ArrayRef, MapArray, StringArray, StructArray};
+use arrow_buffer::{NullBuffer, OffsetBuffer};
+use arrow_schema::DataType;
 use isinglass_model::batch::AttributeIndex;
-use isinglass_model::columns::TextBuffers;
+use isinglass_model::tables::TEXT_MAP_ENTRIES;
 use toml::Value;
+
+use super::cells::texts;
 
 pub(super) fn index(rows: &[(usize, &toml::Table)]) -> anyhow::Result<AttributeIndex> {
     let (mut offsets, mut keys, mut lengths) = (vec![0_i32], Vec::new(), Vec::new());
@@ -42,12 +49,22 @@ fn bytes(value: &Value) -> usize {
     }
 }
 
-fn texts(values: &[&str]) -> anyhow::Result<TextBuffers> {
-    let mut offsets = vec![0_i32];
-    let mut data = Vec::new();
-    for value in values {
-        data.extend_from_slice(value.as_bytes());
-        offsets.push(i32::try_from(data.len())?);
+/// Tables as a column of maps, whose values are JSON text.
+pub(super) fn maps(tables: &[Option<Value>]) -> anyhow::Result<ArrayRef> {
+    let (mut offsets, mut keys, mut values) = (vec![0_i32], Vec::new(), Vec::new());
+    for table in tables {
+        for (key, value) in table.as_ref().and_then(Value::as_table).into_iter().flatten() {
+            keys.push(key.as_str());
+            values.push(serde_json::to_string(value)?);
+        }
+        offsets.push(i32::try_from(keys.len())?);
     }
-    Ok(TextBuffers { offsets: offsets.into(), data: Buffer::from_vec(data) })
+    let DataType::Struct(fields) = TEXT_MAP_ENTRIES.data_type() else {
+        bail!("entries of a map are no struct")
+    };
+    let arrays: Vec<ArrayRef> = vec![Arc::new(StringArray::from(keys)), Arc::new(StringArray::from(values))];
+    let entries = StructArray::try_new(fields.clone(), arrays, None)?;
+    let filled: NullBuffer = offsets.windows(2).map(|ends| ends[0] < ends[1]).collect();
+    let offsets = OffsetBuffer::new(offsets.into());
+    Ok(Arc::new(MapArray::try_new(Arc::clone(&TEXT_MAP_ENTRIES), offsets, entries, Some(filled), false)?))
 }

@@ -13,6 +13,7 @@ use arrow_array::{ArrayRef, Int16Array, Int32Array, Int64Array, RecordBatch};
 use arrow_schema::Schema;
 use isinglass_model::batch::{LogBatch, SampleBatch, SeriesBatch, SpanBatch};
 use isinglass_model::columns::{Columns, Shape};
+use isinglass_model::edits::{Editable, Rows};
 use isinglass_model::kind::Kind;
 use isinglass_model::labels::{LabelSet, Temporality};
 use isinglass_model::series::SeriesRef;
@@ -23,9 +24,10 @@ use toml::value::Datetime;
 
 use super::attributes;
 
-/// Keys of a row that are no columns.
+/// Tables of a row, which promoted columns and a column of maps of the same name are made of.
 const ATTRIBUTES: &str = "attributes";
 const RESOURCE_ATTRIBUTES: &str = "resource";
+const SCOPE_ATTRIBUTES: &str = "scope";
 
 /// Which columns the batches of a case have, however its rows are divided.
 #[derive(Debug)]
@@ -54,11 +56,37 @@ impl Layout {
             Shape::Samples => Box::new(self.samples(rows)?),
             Shape::Series => Box::new(series(rows)?),
             Shape::Logs => Box::new(self.logs(rows)?),
-            Shape::Spans => {
-                let attributes = Some(attributes::index(rows)?);
-                Box::new(SpanBatch { table: self.table(rows)?, attributes })
-            }
+            Shape::Spans => Box::new(self.spans(rows)?),
         })
+    }
+
+    /// The same as transformers are shown it.
+    pub(super) fn editable(&self, rows: &[(usize, &toml::Table)]) -> anyhow::Result<Box<dyn Editable>> {
+        Ok(match self.shape {
+            Shape::Samples => bail!("a transformer is not shown samples"),
+            Shape::Series => Box::new(series(rows)?),
+            Shape::Logs => Box::new(Rows::from(self.logs(rows)?)),
+            Shape::Spans => Box::new(Rows::from(self.spans(rows)?)),
+        })
+    }
+
+    /// Another row in the place of one: what every row must have it has too.
+    pub(super) fn completed(&self, at: usize, row: &toml::Table, mut other: toml::Table) -> toml::Table {
+        if let Some(table) = table_of(self.shape) {
+            for (position, column) in table.columns.iter().enumerate().filter(|(_, column)| !column.nullable)
+            {
+                if let (false, Some(value)) =
+                    (other.contains_key(column.name), self.value(table, position, at, row))
+                {
+                    other.insert(column.name.to_owned(), value);
+                }
+            }
+        }
+        other
+    }
+
+    fn spans(&self, rows: &[(usize, &toml::Table)]) -> anyhow::Result<SpanBatch> {
+        Ok(SpanBatch { table: self.table(rows)?, attributes: Some(attributes::index(rows)?) })
     }
 
     fn samples(&self, rows: &[(usize, &toml::Table)]) -> anyhow::Result<SampleBatch> {
@@ -108,6 +136,10 @@ impl Layout {
     /// The value of a cell; what a row must have and a case leaves out is made up.
     fn value(&self, table: &Table, column: usize, at: usize, row: &toml::Table) -> Option<Value> {
         let column = &table.columns[column];
+        if column.ty == Type::TextMap {
+            let rest = unpromoted(row, table.kind, column.name);
+            return (!rest.is_empty()).then_some(Value::Table(rest));
+        }
         let given = row.get(column.name).cloned();
         let promoted = || attribute(row, self.shape, column.name);
         given.or_else(promoted).or_else(|| {
@@ -127,7 +159,7 @@ impl Layout {
     }
 }
 
-fn table_of(shape: Shape) -> Option<&'static Table> {
+pub(super) fn table_of(shape: Shape) -> Option<&'static Table> {
     match shape {
         Shape::Logs => Some(Table::of(Kind::Logs)),
         Shape::Spans => Some(Table::of(Kind::Spans)),
@@ -142,19 +174,49 @@ fn columns_of(table: &Table, row: &toml::Table) -> anyhow::Result<Vec<usize>> {
         matches!(table.columns[*column].ty, Bigint | Dictionary | Id(_) | Integer | Smallint | Text)
     };
     let mut columns = Vec::new();
-    for key in row.keys().filter(|key| ![ATTRIBUTES, RESOURCE_ATTRIBUTES].contains(&key.as_str())) {
+    let tables = [ATTRIBUTES, RESOURCE_ATTRIBUTES, SCOPE_ATTRIBUTES];
+    for key in row.keys().filter(|key| !tables.contains(&key.as_str())) {
         let column =
             table.position(key).with_context(|| format!("there is no column {key:?} of {}", table.kind))?;
         ensure!(offered(&column), "column {key:?} is not offered to plugins");
         columns.push(column);
     }
-    for (key, promoted) in [(ATTRIBUTES, item_attributes(table.kind)), (RESOURCE_ATTRIBUTES, RESOURCE)] {
+    for key in tables {
         let Some(given) = row.get(key) else { continue };
         let given = given.as_table().with_context(|| format!("{key} must be a table"))?;
-        let found = promoted.iter().filter(|promoted| given.contains_key(promoted.key));
+        let found = promoted_of(table.kind, key).iter().filter(|promoted| given.contains_key(promoted.key));
         columns.extend(found.filter_map(|promoted| table.position(promoted.column)).filter(&offered));
+        columns.extend(table.position(key).filter(|_| !unpromoted(row, table.kind, key).is_empty()));
     }
     Ok(columns)
+}
+
+/// Attributes of one of the tables of a row that have columns of their own.
+fn promoted_of(kind: Kind, key: &str) -> &'static [Promoted] {
+    match key {
+        ATTRIBUTES => item_attributes(kind),
+        RESOURCE_ATTRIBUTES => RESOURCE,
+        _ => &[],
+    }
+}
+
+/// Those that have none, or are of another type than it.
+fn unpromoted(row: &toml::Table, kind: Kind, key: &str) -> toml::Table {
+    let given = row.get(key).and_then(Value::as_table).into_iter().flatten();
+    let promoted = promoted_of(kind, key);
+    let in_map = |key: &str, value: &Value| {
+        promoted.iter().find(|promoted| promoted.key == key).is_none_or(|promoted| !fits(promoted, value))
+    };
+    let rest = given.filter(|(key, value)| in_map(key, value));
+    rest.map(|(key, value)| (key.clone(), value.clone())).collect()
+}
+
+/// Whether an attribute is of the type of its column.
+fn fits(promoted: &Promoted, value: &Value) -> bool {
+    match promoted.ty {
+        Type::Bigint => value.is_integer(),
+        _ => value.is_str(),
+    }
 }
 
 fn item_attributes(kind: Kind) -> &'static [Promoted] {
@@ -167,11 +229,7 @@ fn attribute(row: &toml::Table, shape: Shape, column: &str) -> Option<Value> {
     let of = |key: &str, promoted: &[Promoted]| {
         let promoted = promoted.iter().find(|promoted| promoted.column == column)?;
         let value = row.get(key)?.as_table()?.get(promoted.key)?;
-        let fits = match promoted.ty {
-            Type::Bigint => value.is_integer(),
-            _ => value.is_str(),
-        };
-        fits.then(|| value.clone())
+        fits(promoted, value).then(|| value.clone())
     };
     of(ATTRIBUTES, item_attributes(kind)).or_else(|| of(RESOURCE_ATTRIBUTES, RESOURCE))
 }
@@ -198,8 +256,8 @@ fn series(rows: &[(usize, &toml::Table)]) -> anyhow::Result<SeriesBatch> {
     Ok(batch)
 }
 
-fn array(ty: &Type, values: &[Option<Value>]) -> anyhow::Result<ArrayRef> {
-    let values = values.iter().map(Option::as_ref);
+fn array(ty: &Type, cells: &[Option<Value>]) -> anyhow::Result<ArrayRef> {
+    let values = cells.iter().map(Option::as_ref);
     let integers =
         || values.clone().map(|value| value.map(integer).transpose()).collect::<anyhow::Result<Vec<_>>>();
     let texts =
@@ -228,6 +286,7 @@ fn array(ty: &Type, values: &[Option<Value>]) -> anyhow::Result<ArrayRef> {
             }
             Arc::new(builder.finish())
         }
+        Type::TextMap => attributes::maps(cells)?,
         _ => bail!("it is not offered to plugins"),
     })
 }
