@@ -1,4 +1,9 @@
 //! Functions of plugins, called by queries.
+//!
+//! | file | is |
+//! |---|---|
+//! | `called.rs` | one call: its arguments are cut, its answer is checked |
+//! | `values.rs` | columns and states that plugins give |
 
 mod called;
 mod values;

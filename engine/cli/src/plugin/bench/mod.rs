@@ -71,9 +71,11 @@ pub(super) fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{}, a {}; {}", player.plugin(), rehearsal.world().as_str(), subject.rows_of)?;
     let mark = mark(rehearsal.world());
-    writeln!(out, "\n{:<8}  {:>7}  {:>12}  {:>12}{mark}", "", "rows", "ns a row", "the border")?;
+    let names = player.functions().iter().map(|function| function.name.len());
+    let width = names.max().unwrap_or(0).max(8);
+    writeln!(out, "\n{:<width$}  {:>7}  {:>12}  {:>12}{mark}", "", "rows", "ns a row", "the border")?;
     let mut line = |of: &str, rows: u32, whole: f64, border: f64| {
-        writeln!(out, "{of:<8}  {rows:>7}  {whole:>12.1}  {border:>12.1}")
+        writeln!(out, "{of:<width$}  {rows:>7}  {whole:>12.1}  {border:>12.1}")
     };
     match rehearsal.world() {
         World::Function => functions::measure(player, &subject.samples.calls, &args.rows, &mut line)?,

@@ -8,10 +8,53 @@ use arrow_array::{ArrayRef, MapArray, StringArray, StructArray};
 use arrow_buffer::{NullBuffer, OffsetBuffer};
 use arrow_schema::DataType;
 use isinglass_model::batch::AttributeIndex;
-use isinglass_model::tables::TEXT_MAP_ENTRIES;
+use isinglass_model::kind::Kind;
+use isinglass_model::tables::promoted::{LOG, Promoted, RESOURCE, SPAN};
+use isinglass_model::tables::{TEXT_MAP_ENTRIES, Type};
 use toml::Value;
 
 use super::cells::texts;
+
+/// Tables of a row, which promoted columns and a column of maps of the same name are made of.
+pub(super) const TABLES: [&str; 3] = ["attributes", "resource", "scope"];
+
+/// Attributes of one of the tables of a row that have columns of their own.
+pub(super) fn promoted_of(kind: Kind, key: &str) -> &'static [Promoted] {
+    match key {
+        "attributes" if kind == Kind::Logs => LOG,
+        "attributes" => SPAN,
+        "resource" => RESOURCE,
+        _ => &[],
+    }
+}
+
+/// Those that have none, or are of another type than it.
+pub(super) fn unpromoted(row: &toml::Table, kind: Kind, key: &str) -> toml::Table {
+    let given = row.get(key).and_then(Value::as_table).into_iter().flatten();
+    let promoted = promoted_of(kind, key);
+    let in_map = |key: &str, value: &Value| {
+        promoted.iter().find(|promoted| promoted.key == key).is_none_or(|promoted| !fits(promoted, value))
+    };
+    let rest = given.filter(|(key, value)| in_map(key, value));
+    rest.map(|(key, value)| (key.clone(), value.clone())).collect()
+}
+
+/// Whether an attribute is of the type of its column.
+fn fits(promoted: &Promoted, value: &Value) -> bool {
+    match promoted.ty {
+        Type::Bigint => value.is_integer(),
+        _ => value.is_str(),
+    }
+}
+
+/// The attribute that is promoted to a column, if it is of the column's type.
+pub(super) fn promoted(row: &toml::Table, kind: Kind, column: &str) -> Option<Value> {
+    TABLES.into_iter().find_map(|key| {
+        let promoted = promoted_of(kind, key).iter().find(|promoted| promoted.column == column)?;
+        let value = row.get(key)?.as_table()?.get(promoted.key)?;
+        fits(promoted, value).then(|| value.clone())
+    })
+}
 
 pub(super) fn index(rows: &[(usize, &toml::Table)]) -> anyhow::Result<AttributeIndex> {
     let (mut offsets, mut keys, mut lengths) = (vec![0_i32], Vec::new(), Vec::new());

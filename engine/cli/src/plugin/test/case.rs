@@ -150,33 +150,26 @@ fn parse(path: &Path, text: &str, world: World) -> anyhow::Result<Case> {
         true => bail!("{key} is not for a {}", world.as_str()),
         false => Ok(()),
     };
-    of_others(world == World::Function && !rows.is_empty(), "rows")?;
-    of_others(world != World::Function && !file.calls.is_empty(), "calls")?;
+    let limits = file.plan.is_some() || file.admit.is_some();
+    if file.config_refused.is_none() {
+        of_others(world == World::Function && !rows.is_empty(), "rows")?;
+        of_others(world != World::Function && !file.calls.is_empty(), "calls")?;
+        of_others(world != World::Limiter && limits, "plan or admit")?;
+        of_others(world != World::Deriver && file.deltas.is_some(), "deltas")?;
+    }
     let wanted = match world {
         _ if file.config_refused.is_some() => Wanted::Nothing,
-        World::Transformer => {
-            of_others(file.plan.is_some() || file.admit.is_some(), "plan or admit")?;
-            of_others(file.deltas.is_some(), "deltas")?;
-            Wanted::Rows(transformed::wanted(shape, &mut rows, now_unix_nanos)?)
+        World::Transformer => Wanted::Rows(transformed::wanted(shape, &mut rows, now_unix_nanos)?),
+        World::Validator => Wanted::Verdicts(verdicts(&mut rows)?),
+        World::Limiter => Wanted::Plan { admit: file.admit, plan: file.plan.unwrap_or_default() },
+        World::Deriver => {
+            Wanted::Deltas(file.deltas.context("deltas are missing; `deltas = []` says that there are none")?)
         }
         World::Function => {
             for (at, call) in file.calls.iter().enumerate() {
                 call.check().with_context(|| format!("call {} of {}", at + 1, call.function))?;
             }
             Wanted::Calls(file.calls)
-        }
-        World::Validator => {
-            of_others(file.plan.is_some() || file.admit.is_some(), "plan or admit")?;
-            of_others(file.deltas.is_some(), "deltas")?;
-            Wanted::Verdicts(verdicts(&mut rows)?)
-        }
-        World::Limiter => {
-            of_others(file.deltas.is_some(), "deltas")?;
-            Wanted::Plan { admit: file.admit, plan: file.plan.unwrap_or_default() }
-        }
-        World::Deriver => {
-            of_others(file.plan.is_some() || file.admit.is_some(), "plan or admit")?;
-            Wanted::Deltas(file.deltas.context("deltas are missing; `deltas = []` says that there are none")?)
         }
     };
     Ok(Case {

@@ -17,17 +17,11 @@ use isinglass_model::edits::{Editable, Rows};
 use isinglass_model::kind::Kind;
 use isinglass_model::labels::{LabelSet, Temporality};
 use isinglass_model::series::SeriesRef;
-use isinglass_model::tables::promoted::{LOG, Promoted, RESOURCE, SPAN};
 use isinglass_model::tables::{Table, Type};
 use toml::Value;
 use toml::value::Datetime;
 
-use super::attributes;
-
-/// Tables of a row, which promoted columns and a column of maps of the same name are made of.
-const ATTRIBUTES: &str = "attributes";
-const RESOURCE_ATTRIBUTES: &str = "resource";
-const SCOPE_ATTRIBUTES: &str = "scope";
+use super::attributes::{self, TABLES};
 
 /// Which columns the batches of a case have, however its rows are divided.
 #[derive(Debug)]
@@ -137,11 +131,11 @@ impl Layout {
     fn value(&self, table: &Table, column: usize, at: usize, row: &toml::Table) -> Option<Value> {
         let column = &table.columns[column];
         if column.ty == Type::TextMap {
-            let rest = unpromoted(row, table.kind, column.name);
+            let rest = attributes::unpromoted(row, table.kind, column.name);
             return (!rest.is_empty()).then_some(Value::Table(rest));
         }
         let given = row.get(column.name).cloned();
-        let promoted = || attribute(row, self.shape, column.name);
+        let promoted = || attributes::promoted(row, table.kind, column.name);
         given.or_else(promoted).or_else(|| {
             Some(match (column.name, column.nullable, column.ty) {
                 (_, true, _) => return None,
@@ -174,64 +168,23 @@ fn columns_of(table: &Table, row: &toml::Table) -> anyhow::Result<Vec<usize>> {
         matches!(table.columns[*column].ty, Bigint | Dictionary | Id(_) | Integer | Smallint | Text)
     };
     let mut columns = Vec::new();
-    let tables = [ATTRIBUTES, RESOURCE_ATTRIBUTES, SCOPE_ATTRIBUTES];
-    for key in row.keys().filter(|key| !tables.contains(&key.as_str())) {
+    for key in row.keys().filter(|key| !TABLES.contains(&key.as_str())) {
         let column =
             table.position(key).with_context(|| format!("there is no column {key:?} of {}", table.kind))?;
         ensure!(offered(&column), "column {key:?} is not offered to plugins");
         columns.push(column);
     }
-    for key in tables {
+    for key in TABLES {
         let Some(given) = row.get(key) else { continue };
         let given = given.as_table().with_context(|| format!("{key} must be a table"))?;
-        let found = promoted_of(table.kind, key).iter().filter(|promoted| given.contains_key(promoted.key));
+        let found = attributes::promoted_of(table.kind, key)
+            .iter()
+            .filter(|promoted| given.contains_key(promoted.key));
         columns.extend(found.filter_map(|promoted| table.position(promoted.column)).filter(&offered));
-        columns.extend(table.position(key).filter(|_| !unpromoted(row, table.kind, key).is_empty()));
+        columns
+            .extend(table.position(key).filter(|_| !attributes::unpromoted(row, table.kind, key).is_empty()));
     }
     Ok(columns)
-}
-
-/// Attributes of one of the tables of a row that have columns of their own.
-fn promoted_of(kind: Kind, key: &str) -> &'static [Promoted] {
-    match key {
-        ATTRIBUTES => item_attributes(kind),
-        RESOURCE_ATTRIBUTES => RESOURCE,
-        _ => &[],
-    }
-}
-
-/// Those that have none, or are of another type than it.
-fn unpromoted(row: &toml::Table, kind: Kind, key: &str) -> toml::Table {
-    let given = row.get(key).and_then(Value::as_table).into_iter().flatten();
-    let promoted = promoted_of(kind, key);
-    let in_map = |key: &str, value: &Value| {
-        promoted.iter().find(|promoted| promoted.key == key).is_none_or(|promoted| !fits(promoted, value))
-    };
-    let rest = given.filter(|(key, value)| in_map(key, value));
-    rest.map(|(key, value)| (key.clone(), value.clone())).collect()
-}
-
-/// Whether an attribute is of the type of its column.
-fn fits(promoted: &Promoted, value: &Value) -> bool {
-    match promoted.ty {
-        Type::Bigint => value.is_integer(),
-        _ => value.is_str(),
-    }
-}
-
-fn item_attributes(kind: Kind) -> &'static [Promoted] {
-    if kind == Kind::Logs { LOG } else { SPAN }
-}
-
-/// The attribute that is promoted to a column, if it is of the column's type.
-fn attribute(row: &toml::Table, shape: Shape, column: &str) -> Option<Value> {
-    let kind = if shape == Shape::Logs { Kind::Logs } else { Kind::Spans };
-    let of = |key: &str, promoted: &[Promoted]| {
-        let promoted = promoted.iter().find(|promoted| promoted.column == column)?;
-        let value = row.get(key)?.as_table()?.get(promoted.key)?;
-        fits(promoted, value).then(|| value.clone())
-    };
-    of(ATTRIBUTES, item_attributes(kind)).or_else(|| of(RESOURCE_ATTRIBUTES, RESOURCE))
 }
 
 /// The labels of a log record's stream as text.
