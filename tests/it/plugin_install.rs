@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use isinglass_testkit::otlp;
 use serde_json::Value;
 
+use crate::backup;
 use crate::harness::{Client, Server, now_nanos};
 
 const DENY: &str = "plugins/dist/examples/deny-service.wasm";
@@ -70,6 +71,22 @@ async fn it_sees_the_next_request_and_is_there_after_a_restart() {
     client.otlp("traces", spans("bots", 30, 6)).await.ok();
     assert_eq!(stored(&client, "bots").await, 9);
     says(&server, &["remove", "deny-service"], 1, "no plugin is installed as \"deny-service\"");
+}
+
+/// A server that was restored keeps what the one before it kept, and nothing more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_brings_it_back() {
+    let server = Server::start();
+    says(&server, &["install", DENY, "--config", r#"{ "services": ["bots"] }"#], 0, "deny-service");
+    let (dest, restored) = (server.scratch().join("backup"), server.scratch().join("restored"));
+    let (dest, restored) = (dest.to_str().unwrap(), restored.to_str().unwrap());
+    let url = format!("http://{}", server.addresses().http);
+    assert!(backup::run(&["backup", "--url", &url, dest]).await.status.success());
+    assert!(backup::run(&["restore", dest, "--data-dir", restored]).await.status.success());
+    let copy = Server::start_on(restored.as_ref());
+    let client = copy.client();
+    client.otlp("traces", spans("bots", 0, 2)).await.ok();
+    assert_eq!((stored(&client, "bots").await, client.count("rejected").await), (0, 2));
 }
 
 #[tokio::test(flavor = "multi_thread")]

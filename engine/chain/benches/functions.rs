@@ -7,18 +7,18 @@ use std::sync::Arc;
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use isinglass_chain::LiveChain;
+use isinglass_chain::Chain;
 use isinglass_model::Tenant;
 use isinglass_model::clock::SystemClock;
 use isinglass_model::columns::{Column, ColumnData};
-use isinglass_model::functions::{ColumnFunction, FunctionSource};
+use isinglass_model::functions::ColumnFunction;
 use serde_json::json;
 
 fn function(file: &str, name: &str) -> Arc<dyn ColumnFunction> {
     let path = format!("{}/../../plugins/dist/{file}.wasm", env!("CARGO_MANIFEST_DIR"));
     let binding = json!({ "name": "bench", "source": format!("file:{path}"), "world": "function" });
     let config = serde_json::from_value(json!({ "bindings": [binding] })).expect("a configuration");
-    let chain = LiveChain::fixed(config, Arc::new(SystemClock::new())).expect("it loads");
+    let chain = Arc::new(Chain::load(&config, Arc::new(SystemClock::new())).expect("it loads"));
     let all = chain.functions(&Tenant::default());
     all.into_iter().find(|function| function.signature().name == name).expect("it is there")
 }

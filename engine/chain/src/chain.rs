@@ -144,6 +144,15 @@ impl Chain {
         self.plugins.iter().map(Plugin::stats).collect()
     }
 
+    /// Whether the plugin of a binding is this component and failed so often for a tenant that it
+    /// was left alone.
+    pub(crate) fn has_given_up(&self, binding: &str, digest: &str) -> bool {
+        let mut plugins = self.plugins.iter();
+        plugins.any(|plugin| {
+            plugin.binding == binding && plugin.component.digest == digest && plugin.stats().opened > 0
+        })
+    }
+
     /// What the plugin of a binding logged last, the oldest first; `None` if there is no such
     /// binding.
     pub fn log_of(&self, binding: &str) -> Option<Vec<LogLine>> {
@@ -375,4 +384,4 @@ fn validators_digest(plugins: &[Plugin]) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

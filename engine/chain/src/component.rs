@@ -129,6 +129,12 @@ impl<'a> Loader<'a> {
         Ok(Self { engine, linker, compiled: HashMap::new(), code: code_dir.and_then(opened) })
     }
 
+    /// What can be instantiated, if it imports nothing that is not there.
+    #[cfg(test)]
+    pub(crate) fn linked(&self, component: &component::Component) -> Option<InstancePre<State>> {
+        self.linker.instantiate_pre(component).ok()
+    }
+
     /// Reads, checks, compiles and links the component of a binding.
     pub(crate) fn load(&mut self, binding: &Binding) -> Result<Component, ChainError> {
         let Compiled { component, digest, .. } = self.compile(binding)?;

@@ -108,29 +108,30 @@ pub(crate) fn check_names(plugins: &[Plugin]) -> Result<(), ChainError> {
 /// The functions of the chain in use. A query keeps those that it began with.
 impl FunctionSource for LiveChain {
     fn functions(&self, tenant: &Tenant) -> Vec<Arc<dyn ColumnFunction>> {
-        functions_of(&self.current(), tenant)
+        self.current().functions(tenant)
     }
 }
 
-/// What the function plugins of a chain bring for a tenant.
-pub(crate) fn functions_of(chain: &Arc<Chain>, tenant: &Tenant) -> Vec<Arc<dyn ColumnFunction>> {
-    let mut all: Vec<Arc<dyn ColumnFunction>> = Vec::new();
-    for (at, plugin) in
-        chain.plugins.iter().enumerate().filter(|(_, p)| p.world == World::Function && p.is_for(tenant))
-    {
-        let variant = plugin.variant_of(tenant);
-        for (function, signature) in (0..).zip(&plugin.variants[variant].functions) {
-            all.push(Arc::new(Function {
-                chain: Arc::clone(chain),
-                plugin: at,
-                tenant: tenant.clone(),
-                identity: format!("{}/{variant}/{}", plugin.component.digest, plugin.binding),
-                function,
-                signature: Arc::clone(signature),
-            }));
+impl Chain {
+    /// The functions that a tenant may call.
+    pub fn functions(self: &Arc<Self>, tenant: &Tenant) -> Vec<Arc<dyn ColumnFunction>> {
+        let mut all: Vec<Arc<dyn ColumnFunction>> = Vec::new();
+        let theirs = self.plugins.iter().enumerate();
+        for (at, plugin) in theirs.filter(|(_, p)| p.world == World::Function && p.is_for(tenant)) {
+            let variant = plugin.variant_of(tenant);
+            for (function, signature) in (0..).zip(&plugin.variants[variant].functions) {
+                all.push(Arc::new(Function {
+                    chain: Arc::clone(self),
+                    plugin: at,
+                    tenant: tenant.clone(),
+                    identity: format!("{}/{variant}/{}", plugin.component.digest, plugin.binding),
+                    function,
+                    signature: Arc::clone(signature),
+                }));
+            }
         }
+        all
     }
-    all
 }
 
 struct Function {

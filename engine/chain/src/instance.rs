@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use isinglass_model::Tenant;
 use wasmtime::component::{Instance as Guest, TypedFunc};
-use wasmtime::{Store, UpdateDeadline};
+use wasmtime::{Engine, Store, UpdateDeadline};
 
 use crate::abi::{
     BatchIn, ColumnIn, ColumnOut, DeltasOut, EditsOut, FaultOut, MetricOut, PlanOut, PluginInfoOut,
@@ -74,6 +74,33 @@ pub(crate) struct Context<'a> {
     pub(crate) now_unix_nanos: i64,
 }
 
+/// Memory and time of a guest, within its budget.
+pub(crate) fn new_store(engine: &Engine, meter: &Arc<Meter>, context: &Context<'_>) -> Store<State> {
+    let state = State {
+        meter: Arc::clone(meter),
+        memory: MemoryLimit {
+            bytes_max: context.budget.memory_bytes_max as usize,
+            bytes: 0,
+            refused: false,
+            parts: Parts::of(context.budget),
+        },
+        tenant: None,
+        now_unix_nanos: context.now_unix_nanos,
+        cpu_deadline_nanos: 0,
+        counted: Vec::new(),
+    };
+    let mut store = Store::new(engine, state);
+    store.limiter(|state| &mut state.memory);
+    store.set_hostcall_fuel(OUTPUT_BYTES_MAX);
+    store.epoch_deadline_callback(|store| {
+        Ok(match thread_cpu_nanos() < store.data().cpu_deadline_nanos {
+            true => UpdateDeadline::Continue(1),
+            false => UpdateDeadline::Interrupt,
+        })
+    });
+    store
+}
+
 impl Instance {
     /// Instantiates; `describe` and `configure` come next.
     pub(crate) fn start(
@@ -82,28 +109,7 @@ impl Instance {
         meter: &Arc<Meter>,
         context: &Context<'_>,
     ) -> Result<Self, Failure> {
-        let state = State {
-            meter: Arc::clone(meter),
-            memory: MemoryLimit {
-                bytes_max: context.budget.memory_bytes_max as usize,
-                bytes: 0,
-                refused: false,
-                parts: Parts::of(context.budget),
-            },
-            tenant: None,
-            now_unix_nanos: context.now_unix_nanos,
-            cpu_deadline_nanos: 0,
-            counted: Vec::new(),
-        };
-        let mut store = Store::new(component.pre.engine(), state);
-        store.limiter(|state| &mut state.memory);
-        store.set_hostcall_fuel(OUTPUT_BYTES_MAX);
-        store.epoch_deadline_callback(|store| {
-            Ok(match thread_cpu_nanos() < store.data().cpu_deadline_nanos {
-                true => UpdateDeadline::Continue(1),
-                false => UpdateDeadline::Interrupt,
-            })
-        });
+        let mut store = new_store(component.pre.engine(), meter, context);
         let guest = metered(&mut store, context, |store| component.pre.instantiate(store))?;
         let functions = Functions::find(component, world, &guest, &mut store)
             .map_err(|error| Failure::new(FailureKind::Start, format!("{error:#}")))?;
@@ -332,7 +338,7 @@ impl Functions {
 }
 
 /// Runs guest code under its budget of thread CPU time and counts what it used.
-fn metered<R>(
+pub(crate) fn metered<R>(
     store: &mut Store<State>,
     context: &Context<'_>,
     call: impl FnOnce(&mut Store<State>) -> wasmtime::Result<R>,

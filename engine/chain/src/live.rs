@@ -7,6 +7,8 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use isinglass_model::Clock;
@@ -26,7 +28,11 @@ pub struct LiveChain {
     folder: Option<InstalledFolder>,
     /// One change at a time; it may compile for a while.
     parts: Mutex<Parts>,
+    rolled_back: AtomicU64,
 }
+
+/// How long a version is new: when it fails then, the one before it is better.
+const NEW: Duration = Duration::from_secs(600);
 
 struct Parts {
     config: ChainConfig,
@@ -47,14 +53,26 @@ impl LiveChain {
         let installed = folder.read()?;
         let chain = Chain::load(&installed.behind(&config, &folder)?, Arc::clone(&clock))?;
         let parts = Mutex::new(Parts { config, installed });
-        Ok(Self { current: ArcSwap::from_pointee(chain), clock, folder: Some(folder), parts })
+        Ok(Self {
+            current: ArcSwap::from_pointee(chain),
+            clock,
+            folder: Some(folder),
+            parts,
+            rolled_back: AtomicU64::new(0),
+        })
     }
 
     /// A chain that does not change: nothing is installed beside it.
     pub fn fixed(config: ChainConfig, clock: Arc<dyn Clock>) -> Result<Self, ChainError> {
         let chain = Chain::load(&config, Arc::clone(&clock))?;
         let parts = Mutex::new(Parts { config, installed: InstalledList::default() });
-        Ok(Self { current: ArcSwap::from_pointee(chain), clock, folder: None, parts })
+        Ok(Self {
+            current: ArcSwap::from_pointee(chain),
+            clock,
+            folder: None,
+            parts,
+            rolled_back: AtomicU64::new(0),
+        })
     }
 
     /// The chain for a request that begins now.
@@ -123,6 +141,36 @@ impl LiveChain {
         let list = parts.installed.rolled_back(name).ok_or_else(nothing)?;
         self.change(&mut parts, list, folder)?;
         parts.installed.get(name).cloned().ok_or_else(none)
+    }
+
+    /// Goes back from versions that are new and fail: those that were installed in the last ten
+    /// minutes in the place of others and were left alone for a tenant since. Says which. To be
+    /// called now and then; blocks while what was before is loaded.
+    pub fn roll_back_failing(&self) -> Vec<String> {
+        let (now, chain) = (self.clock.now_unix_millis(), self.current());
+        let installed = self.installed().into_iter();
+        let new = installed.filter(|one| {
+            one.previous.is_some() && now - one.version.installed_unix_ms < NEW.as_millis() as i64
+        });
+        let failing = new.filter(|one| chain.has_given_up(one.name(), &one.version.digest));
+        let back = failing.filter(|one| match self.roll_back(one.name()) {
+            Ok(back) => {
+                let (binding, from, to) = (one.name(), &one.version.digest, &back.version.digest);
+                tracing::warn!(binding, from, to, "a new version fails too often; the one before it is back");
+                self.rolled_back.fetch_add(1, Ordering::Relaxed);
+                true
+            }
+            Err(error) => {
+                tracing::error!(binding = one.name(), %error, "a new version fails and stays");
+                false
+            }
+        });
+        back.map(|one| one.name().to_owned()).collect()
+    }
+
+    /// How often that happened.
+    pub fn rolled_back(&self) -> u64 {
+        self.rolled_back.load(Ordering::Relaxed)
     }
 
     /// Another configuration, with what is installed. An error leaves all as it was.

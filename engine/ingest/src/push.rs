@@ -447,6 +447,9 @@ async fn tick_forever(ingest: Ingest) {
         interval.tick().await;
         // What failed is logged, counted and part of the next tick.
         let _ = ingest.tick().await;
+        let chains = Arc::clone(&ingest.0.chains);
+        // What came of it is logged and counted.
+        let _ = tokio::task::spawn_blocking(move || chains.roll_back_failing()).await;
     }
 }
 

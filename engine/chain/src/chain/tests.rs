@@ -9,6 +9,7 @@ use super::*;
 use crate::columns::tests::{Fake, text_buffers};
 
 mod functions;
+mod generated;
 mod hostile;
 mod limits;
 mod loading;
@@ -54,7 +55,7 @@ fn with(mut binding: Value, key: &str, value: Value) -> Value {
 
 /// Spans that the built-in plugins have nothing against. Span `n` has trace id
 /// `n + 1`, service `service-{n % 3}`, a duration of `n` milliseconds.
-fn spans(rows: usize) -> Fake {
+pub(crate) fn spans(rows: usize) -> Fake {
     let dictionary = |values: &[&str], key: &dyn Fn(usize) -> i32| {
         let keys: Vec<i32> = (0..rows).map(key).collect();
         Column::new(ColumnData::Dictionary { keys: keys.into(), values: text_buffers(values) })

@@ -5,6 +5,7 @@ use isinglass_model::clock::ManualClock;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::chain::tests::spans;
 use crate::config::World;
 
 fn component(name: &str) -> Vec<u8> {
@@ -121,4 +122,41 @@ fn a_reload_keeps_what_the_host_keeps() {
     assert!(chains.current().stats()[0].calls > calls);
     let bad = ChainConfig { buckets_max: 0, ..config(1) };
     assert!(chains.reconfigure(bad).is_err() && !admit());
+}
+
+/// Five failures within ten seconds open the breaker of a tenant.
+#[test]
+fn a_new_version_that_fails_goes_and_the_one_before_it_is_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::at(1_700_000_000_000_000_000));
+    let config = ChainConfig { bindings: Vec::new(), instances_max: 1, ..ChainConfig::default() };
+    let chains = LiveChain::load(config, dir.path(), Arc::<ManualClock>::clone(&clock)).unwrap();
+    let fail = || {
+        for _ in 0..6 {
+            chains.current().validate(&Tenant::default(), &spans(3), clock.now_unix_nanos());
+        }
+    };
+    let plugin = || chains.current().stats()[0].plugin.clone();
+    let bad = || deny(json!({ "does": "trap" }));
+    let hostile = component("test/hostile-validator");
+    // Without another before it there is nothing to go back to.
+    chains.install(bad(), &hostile).unwrap();
+    fail();
+    assert_eq!(chains.roll_back_failing(), [] as [&str; 0]);
+    chains.remove("deny").unwrap();
+
+    chains.install(deny(json!({ "services": ["a"] })), &component("examples/deny-service")).unwrap();
+    chains.install(bad(), &hostile).unwrap();
+    assert_eq!(chains.roll_back_failing(), [] as [&str; 0], "it has not failed yet");
+    fail();
+    assert_eq!(chains.roll_back_failing(), ["deny"]);
+    assert!(plugin().starts_with("deny-service@") && chains.rolled_back() == 1, "{}", plugin());
+    assert_eq!(chains.roll_back_failing(), [] as [&str; 0]);
+
+    // One that did well for long is left alone, as others are.
+    chains.install(bad(), &hostile).unwrap();
+    clock.advance(NEW);
+    fail();
+    assert_eq!(chains.roll_back_failing(), [] as [&str; 0]);
+    assert!(plugin().starts_with("hostile"), "{}", plugin());
 }

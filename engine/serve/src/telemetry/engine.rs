@@ -48,6 +48,9 @@ impl Collector for Engine {
         let encoder = &mut encoder;
         items(encoder, &self.names.fold(self.ingest.stats().tenants))?;
         plugins(encoder, &self.ingest.chains().current().stats())?;
+        let help = "New versions of plugins that failed and were taken back";
+        let rolled_back = [(Labels::new(), self.ingest.chains().rolled_back())];
+        counter(encoder, "isinglass_plugin_rollbacks", help, rolled_back)?;
         let durability = vec![("level", self.ingest.store().config().durability.to_string())];
         gauge(encoder, "isinglass_durability", "When a write is acknowledged", [(durability, 1.0)])?;
         tables(encoder, &self.ingest.store().stats())?;

@@ -22,6 +22,9 @@ pub(super) const OBJECTS: &str = "objects";
 /// Where files of the write-ahead log are restored to.
 pub(super) const WAL: &str = "wal";
 
+/// Where installed plugins are restored to.
+pub(super) const PLUGINS: &str = "plugins";
+
 /// Where tables are restored to.
 pub(super) const TABLES: &str = "tables";
 
@@ -44,6 +47,9 @@ pub struct Manifest {
     pub wal: WalPart,
     /// Every table.
     pub tables: Vec<TablePart>,
+    /// What is installed: the list and its components. Earlier releases had none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub plugins: Vec<Object>,
 }
 
 /// The part of the log that a backup has.
@@ -77,7 +83,7 @@ pub struct TablePart {
 /// A file of a backup.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Object {
-    /// Where it is restored to: `wal/…` or `tables/…`.
+    /// Where it is restored to: `wal/…`, `plugins/…` or `tables/…`.
     pub path: String,
     /// Its size.
     pub bytes: u64,
@@ -110,13 +116,14 @@ impl Manifest {
             epoch: 0,
             wal: WalPart { up_to: 0, files: Vec::new() },
             tables: Vec::new(),
+            plugins: Vec::new(),
         }
     }
 
     /// Every object.
     pub fn objects(&self) -> impl Iterator<Item = &Object> {
         let tables = self.tables.iter().flat_map(|table| table.log.iter().chain(&table.data));
-        self.wal.files.iter().chain(tables)
+        self.wal.files.iter().chain(&self.plugins).chain(tables)
     }
 
     /// How many objects there are, and their bytes.
@@ -156,6 +163,13 @@ impl Manifest {
             let numbered = |digits: &str| digits.len() == 20 && digits.bytes().all(|b| b.is_ascii_digit());
             if !name.is_some_and(|(number, end)| numbered(number) && matches!(end, "wal" | "heads")) {
                 return Err(format!("{:?} is no file of a log", object.path));
+            }
+        }
+        for object in &self.plugins {
+            let name = object.path.strip_prefix("plugins/");
+            let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
+            if !name.is_some_and(|name| !name.starts_with('.') && name.bytes().all(allowed)) {
+                return Err(format!("{:?} is no file of a plugin", object.path));
             }
         }
         for table in &self.tables {
@@ -215,6 +229,7 @@ mod tests {
             log: vec![object("tables/acme/logs/_delta_log/00000000000000000000.json")],
             data: vec![object("tables/acme/logs/x.parquet")],
         }];
+        manifest.plugins = vec![object("plugins/installed.json"), object("plugins/sha256-0a.wasm")];
         manifest
     }
 
@@ -228,7 +243,7 @@ mod tests {
     fn it_is_read_as_it_was_written_and_no_turned_bit_passes() {
         let file = manifest().encode().unwrap();
         assert_eq!(Manifest::decode(&file).unwrap(), manifest());
-        assert_eq!(manifest().size(), (3, 21));
+        assert_eq!(manifest().size(), (5, 35));
         let text = String::from_utf8(file.clone()).unwrap();
         assert!(text.contains(r#""crc32c":"000000ab""#), "{text}");
         for bit in 0..file.len() * 8 {
@@ -242,6 +257,9 @@ mod tests {
     fn what_a_backup_cannot_have_is_refused() {
         assert_eq!(refused(|it| it.format = 2), "cannot read backup.json: format 2, this release reads 1");
         assert!(refused(|it| it.wal.files[0].path = "wal/../LOCK".to_owned()).contains("no file of a log"));
+        for elsewhere in ["plugins/../LOCK", "plugins/", "plugins/a/b", "plugins/..", "tables/x"] {
+            assert!(refused(|it| it.plugins[0].path = elsewhere.to_owned()).contains("no file of a plugin"));
+        }
         let elsewhere = "tables/acme/logs/../../other/logs/x.parquet";
         assert!(refused(|it| it.tables[0].data[0].path = elsewhere.to_owned()).contains("is no file of"));
         let elsewhere = "tables/other/logs/x.parquet";

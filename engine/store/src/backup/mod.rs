@@ -23,6 +23,7 @@
 //!    go on.
 //! 5. Of each Delta log the newest checkpoint up to the version and the commits after it are
 //!    copied, and let go.
+//!    So are the plugins that are installed.
 //! 6. The data files are copied, each compared with the checksums of its commit.
 //! 7. The manifest is written: without it there is no backup.
 //!
@@ -40,6 +41,7 @@
 //! | [`source`] | which pieces there are, of either kind of store |
 //! | [`log`] | those of the write-ahead log |
 //! | [`tables`] | those of the tables |
+//! | [`plugins`] | those of installed plugins |
 //! | [`wire`] | pieces as bytes |
 //! | [`destination`] | pieces into objects |
 //! | [`restore`] | and back |
@@ -48,6 +50,7 @@
 mod destination;
 mod log;
 mod manifest;
+mod plugins;
 mod restore;
 pub(crate) mod restored;
 mod source;

@@ -9,7 +9,7 @@ use futures::TryStreamExt as _;
 use object_store::path::Path;
 use object_store::{Error, ObjectStore, ObjectStoreExt as _, PutPayload};
 
-use super::manifest::{MANIFEST, Manifest, OBJECTS, Object, TABLES, WAL};
+use super::manifest::{MANIFEST, Manifest, OBJECTS, Object, PLUGINS, TABLES, WAL};
 use super::restored::{MARK, Mark};
 use super::{PIECE_BYTES, Progress};
 use crate::config::StoreConfig;
@@ -49,10 +49,15 @@ pub async fn restore(
     let folder = folder(&config.data_dir)?;
     put(&folder, &Path::from(MARK), mark.text()?.into_bytes().into()).await?;
     let wal = folder_in(&config.data_dir, WAL)?;
+    let plugins = match manifest.plugins.is_empty() {
+        true => None,
+        false => Some(folder_in(&config.data_dir, PLUGINS)?),
+    };
     let mut progress = Progress { of_bytes: manifest.size().1, ..Progress::default() };
     for object in manifest.objects() {
         let (to, path) = match object.path.split_once('/') {
             Some((WAL, name)) => (&wal, name),
+            Some((PLUGINS, name)) => (plugins.as_ref().unwrap_or(&tables), name),
             Some((_, path)) => (&tables, path),
             None => return Err(StoreError::damaged(&object.path, "it belongs nowhere")),
         };

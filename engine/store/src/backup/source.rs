@@ -1,6 +1,7 @@
 //! Which pieces a backup has, of a running store or of a folder that nobody has open.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use tokio::sync::mpsc;
 
 use super::log::LogCopy;
 use super::manifest::{Manifest, Object};
-use super::{PIECE_BYTES, Piece, tables};
+use super::{PIECE_BYTES, Piece, plugins, tables};
 use crate::config::StoreConfig;
 use crate::files::Tables;
 use crate::lock::Lock;
@@ -112,6 +113,7 @@ impl Store {
             _lock: None,
         };
         let source = Source {
+            data_dir: core.config.data_dir.clone(),
             disk: Arc::clone(&core.disk),
             files: Arc::clone(&core.flusher.files),
             tenants: core.flusher.tenants.names(),
@@ -146,6 +148,7 @@ pub async fn of_folder(
     let log = headers.iter().rev().find_map(|(_, header)| header.map(|header| header.log));
     tables.set_log(log.unwrap_or(LogId::FIRST));
     let source = Source {
+        data_dir: config.data_dir.clone(),
         disk,
         tenants: tables.tenants().await?,
         epoch: tables.highest_epoch().await?,
@@ -168,6 +171,7 @@ struct Holds {
 }
 
 struct Source {
+    data_dir: PathBuf,
     disk: Arc<dyn Disk>,
     files: Arc<dyn TableFiles>,
     tenants: Vec<Tenant>,
@@ -197,6 +201,7 @@ impl Source {
             manifest.tables.push(tables::log(&*self.files, tenant, *kind, table, outlet).await?);
         }
         self.holds.delta = None;
+        manifest.plugins = plugins::copy(&self.data_dir, outlet).await?;
 
         for ((_, _, table), part) in tables.into_iter().zip(&mut manifest.tables) {
             part.data = tables::data(&*self.files, &table, outlet).await?;
@@ -252,7 +257,7 @@ impl Source {
     }
 }
 
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
     let done = tokio::task::spawn_blocking(work).await;

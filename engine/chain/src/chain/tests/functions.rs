@@ -4,7 +4,6 @@ use isinglass_model::columns::TextBuffers;
 use isinglass_model::functions::{CallError, ColumnFunction, States, ValueType};
 
 use super::*;
-use crate::functions::functions_of;
 
 fn binding(file: &str) -> Value {
     let path = format!("{}/../../plugins/dist/{file}.wasm", env!("CARGO_MANIFEST_DIR"));
@@ -12,7 +11,7 @@ fn binding(file: &str) -> Value {
 }
 
 fn functions(config: Value, of: &str) -> Vec<Arc<dyn ColumnFunction>> {
-    functions_of(&Arc::new(load(config)), &tenant(of))
+    Arc::new(load(config)).functions(&tenant(of))
 }
 
 fn named(all: &[Arc<dyn ColumnFunction>], name: &str) -> Arc<dyn ColumnFunction> {
@@ -100,7 +99,7 @@ fn states_are_merged_across_parts_and_cuts() {
 #[test]
 fn a_fault_of_the_arguments_is_told_and_blames_nobody_else() {
     let chain = Arc::new(load(json!({ "bindings": [binding("examples/geo")] })));
-    let all = functions_of(&chain, &tenant("acme"));
+    let all = chain.functions(&tenant("acme"));
     let error = named(&all, "harmonic_mean").accumulate(1, &[], 2, &[floats(&[1.0, 0.0])]).unwrap_err();
     let text = "function harmonic_mean of plugin geo@0.1.0: row 1: harmonic_mean takes positive values only (2 rows)";
     assert_eq!((error.to_string().as_str(), error.of_arguments), (text, true));
@@ -125,7 +124,7 @@ fn what_a_function_does_wrong_is_its_callers_error() {
         .collect();
     let chain = Arc::new(load(json!({ "bindings": [binding("test/hostile-function")], "tenants": tenants })));
     let call = |of: &str| {
-        let all = functions_of(&chain, &tenant(of));
+        let all = chain.functions(&tenant(of));
         named(&all, "hostile").call(20, &[floats(&[0.5; 20])]).map(|column| read(&column))
     };
     for (does, fault) in cases {
