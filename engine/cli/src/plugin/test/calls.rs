@@ -2,14 +2,14 @@
 
 use anyhow::{Context as _, ensure};
 use isinglass_chain::rehearsal::{PlayedFunction, Player};
-use isinglass_model::columns::{Column, TextBuffers};
-use isinglass_model::functions::{States, Volatility};
+use isinglass_model::columns::Column;
+use isinglass_model::functions::Volatility;
+use rand::SeedableRng as _;
 use rand::rngs::StdRng;
-use rand::seq::SliceRandom as _;
-use rand::{Rng as _, SeedableRng as _};
 use serde::Deserialize;
 use toml::Value;
 
+use super::aggregates;
 use super::cells::{self, Cell};
 use super::compare;
 use super::ways::{self, Way};
@@ -24,7 +24,7 @@ pub(super) struct Call {
     arguments: Vec<Vec<Value>>,
     /// The group of each row, from 0; empty = all rows are one.
     #[serde(default)]
-    groups: Vec<u32>,
+    pub(super) groups: Vec<u32>,
     /// A value per row, of an aggregate per group.
     returns: Option<Vec<Value>>,
     /// How far off a float may be.
@@ -35,7 +35,7 @@ pub(super) struct Call {
 }
 
 /// What a call gave: values, or the sentence with which it failed.
-type Given = Result<Vec<Cell>, String>;
+pub(super) type Given = Result<Vec<Cell>, String>;
 
 impl Call {
     /// Whether it says what it must, as far as that can be told without the plugin.
@@ -65,7 +65,7 @@ impl Call {
         self.arguments.first().map_or(returned, Vec::len)
     }
 
-    fn group_count(&self) -> usize {
+    pub(super) fn group_count(&self) -> usize {
         let named = self.groups.iter().max().map_or(1, |most| *most as usize + 1);
         self.returns.as_ref().map_or(named, Vec::len)
     }
@@ -81,8 +81,20 @@ fn cell(value: &Value) -> Cell {
     (!none).then(|| value.clone())
 }
 
+/// What is wrong with the first call that does not give what it should.
+pub(super) fn all(player: Player<'_>, calls: &[Call], now: i64, seed: u64) -> anyhow::Result<Vec<String>> {
+    for (at, call) in (1..).zip(calls) {
+        let named = || format!("call {at} of {}", call.function);
+        let differ = check(player, call, now, seed).with_context(named)?;
+        if !differ.is_empty() {
+            return Ok(differ.into_iter().map(|line| format!("call {at}: {line}")).collect());
+        }
+    }
+    Ok(Vec::new())
+}
+
 /// What is wrong with the answers to a call, however its rows are cut, ordered and merged.
-pub(super) fn check(player: Player<'_>, call: &Call, now: i64, seed: u64) -> anyhow::Result<Vec<String>> {
+fn check(player: Player<'_>, call: &Call, now: i64, seed: u64) -> anyhow::Result<Vec<String>> {
     let known = || player.functions().iter().map(|known| known.name.clone()).collect::<Vec<_>>().join(", ");
     let function = player.function(&call.function, now);
     let function = function.with_context(|| format!("there is no such function; there are {}", known()))?;
@@ -104,7 +116,7 @@ pub(super) fn check(player: Player<'_>, call: &Call, now: i64, seed: u64) -> any
     for (at, way) in ways.iter().enumerate() {
         let merging = (at > 0).then(|| StdRng::seed_from_u64(seed ^ at as u64));
         let given = match signature.aggregate {
-            true => aggregated(function, call, &columns, way, merging)?,
+            true => aggregates::given(function, call, &columns, way, merging)?,
             false => by_row(function, &columns, way)?,
         };
         let differ = match &first {
@@ -160,7 +172,7 @@ fn same(wanted: &Cell, given: &Cell, within: f64) -> bool {
 }
 
 /// The columns of some rows.
-fn chosen(
+pub(super) fn chosen(
     function: PlayedFunction<'_>,
     columns: &[Vec<Cell>],
     rows: &[usize],
@@ -183,88 +195,6 @@ fn by_row(function: PlayedFunction<'_>, columns: &[Vec<Cell>], way: &Way) -> any
         rows.iter().zip(values).for_each(|(row, value)| all[*row] = value);
     }
     Ok(Ok(all))
-}
-
-/// As queries do it: each batch numbers the groups that it has by itself, and states are merged in
-/// any order and number of steps (`merging`).
-fn aggregated(
-    function: PlayedFunction<'_>,
-    call: &Call,
-    columns: &[Vec<Cell>],
-    way: &Way,
-    merging: Option<StdRng>,
-) -> anyhow::Result<Given> {
-    let mut parts = Vec::new();
-    for rows in &way.batches {
-        let arguments = chosen(function, columns, rows)?;
-        let (groups, of_row) = groups_of(call, rows);
-        match function.accumulate(groups.len(), &of_row, rows.len(), &arguments) {
-            Ok(states) => parts.push(renumbered(states, &groups)),
-            Err(fault) => return Ok(Err(fault)),
-        }
-    }
-    let count = call.group_count();
-    let value = merged(function, count, parts, merging).and_then(|states| function.finish(&states));
-    Ok(match value {
-        Ok(column) => Ok(cells::read(&column)?),
-        Err(fault) => Err(fault),
-    })
-}
-
-/// The groups that some rows have, by first use, and which of them each row has.
-fn groups_of(call: &Call, rows: &[usize]) -> (Vec<u32>, Vec<u32>) {
-    if call.groups.is_empty() {
-        return (vec![0], Vec::new());
-    }
-    let mut groups = Vec::new();
-    let mut of_row = Vec::with_capacity(rows.len());
-    for row in rows {
-        let group = call.groups[*row];
-        let known = groups.iter().position(|known| *known == group);
-        let at = known.unwrap_or_else(|| {
-            groups.push(group);
-            groups.len() - 1
-        });
-        // No more groups than rows of a case.
-        of_row.push(at as u32);
-    }
-    (groups, of_row)
-}
-
-fn renumbered(states: States, groups: &[u32]) -> States {
-    let number = |group: &u32| groups.get(*group as usize).copied().unwrap_or(0);
-    States { groups: states.groups.iter().map(number).collect(), bytes: states.bytes }
-}
-
-/// One state per group, in their order.
-fn merged(
-    function: PlayedFunction<'_>,
-    count: usize,
-    mut parts: Vec<States>,
-    merging: Option<StdRng>,
-) -> Result<States, String> {
-    if let Some(mut random) = merging {
-        while parts.len() > 1 {
-            parts.shuffle(&mut random);
-            let some = parts.split_off(parts.len() - random.random_range(2..=parts.len()));
-            parts.push(function.merge(count, &joined(&some))?);
-        }
-    }
-    let all = joined(&parts);
-    let in_order = all.groups.len() == count && all.groups.iter().zip(0..).all(|(group, at)| *group == at);
-    if in_order { Ok(all) } else { function.merge(count, &all) }
-}
-
-fn joined(parts: &[States]) -> States {
-    let (mut groups, mut offsets, mut data) = (Vec::new(), vec![0_i32], Vec::new());
-    for States { groups: of_part, bytes } in parts {
-        groups.extend_from_slice(of_part);
-        // Byte strings of a case are few.
-        let base = data.len() as i32 - bytes.offsets.first().copied().unwrap_or(0);
-        offsets.extend(bytes.offsets.iter().skip(1).map(|end| base + end));
-        data.extend_from_slice(&bytes.data);
-    }
-    States { groups, bytes: TextBuffers { offsets: offsets.into(), data: data.into() } }
 }
 
 #[cfg(test)]
@@ -298,12 +228,5 @@ mod tests {
         assert!(!same(&None, &cell(0.0), 0.0) && same(&None, &None, 0.0));
         assert!(same(&cell(f64::NAN), &cell(f64::NAN), 0.0));
         assert!(!same(&Some(Value::String("a".into())), &cell(0.0), 9.0));
-    }
-
-    #[test]
-    fn each_batch_numbers_its_own_groups() {
-        let call =
-            call("function = \"f\"\narguments = [[1, 2, 3, 4]]\ngroups = [2, 0, 2, 1]\nreturns = [1, 2, 3]");
-        assert_eq!(groups_of(&call.unwrap(), &[3, 0, 2]), (vec![1, 2], vec![0, 1, 1]));
     }
 }

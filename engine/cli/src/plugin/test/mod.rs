@@ -7,10 +7,12 @@
 //! | `ways.rs` | how they are cut and ordered |
 //! | `answer.rs` | what the plugin says |
 //! | `transformed.rs` | what transformers leave of rows |
-//! | `calls.rs`, `cells.rs` | calls of functions, their arguments and values |
+//! | `calls.rs`, `aggregates.rs` | calls of functions |
+//! | `cells.rs` | columns as values of a case |
 //! | `compare.rs` | what differs |
 //! | `sample.rs` | its rows for `plugin bench` |
 
+mod aggregates;
 mod answer;
 mod attributes;
 mod calls;
@@ -137,14 +139,7 @@ fn checked(player: Player<'_>, world: World, case: &Case, seed: u64) -> anyhow::
         }
     }
     if let Wanted::Calls(calls) = &case.wanted {
-        for (at, call) in calls.iter().enumerate() {
-            let named = || format!("call {} of {}", at + 1, call.function);
-            let differ = calls::check(player, call, case.now_unix_nanos, seed).with_context(named)?;
-            if !differ.is_empty() {
-                return Ok(differ.into_iter().map(|line| format!("call {}: {line}", at + 1)).collect());
-            }
-        }
-        return Ok(Vec::new());
+        return calls::all(player, calls, case.now_unix_nanos, seed);
     }
     let layout = Layout::of(case.shape, &case.rows, case.now_unix_nanos)?;
     let mut first: Option<Answer> = None;
