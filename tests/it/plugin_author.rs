@@ -55,7 +55,8 @@ impl Author {
     fn built(self) -> Self {
         self.says(&["build", NAME], 0, "my-plugin.wasm: ");
         let said = self.says(&["test", NAME], 0, " passed, 0 failed\n");
-        assert!(said.contains("ok    cases/logs.toml"), "{said}");
+        let of_world = if self.path("cases/calls.toml").exists() { "calls" } else { "logs" };
+        assert!(said.contains(&format!("ok    cases/{of_world}.toml")), "{said}");
         self
     }
 
@@ -146,8 +147,52 @@ async fn derives(server: &mut Server) {
     assert_eq!(client.metric("isinglass_plugin_errors_total", &["mine"]).await, 0.0);
 }
 
+/// Masks what its configuration names of log records and spans, and drops what nobody reads.
+async fn transforms(server: &Server) {
+    let client = server.client();
+    let service = [otlp::text("service.name", "shop")];
+    let record = |severity_number| {
+        let mut record = LogRecord { severity_number, ..LogRecord::new(now_nanos(), "login") };
+        record.attributes.extend([otlp::text("password", "secret"), otlp::text("http.route", "/login")]);
+        record
+    };
+    client.otlp("logs", otlp::logs(&service, &[record(9), record(5), record(0)])).await.ok();
+    let start = now_nanos() - 1_000_000;
+    let mut span = otlp::Span::server("GET /", start, start + 1_000);
+    span.attributes.push(otlp::text("password", "secret"));
+    client.otlp("traces", otlp::traces(&service, &[span])).await.ok();
+    assert_eq!((client.count("logs").await, client.count("spans").await), (2, 1));
+    for table in ["logs", "spans"] {
+        let rows = client.ask(&format!("select * from {table}")).await.ok().text();
+        assert!(rows.contains("***") && !rows.contains("secret"), "{rows}");
+    }
+    assert_eq!(client.count("logs where http_route = '/login'").await, 2);
+    let dropped = client.metric("isinglass_rejected_items_total", &["reason=\"dropped:severity\""]).await;
+    assert_eq!(dropped, 1.0);
+    assert_eq!(client.metric("isinglass_plugin_errors_total", &["mine"]).await, 0.0);
+}
+
+/// Brings two functions to SQL.
+async fn computes(server: &Server) {
+    let client = server.client();
+    client.otlp("traces", spans("shop", 5)).await.ok();
+    client.otlp("traces", spans("cart", 3)).await.ok();
+    assert_eq!(client.number("select nearest_step(12.6)").await, 15.0);
+    assert_eq!(client.cell("select nearest_step(null)").await, Value::Null);
+    let by_service =
+        "select sum(mean) from (select harmonic_mean(duration) as mean from spans group by service)";
+    assert_eq!(client.number(by_service).await, 2_000.0);
+    assert_eq!(client.cell("select harmonic_mean(duration) from spans where false").await, Value::Null);
+    let fault = client.ask("select harmonic_mean(0.0)").await;
+    assert_eq!(fault.status, 400, "{}", fault.text());
+    assert!(fault.text().contains("row 0: harmonic_mean takes positive values only"), "{}", fault.text());
+    assert_eq!(client.metric("isinglass_plugin_errors_total", &["mine"]).await, 0.0);
+}
+
 /// The configuration of a world's template, and what it comes to.
-const WORLDS: [(&str, &str); 3] = [
+const WORLDS: [(&str, &str); 5] = [
+    ("transformer", r#"{"keys": ["password"], "drop_severities": ["debug"]}"#),
+    ("function", r#"{"step": 5}"#),
     ("validator", r#"{"services": ["load-generator"]}"#),
     ("limiter", r#"{"items_per_second": 0.5, "burst": 20}"#),
     ("deriver", r#"{"metric": "lines_total"}"#),
@@ -179,6 +224,8 @@ async fn whole_way(lang: &str, world: &str, budget: &str) {
     match world {
         "validator" => validates(&server).await,
         "limiter" => limits(&server).await,
+        "transformer" => transforms(&server).await,
+        "function" => computes(&server).await,
         _ => derives(&mut server).await,
     }
 }
@@ -196,6 +243,16 @@ async fn a_limiter_in_rust() {
 #[tokio::test]
 async fn a_deriver_in_rust() {
     whole_way("rust", "deriver", "{}").await;
+}
+
+#[tokio::test]
+async fn a_transformer_in_rust() {
+    whole_way("rust", "transformer", "{}").await;
+}
+
+#[tokio::test]
+async fn functions_in_rust() {
+    whole_way("rust", "function", "{}").await;
 }
 
 #[tokio::test]
@@ -230,12 +287,20 @@ fn an_interpreter_is_held_to_its_budget() {
 
 /// CPython in a component is large, and compiling it unoptimised takes its time; `plugin_guide` goes
 /// the same way with the validator.
+const PYTHON: &str = r#"{ "composed": true, "cpu_soft_ms": 200, "cpu_hard_ms": 2000,
+                      "component_bytes_max": 33554432 }"#;
+
 #[tokio::test]
 async fn other_worlds_in_python() {
-    let budget = r#"{ "composed": true, "cpu_soft_ms": 200, "cpu_hard_ms": 2000,
-                      "component_bytes_max": 33554432 }"#;
     for world in ["limiter", "deriver"] {
-        whole_way("python", world, budget).await;
+        whole_way("python", world, PYTHON).await;
+    }
+}
+
+#[tokio::test]
+async fn a_transformer_and_functions_in_python() {
+    for world in ["transformer", "function"] {
+        whole_way("python", world, PYTHON).await;
     }
 }
 
@@ -288,6 +353,38 @@ fn what_is_wrong_is_shown() {
     author.says(&["new", "other", "--world", "magician"], 2, "possible values: ");
 }
 
+/// What transformers leave of rows, and what functions give.
+#[test]
+fn what_is_wrong_with_rows_and_values_is_shown() {
+    let with = |author: &Author, from: &str, to: &str| {
+        let source = author.path("src/plugin.c");
+        let whole = std::fs::read_to_string(&source).unwrap();
+        assert!(whole.contains(from), "{from}");
+        std::fs::write(&source, whole.replace(from, to)).unwrap();
+        author.says(&["build", NAME], 0, "built in");
+        std::fs::write(&source, whole).unwrap();
+    };
+    let mask = Author::new("c", "transformer");
+    with(&mask, r#""\"***\"""#, r#""\"+++\"""#);
+    let said = mask.says(&["test", NAME], 1, "FAIL  cases/logs.toml");
+    assert!(
+        said.contains("attribute \"password\" of row 1\n    expected  \"***\"\n    got       \"+++\""),
+        "{said}"
+    );
+    assert!(said.contains("ok    cases/nothing-asked.toml"), "{said}");
+    with(&mask, "\"nobody reads \"", "\"away with \"");
+    let said = mask.says(&["test", NAME], 1, "FAIL  cases/logs.toml");
+    assert!(said.contains("got       dropped:severity: away with debug"), "{said}");
+
+    let functions = Author::new("c", "function");
+    with(&functions, "values[row] / step + 0.5", "values[row] / step");
+    let said = functions.says(&["test", NAME], 1, "FAIL  cases/calls.toml");
+    assert!(said.contains("call 1: nearest_step at 1\n    expected  15\n    got       10.0"), "{said}");
+    with(&functions, "sum->count += state.count", "sum->count = state.count");
+    let said = functions.says(&["test", NAME], 1, "the answer depends on how rows are cut or ordered");
+    assert!(said.contains("ok    cases/calls.toml"), "{said}");
+}
+
 /// What a row costs: of a folder by the rows of its cases, of a file by made-up ones.
 #[test]
 fn what_a_row_costs_is_told() {
@@ -302,6 +399,14 @@ fn what_a_row_costs_is_told() {
     assert_eq!(figures.iter().map(|line| line[0]).collect::<Vec<_>>(), [1.0, 100.0], "{said}");
     assert!(figures.iter().all(|line| line[1] > line[2] && line[2] > 0.0), "{said}");
     assert!(said.contains("memory of an instance: "), "{said}");
+    for (file, wanted) in [("redact", "a transformer"), ("geo", "a function")] {
+        let file = crate::harness::root().join(format!("plugins/dist/examples/{file}.wasm"));
+        let config = if wanted == "a transformer" { r#"{"keys": ["user.tier"]}"# } else { "{}" };
+        let file = file.to_str().unwrap();
+        let said = author.says(&["bench", file, "--rows", "100", "--config", config], 0, wanted);
+        let of = if wanted == "a transformer" { ["series ", "spans "] } else { ["hemisphere ", "mad "] };
+        assert!(of.iter().all(|name| said.contains(name)), "{said}");
+    }
     let dist = crate::harness::root().join("plugins/dist/validate.wasm");
     let said =
         author.says(&["bench", dist.to_str().unwrap(), "--rows", "100"], 0, "validate@0.1.0, a validator");

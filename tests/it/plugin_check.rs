@@ -24,6 +24,9 @@ fn a_person_is_told_what_it_is_and_wants() {
     for wanted in ["spans    service as dictionary", "imports  isinglass:plugin/", "digest   sha256:"] {
         says(&found, 0, wanted);
     }
+    let geo = check(&["plugins/dist/examples/geo.wasm"]);
+    says(&geo, 0, "function haversine(float64, float64, float64, float64) -> float64, scalar\n");
+    says(&geo, 0, "function mad(float64) -> float64, aggregate\n");
     says(&check(&["plugins/dist/span-metrics.wasm"]), 0, "writes   traces_spanmetrics_calls_total, ");
 }
 
@@ -37,6 +40,15 @@ fn a_program_is_told_the_same() {
     let sums = std::fs::read_to_string("plugins/dist/SHA256SUMS").unwrap();
     let digest = found["digest"].as_str().unwrap().strip_prefix("sha256:").unwrap();
     assert!(sums.contains(digest), "{digest} in {sums}");
+    assert_eq!(found["functions"], Value::Array(Vec::new()));
+
+    let found = check(&["--json", "plugins/dist/examples/geo.wasm"]);
+    let found: Value = serde_json::from_slice(&found.stdout).unwrap();
+    let hemisphere = serde_json::json!({
+        "name": "hemisphere", "kind": "scalar", "arguments": ["float64"], "returns": "text",
+        "volatility": "immutable", "help": "North or south, by latitude in degrees.",
+    });
+    assert_eq!(found["functions"][1], hemisphere);
 }
 
 #[test]

@@ -62,7 +62,7 @@ mod tests {
     #[test]
     fn each_tenant_has_its_own_and_there_is_a_bound() {
         let costs = Costs::default();
-        let tenant = |n: usize| Tenant::new(format!("t{n}")).unwrap();
+        let tenant = |n: usize| Tenant::new(&format!("t{n}")).unwrap();
         for n in 0..TENANTS_MAX + 10 {
             costs.call(&tenant(n), 5);
         }

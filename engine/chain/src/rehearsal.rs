@@ -4,8 +4,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use isinglass_model::columns::Columns;
+use isinglass_model::columns::{Column, Columns};
 use isinglass_model::deltas::{Deltas, DerivedMetric};
+use isinglass_model::edits::Editable;
+use isinglass_model::functions::{FunctionSignature, States};
 use isinglass_model::kind::Signal;
 use isinglass_model::verdict::Verdicts;
 use isinglass_model::{Clock, Tenant};
@@ -20,12 +22,13 @@ use crate::config::{Budget, ChainConfig, OnError, World};
 use crate::engine::engine;
 use crate::error::ChainError;
 use crate::failure::{Failure, shorten};
+use crate::functions::Called;
 use crate::inspect::binding;
 use crate::plugin::{Caller, Plugin};
 use crate::stats::BindingStats;
 use crate::ticker::Ticker;
 use crate::verdicts::Author;
-use crate::{deltas, plan, verdicts};
+use crate::{deltas, plan, transform, verdicts};
 
 /// A component that is loaded once per configuration.
 pub struct Rehearsal {
@@ -43,6 +46,11 @@ pub struct Player<'a> {
     plugin: &'a Plugin,
     of: &'a Rehearsal,
 }
+
+/// A function of the plugin. What a call gives is described at
+/// [`isinglass_model::functions::ColumnFunction`].
+#[derive(Clone, Copy)]
+pub struct PlayedFunction<'a>(Called<'a>);
 
 /// What a limiter takes from a bucket, all costs of one answer added up.
 #[derive(Debug, Clone, PartialEq)]
@@ -171,8 +179,73 @@ impl Player<'_> {
         Ok(all)
     }
 
+    /// Shows a transformer a batch, which is then what it makes of it. The verdicts are the rows
+    /// that must not go on; they are in the batch still.
+    pub fn transform(&self, batch: &mut dyn Editable, now_unix_nanos: i64) -> Result<Verdicts, String> {
+        let mut verdicts = Verdicts::default();
+        transform::apply(self.plugin, self.caller(now_unix_nanos), batch, &mut verdicts).map_err(told)?;
+        Ok(verdicts)
+    }
+
+    /// Shows a transformer a batch and makes nothing of what it answers: to measure it.
+    pub fn edits(&self, batch: &dyn Columns, now_unix_nanos: i64) -> Result<(), String> {
+        let caller = self.caller(now_unix_nanos);
+        transform::answers(self.plugin, caller, &mut Offered::new(batch)).map(drop).map_err(told)
+    }
+
+    /// What a function plugin brings.
+    pub fn functions(&self) -> &'_ [Arc<FunctionSignature>] {
+        &self.plugin.variants[0].functions
+    }
+
+    /// A function of a function plugin.
+    pub fn function(&self, name: &str, now_unix_nanos: i64) -> Option<PlayedFunction<'_>> {
+        let (function, signature) = (0..).zip(self.functions()).find(|(_, known)| known.name == name)?;
+        let caller = self.caller(now_unix_nanos);
+        Some(PlayedFunction(Called {
+            plugin: self.plugin,
+            caller,
+            function,
+            signature,
+            failures_count: false,
+        }))
+    }
+
     fn caller(&self, now_unix_nanos: i64) -> Caller<'_> {
         Caller { ticker: &self.of.ticker, tenant: &self.of.tenant, now_unix_nanos }
+    }
+}
+
+impl PlayedFunction<'_> {
+    /// What it takes and gives.
+    pub fn signature(&self) -> &FunctionSignature {
+        self.0.signature
+    }
+
+    /// A value per row.
+    pub fn call(&self, rows: usize, arguments: &[Column]) -> Result<Column, String> {
+        self.0.call(rows, arguments).map_err(|error| error.fault)
+    }
+
+    /// What the rows of each group come to.
+    pub fn accumulate(
+        &self,
+        groups: usize,
+        group_of_row: &[u32],
+        rows: usize,
+        arguments: &[Column],
+    ) -> Result<States, String> {
+        self.0.accumulate(groups, group_of_row, rows, arguments).map_err(|error| error.fault)
+    }
+
+    /// One state per group.
+    pub fn merge(&self, groups: usize, states: &States) -> Result<States, String> {
+        self.0.merge(groups, states).map_err(|error| error.fault)
+    }
+
+    /// The value of each group.
+    pub fn finish(&self, states: &States) -> Result<Column, String> {
+        self.0.finish(states).map_err(|error| error.fault)
     }
 }
 

@@ -53,38 +53,20 @@ impl Chain {
         let transformers =
             self.plugins.iter().filter(|p| p.world == World::Transformer && p.takes(tenant, signal));
         for plugin in transformers {
-            let author = Author { plugin: &plugin.plugin, digest: &plugin.component.digest };
-            match answers(plugin, caller, batch).and_then(|answers| made(batch, answers)) {
-                Ok((drops, spoilt)) => {
-                    let rows = batch.rows();
-                    for (cut, drops) in &drops {
-                        verdicts::merge(&mut verdicts, rows, cut, drops, &author, |reason, rows| {
-                            plugin.meter.rejected(&reason.code, rows);
-                        });
+            if let Err(failure) = apply(plugin, caller, batch, &mut verdicts) {
+                plugin.failed(tenant, &failure);
+                match plugin.on_error {
+                    OnError::Pass => verdicts.plugin_errors += 1,
+                    OnError::Reject => {
+                        let rows = batch.rows();
+                        let refused = verdicts::refuse_rest(&mut verdicts, rows, &author(plugin), &failure);
+                        plugin.meter.rejected(code::PLUGIN_ERROR, refused);
+                        return Ok(verdicts);
                     }
-                    for spoilt in spoilt {
-                        let answer = refusal_of(&spoilt);
-                        let row = spoilt.row..spoilt.row + 1;
-                        verdicts::merge(&mut verdicts, rows, &row, &answer, &author, |reason, rows| {
-                            plugin.meter.rejected(&reason.code, rows);
-                        });
-                    }
-                }
-                Err(failure) => {
-                    plugin.failed(tenant, &failure);
-                    match plugin.on_error {
-                        OnError::Pass => verdicts.plugin_errors += 1,
-                        OnError::Reject => {
-                            let rows = batch.rows();
-                            let refused = verdicts::refuse_rest(&mut verdicts, rows, &author, &failure);
-                            plugin.meter.rejected(code::PLUGIN_ERROR, refused);
-                            return Ok(verdicts);
-                        }
-                        _ => {
-                            plugin.meter.rejected(code::PLUGIN_ERROR, batch.rows() as u64);
-                            let (binding, kind) = (plugin.binding.clone(), failure.kind.as_str());
-                            return Err(Untransformed { binding, kind });
-                        }
+                    _ => {
+                        plugin.meter.rejected(code::PLUGIN_ERROR, batch.rows() as u64);
+                        let (binding, kind) = (plugin.binding.clone(), failure.kind.as_str());
+                        return Err(Untransformed { binding, kind });
                     }
                 }
             }
@@ -93,15 +75,40 @@ impl Chain {
     }
 }
 
-/// What a transformer says of a batch: rows that it drops, and edits. Cuts that it leaves alone
-/// are left out.
-fn answers(
+/// Shows a batch to one transformer and makes what it answers; rows that must not go on are merged
+/// into the verdicts. After an error both are as they were.
+pub(crate) fn apply(
     plugin: &Plugin,
     caller: Caller<'_>,
-    batch: &impl Editable,
+    batch: &mut dyn Editable,
+    verdicts: &mut Verdicts,
+) -> Result<(), Failure> {
+    let answers = answers(plugin, caller, &mut Offered::new(batch))?;
+    let (drops, spoilt) = made(batch, answers)?;
+    let (rows, author) = (batch.rows(), author(plugin));
+    let mut merge = |cut: &Range<usize>, said: &VerdictsOut| {
+        verdicts::merge(verdicts, rows, cut, said, &author, |reason, rows| {
+            plugin.meter.rejected(&reason.code, rows);
+        });
+    };
+    drops.iter().for_each(|(cut, drops)| merge(cut, drops));
+    spoilt.iter().for_each(|spoilt| merge(&(spoilt.row..spoilt.row + 1), &refusal_of(spoilt)));
+    Ok(())
+}
+
+fn author(plugin: &Plugin) -> Author<'_> {
+    Author { plugin: &plugin.plugin, digest: &plugin.component.digest }
+}
+
+/// What a transformer says of a batch: rows that it drops, and edits. Cuts that it leaves alone
+/// are left out.
+pub(crate) fn answers(
+    plugin: &Plugin,
+    caller: Caller<'_>,
+    offered: &mut Offered<'_>,
 ) -> Result<(Cuts<VerdictsOut>, Cuts<Edits>), Failure> {
     let (mut drops, mut all) = (Vec::new(), Vec::new());
-    plugin.each_cut(caller.tenant, &mut Offered::new(batch), |cut| {
+    plugin.each_cut(caller.tenant, offered, |cut| {
         let out = plugin.call(caller, |guest, context| guest.transform(context, cut.batch))?;
         let (dropped, edits) = edits::check(out, cut.rows.len())?;
         let dropped = dropped.map(as_drops);
@@ -114,7 +121,7 @@ fn answers(
 
 /// Makes the edits, all of them or none.
 fn made(
-    batch: &mut impl Editable,
+    batch: &mut dyn Editable,
     (drops, edits): (Cuts<VerdictsOut>, Cuts<Edits>),
 ) -> Result<(Cuts<VerdictsOut>, Vec<Spoilt>), Failure> {
     if edits.is_empty() {

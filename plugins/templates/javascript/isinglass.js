@@ -83,3 +83,28 @@ export function refuse(batch, slot, reason) {
   }
   return { rows, reasons };
 }
+
+// Edits of a transformer that change nothing yet.
+export function noEdits() {
+  return { drops: new Uint8Array(0), reasons: [], texts: [], numbers: [], pairs: [] };
+}
+
+// One new value for several entries of keys and values, whose numbers ascend.
+export function changePairs(of, entries, value) {
+  const none = new Uint32Array(0);
+  const values = textColumn([]);
+  return {
+    of,
+    removed: none,
+    renamed: { at: none, keys: none, values },
+    changed: { at: Uint32Array.from(entries), keys: new Uint32Array(entries.length), values: textColumn([value]) },
+    added: { rows: none, names: none, texts: none, values },
+  };
+}
+
+// Floats as the column that a function gives, null where `isValid(row)` is false.
+export function floatColumn(values, isValid) {
+  const validity = new Uint8Array((values.length + 7) >> 3);
+  for (let row = 0; row < values.length; row++) if (isValid(row)) validity[row >> 3] |= 1 << (row & 7);
+  return { slot: 0, validity, data: { tag: 'numbers-f64', val: Float64Array.from(values) } };
+}

@@ -6,7 +6,7 @@ ten thousand rows have some ten of them.
 
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Callable, Iterator, Optional
+from typing import Callable, Iterable, Iterator, Optional
 
 from wit_world.imports.columns import Batch, ColumnData_Dictionary, ColumnRequest, Encoding, Shape, TextColumn
 
@@ -29,8 +29,27 @@ def texts(offsets: list[int], data: bytes) -> list[str]:
 
 def text_column(values: list[str]) -> TextColumn:
     """Text as a column, the other way round."""
-    encoded = [value.encode() for value in values]
-    return TextColumn([0, *accumulate(len(value) for value in encoded)], b"".join(encoded))
+    return bytes_column([value.encode() for value in values])
+
+
+def bytes_column(values: list[bytes]) -> TextColumn:
+    """Byte strings as a column."""
+    return TextColumn([0, *accumulate(len(value) for value in values)], b"".join(values))
+
+
+def is_valid(validity: Optional[bytes], row: int) -> bool:
+    """Whether a row has a value."""
+    return validity is None or bool(validity[row >> 3] >> (row & 7) & 1)
+
+
+def bits(valid: Iterable[bool]) -> bytes:
+    """Which rows have a value, the other way round."""
+    out = bytearray()
+    for row, is_set in enumerate(valid):
+        if row & 7 == 0:
+            out.append(0)
+        out[-1] |= is_set << (row & 7)
+    return bytes(out)
 
 
 @dataclass
@@ -42,7 +61,7 @@ class Dictionary:
     validity: Optional[bytes]
 
     def is_valid(self, row: int) -> bool:
-        return self.validity is None or bool(self.validity[row >> 3] >> (row & 7) & 1)
+        return is_valid(self.validity, row)
 
     def rows(self) -> Iterator[Optional[int]]:
         """The key of every row, None where it has no value."""

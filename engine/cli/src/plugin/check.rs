@@ -14,6 +14,7 @@ use isinglass_chain::{Budget, CODE_FOLDER};
 use isinglass_model::ErrorKind;
 use isinglass_model::clock::SystemClock;
 use isinglass_model::columns::{Encoding, Shape};
+use isinglass_model::functions::{FunctionSignature, Volatility};
 use serde_json::{Value, json};
 
 /// Exit code where a server would refuse the component.
@@ -85,10 +86,24 @@ fn text(found: &Inspection) -> String {
         let metrics: Vec<_> = found.metrics.iter().map(|metric| metric.name.clone()).collect();
         line("writes", listed(&metrics));
     }
+    for function in &found.functions {
+        line("function", signature(function));
+    }
     if !found.config_schema.is_empty() {
         line("config", found.config_schema.clone());
     }
     out
+}
+
+/// A function as it is declared.
+fn signature(function: &FunctionSignature) -> String {
+    let arguments: Vec<_> = function.arguments.iter().map(|ty| ty.as_str()).collect();
+    let kind = kind(function);
+    format!("{}({}) -> {}, {kind}", function.name, arguments.join(", "), function.returns.as_str())
+}
+
+fn kind(function: &FunctionSignature) -> &'static str {
+    if function.aggregate { "aggregate" } else { "scalar" }
 }
 
 fn listed(all: &[String]) -> String {
@@ -128,6 +143,20 @@ fn as_json(found: &Inspection) -> Value {
             "optional": column.optional,
         })
     };
+    let function = |function: &FunctionSignature| {
+        json!({
+            "name": function.name,
+            "kind": kind(function),
+            "arguments": function.arguments.iter().map(|ty| ty.as_str()).collect::<Vec<_>>(),
+            "returns": function.returns.as_str(),
+            "volatility": match function.volatility {
+                Volatility::Immutable => "immutable",
+                Volatility::Stable => "stable",
+                Volatility::Volatile => "volatile",
+            },
+            "help": function.help,
+        })
+    };
     json!({
         "plugin": found.plugin,
         "world": found.world.as_str(),
@@ -140,6 +169,7 @@ fn as_json(found: &Inspection) -> Value {
         "imports": found.imports,
         "columns": found.columns.iter().map(column).collect::<Vec<_>>(),
         "metrics": found.metrics.iter().map(|metric| &metric.name).collect::<Vec<_>>(),
+        "functions": found.functions.iter().map(function).collect::<Vec<_>>(),
         // What is not JSON was refused.
         "config_schema": serde_json::from_str::<Value>(&found.config_schema).unwrap_or(Value::Null),
     })

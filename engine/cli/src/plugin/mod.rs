@@ -6,7 +6,7 @@
 //! | `manifest.rs` | `plugin.toml` |
 //! | `build/` | `plugin build`: from sources to a component |
 //! | `test/` | `plugin test`: its cases, in the sandbox of a server |
-//! | `bench.rs` | `plugin bench`: what a row costs |
+//! | `bench/` | `plugin bench`: what a row costs |
 //! | `server/` | `plugin install`, `list`, `log`, `remove`, `rollback`: what a running server does |
 //! | `check.rs` | `plugin check`: what a component is, and whether a server would load it |
 

@@ -39,20 +39,31 @@ const TEMPLATES: &[Template] = templates! {
     "c/bindings/validator.c",
     "c/bindings/validator.h",
     "c/deriver.c",
+    "c/function.c",
     "c/isinglass.c",
     "c/isinglass.h",
     "c/limiter.c",
+    "c/transformer.c",
     "c/validator.c",
     "common/README.md",
     "common/deriver/config.schema.json",
     "common/deriver/logs.toml",
     "common/deriver/no-severity.toml",
+    "common/function/calls.toml",
+    "common/function/config.schema.json",
+    "common/function/groups.toml",
+    "common/function/no-step.toml",
     "common/gitignore",
     "common/limiter/config.schema.json",
     "common/limiter/logs.toml",
     "common/limiter/no-rate.toml",
     "common/limiter/spans.toml",
     "common/plugin.toml",
+    "common/transformer/config.schema.json",
+    "common/transformer/logs.toml",
+    "common/transformer/nothing-asked.toml",
+    "common/transformer/spans.toml",
+    "common/transformer/unknown-key.toml",
     "common/validator/config.schema.json",
     "common/validator/logs.toml",
     "common/validator/nothing-denied.toml",
@@ -60,18 +71,24 @@ const TEMPLATES: &[Template] = templates! {
     "common/validator/unknown-key.toml",
     "javascript/budget.toml",
     "javascript/deriver.js",
+    "javascript/function.js",
     "javascript/isinglass.js",
     "javascript/limiter.js",
+    "javascript/transformer.js",
     "javascript/validator.js",
     "python/budget.toml",
     "python/deriver.py",
+    "python/function.py",
     "python/isinglass.py",
     "python/limiter.py",
+    "python/transformer.py",
     "python/validator.py",
     "rust/Cargo.toml.in",
     "rust/deriver.rs",
+    "rust/function.rs",
     "rust/limiter.rs",
     "rust/sdk.toml.in",
+    "rust/transformer.rs",
     "rust/validator.rs",
 };
 
@@ -224,7 +241,7 @@ mod tests {
 
     #[test]
     fn every_language_has_every_world() {
-        assert!(world_names().len() >= 3);
+        assert!(world_names().len() >= 5);
         for world in world_names() {
             for lang in Lang::ALL {
                 let files = of("my-plugin", world, lang);

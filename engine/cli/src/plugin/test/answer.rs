@@ -9,10 +9,13 @@ use isinglass_model::deltas::{Deltas, DerivedMetric};
 
 use super::case::{Case, Delta, Take, Verdict};
 use super::rows::Layout;
+use super::transformed::{self, Left};
 
 /// An answer, the same however the rows were divided and ordered.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Answer {
+    /// By the number of the row.
+    Rows(Vec<Left>),
     /// By the number of the row.
     Verdicts(Vec<Verdict>),
     /// By bucket.
@@ -29,16 +32,27 @@ pub(super) fn of(
     layout: &Layout,
     batches: &[Vec<usize>],
 ) -> anyhow::Result<Answer> {
+    let mut left = vec![Left::Row(BTreeMap::new()); case.rows.len()];
     let mut verdicts = vec![Verdict::Keep; case.rows.len()];
     let mut plan = BTreeMap::new();
     let mut deltas = BTreeMap::new();
     for rows in batches {
         let chosen: Vec<_> = rows.iter().map(|row| (*row, &case.rows[*row])).collect();
-        let batch = layout.batch(&chosen)?;
+        let batch = || layout.batch(&chosen);
         let now = case.now_unix_nanos;
         match world {
+            World::Transformer => {
+                let mut batch = layout.editable(&chosen)?;
+                let said = player.transform(&mut *batch, now).map_err(anyhow::Error::msg)?;
+                for (at, (row, seen)) in rows.iter().zip(transformed::seen(&*batch)?).enumerate() {
+                    left[*row] = said.refusal(at).map_or(Left::Row(seen), |refusal| Left::Gone {
+                        reason: refusal.reason.to_string(),
+                        message: Some(refusal.message.clone()),
+                    });
+                }
+            }
             World::Validator => {
-                let said = player.validate(&*batch, now).map_err(anyhow::Error::msg)?;
+                let said = player.validate(&*batch()?, now).map_err(anyhow::Error::msg)?;
                 for (at, row) in rows.iter().enumerate() {
                     if let Some(refusal) = said.refusal(at) {
                         let (code, message) = (refusal.reason.to_string(), Some(refusal.message.clone()));
@@ -47,27 +61,23 @@ pub(super) fn of(
                 }
             }
             World::Limiter => {
-                let said = player.limit(&*batch, now).map_err(anyhow::Error::msg)?;
+                let said = player.limit(&*batch()?, now).map_err(anyhow::Error::msg)?;
                 said.into_iter().map(take).for_each(|take| add(&mut plan, take));
             }
             World::Deriver => {
-                let said = player.derive(&*batch, now).map_err(anyhow::Error::msg)?;
+                let said = player.derive(&*batch()?, now).map_err(anyhow::Error::msg)?;
                 said.iter().for_each(|said| sum(&mut deltas, player.metrics(), said));
             }
-            World::Transformer | World::Function => no_cases(world)?,
+            World::Function => {}
         }
     }
     Ok(match world {
+        World::Transformer => Answer::Rows(left),
         World::Validator => Answer::Verdicts(verdicts),
         World::Limiter => Answer::Plan(plan.into_values().collect()),
         World::Deriver => Answer::Deltas(deltas.into_values().collect()),
-        World::Transformer | World::Function => return no_cases(world),
+        World::Function => bail!("functions are called, not shown rows"),
     })
-}
-
-/// Worlds whose plugins are not tested by cases.
-pub(super) fn no_cases<T>(world: World) -> anyhow::Result<T> {
-    bail!("cases of a {} cannot be run yet: only those of validators, limiters and derivers", world.as_str())
 }
 
 /// A cost as a case writes it.

@@ -12,6 +12,9 @@ use serde::Deserialize;
 use serde_json::Value;
 use toml::value::Datetime;
 
+use super::calls::Call;
+use super::transformed::{self, Left};
+
 /// What stands in the file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -33,6 +36,8 @@ struct File {
     admit: Option<Admit>,
     plan: Option<Vec<Take>>,
     deltas: Option<Vec<Delta>>,
+    #[serde(default)]
+    calls: Vec<Call>,
 }
 
 /// A case.
@@ -53,6 +58,9 @@ pub(super) struct Case {
 /// What is expected.
 #[derive(Debug)]
 pub(super) enum Wanted {
+    Rows(Vec<Left>),
+    /// What is asked, too.
+    Calls(Vec<Call>),
     Verdicts(Vec<Verdict>),
     Plan {
         admit: Option<Admit>,
@@ -132,37 +140,44 @@ fn parse(path: &Path, text: &str, world: World) -> anyhow::Result<Case> {
     let mut given = shapes.into_iter().filter(|(_, rows)| !rows.is_empty());
     let (shape, mut rows) = given.next().unwrap_or((Shape::Spans, Vec::new()));
     ensure!(given.next().is_none(), "a case has rows of one kind: samples, series, logs or spans");
+    let asks = !rows.is_empty() || !file.calls.is_empty();
     ensure!(
-        file.config_refused.is_some() != !rows.is_empty() || file.admit.is_some(),
-        "a case has either rows or config_refused"
+        file.config_refused.is_some() != asks || file.admit.is_some(),
+        "a case has either rows or config_refused; of functions calls or config_refused"
     );
+    let now_unix_nanos = file.now.map_or(Ok(NOW), |now| super::rows::nanos(&now))?;
     let of_others = |given: bool, key: &str| match given {
         true => bail!("{key} is not for a {}", world.as_str()),
         false => Ok(()),
     };
+    let limits = file.plan.is_some() || file.admit.is_some();
+    if file.config_refused.is_none() {
+        of_others(world == World::Function && !rows.is_empty(), "rows")?;
+        of_others(world != World::Function && !file.calls.is_empty(), "calls")?;
+        of_others(world != World::Limiter && limits, "plan or admit")?;
+        of_others(world != World::Deriver && file.deltas.is_some(), "deltas")?;
+    }
     let wanted = match world {
         _ if file.config_refused.is_some() => Wanted::Nothing,
-        World::Validator => {
-            of_others(file.plan.is_some() || file.admit.is_some(), "plan or admit")?;
-            of_others(file.deltas.is_some(), "deltas")?;
-            Wanted::Verdicts(verdicts(&mut rows)?)
-        }
-        World::Limiter => {
-            of_others(file.deltas.is_some(), "deltas")?;
-            Wanted::Plan { admit: file.admit, plan: file.plan.unwrap_or_default() }
-        }
+        World::Transformer => Wanted::Rows(transformed::wanted(shape, &mut rows, now_unix_nanos)?),
+        World::Validator => Wanted::Verdicts(verdicts(&mut rows)?),
+        World::Limiter => Wanted::Plan { admit: file.admit, plan: file.plan.unwrap_or_default() },
         World::Deriver => {
-            of_others(file.plan.is_some() || file.admit.is_some(), "plan or admit")?;
             Wanted::Deltas(file.deltas.context("deltas are missing; `deltas = []` says that there are none")?)
         }
-        World::Transformer | World::Function => super::answer::no_cases(world)?,
+        World::Function => {
+            for (at, call) in file.calls.iter().enumerate() {
+                call.check().with_context(|| format!("call {} of {}", at + 1, call.function))?;
+            }
+            Wanted::Calls(file.calls)
+        }
     };
     Ok(Case {
         path: path.to_owned(),
         about: file.about,
         config: file.config.unwrap_or_else(|| Value::Object(serde_json::Map::new())),
         config_refused: file.config_refused,
-        now_unix_nanos: file.now.map_or(Ok(NOW), |now| super::rows::nanos(&now))?,
+        now_unix_nanos,
         shape,
         rows,
         wanted,
@@ -174,24 +189,33 @@ fn verdicts(rows: &mut [toml::Table]) -> anyhow::Result<Vec<Verdict>> {
     let verdict = |(at, row): (usize, &mut toml::Table)| {
         let value = row.remove("verdict");
         let at = at + 1;
-        let refuse = |code: String, message| Verdict::Refuse { code, message };
         match value {
             Some(toml::Value::String(text)) if text == "keep" => Ok(Verdict::Keep),
-            Some(toml::Value::String(code)) => Ok(refuse(code, None)),
-            Some(toml::Value::Table(mut table)) => {
-                let mut text = |key: &str| match table.remove(key) {
-                    Some(toml::Value::String(text)) => Some(text),
-                    _ => None,
-                };
-                let (code, message) = (text("code"), text("message"));
-                ensure!(table.is_empty(), "row {at}: a verdict has a code and a message, both text");
-                Ok(refuse(code.with_context(|| format!("row {at}: its verdict has no code"))?, message))
+            Some(value @ (toml::Value::String(_) | toml::Value::Table(_))) => {
+                let (code, message) = reason("verdict", value).with_context(|| format!("row {at}"))?;
+                Ok(Verdict::Refuse { code, message })
             }
             Some(other) => bail!("row {at}: a verdict is \"keep\", a code or a table, not {other}"),
             None => bail!("row {at} has no verdict: \"keep\", or the code of its refusal"),
         }
     };
     rows.iter_mut().enumerate().map(verdict).collect()
+}
+
+/// A code, or a table with a code and a message.
+pub(super) fn reason(key: &str, value: toml::Value) -> anyhow::Result<(String, Option<String>)> {
+    let mut table = match value {
+        toml::Value::String(code) => return Ok((code, None)),
+        toml::Value::Table(table) => table,
+        other => bail!("{key} is a code or a table, not {other}"),
+    };
+    let mut text = |key: &str| match table.remove(key) {
+        Some(toml::Value::String(text)) => Some(text),
+        _ => None,
+    };
+    let (code, message) = (text("code"), text("message"));
+    ensure!(table.is_empty(), "{key} has a code and a message, both text");
+    Ok((code.with_context(|| format!("{key} has no code"))?, message))
 }
 
 #[cfg(test)]
@@ -210,11 +234,14 @@ mod tests {
         };
         check("[[spans]]\nname = \"x\"", World::Validator, "row 1 has no verdict");
         check("[[spans]]\nverdict = 3", World::Validator, "a verdict is \"keep\", a code or a table, not 3");
-        check("[[spans]]\nverdict = { message = \"x\" }", World::Validator, "row 1: its verdict has no code");
+        check("[[spans]]\nverdict = { message = \"x\" }", World::Validator, "row 1: verdict has no code");
         check("[[spans]]\nname = \"x\"\n[[logs]]\nbody = \"x\"", World::Deriver, "rows of one kind");
         check("[[logs]]\nbody = \"x\"", World::Deriver, "deltas are missing");
         check("deltas = []\n[[logs]]\nverdict = \"keep\"", World::Validator, "deltas is not for a validator");
         check("config = {}", World::Validator, "either rows or config_refused");
+        check("[[calls]]\nfunction = \"f\"\nreturns = []", World::Deriver, "calls is not for a deriver");
+        check("[[logs]]\nbody = \"x\"", World::Function, "rows is not for a function");
+        check("[[calls]]\nfunction = \"f\"", World::Function, "call 1 of f: a call either returns or fails");
         check("rows = []", World::Validator, "unknown field `rows`");
     }
 
@@ -243,6 +270,17 @@ mod tests {
                     [[deltas]]\nmetric = \"m\"\nlabels = { a = \"b\" }\nvalue = 1\nbuckets = [1, 2]\n";
         let Wanted::Deltas(deltas) = parsed(text, World::Deriver).unwrap().wanted else { panic!("deltas") };
         assert_eq!(deltas[0].buckets, [1, 2]);
+        let text = "[[logs]]\nbody = \"a\"\nbecomes = { body = \"b\", attributes = { k = 1 } }\n\
+                    [[logs]]\nbody = \"a\"\nbecomes = \"same\"\n[[logs]]\nbody = \"a\"\ndrop = \"debug\"\n\
+                    [[logs]]\nbody = \"a\"\nrefused = { code = \"label_invalid\", message = \"no\" }\n";
+        let Wanted::Rows(rows) = parsed(text, World::Transformer).unwrap().wanted else { panic!("rows") };
+        assert_eq!(rows[2], Left::Gone { reason: "dropped:debug".into(), message: None });
+
+        let text = "[[calls]]\nfunction = \"f\"\narguments = [[1, 2.5, []], [\"a\", \"b\", \"c\"]]\nreturns = [true, [], 1]\n\
+                    [[calls]]\nfunction = \"g\"\narguments = [[1, 2]]\ngroups = [1, 0]\nreturns = [1, 2]\nwithin = 0.5\n\
+                    [[calls]]\nfunction = \"g\"\narguments = [[0]]\nfails = \"positive\"\n";
+        let Wanted::Calls(calls) = parsed(text, World::Function).unwrap().wanted else { panic!("calls") };
+        assert_eq!((calls.len(), calls[1].function.as_str()), (3, "g"));
         let refused = parsed("config = { x = 1 }\nconfig_refused = \"x\"\n", World::Deriver).unwrap();
         assert!(matches!(refused.wanted, Wanted::Nothing));
     }

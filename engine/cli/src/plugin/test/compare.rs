@@ -1,13 +1,15 @@
 //! What was expected against what was said, as lines for a person.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::answer::Answer;
 use super::case::{Delta, Take, Verdict, Wanted};
+use super::transformed::Left;
 
 /// What differs; empty = nothing.
 pub(super) fn wanted(wanted: &Wanted, got: &Answer) -> Vec<String> {
     match (wanted, got) {
+        (Wanted::Rows(wanted), Answer::Rows(got)) => rows(wanted, got),
         (Wanted::Verdicts(wanted), Answer::Verdicts(got)) => verdicts(wanted, got),
         (Wanted::Plan { plan, .. }, Answer::Plan(got)) => takes(plan, got),
         (Wanted::Deltas(wanted), Answer::Deltas(got)) => deltas(wanted, got),
@@ -18,6 +20,7 @@ pub(super) fn wanted(wanted: &Wanted, got: &Answer) -> Vec<String> {
 /// What differs between two answers to the same rows.
 pub(super) fn answers(first: &Answer, other: &Answer) -> Vec<String> {
     match (first, other) {
+        (Answer::Rows(first), Answer::Rows(other)) => rows(first, other),
         (Answer::Verdicts(first), Answer::Verdicts(other)) => verdicts(first, other),
         (Answer::Plan(first), Answer::Plan(other)) => takes(first, other),
         (Answer::Deltas(first), Answer::Deltas(other)) => deltas(first, other),
@@ -25,7 +28,7 @@ pub(super) fn answers(first: &Answer, other: &Answer) -> Vec<String> {
     }
 }
 
-fn line(what: &str, wanted: impl std::fmt::Display, got: impl std::fmt::Display) -> String {
+pub(super) fn line(what: &str, wanted: impl std::fmt::Display, got: impl std::fmt::Display) -> String {
     format!("{what}\n    expected  {wanted}\n    got       {got}")
 }
 
@@ -44,6 +47,37 @@ fn said(verdict: &Verdict) -> String {
         Verdict::Keep => "keep".to_owned(),
         Verdict::Refuse { code, message: None } => code.clone(),
         Verdict::Refuse { code, message: Some(message) } => format!("{code}: {message}"),
+    }
+}
+
+fn rows(wanted: &[Left], got: &[Left]) -> Vec<String> {
+    let each = wanted.iter().zip(got).enumerate();
+    each.flat_map(|(row, (wanted, got))| row_lines(&format!("row {}", row + 1), wanted, got)).collect()
+}
+
+fn row_lines(row: &str, wanted: &Left, got: &Left) -> Vec<String> {
+    match (wanted, got) {
+        (Left::Row(wanted), Left::Row(got)) => {
+            let fields: BTreeSet<&String> = wanted.keys().chain(got.keys()).collect();
+            let differ = fields.into_iter().filter(|field| wanted.get(*field) != got.get(*field));
+            let value = |of: &BTreeMap<String, String>, field| {
+                of.get(field).map_or("nothing", |value| value).to_owned()
+            };
+            differ
+                .map(|field| line(&format!("{field} of {row}"), value(wanted, field), value(got, field)))
+                .collect()
+        }
+        (Left::Gone { reason, message: None }, Left::Gone { reason: got, .. }) if reason == got => Vec::new(),
+        _ if wanted == got => Vec::new(),
+        _ => vec![line(row, left(wanted), left(got))],
+    }
+}
+
+fn left(of: &Left) -> String {
+    match of {
+        Left::Row(_) => "goes on".to_owned(),
+        Left::Gone { reason, message: None } => reason.clone(),
+        Left::Gone { reason, message: Some(message) } => format!("{reason}: {message}"),
     }
 }
 
@@ -76,7 +110,7 @@ fn by_key<T>(
 }
 
 /// Sums of floats depend a little on their order.
-fn rounded(value: f64) -> String {
+pub(super) fn rounded(value: f64) -> String {
     format!("{}", format!("{value:.12e}").parse::<f64>().unwrap_or(value))
 }
 
@@ -126,6 +160,27 @@ mod tests {
         check(refuse(Some("why")), refuse(Some("because")), 1);
         check(Verdict::Keep, refuse(Some("because")), 1);
         check(refuse(None), Verdict::Keep, 1);
+    }
+
+    #[test]
+    fn what_is_left_of_a_row_is_compared_by_field() {
+        let row = |fields: &[(&str, &str)]| {
+            let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+            Left::Row(fields.iter().map(own).collect())
+        };
+        let gone = |message: Option<&str>| Left::Gone {
+            reason: "dropped:x".into(),
+            message: message.map(str::to_owned),
+        };
+        let lines = rows(&[row(&[("a", "1"), ("b", "2")])], &[row(&[("b", "3"), ("c", "4")])]);
+        assert_eq!(lines[0], "a of row 1\n    expected  1\n    got       nothing");
+        assert_eq!((lines.len(), rows(&[row(&[])], &[row(&[])]).len()), (3, 0));
+        assert!(rows(&[gone(None)], &[gone(Some("why"))]).is_empty());
+        assert_eq!(rows(&[gone(Some("because"))], &[gone(Some("why"))]).len(), 1);
+        assert_eq!(
+            rows(&[row(&[])], &[gone(None)])[0],
+            "row 1\n    expected  goes on\n    got       dropped:x"
+        );
     }
 
     #[test]

@@ -6,15 +6,22 @@
 //! | `rows.rs`, `attributes.rs` | its rows as a batch |
 //! | `ways.rs` | how they are cut and ordered |
 //! | `answer.rs` | what the plugin says |
+//! | `transformed.rs` | what transformers leave of rows |
+//! | `calls.rs`, `aggregates.rs` | calls of functions |
+//! | `cells.rs` | columns as values of a case |
 //! | `compare.rs` | what differs |
 //! | `sample.rs` | its rows for `plugin bench` |
 
+mod aggregates;
 mod answer;
 mod attributes;
+mod calls;
 mod case;
+mod cells;
 mod compare;
 mod rows;
 mod sample;
+mod transformed;
 mod ways;
 
 use std::io::Write;
@@ -33,8 +40,9 @@ use super::manifest::Project;
 use answer::Answer;
 pub(super) use case::NOW;
 use case::{Case, Wanted};
+pub(super) use cells::{Cell, column};
 use rows::Layout;
-pub(super) use sample::{Sample, samples};
+pub(super) use sample::{Sample, Samples, samples};
 
 /// Components below this size are compiled in no time.
 const QUICK_BYTES: u64 = 4 << 20;
@@ -130,6 +138,9 @@ fn checked(player: Player<'_>, world: World, case: &Case, seed: u64) -> anyhow::
             return Ok(differ.into_iter().map(|line| format!("admit: {line}")).collect());
         }
     }
+    if let Wanted::Calls(calls) = &case.wanted {
+        return calls::all(player, calls, case.now_unix_nanos, seed);
+    }
     let layout = Layout::of(case.shape, &case.rows, case.now_unix_nanos)?;
     let mut first: Option<Answer> = None;
     for way in ways::all(case.rows.len(), seed) {
@@ -139,8 +150,7 @@ fn checked(player: Player<'_>, world: World, case: &Case, seed: u64) -> anyhow::
             None => compare::wanted(&case.wanted, &answer),
             Some(first) => {
                 let differ = compare::answers(first, &answer).into_iter();
-                let why = "the answer depends on how rows are cut or ordered, which no plugin may do; shown";
-                differ.map(|line| format!("{why} {}: {line}", way.name)).collect()
+                differ.map(|line| format!("{} {}: {line}", ways::DEPENDS, way.name)).collect()
             }
         };
         if !differ.is_empty() {

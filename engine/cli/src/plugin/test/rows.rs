@@ -13,19 +13,15 @@ use arrow_array::{ArrayRef, Int16Array, Int32Array, Int64Array, RecordBatch};
 use arrow_schema::Schema;
 use isinglass_model::batch::{LogBatch, SampleBatch, SeriesBatch, SpanBatch};
 use isinglass_model::columns::{Columns, Shape};
+use isinglass_model::edits::{Editable, Rows};
 use isinglass_model::kind::Kind;
 use isinglass_model::labels::{LabelSet, Temporality};
 use isinglass_model::series::SeriesRef;
-use isinglass_model::tables::promoted::{LOG, Promoted, RESOURCE, SPAN};
 use isinglass_model::tables::{Table, Type};
 use toml::Value;
 use toml::value::Datetime;
 
-use super::attributes;
-
-/// Keys of a row that are no columns.
-const ATTRIBUTES: &str = "attributes";
-const RESOURCE_ATTRIBUTES: &str = "resource";
+use super::attributes::{self, TABLES};
 
 /// Which columns the batches of a case have, however its rows are divided.
 #[derive(Debug)]
@@ -54,11 +50,37 @@ impl Layout {
             Shape::Samples => Box::new(self.samples(rows)?),
             Shape::Series => Box::new(series(rows)?),
             Shape::Logs => Box::new(self.logs(rows)?),
-            Shape::Spans => {
-                let attributes = Some(attributes::index(rows)?);
-                Box::new(SpanBatch { table: self.table(rows)?, attributes })
-            }
+            Shape::Spans => Box::new(self.spans(rows)?),
         })
+    }
+
+    /// The same as transformers are shown it.
+    pub(super) fn editable(&self, rows: &[(usize, &toml::Table)]) -> anyhow::Result<Box<dyn Editable>> {
+        Ok(match self.shape {
+            Shape::Samples => bail!("a transformer is not shown samples"),
+            Shape::Series => Box::new(series(rows)?),
+            Shape::Logs => Box::new(Rows::from(self.logs(rows)?)),
+            Shape::Spans => Box::new(Rows::from(self.spans(rows)?)),
+        })
+    }
+
+    /// Another row in the place of one: what every row must have it has too.
+    pub(super) fn completed(&self, at: usize, row: &toml::Table, mut other: toml::Table) -> toml::Table {
+        if let Some(table) = table_of(self.shape) {
+            for (position, column) in table.columns.iter().enumerate().filter(|(_, column)| !column.nullable)
+            {
+                if let (false, Some(value)) =
+                    (other.contains_key(column.name), self.value(table, position, at, row))
+                {
+                    other.insert(column.name.to_owned(), value);
+                }
+            }
+        }
+        other
+    }
+
+    fn spans(&self, rows: &[(usize, &toml::Table)]) -> anyhow::Result<SpanBatch> {
+        Ok(SpanBatch { table: self.table(rows)?, attributes: Some(attributes::index(rows)?) })
     }
 
     fn samples(&self, rows: &[(usize, &toml::Table)]) -> anyhow::Result<SampleBatch> {
@@ -108,8 +130,12 @@ impl Layout {
     /// The value of a cell; what a row must have and a case leaves out is made up.
     fn value(&self, table: &Table, column: usize, at: usize, row: &toml::Table) -> Option<Value> {
         let column = &table.columns[column];
+        if column.ty == Type::TextMap {
+            let rest = attributes::unpromoted(row, table.kind, column.name);
+            return (!rest.is_empty()).then_some(Value::Table(rest));
+        }
         let given = row.get(column.name).cloned();
-        let promoted = || attribute(row, self.shape, column.name);
+        let promoted = || attributes::promoted(row, table.kind, column.name);
         given.or_else(promoted).or_else(|| {
             Some(match (column.name, column.nullable, column.ty) {
                 (_, true, _) => return None,
@@ -127,7 +153,7 @@ impl Layout {
     }
 }
 
-fn table_of(shape: Shape) -> Option<&'static Table> {
+pub(super) fn table_of(shape: Shape) -> Option<&'static Table> {
     match shape {
         Shape::Logs => Some(Table::of(Kind::Logs)),
         Shape::Spans => Some(Table::of(Kind::Spans)),
@@ -142,38 +168,23 @@ fn columns_of(table: &Table, row: &toml::Table) -> anyhow::Result<Vec<usize>> {
         matches!(table.columns[*column].ty, Bigint | Dictionary | Id(_) | Integer | Smallint | Text)
     };
     let mut columns = Vec::new();
-    for key in row.keys().filter(|key| ![ATTRIBUTES, RESOURCE_ATTRIBUTES].contains(&key.as_str())) {
+    for key in row.keys().filter(|key| !TABLES.contains(&key.as_str())) {
         let column =
             table.position(key).with_context(|| format!("there is no column {key:?} of {}", table.kind))?;
         ensure!(offered(&column), "column {key:?} is not offered to plugins");
         columns.push(column);
     }
-    for (key, promoted) in [(ATTRIBUTES, item_attributes(table.kind)), (RESOURCE_ATTRIBUTES, RESOURCE)] {
+    for key in TABLES {
         let Some(given) = row.get(key) else { continue };
         let given = given.as_table().with_context(|| format!("{key} must be a table"))?;
-        let found = promoted.iter().filter(|promoted| given.contains_key(promoted.key));
+        let found = attributes::promoted_of(table.kind, key)
+            .iter()
+            .filter(|promoted| given.contains_key(promoted.key));
         columns.extend(found.filter_map(|promoted| table.position(promoted.column)).filter(&offered));
+        columns
+            .extend(table.position(key).filter(|_| !attributes::unpromoted(row, table.kind, key).is_empty()));
     }
     Ok(columns)
-}
-
-fn item_attributes(kind: Kind) -> &'static [Promoted] {
-    if kind == Kind::Logs { LOG } else { SPAN }
-}
-
-/// The attribute that is promoted to a column, if it is of the column's type.
-fn attribute(row: &toml::Table, shape: Shape, column: &str) -> Option<Value> {
-    let kind = if shape == Shape::Logs { Kind::Logs } else { Kind::Spans };
-    let of = |key: &str, promoted: &[Promoted]| {
-        let promoted = promoted.iter().find(|promoted| promoted.column == column)?;
-        let value = row.get(key)?.as_table()?.get(promoted.key)?;
-        let fits = match promoted.ty {
-            Type::Bigint => value.is_integer(),
-            _ => value.is_str(),
-        };
-        fits.then(|| value.clone())
-    };
-    of(ATTRIBUTES, item_attributes(kind)).or_else(|| of(RESOURCE_ATTRIBUTES, RESOURCE))
 }
 
 /// The labels of a log record's stream as text.
@@ -198,8 +209,8 @@ fn series(rows: &[(usize, &toml::Table)]) -> anyhow::Result<SeriesBatch> {
     Ok(batch)
 }
 
-fn array(ty: &Type, values: &[Option<Value>]) -> anyhow::Result<ArrayRef> {
-    let values = values.iter().map(Option::as_ref);
+fn array(ty: &Type, cells: &[Option<Value>]) -> anyhow::Result<ArrayRef> {
+    let values = cells.iter().map(Option::as_ref);
     let integers =
         || values.clone().map(|value| value.map(integer).transpose()).collect::<anyhow::Result<Vec<_>>>();
     let texts =
@@ -228,6 +239,7 @@ fn array(ty: &Type, values: &[Option<Value>]) -> anyhow::Result<ArrayRef> {
             }
             Arc::new(builder.finish())
         }
+        Type::TextMap => attributes::maps(cells)?,
         _ => bail!("it is not offered to plugins"),
     })
 }

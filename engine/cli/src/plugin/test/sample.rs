@@ -1,9 +1,11 @@
 //! Rows that are shown again and again, to measure.
 
 use isinglass_model::columns::{Columns, Shape};
+use isinglass_model::edits::Editable;
 use serde_json::Value;
 
-use super::case::{self, NOW};
+use super::case::{self, NOW, Wanted};
+use super::cells::Cell;
 use super::rows::Layout;
 use crate::plugin::manifest::Project;
 
@@ -26,21 +28,47 @@ impl Sample {
 
     /// A batch of so many rows, which are these over and over.
     pub(in crate::plugin) fn repeated(&self, rows: usize) -> anyhow::Result<Box<dyn Columns>> {
-        let rows: Vec<_> = self.rows.iter().cycle().take(rows).enumerate().collect();
-        self.layout.batch(&rows)
+        self.layout.batch(&self.cycled(rows))
+    }
+
+    /// The same as transformers are shown it.
+    pub(in crate::plugin) fn editable(&self, rows: usize) -> anyhow::Result<Box<dyn Editable>> {
+        self.layout.editable(&self.cycled(rows))
+    }
+
+    fn cycled(&self, rows: usize) -> Vec<(usize, &toml::Table)> {
+        self.rows.iter().cycle().take(rows).enumerate().collect()
     }
 }
 
-/// The configuration of the first case that has rows, and the rows of the first case of each shape.
-pub(in crate::plugin) fn samples(project: &Project) -> anyhow::Result<(Value, Vec<Sample>)> {
-    let cases = case::all(&project.folder.join("cases"), project.manifest.world)?;
-    let mut config = None;
-    let mut samples: Vec<Sample> = Vec::new();
-    for case in cases.into_iter().filter(|case| !case.rows.is_empty()) {
-        config.get_or_insert(case.config);
-        if samples.iter().all(|sample| sample.shape != case.shape) {
-            samples.push(Sample::new(case.shape, case.rows)?);
+/// What the cases of a folder show to a plugin.
+#[derive(Default)]
+pub(in crate::plugin) struct Samples {
+    /// Of the first case that shows anything.
+    pub(in crate::plugin) config: Option<Value>,
+    /// Rows of the first case of each shape.
+    pub(in crate::plugin) rows: Vec<Sample>,
+    /// Arguments of the first call of each function that gives values.
+    pub(in crate::plugin) calls: Vec<(String, Vec<Vec<Cell>>)>,
+}
+
+/// Reads the cases of a folder.
+pub(in crate::plugin) fn samples(project: &Project) -> anyhow::Result<Samples> {
+    let mut samples = Samples::default();
+    for case in case::all(&project.folder.join("cases"), project.manifest.world)? {
+        let calls: &[_] = if let Wanted::Calls(calls) = &case.wanted { calls } else { &[] };
+        if case.rows.is_empty() && calls.is_empty() {
+            continue;
+        }
+        samples.config.get_or_insert(case.config);
+        for call in calls.iter().filter(|call| call.gives_values()) {
+            if samples.calls.iter().all(|(known, _)| *known != call.function) {
+                samples.calls.push((call.function.clone(), call.columns()));
+            }
+        }
+        if !case.rows.is_empty() && samples.rows.iter().all(|sample| sample.shape != case.shape) {
+            samples.rows.push(Sample::new(case.shape, case.rows)?);
         }
     }
-    Ok((config.unwrap_or_default(), samples))
+    Ok(samples)
 }

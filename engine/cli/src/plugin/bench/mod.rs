@@ -3,6 +3,14 @@
 //! Times are thread CPU times of calls as a server makes them, epochs on, the copy of the columns
 //! and of the answer included. The same columns shown to a plugin that looks at nothing tell which
 //! part of it is the border.
+//!
+//! | file | is |
+//! |---|---|
+//! | `functions.rs` | functions, which are called |
+//! | `made_up.rs` | what is shown where there are no cases |
+
+mod functions;
+mod made_up;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -18,10 +26,10 @@ use isinglass_model::columns::{Columns, Encoding, Shape};
 use serde_json::{Value, json};
 
 use super::manifest::Project;
-use super::test::{self, Sample};
+use super::test::{self, Samples};
 
 /// Keeps every row and looks at none.
-const NOOP: &[u8] = include_bytes!("../../../../plugins/dist/noop.wasm");
+const NOOP: &[u8] = include_bytes!("../../../../../plugins/dist/noop.wasm");
 
 /// CPU time that is spent on each size of batch, and rounds of which the quickest counts.
 const NANOS_PER_ROUND: f64 = 60e6;
@@ -50,7 +58,7 @@ struct Subject {
     component: PathBuf,
     config: Value,
     budget: Budget,
-    samples: Vec<Sample>,
+    samples: Samples,
     rows_of: &'static str,
 }
 
@@ -60,24 +68,18 @@ pub(super) fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
     let subject = subject(args)?;
     let rehearsal = test::open(&subject.component, &[subject.config.clone()], subject.budget)?;
     let player = rehearsal.player(0).map_err(|error| anyhow::anyhow!("{error}"))?;
-    let columns = player.columns();
-    let noop = noop(&columns)?;
-    let border = noop.player(0).map_err(|error| anyhow::anyhow!("{error}"))?;
-
     let mut out = std::io::stdout().lock();
     writeln!(out, "{}, a {}; {}", player.plugin(), rehearsal.world().as_str(), subject.rows_of)?;
     let mark = mark(rehearsal.world());
-    writeln!(out, "\n{:<8}  {:>7}  {:>12}  {:>12}{mark}", "", "rows", "ns a row", "the border")?;
-    for sample in
-        subject.samples.iter().filter(|sample| columns.iter().any(|column| column.shape == sample.shape()))
-    {
-        for rows in &args.rows {
-            let batch = sample.repeated(*rows as usize)?;
-            let whole = nanos_a_row(player, rehearsal.world(), &*batch, *rows)?;
-            let border = nanos_a_row(border, World::Validator, &*batch, *rows)?;
-            let shape = super::check::name_of(sample.shape());
-            writeln!(out, "{shape:<8}  {rows:>7}  {whole:>12.1}  {border:>12.1}")?;
-        }
+    let names = player.functions().iter().map(|function| function.name.len());
+    let width = names.max().unwrap_or(0).max(8);
+    writeln!(out, "\n{:<width$}  {:>7}  {:>12}  {:>12}{mark}", "", "rows", "ns a row", "the border")?;
+    let mut line = |of: &str, rows: u32, whole: f64, border: f64| {
+        writeln!(out, "{of:<width$}  {rows:>7}  {whole:>12.1}  {border:>12.1}")
+    };
+    match rehearsal.world() {
+        World::Function => functions::measure(player, &subject.samples.calls, &args.rows, &mut line)?,
+        world => measure(player, world, &subject, &args.rows, &mut line)?,
     }
     let stats = player.stats();
     let (memory, memory_max) =
@@ -88,6 +90,37 @@ pub(super) fn run(args: &BenchArgs) -> anyhow::Result<ExitCode> {
         stats.slow_calls, subject.budget.cpu_soft_ms
     )?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Takes what was measured, to print it: of what, rows, nanoseconds a row, those of the border.
+type Line<'a> = &'a mut dyn FnMut(&str, u32, f64, f64) -> std::io::Result<()>;
+
+/// Shows it batches of every shape that it wants.
+fn measure(
+    player: Player<'_>,
+    world: World,
+    subject: &Subject,
+    sizes: &[u32],
+    line: Line<'_>,
+) -> anyhow::Result<()> {
+    let columns = player.columns();
+    let noop = noop(&columns)?;
+    let border = noop.player(0).map_err(|error| anyhow::anyhow!("{error}"))?;
+    let wanted = |shape| columns.iter().any(|column| column.shape == shape);
+    let shown = |shape| world != World::Transformer || shape != Shape::Samples;
+    for sample in subject.samples.rows.iter().filter(|sample| wanted(sample.shape()) && shown(sample.shape()))
+    {
+        for rows in sizes {
+            let batch: Box<dyn Columns> = match world {
+                World::Transformer => sample.editable(*rows as usize)?,
+                _ => sample.repeated(*rows as usize)?,
+            };
+            let whole = nanos_a_row(player, *rows, || call(player, world, &*batch))?;
+            let border = nanos_a_row(border, *rows, || call(border, World::Validator, &*batch))?;
+            line(super::check::name_of(sample.shape()), *rows, whole, border)?;
+        }
+    }
+    Ok(())
 }
 
 /// What the plugins that ship take, from `docs/performance.md`, for comparison.
@@ -107,10 +140,10 @@ fn subject(args: &BenchArgs) -> anyhow::Result<Subject> {
     let budget = parsed(&args.budget, "--budget")?.map(serde_json::from_value::<Budget>).transpose()?;
     if args.path.is_dir() {
         let project = Project::open(&args.path)?;
-        let (of_case, samples) = test::samples(&project)?;
+        let mut samples = test::samples(&project)?;
         return Ok(Subject {
             component: project.component(),
-            config: config.unwrap_or(of_case),
+            config: config.or(samples.config.take()).unwrap_or_default(),
             budget: budget.unwrap_or_else(|| project.budget()),
             samples,
             rows_of: "rows of its cases, repeated",
@@ -120,49 +153,9 @@ fn subject(args: &BenchArgs) -> anyhow::Result<Subject> {
         component: args.path.clone(),
         config: config.unwrap_or_else(|| json!({})),
         budget: budget.unwrap_or_default(),
-        samples: made_up()?,
+        samples: Samples { rows: made_up::rows()?, ..Samples::default() },
         rows_of: "made-up rows: 20 services, 10 names, 3 severities",
     })
-}
-
-/// Rows where there are no cases.
-fn made_up() -> anyhow::Result<Vec<Sample>> {
-    let rows = |row: fn(usize) -> Value| {
-        let rows = (0..200).map(|at| toml::Table::try_from(row(at)));
-        rows.collect::<Result<Vec<_>, _>>()
-    };
-    Ok(vec![
-        Sample::new(
-            Shape::Spans,
-            rows(|at| {
-                json!({
-                    "service": format!("service-{}", at % 20),
-                    "name": format!("operation-{}", at / 20),
-                    "duration": at * 1_000_003,
-                    "kind": "server",
-                    "attributes": { "http.request.method": "GET", "http.route": "/cart", "user.tier": "gold" },
-                })
-            })?,
-        )?,
-        Sample::new(
-            Shape::Logs,
-            rows(|at| {
-                json!({
-                    "service": format!("service-{}", at % 20),
-                    "severity": (["info", "warn", "error"])[at % 3],
-                    "body": format!("order {at} was taken and will be sent to the address that was given"),
-                    "attributes": { "user.tier": "gold" },
-                })
-            })?,
-        )?,
-        Sample::new(Shape::Samples, rows(|at| json!({ "value": at }))?)?,
-        Sample::new(
-            Shape::Series,
-            rows(
-                |at| json!({ "labels": { "__name__": "requests_total", "job": format!("job-{}", at % 20), "instance": at.to_string() } }),
-            )?,
-        )?,
-    ])
 }
 
 /// The plugin that looks at nothing, asking for the same columns.
@@ -199,11 +192,11 @@ impl Drop for Scratch {
 }
 
 /// The quickest of several rounds, after one that warms up.
-fn nanos_a_row(player: Player<'_>, world: World, batch: &dyn Columns, rows: u32) -> anyhow::Result<f64> {
+fn nanos_a_row(player: Player<'_>, rows: u32, call: impl Fn() -> anyhow::Result<()>) -> anyhow::Result<f64> {
     let round = |calls: u64| -> anyhow::Result<f64> {
         let before = player.stats().cpu_seconds;
         for _ in 0..calls {
-            call(player, world, batch)?;
+            call()?;
         }
         Ok((player.stats().cpu_seconds - before) * 1e9 / calls as f64)
     };
@@ -222,7 +215,8 @@ fn call(player: Player<'_>, world: World, batch: &dyn Columns) -> anyhow::Result
         World::Validator => player.validate(batch, now).err(),
         World::Limiter => player.limit(batch, now).err(),
         World::Deriver => player.derive(batch, now).err(),
-        World::Transformer | World::Function => bail!("a {} cannot be measured yet", world.as_str()),
+        World::Transformer => player.edits(batch, now).err(),
+        World::Function => bail!("functions are called, not shown rows"),
     };
     match failed {
         None => Ok(()),
