@@ -168,7 +168,9 @@ impl Manifest {
         for object in &self.plugins {
             let name = object.path.strip_prefix("plugins/");
             let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
-            if !name.is_some_and(|name| !name.starts_with('.') && name.bytes().all(allowed)) {
+            let is_name =
+                |name: &str| !name.is_empty() && !name.starts_with('.') && name.bytes().all(allowed);
+            if !name.is_some_and(is_name) {
                 return Err(format!("{:?} is no file of a plugin", object.path));
             }
         }
