@@ -39,8 +39,8 @@ impl Sliding<'_> {
             F::TimeOfFirst => self.each(out, |window| self.times[window.start] as f64 / 1e3),
             F::Changes => self.counted(out, sequence::differ),
             F::Resets => self.counted(out, |before, now| now < before),
-            F::Min => self.extremes(out, |new, kept| new < kept),
-            F::Max => self.extremes(out, |new, kept| new > kept),
+            F::Min => self.merged(out, |least: &Least| least.0),
+            F::Max => self.merged(out, |greatest: &Greatest| greatest.0),
             F::Sum | F::Avg | F::Stddev | F::Stdvar => return self.totals(function, out),
             _ => return false,
         }
@@ -150,31 +150,6 @@ impl Sliding<'_> {
         self.each(out, |window| f64::from(until[window.end - 1] - until[window.start]));
     }
 
-    /// The value that wins. NaN wins only against nothing.
-    fn extremes(&self, out: &mut [f64], wins: impl Fn(f64, f64) -> bool) {
-        // Values that no later one of the window beats, the best of all first.
-        let mut kept: Vec<usize> = Vec::with_capacity(self.values.len());
-        // Those before it are no longer in the window.
-        let (mut best, mut taken) = (0, 0);
-        self.windows(out.len(), |step, window| {
-            for at in taken.max(window.start)..window.end {
-                if self.values[at].is_nan() {
-                    continue;
-                }
-                let beats = |last: &usize| !wins(self.values[*last], self.values[at]);
-                while kept.len() > best && kept.last().is_some_and(beats) {
-                    kept.pop();
-                }
-                kept.push(at);
-            }
-            taken = window.end;
-            while kept.get(best).is_some_and(|first| *first < window.start) {
-                best += 1;
-            }
-            out[step] = kept.get(best).map_or(f64::NAN, |best| self.values[*best]);
-        });
-    }
-
     fn totals(&self, function: WindowFunction, out: &mut [f64]) -> bool {
         use WindowFunction as F;
         if self.values.iter().any(|value| value.abs() > SAFE) {
@@ -223,6 +198,51 @@ impl Sliding<'_> {
 trait Merge: Copy + Default {
     fn take(&mut self, value: f64);
     fn merge(&mut self, other: &Self);
+}
+
+/// The greatest value so far, NaN where there was nothing else. A queue of candidates would look at
+/// a sample no more often, but its branches are wrong at every other sample of a noisy gauge.
+#[derive(Clone, Copy)]
+struct Greatest(f64);
+
+/// The least, likewise.
+#[derive(Clone, Copy)]
+struct Least(f64);
+
+impl Default for Greatest {
+    fn default() -> Self {
+        Self(f64::NAN)
+    }
+}
+
+impl Default for Least {
+    fn default() -> Self {
+        Self(f64::NAN)
+    }
+}
+
+impl Merge for Greatest {
+    #[inline]
+    fn take(&mut self, value: f64) {
+        self.0 = if (value > self.0) | self.0.is_nan() { value } else { self.0 };
+    }
+
+    #[inline]
+    fn merge(&mut self, other: &Self) {
+        self.take(other.0);
+    }
+}
+
+impl Merge for Least {
+    #[inline]
+    fn take(&mut self, value: f64) {
+        self.0 = if (value < self.0) | self.0.is_nan() { value } else { self.0 };
+    }
+
+    #[inline]
+    fn merge(&mut self, other: &Self) {
+        self.take(other.0);
+    }
 }
 
 impl Merge for Compensated {
