@@ -65,6 +65,7 @@ mod pool;
 mod rates;
 pub mod rehearsal;
 mod schema;
+mod signed;
 mod stats;
 mod ticker;
 mod transform;
