@@ -13,7 +13,10 @@ use crate::buckets::{Buckets, Key, Quota, Refused, Short, Take, Why};
 use crate::failure::{Failure, shorten};
 use crate::rates::{Rate, SignalRates, Unit};
 
+/// Of one plan.
 const BUCKETS_MAX: usize = 1_000;
+/// Of one request, which may be shown in many calls.
+const REQUEST_BUCKETS_MAX: usize = 65_536;
 const COSTS_MAX: usize = 65_536;
 const KEY_BYTES_MAX: usize = 255;
 
@@ -77,8 +80,10 @@ impl Bill {
                 )));
             }
         }
-        match self.takes.len() > BUCKETS_MAX {
-            true => Err(Failure::contract(format!("more than {BUCKETS_MAX} buckets for one request"))),
+        match self.takes.len() > REQUEST_BUCKETS_MAX {
+            true => {
+                Err(Failure::contract(format!("more than {REQUEST_BUCKETS_MAX} buckets for one request")))
+            }
             false => Ok(()),
         }
     }

@@ -1,6 +1,10 @@
 //! Settings of the write path.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+
+use crate::limits::{OwnLimits, TenantLimits};
 
 /// `[ingest]` in the configuration file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +25,10 @@ pub struct IngestConfig {
     /// Rows a minute and tenant that go into the table `rejected`; beyond that
     /// refused items are counted only.
     pub rejected_rows_per_minute: u32,
+    /// Limits on what is active: series, streams, traces, order.
+    pub limits: TenantLimits,
+    /// What is another for single tenants.
+    pub tenants: BTreeMap<String, OwnLimits>,
 }
 
 impl Default for IngestConfig {
@@ -32,6 +40,8 @@ impl Default for IngestConfig {
             compute_slots: 0,
             compute_wait_ms: 5_000,
             rejected_rows_per_minute: isinglass_model::tables::rejected::ROWS_PER_MINUTE_MAX,
+            limits: TenantLimits::default(),
+            tenants: BTreeMap::new(),
         }
     }
 }

@@ -59,6 +59,7 @@ fn add(to: &mut TenantStats, from: TenantStats) {
         sum.requests += stats.requests;
         sum.wire_bytes += stats.wire_bytes;
         sum.duplicates += stats.duplicates;
+        sum.weigh(&stats.rejected_bytes);
         for (reason, count) in stats.refused_requests {
             *sum.refused_requests.entry(reason).or_default() += count;
         }
@@ -120,6 +121,13 @@ pub(super) fn items(
     counter(encoder, "isinglass_rejected_items", "Items not kept, by reason", rejected)?;
     let refused = per_reason(tenants, |s| &s.refused_requests);
     counter(encoder, "isinglass_refused_requests", "Requests refused whole, by reason", refused)?;
+    let bytes = per_reason(tenants, |s| &s.rejected_bytes);
+    counter(
+        encoder,
+        "isinglass_rejected_bytes",
+        "Bytes of log records, spans and requests not kept, by reason",
+        bytes,
+    )?;
     counter(encoder, "isinglass_received_requests", "Requests taken", per_signal(tenants, |s| s.requests))?;
     counter(
         encoder,
