@@ -57,7 +57,7 @@ async fn new_streams_are_refused_and_active_ones_flow() {
     assert_eq!(
         text,
         "stream_limit (2 items): stream {app=\"c\", service_name=\"c\"} is new and the tenant has \
-         2 active ones, which is its limit (streams_max), in stream {app=\"c\", service_name=\"c\"}"
+         2 active ones, which is its limit (streams_max)"
     );
     assert_eq!(rig.rows("default", Kind::Rejected).await, 2);
 
