@@ -16,6 +16,7 @@
 //! | `judge.rs` | a label set is judged once |
 //! | `filter.rs` | takes refused rows out of batches |
 //! | `limits.rs`, `live/` | limits on what is active: series, streams, traces, order |
+//! | `cut.rs` | lines and values that are cut instead of refused |
 //! | `faults.rs` | what a sender is told of single items |
 //! | `refused.rs` | refused items as rows of the table `rejected` |
 //! | `derived/` | the counters behind derived metrics, the tick, their recovery |
@@ -23,6 +24,7 @@
 //! | `plugins.rs`, `plugin_costs.rs` | what `system.plugins` and `system.plugin_costs` show |
 
 mod config;
+mod cut;
 mod derived;
 mod error;
 mod faults;

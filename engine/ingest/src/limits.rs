@@ -52,6 +52,12 @@ limits! {
     stream_idle_ms: u64 = 1_800_000,
     /// How far a line may lie behind the newest of its stream, in milliseconds; -1 = no limit.
     line_behind_max_ms: i64 = -1,
+    /// Longer lines are cut to so many bytes; 0 = they stay, and `validate` judges them.
+    line_truncate_bytes: usize = 0,
+    /// Longer values of attributes are cut to so many bytes; 0 = they stay.
+    attribute_truncate_bytes: usize = 0,
+    /// Bytes of the help and of the unit of a metric, at most 1,024; what is longer is cut.
+    metadata_bytes_max: usize = 1_024,
     /// Live traces; 0 = no limit.
     traces_max: usize = 0,
     /// Bytes of the spans of a live trace; 0 = no limit.

@@ -21,6 +21,7 @@ use tokio::task::JoinHandle;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::config::IngestConfig;
+use crate::cut::cut_rows;
 use crate::derived::{Board, Note, write_tick};
 use crate::error::IngestError;
 use crate::faults::{all_over_a_limit, faults};
@@ -213,6 +214,10 @@ impl Ingest {
         let transformed = self.transform(chain, tenant, signal, &mut decoded, &mut resolver, now);
         let refused = transformed.inspect_err(|error| self.refused_whole(tenant, signal, &decoded, error))?;
         self.keep_metrics(chain, tenant, &mut decoded, &mut resolver, refused, now);
+        let cuts = cut_rows(&mut decoded, inner.live.limits(tenant))?;
+        if !cuts.is_empty() {
+            inner.recorder.signal(tenant, signal, |stats| stats.cut(&cuts));
+        }
         keep_rows(chain, tenant, &mut decoded, now)?;
         if let Err(error) = allow(chain.limit(tenant, &kept_batches(&decoded), now)) {
             self.refused_whole(tenant, signal, &decoded, &error);

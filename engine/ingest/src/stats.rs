@@ -27,9 +27,18 @@ pub struct SignalStats {
     /// Bytes that were not kept, by reason: of requests refused whole those on the wire, of log
     /// records those of the line, of spans those of their messages.
     pub rejected_bytes: BTreeMap<Reason, u64>,
+    /// Lines and values of attributes that were cut, by field.
+    pub truncated: BTreeMap<Reason, u64>,
 }
 
 impl SignalStats {
+    /// Adds values that were cut.
+    pub fn cut(&mut self, cuts: &BTreeMap<&'static str, u64>) {
+        for (field, values) in cuts {
+            *self.truncated.entry((*field).into()).or_default() += values;
+        }
+    }
+
     /// Adds bytes that were not kept.
     pub fn weigh(&mut self, bytes: &BTreeMap<Reason, u64>) {
         for (reason, bytes) in bytes {

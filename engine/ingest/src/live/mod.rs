@@ -114,7 +114,11 @@ impl Live {
     pub(crate) fn of_series(&self, tenant: &Tenant) -> SeriesLimits {
         let limits = self.limits(tenant);
         let given = |limit: usize| if limit == 0 { usize::MAX } else { limit };
-        SeriesLimits { total: given(limits.series_max), per_metric: given(limits.series_per_metric_max) }
+        SeriesLimits {
+            total: given(limits.series_max),
+            per_metric: given(limits.series_per_metric_max),
+            metadata_bytes: limits.metadata_bytes_max,
+        }
     }
 
     /// Takes out what is over a limit on what is active. `None` if there is nothing to note.

@@ -160,3 +160,40 @@ async fn series_and_buckets() {
     assert_eq!(counted, counts(1, 0, &[("max_native_histogram_buckets", 1)]));
     assert!(text.contains("the histogram has 3 buckets, the limit is 2 (histogram_buckets_max)"), "{text}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn long_lines_and_attributes_are_cut_instead_of_refused() {
+    let limits = json!({ "line_truncate_bytes": 4, "attribute_truncate_bytes": 3 });
+    let rig = rig(limits).await;
+    let long = "é".repeat(200_000);
+    let records = [
+        otlp::LogRecord {
+            attributes: vec![otlp::text("http.request.method", "PATCH"), otlp::text("own", "a\"bcd")],
+            ..otlp::LogRecord::new(NOW.unsigned_abs(), &long)
+        },
+        otlp::LogRecord::new(NOW.unsigned_abs(), "line"),
+    ];
+    let body = otlp::logs(&[otlp::text("service.name", "shop")], &records);
+    assert_eq!(told(&rig, Protocol::OtlpLogs, body).await.0, counts(2, 2, &[]));
+    let view = rig.ingest.store().view(&Tenant::default()).await.unwrap();
+    let batches = view.table(Kind::Logs).head_batches(&HeadFilter::default()).unwrap();
+    let text = crate::refused::row_text(&batches[0], 0);
+    assert!(text.contains("\"body\":\"éé\"") && text.contains("PAT\"") && !text.contains("PATCH"), "{text}");
+    assert!(text.contains(r#""own":"\"a\\\"b\"""#), "{text}");
+
+    let start = NOW.unsigned_abs();
+    let event = Span {
+        attributes: vec![otlp::text("db.statement", "select 1")],
+        ..Span::server("GET", start, start + 1)
+    };
+    let body = otlp::traces(&[otlp::text("host.name", "worker-1")], &[event]);
+    assert_eq!(told(&rig, Protocol::OtlpTraces, body).await.0, counts(1, 1, &[]));
+    let view = rig.ingest.store().view(&Tenant::default()).await.unwrap();
+    let batches = view.table(Kind::Spans).head_batches(&HeadFilter::default()).unwrap();
+    let text = crate::refused::row_text(&batches[0], 0);
+    assert!(text.contains("wor") && !text.contains("worker") && !text.contains("select 1"), "{text}");
+    let stats = rig.ingest.stats().tenants["default"].clone();
+    let cut: Vec<_> = stats.signals.values().map(|signal| signal.truncated.clone()).collect();
+    let of = |pairs: &[(&'static str, u64)]| pairs.iter().map(|(field, n)| ((*field).into(), *n)).collect();
+    assert_eq!(cut, [of(&[("line", 1), ("attribute", 2)]), of(&[("attribute", 2)])]);
+}

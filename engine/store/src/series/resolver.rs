@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use isinglass_model::counts::truncate_text;
 use isinglass_model::labels::LabelSet;
 use isinglass_model::series::{
     Fingerprint, Judgement, Known, MetricMeta, ResolveError, SeriesRef, SeriesResolver,
@@ -111,7 +112,14 @@ impl SeriesResolver for Resolver {
     }
 
     fn describe(&mut self, metric: &str, meta: &MetricMeta) {
-        self.table.describe(metric, meta);
+        let max = self.limits.metadata_bytes;
+        if meta.help.len() <= max && meta.unit.len() <= max {
+            return self.table.describe(metric, meta);
+        }
+        let mut meta = meta.clone();
+        truncate_text(&mut meta.help, max);
+        truncate_text(&mut meta.unit, max);
+        self.table.describe(metric, &meta);
     }
 }
 

@@ -27,18 +27,21 @@ const TOTAL_PER_ACTIVE: usize = 4;
 /// Bytes of label sets, as a multiple of the cap on active series.
 const LABEL_BYTES_PER_ACTIVE: usize = 1 << 10;
 
-/// How many series a tenant may have; those that are there flow on.
+/// How many series a tenant may have, and how much may be said of them. Series that are there
+/// flow on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SeriesLimits {
     /// Active ones; the cap of the store holds all the same.
     pub total: usize,
     /// Active ones of one metric.
     pub per_metric: usize,
+    /// Bytes of the help and of the unit of a metric; what is longer is cut.
+    pub metadata_bytes: usize,
 }
 
 impl SeriesLimits {
     /// Only the cap of the store.
-    pub const NONE: Self = Self { total: usize::MAX, per_metric: usize::MAX };
+    pub const NONE: Self = Self { total: usize::MAX, per_metric: usize::MAX, metadata_bytes: usize::MAX };
 }
 
 /// Which series count: those that were sent since the start.

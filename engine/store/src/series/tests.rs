@@ -48,7 +48,7 @@ fn of_two_label_sets_with_one_hash_the_later_takes_the_next_free_id() {
 fn each_metric_has_a_cap_of_its_own() {
     let (table, mut resolver) = table(100);
     table.restore(1, labels("old", 1));
-    resolver.limit(SeriesLimits { total: 5, per_metric: 2 });
+    resolver.limit(SeriesLimits { total: 5, per_metric: 2, ..SeriesLimits::NONE });
     let mut add = |metric, n: usize, fingerprint| {
         resolver.intern(Fingerprint(fingerprint), labels(metric, n)).map(|_| ()).map_err(|e| e.to_string())
     };
