@@ -2,7 +2,9 @@
 
 use std::process::Command;
 
-use crate::harness::{outside, root};
+use isinglass_testkit::loki::{self, Stream};
+
+use crate::harness::{Server, now_nanos, outside, root};
 
 /// Name, world, folder of its cases, component.
 const PLUGINS: [(&str, &str, &str, &str); 5] = [
@@ -53,4 +55,17 @@ fn every_limit_has_a_case() {
     for key in of_intake.as_object().unwrap().keys() {
         assert!(page.contains(&format!("`{key}`")), "{key} is not described");
     }
+}
+
+/// The configuration of the page that gives what the peers have is one.
+#[tokio::test]
+async fn the_limits_of_the_peers_can_be_had() {
+    let page = std::fs::read_to_string(root().join("docs/formats/limits.md")).unwrap();
+    let config = page.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    let server = Server::start_with(config);
+    let client = server.client();
+    let streams: Vec<_> = (0..5_001).map(|at| Stream::new(&format!("{{app=\"{at}\"}}")).line(now_nanos(), "x")).collect();
+    let answer = client.loki(&loki::request(&streams)).await;
+    assert_eq!(answer.status, 400);
+    assert!(answer.text().starts_with("stored 5000 of 5001 items, rejected 1: stream_limit"), "{}", answer.text());
 }
