@@ -64,8 +64,13 @@ async fn the_limits_of_the_peers_can_be_had() {
     let config = page.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
     let server = Server::start_with(config);
     let client = server.client();
-    let streams: Vec<_> = (0..5_001).map(|at| Stream::new(&format!("{{app=\"{at}\"}}")).line(now_nanos(), "x")).collect();
+    let streams: Vec<_> =
+        (0..5_001).map(|at| Stream::new(&format!("{{app=\"{at}\"}}")).line(now_nanos(), "x")).collect();
     let answer = client.loki(&loki::request(&streams)).await;
     assert_eq!(answer.status, 400);
-    assert!(answer.text().starts_with("stored 5000 of 5001 items, rejected 1: stream_limit"), "{}", answer.text());
+    assert!(
+        answer.text().starts_with("stored 5000 of 5001 items, rejected 1: stream_limit"),
+        "{}",
+        answer.text()
+    );
 }

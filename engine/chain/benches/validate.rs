@@ -90,9 +90,7 @@ fn measure(bencher: Bencher<'_, '_>, rows: usize, binding: Value) {
     let (chain, spans, tenant) = (chain(binding), Spans::new(rows), Tenant::default());
     let verdicts = chain.validate(&tenant, &spans, NOW);
     assert!(verdicts.keeps_all() && verdicts.plugin_errors == 0);
-    bencher
-        .counter(ItemsCount::new(rows))
-        .bench_local(|| chain.validate(&tenant, black_box(&spans), NOW));
+    bencher.counter(ItemsCount::new(rows)).bench_local(|| chain.validate(&tenant, black_box(&spans), NOW));
 }
 
 #[divan::bench(args = ROWS)]
