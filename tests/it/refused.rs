@@ -224,7 +224,7 @@ async fn loki_push() {
          nothing of this request was stored\n",
     );
     noisy.loki(&lines(&[(b, now, "2")])).await.ok();
-    assert_eq!(books(&client, "noisy", "logs").await, (6, 4, rejected(&[("rate_limited", 2)])));
+    assert_eq!(books(&client, "noisy", "logs").await, (6, 4, rejected(&[("per_stream_rate_limit", 2)])));
 
     let cut = client.tenant("cut");
     cut.loki(&lines(&[(a, now, "fifth")])).await.ok();

@@ -6,6 +6,7 @@ use std::time::Duration;
 use hashbrown::HashMap;
 use isinglass_model::Tenant;
 use isinglass_model::kind::Signal;
+use isinglass_model::reason::code;
 use isinglass_model::verdict::Decision;
 
 use crate::abi::PlanOut;
@@ -22,6 +23,9 @@ const KEY_BYTES_MAX: usize = 255;
 
 /// Prefix of the keys of the host's own buckets; plugins may not use it.
 const NATIVE: &str = "native:";
+
+/// What the keys of buckets of single log streams begin with; it is no part of their name.
+const PER_STREAM: &str = "per_stream:";
 
 /// How long a sender waits when there is no room for its bucket.
 const NO_ROOM_RETRY: Duration = Duration::from_secs(1);
@@ -151,9 +155,15 @@ fn decision(refused: &Refused, take: &Take, limiter: &str) -> Decision {
     let Take { key, quota: Quota { per_second, burst }, cost } = take;
     let (tenant, bucket) = (key.tenant.as_str(), &*key.name);
     let bucket = bucket.strip_prefix(NATIVE).unwrap_or(bucket);
+    let (reason, bucket) = match bucket.strip_prefix(PER_STREAM) {
+        Some(bucket) => (code::PER_STREAM_RATE_LIMIT, bucket),
+        None => (code::RATE_LIMITED, bucket),
+    };
+    let reason = reason.into();
     let rate = format!("bucket {bucket:?} of {limiter} gives {per_second} a second with a burst of {burst}");
     match refused.why {
         Why::Short(Short::For(retry_after)) => Decision::Deny {
+            reason,
             retry_after,
             message: format!("tenant {tenant:?} is over its rate: {rate}, the request costs {cost}"),
         },
@@ -163,6 +173,7 @@ fn decision(refused: &Refused, take: &Take, limiter: &str) -> Decision {
             ),
         },
         Why::NoRoom => Decision::Deny {
+            reason,
             retry_after: NO_ROOM_RETRY,
             message: format!("no room for {bucket:?} of {limiter}: all rate-limit buckets are in use"),
         },

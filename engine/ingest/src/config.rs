@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use isinglass_model::Tenant;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::limits::{OwnLimits, TenantLimits};
 
@@ -28,6 +29,7 @@ pub struct IngestConfig {
     /// Limits on what is active: series, streams, traces, order.
     pub limits: TenantLimits,
     /// What is another for single tenants.
+    #[serde(deserialize_with = "named")]
     pub tenants: BTreeMap<String, OwnLimits>,
 }
 
@@ -43,5 +45,26 @@ impl Default for IngestConfig {
             limits: TenantLimits::default(),
             tenants: BTreeMap::new(),
         }
+    }
+}
+
+/// A misspelt tenant would have the limits of all others without anybody noticing.
+fn named<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, OwnLimits>, D::Error> {
+    let tenants = BTreeMap::<String, OwnLimits>::deserialize(deserializer)?;
+    for name in tenants.keys() {
+        Tenant::new(name).map_err(|fault| serde::de::Error::custom(format!("tenant {name:?}: {fault}")))?;
+    }
+    Ok(tenants)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tenants_are_those_that_there_can_be() {
+        let error =
+            serde_json::from_str::<IngestConfig>(r#"{"tenants": {"a/b": {}}}"#).unwrap_err().to_string();
+        assert!(error.starts_with("tenant \"a/b\": tenant id has the character '/'"), "{error}");
     }
 }

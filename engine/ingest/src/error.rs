@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use isinglass_decode::DecodeError;
+use isinglass_model::kind::Signal;
 use isinglass_model::reason::code;
 use isinglass_model::{ErrorKind, Reason, Tenant};
 use isinglass_store::StoreError;
@@ -17,8 +18,12 @@ pub enum IngestError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// A limiter refused it.
-    #[error("rate limit: {message}; nothing of this request was stored")]
+    #[error("{}: {message}; nothing of this request was stored", rate_limit(*.signal))]
     RateLimited {
+        /// The reason code.
+        reason: Reason,
+        /// What was sent.
+        signal: Signal,
         /// Which bucket, its rate and burst.
         message: String,
         /// When it would be taken.
@@ -73,6 +78,14 @@ pub enum IngestError {
     Internal(String),
 }
 
+/// What the sentence begins with; senders of spans look for Tempo's word.
+fn rate_limit(signal: Signal) -> &'static str {
+    match signal {
+        Signal::Traces => "RATE_LIMITED",
+        Signal::Metrics | Signal::Logs => "rate limit",
+    }
+}
+
 impl IngestError {
     /// What it means to the sender.
     pub fn kind(&self) -> ErrorKind {
@@ -92,10 +105,8 @@ impl IngestError {
     /// The code under which the bytes of the request are counted.
     pub(crate) fn reason(&self) -> Reason {
         match self {
-            Self::RateLimited { .. } | Self::OverBurst { .. } | Self::LimiterFailed { .. } => {
-                code::RATE_LIMITED.into()
-            }
-            Self::OverLimit { reason, .. } => reason.clone(),
+            Self::OverBurst { .. } | Self::LimiterFailed { .. } => code::RATE_LIMITED.into(),
+            Self::RateLimited { reason, .. } | Self::OverLimit { reason, .. } => reason.clone(),
             Self::Blocked { .. } => code::BLOCKED_INGESTION.into(),
             Self::Untransformed(_) => code::PLUGIN_ERROR.into(),
             other => other.kind().as_str().into(),

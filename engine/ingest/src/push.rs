@@ -160,7 +160,7 @@ impl Ingest {
         };
         // One chain from here to the end, whatever takes its place meanwhile.
         let chain = self.0.chains.current();
-        allow(chain.admit(&request.tenant, signal, request.body.len() as u64))?;
+        allow(chain.admit(&request.tenant, signal, request.body.len() as u64), signal)?;
         let resolver = self.0.store.resolver(&request.tenant).await?;
         let this = self.clone();
         let mut prepared = self.compute(move || this.prepare(&chain, &request, signal, resolver)).await?;
@@ -219,7 +219,7 @@ impl Ingest {
             inner.recorder.signal(tenant, signal, |stats| stats.cut(&cuts));
         }
         keep_rows(chain, tenant, &mut decoded, now)?;
-        if let Err(error) = allow(chain.limit(tenant, &kept_batches(&decoded), now)) {
+        if let Err(error) = allow(chain.limit(tenant, &kept_batches(&decoded), now), signal) {
             self.refused_whole(tenant, signal, &decoded, &error);
             return Err(error);
         }
@@ -504,10 +504,12 @@ fn keep_rows(chain: &Chain, tenant: &Tenant, decoded: &mut Decoded, now: i64) ->
     Ok(())
 }
 
-fn allow(decision: Decision) -> Result<(), IngestError> {
+fn allow(decision: Decision, signal: Signal) -> Result<(), IngestError> {
     match decision {
         Decision::Allow => Ok(()),
-        Decision::Deny { retry_after, message } => Err(IngestError::RateLimited { message, retry_after }),
+        Decision::Deny { reason, retry_after, message } => {
+            Err(IngestError::RateLimited { reason, signal, message, retry_after })
+        }
         Decision::TooLarge { message } => Err(IngestError::OverBurst { message }),
         Decision::Unavailable { message } => Err(IngestError::LimiterFailed { message }),
     }

@@ -108,6 +108,8 @@ pub mod code {
     pub const BLOCKED_INGESTION: &str = "blocked_ingestion";
     /// Refused by a rate limit; counted, never written to `rejected`.
     pub const RATE_LIMITED: &str = "rate_limited";
+    /// Refused by the rate of a log stream; the same holds.
+    pub const PER_STREAM_RATE_LIMIT: &str = "per_stream_rate_limit";
     /// A plugin failed and its policy is `reject`.
     pub const PLUGIN_ERROR: &str = "plugin_error";
 }

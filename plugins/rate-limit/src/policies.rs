@@ -75,7 +75,8 @@ impl Policy {
         };
         let services = config.texts("services")?;
         let given = config.texts("signals")?;
-        let prefix = format!("{name}.");
+        // The host names refusals by such a bucket after it.
+        let prefix = if per == Per::Stream { format!("per_stream:{name}.") } else { format!("{name}.") };
         let policy = Self {
             per,
             items: limited(items(&mut config, &prefix, share)?),

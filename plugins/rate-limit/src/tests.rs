@@ -127,9 +127,9 @@ fn several_policies_at_once() {
         takes(&plugin, &logs),
         [
             "items 100 2000 4",
-            "each-stream.bytes {a} 10 30 1",
-            "each-stream.bytes {b} 10 30 5",
-            "each-stream.bytes {c} 10 30 0",
+            "per_stream:each-stream.bytes {a} 10 30 1",
+            "per_stream:each-stream.bytes {b} 10 30 5",
+            "per_stream:each-stream.bytes {c} 10 30 0",
             "each-service.items shop 1 20 2",
             "each-service.items cart 1 20 2",
             "noisy.items 2 40 2",
