@@ -19,6 +19,9 @@
 //! | [`derived`] | do the derived span metrics equal a computation over `spans`? |
 //! | [`limits`] | every reason of `validate` at limit - 1, limit, limit + 1 |
 //! | [`rate`] | 429 and RetryInfo, burst and refill |
+//! | [`refused`] | what senders are told of what is over a limit, word for word, and the books |
+//! | [`patterns`] | patterns of log lines, as counters and in SQL |
+//! | [`plugin_cases`] | the cases of the plugins that ship |
 //! | [`repeats`] | is a batch that is sent again stored once? |
 //! | [`hostile`] | plugins that trap, loop, grow |
 //! | [`crash`] | kill -9 while data comes in |
@@ -62,7 +65,9 @@ mod limits;
 mod loki;
 mod memory;
 mod operate;
+mod patterns;
 mod plugin_author;
+mod plugin_cases;
 mod plugin_check;
 mod plugin_guide;
 mod plugin_install;
@@ -77,6 +82,7 @@ mod promql_rules_alertmanager;
 mod promql_rules_timelines;
 mod promql_scripts;
 mod rate;
+mod refused;
 mod repeats;
 mod restart;
 mod senders;

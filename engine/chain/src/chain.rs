@@ -334,7 +334,11 @@ impl Chain {
         match settle(&self.buckets, bills, self.clock.monotonic()) {
             Ok(()) => Decision::Allow,
             Err((at, decision)) => {
-                limiters[at].meter.rejected(code::RATE_LIMITED, 1);
+                let reason = match &decision {
+                    Decision::Deny { reason, .. } => reason,
+                    _ => code::RATE_LIMITED,
+                };
+                limiters[at].meter.rejected(reason, 1);
                 tracing::debug!(tenant = tenant.as_str(), ?decision, "request over its rate");
                 decision
             }

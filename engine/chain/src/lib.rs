@@ -80,6 +80,6 @@ pub use failure::FailureKind;
 pub use installed::{Installed, InstalledFolder, InstalledList, Version};
 pub use lines::LogLine;
 pub use live::LiveChain;
-pub use rates::{Rates, SignalRates};
+pub use rates::{Rates, SignalRates, Strategy};
 pub use stats::BindingStats;
 pub use transform::Untransformed;
