@@ -33,6 +33,8 @@ pub(crate) struct Plugin {
     /// `name@version`.
     pub(crate) plugin: String,
     pub(crate) world: World,
+    /// Whether it is tried out.
+    pub(crate) shadow: bool,
     pub(crate) on_error: OnError,
     pub(crate) component: Component,
     pub(crate) variants: Vec<Variant>,
@@ -115,6 +117,7 @@ impl Plugin {
             account: binding.name.as_str().into(),
             plugin,
             world: binding.world,
+            shadow: binding.shadow,
             on_error: binding.on_error(),
             component,
             variants,
@@ -252,6 +255,7 @@ impl Plugin {
     /// What it did so far.
     pub(crate) fn stats(&self) -> BindingStats {
         let mut stats = self.meter.read(&self.plugin, &self.component.digest, self.world);
+        stats.shadow = self.shadow;
         (stats.open, stats.opened) = (self.breakers.open(), self.breakers.opened());
         stats
     }
