@@ -84,6 +84,11 @@ impl<'a> Shadow<'a> {
         self.plugin.world
     }
 
+    /// Everything that its answers depend on besides the batch.
+    pub fn identity(&self) -> Vec<Vec<u8>> {
+        self.plugin.identity()
+    }
+
     /// What a deriver would write for a tenant.
     pub fn metrics(&self, tenant: &Tenant) -> &'a [DerivedMetric] {
         &self.plugin.variants[self.plugin.variant_of(tenant)].metrics

@@ -15,6 +15,7 @@
 //! | `transform.rs` | what transformers change, drop and make of label sets |
 //! | `judge.rs` | a label set is judged once |
 //! | `filter.rs` | takes refused rows out of batches |
+//! | `shadow/` | plugins that are tried out: what they would do with the same traffic |
 //! | `refused.rs` | refused items as rows of the table `rejected` |
 //! | `derived/` | the counters behind derived metrics, the tick, their recovery |
 //! | `stats.rs` | what `/metrics` shows |
@@ -30,6 +31,7 @@ mod plugins;
 mod push;
 mod refused;
 mod request;
+mod shadow;
 mod stats;
 mod transform;
 
@@ -38,6 +40,7 @@ pub use error::IngestError;
 pub use isinglass_decode::LogsConfig;
 pub use push::Ingest;
 pub use request::{Fault, Outcome, Request};
+pub use shadow::ShadowStats;
 pub use stats::{IngestStats, OTHER_TENANTS, SignalStats, TenantStats};
 
 #[cfg(test)]

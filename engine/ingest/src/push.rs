@@ -30,6 +30,7 @@ use crate::plugin_costs::PluginCosts;
 use crate::plugins::Plugins;
 use crate::refused::Allowance;
 use crate::request::{Fault, Outcome, Request, signal_of};
+use crate::shadow::{Judged, Seen, SeenBatch, SeenMetrics, SeenRows, ShadowStats, Shadows};
 use crate::stats::{IngestStats, Recorder};
 use crate::transform::{transform_exemplars, transform_rows, transform_series};
 
@@ -47,6 +48,7 @@ struct Inner {
     slots: Arc<Semaphore>,
     allowance: Allowance,
     recorder: Recorder,
+    shadows: Shadows,
     stopping: AtomicBool,
     ticker: parking_lot::Mutex<Option<JoinHandle<()>>>,
     /// One tick at a time: a flush must not read counters that a tick under way covers.
@@ -102,6 +104,7 @@ impl Ingest {
             logs,
             clock,
             recorder: Recorder::default(),
+            shadows: Shadows::start(),
             stopping: AtomicBool::new(false),
             ticker: parking_lot::Mutex::new(None),
             ticking: tokio::sync::Mutex::new(()),
@@ -151,13 +154,17 @@ impl Ingest {
         };
         // One chain from here to the end, whatever takes its place meanwhile.
         let chain = self.0.chains.current();
-        allow(chain.admit(&request.tenant, signal, request.body.len() as u64))?;
+        let admitted = allow(chain.admit(&request.tenant, signal, request.body.len() as u64));
+        admitted.inspect_err(|_| self.limited(self.seen(&chain, &request, signal)))?;
         let resolver = self.0.store.resolver(&request.tenant).await?;
         let this = self.clone();
         let mut prepared = self.compute(move || this.prepare(&chain, &request, signal, resolver)).await?;
         if prepared.worth_a_record() {
             prepared.append.ticket = Some(ticket);
             self.0.store.append(prepared.append).await?;
+        }
+        if let Some(seen) = prepared.seen {
+            self.0.shadows.offer(seen);
         }
         Ok(self.outcome(prepared.counts, prepared.faults, false))
     }
@@ -200,17 +207,39 @@ impl Ingest {
         let unseen = if transforms { decoded.rejections.items().len() } else { 0 };
         let transformed = self.transform(chain, tenant, signal, &mut decoded, &mut resolver, now);
         let refused = transformed.inspect_err(|error| self.refused_whole(tenant, signal, &decoded, error))?;
-        self.keep_metrics(chain, tenant, &mut decoded, &mut resolver, refused, now);
+        let mut seen = self.seen(chain, request, signal);
+        let shown = seen.is_some().then(|| (decoded.samples.clone(), decoded.histograms.clone()));
+        let judged = self.keep_metrics(chain, tenant, &mut decoded, &mut resolver, refused, now);
         let life = resolver.life();
-        drop(resolver);
-        keep_rows(chain, tenant, &mut decoded, now)?;
+        if let (Some(seen), Some((samples, histograms))) = (&mut seen, shown)
+            && !(samples.is_empty() && histograms.is_empty())
+        {
+            seen.metrics = Some(SeenMetrics { resolver, samples, histograms, judged });
+        }
+        keep_rows(chain, tenant, &mut decoded, seen.as_mut(), now)?;
         if let Err(error) = allow(chain.limit(tenant, &kept_batches(&decoded), now)) {
             self.refused_whole(tenant, signal, &decoded, &error);
+            self.limited(seen);
             return Err(error);
         }
         let mut prepared = self.finish(chain, tenant, decoded, unseen, now)?;
         prepared.append.life = life;
+        prepared.seen = seen;
         Ok(prepared)
+    }
+
+    /// Where plugins that are tried out are shown this request, what is remembered of it.
+    fn seen(&self, chain: &Arc<Chain>, request: &Request, signal: Signal) -> Option<Seen> {
+        let tenant = &request.tenant;
+        let new = || Seen::new(chain, (tenant, signal), request.body.len() as u64, &*self.0.clock);
+        chain.has_shadows(tenant, signal).then(new)
+    }
+
+    /// A limiter refused a request.
+    fn limited(&self, seen: Option<Seen>) {
+        if let Some(seen) = seen {
+            self.0.shadows.offer(Seen { limited: true, ..seen });
+        }
     }
 
     /// What transformers change. Gives back series that validators refused before.
@@ -259,17 +288,21 @@ impl Ingest {
         resolver: &mut Resolver,
         mut refused: RefusedSeries,
         now: i64,
-    ) {
+    ) -> Judged {
         refused.extend(judge(chain, tenant, resolver, std::mem::take(&mut decoded.unjudged), now));
         let text = |series| resolver.labels_of(series).map_or_else(String::new, |labels| labels.to_string());
         let Decoded { samples, histograms, exemplars, rejections, .. } = decoded;
         drop_series(&refused, samples, histograms, exemplars, &text, rejections);
+        let mut judged = Judged { refused, ..Judged::default() };
         if !samples.is_empty() {
-            drop_samples(&chain.validate(tenant, samples, now), samples, &text, rejections);
+            judged.of_samples = chain.validate(tenant, samples, now);
+            drop_samples(&judged.of_samples, samples, &text, rejections);
         }
         if !histograms.is_empty() {
-            drop_histograms(&chain.validate(tenant, histograms, now), histograms, &text, rejections);
+            judged.of_histograms = chain.validate(tenant, histograms, now);
+            drop_histograms(&judged.of_histograms, histograms, &text, rejections);
         }
+        judged
     }
 
     /// Derives, and puts the record together.
@@ -305,7 +338,7 @@ impl Ingest {
         append.histograms = decoded.histograms;
         append.exemplars = decoded.exemplars;
         let faults = faults(&decoded.rejections);
-        Ok(Prepared { append, counts, faults })
+        Ok(Prepared { append, counts, faults, seen: None })
     }
 
     fn outcome(&self, counts: Counts, faults: Vec<Fault>, duplicate: bool) -> Outcome {
@@ -373,7 +406,40 @@ impl Ingest {
             self.0.store.flush().await?;
         }
         self.tick().await?;
+        self.settle_shadows().await?;
         Ok(self.0.store.flush().await?)
+    }
+
+    /// Answers when what plugins that are tried out said of all requests that were answered can
+    /// be asked for, or when they take too long.
+    pub async fn settle_shadows(&self) -> Result<(), IngestError> {
+        self.0.shadows.settle(SETTLE_MAX).await;
+        self.write_shadows().await
+    }
+
+    /// Writes what plugins that are tried out said so far.
+    async fn write_shadows(&self) -> Result<(), IngestError> {
+        let mut first_error = Ok(());
+        for (tenant, said) in self.0.shadows.take() {
+            let rows = self.0.shadows.rows(&said, self.0.clock.now_unix_nanos());
+            let rows = rows.map_err(|error| IngestError::Internal(error.to_string()))?;
+            let count = rows.num_rows();
+            let append = Append { shadow: Some(rows), ..Append::new(tenant.clone()) };
+            match self.0.store.append(append).await {
+                Ok(_) => self.0.shadows.written(count),
+                Err(error) => {
+                    tracing::warn!(%tenant, %error, "rows of shadow were not written; they come with the next");
+                    self.0.shadows.put_back(&tenant, said);
+                    first_error = first_error.and(Err(error.into()));
+                }
+            }
+        }
+        first_error
+    }
+
+    /// Counts about plugins that are tried out.
+    pub fn shadow_stats(&self) -> ShadowStats {
+        self.0.shadows.stats()
     }
 
     /// Takes no more, writes the derived metrics, flushes and closes the store.
@@ -384,6 +450,8 @@ impl Ingest {
             ticker.abort();
         }
         let ticked = self.tick().await;
+        // What was not written is lost, and little.
+        let _ = self.write_shadows().await;
         self.0.store.clone().close().await?;
         ticked
     }
@@ -391,6 +459,7 @@ impl Ingest {
     /// Deletes a tenant, see [`Store::delete_tenant`]. Goes on to its end when the caller
     /// goes away.
     pub async fn delete_tenant(&self, tenant: &Tenant) -> Result<Option<Deleted>, IngestError> {
+        self.0.shadows.forget(tenant);
         let (store, tenant) = (self.0.store.clone(), tenant.clone());
         let work = tokio::spawn(async move { store.delete_tenant(&tenant).await });
         Ok(work
@@ -425,6 +494,9 @@ impl Ingest {
     }
 }
 
+/// How long a flush waits for plugins that are tried out.
+const SETTLE_MAX: Duration = Duration::from_secs(10);
+
 type SharedBoard = Arc<parking_lot::Mutex<crate::derived::TenantBoard>>;
 
 /// A request on its way into the WAL.
@@ -432,6 +504,8 @@ struct Prepared {
     append: Append,
     counts: Counts,
     faults: Vec<Fault>,
+    /// For plugins that are tried out.
+    seen: Option<Seen>,
 }
 
 impl Prepared {
@@ -449,6 +523,7 @@ async fn tick_forever(ingest: Ingest) {
         interval.tick().await;
         // What failed is logged, counted and part of the next tick.
         let _ = ingest.tick().await;
+        let _ = ingest.write_shadows().await;
         let chains = Arc::clone(&ingest.0.chains);
         // What came of it is logged and counted.
         let _ = tokio::task::spawn_blocking(move || chains.roll_back_failing()).await;
@@ -456,11 +531,20 @@ async fn tick_forever(ingest: Ingest) {
 }
 
 /// Log records and spans.
-fn keep_rows(chain: &Chain, tenant: &Tenant, decoded: &mut Decoded, now: i64) -> Result<(), IngestError> {
+fn keep_rows(
+    chain: &Chain,
+    tenant: &Tenant,
+    decoded: &mut Decoded,
+    mut seen: Option<&mut Seen>,
+    now: i64,
+) -> Result<(), IngestError> {
     let validate = |batch: &dyn Columns| -> Verdicts { chain.validate(tenant, batch, now) };
     let internal = |error: arrow_schema::ArrowError| IngestError::Internal(error.to_string());
     if let Some(mut logs) = decoded.logs.take() {
         let verdicts = validate(&logs);
+        if let Some(seen) = &mut seen {
+            seen.rows = Some(SeenRows { batch: SeenBatch::Logs(logs.clone()), verdicts: verdicts.clone() });
+        }
         logs.table =
             drop_rows(&verdicts, Signal::Logs, logs.table, &mut decoded.rejections).map_err(internal)?;
         logs.attributes = logs.attributes.filter(|_| verdicts.keeps_all());
@@ -468,6 +552,9 @@ fn keep_rows(chain: &Chain, tenant: &Tenant, decoded: &mut Decoded, now: i64) ->
     }
     if let Some(mut spans) = decoded.spans.take() {
         let verdicts = validate(&spans);
+        if let Some(seen) = &mut seen {
+            seen.rows = Some(SeenRows { batch: SeenBatch::Spans(spans.clone()), verdicts: verdicts.clone() });
+        }
         spans.table =
             drop_rows(&verdicts, Signal::Traces, spans.table, &mut decoded.rejections).map_err(internal)?;
         spans.attributes = spans.attributes.filter(|_| verdicts.keeps_all());
