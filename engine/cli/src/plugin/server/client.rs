@@ -8,12 +8,18 @@ use serde_json::Value;
 pub(super) struct Client {
     http: reqwest::Client,
     server: Url,
+    tenant: Option<String>,
 }
 
 impl Client {
     pub(super) fn new(server: &Url) -> anyhow::Result<Self> {
         // No deadline: a component with an interpreter in it compiles for a minute.
-        Ok(Self { http: reqwest::Client::builder().build()?, server: server.clone() })
+        Ok(Self { http: reqwest::Client::builder().build()?, server: server.clone(), tenant: None })
+    }
+
+    /// For questions about the data of one tenant.
+    pub(super) fn of_tenant(server: &Url, tenant: Option<&String>) -> anyhow::Result<Self> {
+        Ok(Self { tenant: tenant.cloned(), ..Self::new(server)? })
     }
 
     /// What it answers; an error is what it says.
@@ -26,7 +32,10 @@ impl Client {
     ) -> anyhow::Result<Value> {
         let mut url = self.server.join(path).context("--server is not a base URL")?;
         url.query_pairs_mut().extend_pairs(query);
-        let request = self.http.request(method, url).body(body);
+        let mut request = self.http.request(method, url).body(body);
+        if let Some(tenant) = &self.tenant {
+            request = request.header("X-Scope-OrgID", tenant);
+        }
         let response = request.send().await.map_err(|error| self.unreachable(error))?;
         let status = response.status();
         let body = response.bytes().await.context("the server broke the answer off")?;
