@@ -284,7 +284,7 @@ impl Chain {
         let validators =
             self.plugins.iter().filter(|p| p.world == World::Validator && p.takes(tenant, signal));
         for plugin in validators {
-            let author = Author { plugin: &plugin.plugin, digest: &plugin.component.digest };
+            let author = Author::of(plugin);
             match answers(plugin, caller, &mut offered) {
                 Ok(answers) => {
                     for (cut, answer) in &answers {

@@ -115,7 +115,7 @@ impl<'a> Shadow<'a> {
         let (caller, rows) = (self.chain.caller(tenant, now_unix_nanos), batch.rows());
         let answers = answers(self.plugin, caller, &mut Offered::new(batch));
         let answers = answers.map_err(|failure| self.unknown(tenant, &failure))?;
-        let author = Author { plugin: self.plugin(), digest: self.digest() };
+        let author = Author::of(self.plugin);
         let mut said = Verdicts::default();
         for (cut, answer) in &answers {
             verdicts::merge(&mut said, rows, cut, answer, &author, |reason, rows| {

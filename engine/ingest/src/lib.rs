@@ -17,6 +17,8 @@
 //! | `filter.rs` | takes refused rows out of batches |
 //! | `shadow/` | plugins that are tried out: what they would do with the same traffic |
 //! | `refused.rs` | refused items as rows of the table `rejected` |
+//! | `payload.rs` | samples, histograms and exemplars as they are set aside, and back |
+//! | `reingest/` | what was refused, sent through the chain again |
 //! | `derived/` | the counters behind derived metrics, the tick, their recovery |
 //! | `stats.rs` | what `/metrics` shows |
 //! | `plugins.rs`, `plugin_costs.rs` | what `system.plugins` and `system.plugin_costs` show |
@@ -26,10 +28,12 @@ mod derived;
 mod error;
 mod filter;
 mod judge;
+mod payload;
 mod plugin_costs;
 mod plugins;
 mod push;
 mod refused;
+mod reingest;
 mod request;
 mod shadow;
 mod stats;
@@ -39,6 +43,7 @@ pub use config::IngestConfig;
 pub use error::IngestError;
 pub use isinglass_decode::LogsConfig;
 pub use push::Ingest;
+pub use reingest::{REJECTED_AT_ONCE_MAX, ReingestTurn, Reingested, RejectedRow};
 pub use request::{Fault, Outcome, Request};
 pub use shadow::ShadowStats;
 pub use stats::{IngestStats, OTHER_TENANTS, SignalStats, TenantStats};

@@ -49,6 +49,8 @@ struct Inner {
     allowance: Allowance,
     recorder: Recorder,
     shadows: Shadows,
+    /// Held by who sends rows of `rejected` again.
+    reingesting: Arc<tokio::sync::Mutex<()>>,
     stopping: AtomicBool,
     ticker: parking_lot::Mutex<Option<JoinHandle<()>>>,
     /// One tick at a time: a flush must not read counters that a tick under way covers.
@@ -105,6 +107,7 @@ impl Ingest {
             clock,
             recorder: Recorder::default(),
             shadows: Shadows::start(),
+            reingesting: Arc::default(),
             stopping: AtomicBool::new(false),
             ticker: parking_lot::Mutex::new(None),
             ticking: tokio::sync::Mutex::new(()),
@@ -170,7 +173,7 @@ impl Ingest {
     }
 
     /// Runs `work` off the async threads, within the bound on compute slots.
-    async fn compute<T: Send + 'static>(
+    pub(crate) async fn compute<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T, IngestError> + Send + 'static,
     ) -> Result<T, IngestError> {
@@ -201,6 +204,7 @@ impl Ingest {
         let body = decompress(request.compression, request.body.clone(), HardCaps::DEFAULT.body_bytes_max)?;
         let transforms = chain.transforms(tenant, signal);
         resolver.judge_under(chain.validators_digest(), transforms);
+        resolver.hold_refusals();
         let mut context = Context { logs: &inner.logs, now_unix_nanos: now, resolver: &mut resolver };
         let mut decoded = decode(request.protocol, request.format, &body, &mut context)?;
         drop(body);
@@ -290,7 +294,8 @@ impl Ingest {
         now: i64,
     ) -> Judged {
         refused.extend(judge(chain, tenant, resolver, std::mem::take(&mut decoded.unjudged), now));
-        let text = |series| resolver.labels_of(series).map_or_else(String::new, |labels| labels.to_string());
+        refused.extend(resolver.take_held());
+        let text = |series| resolver.labels_of(series);
         let Decoded { samples, histograms, exemplars, rejections, .. } = decoded;
         drop_series(&refused, samples, histograms, exemplars, &text, rejections);
         let mut judged = Judged { refused, ..Judged::default() };
@@ -307,7 +312,7 @@ impl Ingest {
 
     /// Derives, and puts the record together.
     /// `unseen`: so many of the first items that were refused no transformer has seen.
-    fn finish(
+    pub(crate) fn finish(
         &self,
         chain: &Arc<Chain>,
         tenant: &Tenant,
@@ -488,6 +493,31 @@ impl Ingest {
         vec![Arc::new(Plugins::new(chains)), Arc::new(PluginCosts::new(chains))]
     }
 
+    pub(crate) fn reingesting(&self) -> &Arc<tokio::sync::Mutex<()>> {
+        &self.0.reingesting
+    }
+
+    pub(crate) fn now_unix_nanos(&self) -> i64 {
+        self.0.clock.now_unix_nanos()
+    }
+
+    /// Counts items that were sent again: what is stored now is received once more, and the
+    /// refusal from before stays counted.
+    pub(crate) fn reingested(
+        &self,
+        tenant: &Tenant,
+        signal: Signal,
+        counts: &Counts,
+        outcomes: [(&'static str, u64); 3],
+    ) {
+        self.0.recorder.signal(tenant, signal, |stats| stats.counts.add(counts));
+        self.0.recorder.tenant(tenant, |stats| {
+            for (outcome, items) in outcomes.into_iter().filter(|(_, items)| *items > 0) {
+                *stats.reingested.entry(outcome).or_default() += items;
+            }
+        });
+    }
+
     /// Counts since start.
     pub fn stats(&self) -> IngestStats {
         self.0.recorder.snapshot()
@@ -500,9 +530,9 @@ const SETTLE_MAX: Duration = Duration::from_secs(10);
 type SharedBoard = Arc<parking_lot::Mutex<crate::derived::TenantBoard>>;
 
 /// A request on its way into the WAL.
-struct Prepared {
-    append: Append,
-    counts: Counts,
+pub(crate) struct Prepared {
+    pub(crate) append: Append,
+    pub(crate) counts: Counts,
     faults: Vec<Fault>,
     /// For plugins that are tried out.
     seen: Option<Seen>,
@@ -563,7 +593,7 @@ fn keep_rows(
     Ok(())
 }
 
-fn allow(decision: Decision) -> Result<(), IngestError> {
+pub(crate) fn allow(decision: Decision) -> Result<(), IngestError> {
     match decision {
         Decision::Allow => Ok(()),
         Decision::Deny { retry_after, message } => Err(IngestError::RateLimited { message, retry_after }),
@@ -572,7 +602,7 @@ fn allow(decision: Decision) -> Result<(), IngestError> {
     }
 }
 
-fn kept_batches(decoded: &Decoded) -> Vec<&dyn Columns> {
+pub(crate) fn kept_batches(decoded: &Decoded) -> Vec<&dyn Columns> {
     let mut batches: Vec<&dyn Columns> = Vec::new();
     if !decoded.samples.is_empty() {
         batches.push(&decoded.samples);

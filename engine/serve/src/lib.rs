@@ -42,6 +42,7 @@ mod problem;
 mod prometheus;
 mod questions;
 mod receive;
+mod reingest;
 mod rpc;
 mod rules;
 mod sender;

@@ -7,7 +7,7 @@
 //! | `build/` | `plugin build`: from sources to a component |
 //! | `test/` | `plugin test`: its cases, in the sandbox of a server |
 //! | `bench/` | `plugin bench`: what a row costs |
-//! | `server/` | `plugin install`, `list`, `log`, `remove`, `rollback`, `promote`, `diff`: what a running server does |
+//! | `server/` | `plugin install`, `list`, `log`, `remove`, `rollback`, `promote`, `diff`, `reingest`: what a running server does |
 //! | `check.rs` | `plugin check`: what a component is, and whether a server would load it |
 
 mod bench;
@@ -29,7 +29,7 @@ pub use build::BuildArgs;
 pub use check::CheckArgs;
 pub use manifest::Lang;
 pub use new::NewArgs;
-pub use server::{DiffArgs, EitherArgs, InstallArgs, ListArgs, NamedArgs, ServerArgs};
+pub use server::{DiffArgs, EitherArgs, InstallArgs, ListArgs, NamedArgs, ReingestArgs, ServerArgs};
 pub use test::TestArgs;
 
 /// Which of its commands.
@@ -65,6 +65,8 @@ pub enum PluginCommand {
     Diff(DiffArgs),
     /// Enforce a plugin that was tried out
     Promote(NamedArgs),
+    /// Send refused items through the chain again
+    Reingest(ReingestArgs),
     /// Go back to what was installed under a name before
     Rollback(NamedArgs),
 }
@@ -83,6 +85,7 @@ pub async fn run(args: PluginArgs) -> anyhow::Result<ExitCode> {
         PluginCommand::Remove(args) => server::remove(&args).await,
         PluginCommand::Diff(args) => server::diff(&args).await,
         PluginCommand::Promote(args) => server::promote(&args).await,
+        PluginCommand::Reingest(args) => server::reingest(&args).await,
         PluginCommand::Rollback(args) => server::roll_back(&args).await,
     }
 }

@@ -37,7 +37,7 @@ impl Rig {
             .join("\n")
     }
 
-    async fn labels(&self) -> Vec<String> {
+    pub(super) async fn labels(&self) -> Vec<String> {
         let view = self.ingest.store().view(&Tenant::default()).await.unwrap();
         let mut labels: Vec<_> = view
             .series()

@@ -1,14 +1,16 @@
 //! Commands that a running server carries out: `install`, `list`, `log`, `remove`, `rollback`,
-//! `promote`, `diff`.
+//! `promote`, `diff`, `reingest`.
 //!
 //! | file | is |
 //! |---|---|
 //! | `client.rs` | asking the server |
 //! | `show.rs` | what it answered, as text |
 //! | `diff.rs` | what one that is tried out would have done |
+//! | `reingest.rs` | refused items through the chain again |
 
 mod client;
 mod diff;
+mod reingest;
 mod show;
 
 use std::io::Write as _;
@@ -23,6 +25,8 @@ use serde_json::{Map, Value, json};
 use client::Client;
 pub use diff::DiffArgs;
 pub(super) use diff::diff;
+pub use reingest::ReingestArgs;
+pub(super) use reingest::reingest;
 
 /// The server that is asked.
 #[derive(Debug, Clone, Args)]
