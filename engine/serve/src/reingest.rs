@@ -26,21 +26,20 @@ struct Wanted {
     condition: String,
     /// Rows that arrived later than this, nanoseconds since 1970.
     after: Option<i64>,
-    /// So many rows at most.
+    /// So many rows that were not stored before, at most.
     limit: usize,
     dry_run: bool,
 }
 
 impl Wanted {
     fn read(parameters: &str) -> Result<Self, Problem> {
-        let mut wanted =
-            Self { condition: String::new(), after: None, limit: REJECTED_AT_ONCE_MAX, dry_run: false };
+        let mut wanted = Self { condition: String::new(), after: None, limit: usize::MAX, dry_run: false };
         for (key, value) in form_urlencoded::parse(parameters.as_bytes()) {
             let number = |_| Problem::malformed(format!("{key} = {value:?} is no number"));
             match &*key {
                 "where" => wanted.condition = value.into_owned(),
                 "after" => wanted.after = Some(value.parse().map_err(number)?),
-                "limit" => wanted.limit = value.parse::<usize>().map_err(number)?.min(REJECTED_AT_ONCE_MAX),
+                "limit" => wanted.limit = value.parse().map_err(number)?,
                 "dry_run" => wanted.dry_run = value == "true",
                 _ => return Err(Problem::malformed(format!("unknown parameter {key:?}"))),
             }
@@ -87,23 +86,22 @@ async fn answer(app: &App, tenant: &Tenant, wanted: &Wanted) -> Result<Value, Pr
     };
     let turn = app.ingest.reingest_turn().await;
     let (rows, next) = rows(app, tenant, wanted).await?;
-    let selected = rows.len();
     let marked = marked(app, tenant, &rows).await?;
-    let report = app.ingest.reingest(&turn, tenant, rows, &marked, wanted.dry_run).await;
+    let report = app.ingest.reingest(&turn, tenant, rows, (&marked, wanted.limit), wanted.dry_run).await;
     drop(turn);
-    tracing::info!(%tenant, selected, stored = report.stored, dry_run = wanted.dry_run, "refused items were sent again");
-    Ok(told(&report, selected, total, next, wanted))
+    tracing::info!(%tenant, stored = report.stored, dry_run = wanted.dry_run, "refused items were sent again");
+    Ok(told(&report, total, next, wanted))
 }
 
-fn told(report: &Reingested, selected: usize, total: Value, next: Option<i64>, wanted: &Wanted) -> Value {
+fn told(report: &Reingested, total: Value, next: Option<i64>, wanted: &Wanted) -> Value {
     let stopped = report.stopped.as_ref().map(|error| {
         let retry_after_ms = error.retry_after().map(|after| after.as_millis() as u64);
         json!({ "kind": error.kind().as_str(), "message": error.to_string(), "retry_after_ms": retry_after_ms })
     });
     // What was not looked at is selected again.
-    let next = if stopped.is_some() { Some(wanted.after.unwrap_or(i64::MIN)) } else { next };
+    let next = if stopped.is_some() || report.cut { Some(wanted.after.unwrap_or(i64::MIN)) } else { next };
     json!({
-        "dry_run": wanted.dry_run, "total": total, "selected": selected, "stored": report.stored,
+        "dry_run": wanted.dry_run, "total": total, "stored": report.stored,
         "dropped": report.dropped, "already": report.already, "rejected": report.rejected,
         "unusable": report.unusable, "stopped": stopped,
         // Beyond what numbers of JSON hold.
@@ -122,7 +120,7 @@ async fn rows(
     let of = wanted.rows();
     let later = wanted.after.filter(|after| *after > i64::MIN);
     let later = later.map_or(String::new(), |after| format!("WHERE time > to_timestamp_nanos({after})"));
-    let limit = wanted.limit;
+    let limit = REJECTED_AT_ONCE_MAX;
     let sql = format!("SELECT {columns} FROM {of} AS r {later} ORDER BY time LIMIT {}", limit + 1);
     let mut found = read(&ask(app, tenant, &sql).await?)?;
     if found.len() <= limit {

@@ -81,12 +81,15 @@ pub(super) fn hex(key: u128) -> String {
     key.to_be_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The items that have no mark and can be read; counts the others.
+/// The items that have no mark and can be read; counts the others. Ends at so many rows without a
+/// mark.
 pub(super) fn items(
     rejected: Vec<RejectedRow>,
     marked: &HashSet<String>,
+    limit: usize,
     report: &mut Reingested,
 ) -> Vec<Item> {
+    let mut left = limit;
     let mut alike = HashMap::<u128, u32>::new();
     let mut items = Vec::with_capacity(rejected.len());
     for row in rejected {
@@ -97,6 +100,11 @@ pub(super) fn items(
             report.already += 1;
             continue;
         }
+        if left == 0 {
+            report.cut = true;
+            break;
+        }
+        left -= 1;
         match row.content() {
             Ok(content) => {
                 let RejectedRow { time, signal, reason, .. } = row;

@@ -58,6 +58,8 @@ pub struct Reingested {
     pub rejected: BTreeMap<Reason, u64>,
     /// Rows that do not say enough: `withheld`, `cut` or `unread`.
     pub unusable: BTreeMap<&'static str, u64>,
+    /// Whether rows are left, because there are more than the limit.
+    pub cut: bool,
     /// Why the rest was not looked at.
     pub stopped: Option<IngestError>,
 }
@@ -69,19 +71,19 @@ impl Ingest {
     }
 
     /// Sends rows of `rejected` through the chain again. `marked`: keys of all rows of
-    /// `reingested` at the times of these. With `dry_run` nothing is stored, and limiters are not
-    /// asked.
+    /// `reingested` at the times of these; so many rows without a mark at most. Rows of one instant
+    /// must be given together. With `dry_run` nothing is stored, and limiters are not asked.
     pub async fn reingest(
         &self,
         turn: &ReingestTurn,
         tenant: &Tenant,
         rows: Vec<RejectedRow>,
-        marked: &HashSet<String>,
+        (marked, limit): (&HashSet<String>, usize),
         dry_run: bool,
     ) -> Reingested {
         let _ = turn;
         let mut report = Reingested::default();
-        for together in together(items(rows, marked, &mut report)) {
+        for together in together(items(rows, marked, limit, &mut report)) {
             if let Err(error) = self.reingest_group(tenant, together, dry_run, &mut report).await {
                 report.stopped = Some(error);
                 break;

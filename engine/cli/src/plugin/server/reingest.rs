@@ -25,7 +25,7 @@ pub struct ReingestArgs {
     /// Only say what would become of them
     #[arg(long)]
     pub dry_run: bool,
-    /// So many rows at most, the oldest
+    /// So many rows at most that were not stored before, the oldest
     #[arg(long, value_name = "N")]
     pub limit: Option<u64>,
     /// Print JSON
@@ -39,7 +39,6 @@ pub struct ReingestArgs {
 /// What became of them so far.
 #[derive(Debug, Default)]
 struct Sums {
-    selected: u64,
     stored: u64,
     dropped: u64,
     already: u64,
@@ -58,13 +57,24 @@ impl Sums {
             self.carried += number("stored") + number("dropped");
             return;
         }
-        self.selected += number("selected");
         self.already += number("already").saturating_sub(std::mem::take(&mut self.carried));
         for (key, sums) in [("rejected", &mut self.rejected), ("unusable", &mut self.unusable)] {
             for (reason, items) in answer[key].as_object().into_iter().flatten() {
                 *sums.entry(reason.clone()).or_default() += items.as_u64().unwrap_or_default();
             }
         }
+    }
+}
+
+impl Sums {
+    /// Rows that an answer said something of, but for those that were stored before.
+    fn tried(&self) -> u64 {
+        let others = self.rejected.values().chain(self.unusable.values());
+        self.stored + self.dropped + others.sum::<u64>()
+    }
+
+    fn rows(&self) -> u64 {
+        self.tried() + self.already
     }
 }
 
@@ -75,7 +85,7 @@ pub(in crate::plugin) async fn reingest(args: &ReingestArgs) -> anyhow::Result<E
     progress.set_style(ProgressStyle::with_template("{pos} of {len} rows  {per_sec}  {msg}")?);
     let (mut sums, mut after) = (Sums::default(), None::<String>);
     loop {
-        let left = args.limit.map(|limit| limit.saturating_sub(sums.selected));
+        let left = args.limit.map(|limit| limit.saturating_sub(sums.tried()));
         if left == Some(0) {
             break;
         }
@@ -85,13 +95,13 @@ pub(in crate::plugin) async fn reingest(args: &ReingestArgs) -> anyhow::Result<E
             progress.set_length(args.limit.map_or(total, |limit| limit.min(total)));
         }
         sums.add(&answer);
-        progress.set_position(sums.selected);
+        progress.set_position(sums.rows());
         progress.set_message(format!("{} stored", sums.stored));
         let next = answer["next_after"].as_str().map(str::to_owned);
         let again = !answer["stopped"].is_null();
         match next {
             None => break,
-            Some(next) if Some(&next) == after.as_ref() && !again => {
+            Some(next) if Some(&next) == after.as_ref() && !again && args.limit.is_none() => {
                 bail!("the server does not get beyond {next}")
             }
             Some(next) => after = Some(next),
@@ -110,7 +120,7 @@ fn question(args: &ReingestArgs, after: Option<&String>, limit: Option<u64>) -> 
 
 fn as_json(sums: &Sums, dry_run: bool) -> anyhow::Result<String> {
     let answer = json!({
-        "dry_run": dry_run, "selected": sums.selected, "stored": sums.stored, "dropped": sums.dropped,
+        "dry_run": dry_run, "rows": sums.rows(), "stored": sums.stored, "dropped": sums.dropped,
         "already": sums.already, "rejected": sums.rejected, "unusable": sums.unusable,
     });
     Ok(serde_json::to_string_pretty(&answer)? + "\n")
@@ -118,7 +128,7 @@ fn as_json(sums: &Sums, dry_run: bool) -> anyhow::Result<String> {
 
 fn shown(sums: &Sums, dry_run: bool) -> String {
     let (would, stay) = if dry_run { ("would be ", "would stay") } else { ("", "stay") };
-    let mut out = format!("{} rows: {} {would}stored", sums.selected, sums.stored);
+    let mut out = format!("{} rows: {} {would}stored", sums.rows(), sums.stored);
     // Writing into a text cannot fail.
     if sums.dropped > 0 {
         let _ = write!(out, ", {} {would}dropped by a transformer", sums.dropped);
@@ -149,19 +159,19 @@ mod tests {
     fn what_became_of_them_is_told_in_lines() {
         let mut sums = Sums::default();
         let busy = json!({ "message": "busy", "retry_after_ms": 10 });
-        sums.add(&json!({ "selected": 9, "stored": 3, "dropped": 1, "already": 2, "stopped": busy }));
+        sums.add(&json!({ "stored": 3, "dropped": 1, "already": 2, "stopped": busy }));
         let answer = json!({
-            "selected": 9, "stored": 1, "already": 6, "stopped": null,
+            "stored": 1, "already": 6, "stopped": null,
             "rejected": { "service_denied": 2 }, "unusable": { "cut": 1 },
         });
         sums.add(&answer);
         let told = shown(&sums, false);
         assert_eq!(
             told,
-            "9 rows: 4 stored, 1 dropped by a transformer, 2 were stored before\n\
+            "10 rows: 4 stored, 1 dropped by a transformer, 2 were stored before\n\
              2 are refused again and stay in rejected: service_denied\n\
              1 cannot be sent again: they are longer than what rejected keeps of an item\n"
         );
-        assert!(shown(&sums, true).starts_with("9 rows: 4 would be stored"));
+        assert!(shown(&sums, true).starts_with("10 rows: 4 would be stored"));
     }
 }
