@@ -33,6 +33,7 @@ mod admin;
 mod app;
 mod backup;
 mod body;
+mod condition;
 mod config;
 mod content;
 mod listen;

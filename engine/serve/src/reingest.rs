@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use url::form_urlencoded;
 
 use crate::app::App;
+use crate::condition;
 use crate::problem::Problem;
 use crate::questions::{Row, ask};
 use crate::sender;
@@ -44,16 +45,18 @@ impl Wanted {
                 _ => return Err(Problem::malformed(format!("unknown parameter {key:?}"))),
             }
         }
-        match wanted.condition.trim().is_empty() {
-            true => Err(Problem::malformed("where is missing: a condition over the table rejected")),
-            false => Ok(wanted),
+        if wanted.condition.trim().is_empty() {
+            return Err(Problem::malformed("where is missing: a condition over the table rejected"));
+        }
+        match condition::fault(&wanted.condition) {
+            Some(fault) => Err(Problem::malformed(format!("where: {fault}"))),
+            None => Ok(wanted),
         }
     }
 
-    /// The rows that the condition is true of. What is outside of it holds whatever it says.
+    /// The rows that the condition is true of.
     fn rows(&self) -> String {
-        // On lines of its own, so that a comment ends with it.
-        format!("(SELECT * FROM rejected WHERE (\n{}\n))", self.condition)
+        format!("(SELECT * FROM rejected WHERE ({}))", self.condition)
     }
 }
 
