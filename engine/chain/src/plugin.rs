@@ -279,6 +279,7 @@ impl Plugin {
                 binding,
                 plugin,
                 tenant,
+                shadow = self.shadow,
                 pause_ms,
                 "plugin fails too often and is left alone for a while"
             );
@@ -293,7 +294,7 @@ impl Plugin {
             plugin = self.plugin,
             tenant = tenant.as_str(),
             kind = failure.kind.as_str(),
-            on_error = self.on_error.as_str(),
+            on_error = if self.shadow { "shadow" } else { self.on_error.as_str() },
             "plugin failed: {}",
             failure.message
         );

@@ -223,7 +223,7 @@ mod tests {
         for plugin in ["p@1", "q@1"] {
             let out = VerdictsOut { rows: (1..=200).collect(), reasons: answer(&[], &many).reasons };
             let cut = if plugin == "p@1" { 0..200 } else { 200..400 };
-            merge(&mut verdicts, 400, &cut, &out, &Author { plugin, digest: "" }, |_, _| {});
+            merge(&mut verdicts, 400, &cut, &out, &Author { rule: "r", plugin, digest: "" }, |_, _| {});
         }
         assert_eq!(verdicts.refusals.len(), 255);
         assert!(verdicts.rows.iter().all(|row| *row != 0));

@@ -51,11 +51,14 @@ pub(super) fn all(seen: &Seen, cache: &mut SeriesCache, sums: &Mutex<Sums>) {
     }
 }
 
-/// Counts a request that they are not shown.
+/// Counts a request that they are not shown. Without asking who sent it: a request waits for this.
 pub(super) fn skipped(seen: &Seen, sums: &Mutex<Sums>) {
+    let of_rows = seen.rows.as_ref().map_or(0, |rows| rows.table().num_rows());
+    let of_metrics =
+        seen.metrics.as_ref().map_or(0, |metrics| metrics.samples.len() + metrics.histograms.len());
+    let items = (of_rows + of_metrics) as u64;
     for shadow in seen.chain.shadows(&seen.tenant, seen.signal) {
         let asked = Asked { seen, shadow, about: about(seen, shadow), sums };
-        let items = asked.senders().iter().map(|(_, items)| items).sum();
         let reason = Some(Reason::Borrowed("behind"));
         asked.add(Group { reason, ..asked.group(what::SKIPPED, "") }, items, |_| Vec::new());
     }

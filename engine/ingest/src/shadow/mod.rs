@@ -175,3 +175,63 @@ async fn work(mut waiting: mpsc::Receiver<Message>, counters: Arc<Counters>, sum
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::types::Int32Type;
+    use arrow_array::{ArrayRef, DictionaryArray};
+    use isinglass_chain::Chain;
+    use isinglass_model::batch::SpanBatch;
+    use isinglass_model::clock::ManualClock;
+    use isinglass_model::kind::Signal;
+    use isinglass_model::verdict::Verdicts;
+    use serde_json::json;
+
+    use super::*;
+
+    fn seen(chain: &Arc<Chain>, wire_bytes: u64) -> Seen {
+        let service: ArrayRef = Arc::new(vec!["a", "a"].into_iter().collect::<DictionaryArray<Int32Type>>());
+        let table = RecordBatch::try_from_iter([("service", service)]).unwrap();
+        let batch = SeenBatch::Spans(SpanBatch { table, attributes: None });
+        let of = (&Tenant::default(), Signal::Traces);
+        let seen = Seen::new(chain, of, wire_bytes, &ManualClock::at(0));
+        Seen { rows: Some(SeenRows { batch, verdicts: Verdicts::default() }), ..seen }
+    }
+
+    fn said(shadows: &Shadows) -> Vec<(&'static str, u64)> {
+        let mut said: Vec<_> = shadows
+            .take()
+            .into_iter()
+            .flat_map(|(_, said)| said.groups.into_iter())
+            .map(|(group, sum)| (group.what, sum.items))
+            .collect();
+        said.sort_unstable();
+        said
+    }
+
+    /// One thread for all: the worker runs only while the test waits.
+    #[tokio::test]
+    async fn what_comes_too_fast_is_counted_and_not_shown() {
+        let binding =
+            json!({ "name": "v", "source": "builtin:validate", "world": "validator", "shadow": true });
+        let config = serde_json::from_value(json!({ "bindings": [binding] })).unwrap();
+        let chain = Arc::new(Chain::load(&config, Arc::new(ManualClock::at(0))).unwrap());
+        let shadows = Shadows::start();
+        for _ in 0..WAITING_MAX + 100 {
+            shadows.offer(seen(&chain, 1));
+        }
+        shadows.settle(Duration::from_secs(60)).await;
+        assert_eq!(said(&shadows), [("seen", 2 * WAITING_MAX as u64), ("skipped", 200)]);
+        // By their bytes, too; one that is larger than the bound has its turn when nobody waits.
+        for _ in 0..3 {
+            shadows.offer(seen(&chain, WAITING_BYTES_MAX / 2));
+        }
+        shadows.settle(Duration::from_secs(60)).await;
+        shadows.offer(seen(&chain, 2 * WAITING_BYTES_MAX));
+        shadows.settle(Duration::from_secs(60)).await;
+        assert_eq!(said(&shadows), [("seen", 6), ("skipped", 2)]);
+        let stats = shadows.stats();
+        assert_eq!((stats.requests, stats.skipped, stats.folded), (WAITING_MAX as u64 + 3, 101, 0));
+        assert_eq!(shadows.counters.waiting_bytes.load(Ordering::Relaxed), 0);
+    }
+}
