@@ -42,6 +42,8 @@
 //! | [`memory`] | does a query that takes more than `--memory` end, and nothing else? |
 //! | [`plugin_author`] | from nothing to a running plugin, in every language and for every world |
 //! | [`plugin_registry`] | do plugins come from a real registry, and only from who is trusted? |
+//! | [`plugin_reingest`] | what was refused by mistake is sent again and stored once |
+//! | [`plugin_shadow`] | one is tried out, compared and promoted, and nobody notices |
 //! | [`plugin_guide`] | does the guide for plugins' authors hold, word for word? |
 //! | [`operate`] | ready, stop, configuration, one process per folder |
 //!
@@ -72,6 +74,8 @@ mod plugin_check;
 mod plugin_guide;
 mod plugin_install;
 mod plugin_registry;
+mod plugin_reingest;
+mod plugin_shadow;
 mod prometheus;
 mod promql_clients;
 mod promql_grafana;

@@ -10,9 +10,9 @@ use serde_json::Value;
 use crate::backup;
 use crate::harness::{Client, Server, now_nanos};
 
-const DENY: &str = "plugins/dist/examples/deny-service.wasm";
+pub(crate) const DENY: &str = "plugins/dist/examples/deny-service.wasm";
 
-fn run(server: &Server, arguments: &[&str]) -> Output {
+pub(crate) fn run(server: &Server, arguments: &[&str]) -> Output {
     let url = format!("http://{}", server.addresses().http);
     let mut command = Command::new(env!("CARGO_BIN_EXE_isinglass"));
     command.arg("plugin").args(arguments).args(["--server", &url]).current_dir(env!("CARGO_MANIFEST_DIR"));
@@ -20,7 +20,7 @@ fn run(server: &Server, arguments: &[&str]) -> Output {
 }
 
 /// Runs a command, which must end with `code` and say `wanted`.
-fn says(server: &Server, arguments: &[&str], code: i32, wanted: &str) -> String {
+pub(crate) fn says(server: &Server, arguments: &[&str], code: i32, wanted: &str) -> String {
     let output = run(server, arguments);
     let text = [&output.stdout[..], &output.stderr[..]].concat();
     let text = String::from_utf8_lossy(&text).into_owned();
@@ -30,7 +30,7 @@ fn says(server: &Server, arguments: &[&str], code: i32, wanted: &str) -> String 
 }
 
 /// As many spans as it says, none like those of another call.
-fn spans(service: &str, first: u64, count: u64) -> Vec<u8> {
+pub(crate) fn spans(service: &str, first: u64, count: u64) -> Vec<u8> {
     let start = now_nanos() - 1_000_000_000;
     let span = |at: u64| otlp::Span {
         span_id: (first + at + 1).to_be_bytes().to_vec(),
@@ -39,7 +39,7 @@ fn spans(service: &str, first: u64, count: u64) -> Vec<u8> {
     otlp::traces(&[otlp::text("service.name", service)], &(0..count).map(span).collect::<Vec<_>>())
 }
 
-async fn stored(client: &Client, service: &str) -> u64 {
+pub(crate) async fn stored(client: &Client, service: &str) -> u64 {
     client.count(&format!("spans where service = '{service}'")).await
 }
 

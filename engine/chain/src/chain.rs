@@ -16,7 +16,7 @@ use crate::abi::{SignalName, VerdictsOut};
 use crate::buckets::Buckets;
 use crate::columns::Offered;
 use crate::component::{Loader, hex};
-use crate::config::{ChainConfig, OnError, World};
+use crate::config::{Binding, ChainConfig, OnError, World};
 use crate::engine::engine;
 use crate::error::ChainError;
 use crate::failure::Failure;
@@ -36,9 +36,13 @@ use crate::{deltas, functions, verdicts};
 pub struct Chain {
     // Before the engine, whose memory the instances use.
     pub(crate) plugins: Vec<Plugin>,
+    /// Those that are tried out.
+    pub(crate) shadows: Vec<Plugin>,
     derivers: Vec<Deriver>,
     validators_digest: String,
     buckets: Arc<Buckets>,
+    /// Of those that are tried out, so that they take nothing from anybody.
+    pub(crate) shadow_buckets: Arc<Buckets>,
     pub(crate) clock: Arc<dyn Clock>,
     ticker: Ticker,
     _engine: Engine,
@@ -88,6 +92,8 @@ pub struct PluginCost {
     pub digest: String,
     /// What it is used as.
     pub world: World,
+    /// Whether it is tried out.
+    pub shadow: bool,
     /// Calls for the tenant, failed ones included.
     pub calls: u64,
     /// Rows of the tenant that it was shown.
@@ -107,21 +113,21 @@ impl Chain {
     /// Compiles the components and asks each plugin what it is. Everything that
     /// is wrong with a configuration shows here.
     pub fn load(config: &ChainConfig, clock: Arc<dyn Clock>) -> Result<Self, ChainError> {
-        let buckets = Arc::new(Buckets::new(config.buckets_max as usize));
-        Self::load_with(config, clock, buckets, None)
+        let buckets = || Arc::new(Buckets::new(config.buckets_max as usize));
+        Self::load_with(config, clock, (buckets(), buckets()), None)
     }
 
     /// The same for one that takes the place of another: token buckets are those of the other,
     /// and what is counted by the name of a binding goes on.
     pub fn load_after(config: &ChainConfig, before: &Self) -> Result<Self, ChainError> {
-        let (clock, buckets) = (Arc::clone(&before.clock), Arc::clone(&before.buckets));
-        Self::load_with(config, clock, buckets, Some(before))
+        let buckets = (Arc::clone(&before.buckets), Arc::clone(&before.shadow_buckets));
+        Self::load_with(config, Arc::clone(&before.clock), buckets, Some(before))
     }
 
     fn load_with(
         config: &ChainConfig,
         clock: Arc<dyn Clock>,
-        buckets: Arc<Buckets>,
+        (buckets, shadow_buckets): (Arc<Buckets>, Arc<Buckets>),
         before: Option<&Self>,
     ) -> Result<Self, ChainError> {
         config.check()?;
@@ -132,17 +138,23 @@ impl Chain {
         let ticker = Ticker::start(&engine)?;
         let mut loader = Loader::new(&engine, config.code_dir.as_deref())?
             .trusting(TrustedKeys::parse(&config.trusted_keys)?);
-        let named = |name: &str| before?.plugins.iter().find(|plugin| plugin.binding == name);
-        let mut plugins = (config.bindings.iter().enumerate())
-            .map(|(at, one)| Plugin::load(&mut loader, &ticker, &clock, config, at, named(&one.name)))
+        let named = |one: &Binding| {
+            let plugins = if one.shadow { &before?.shadows } else { &before?.plugins };
+            plugins.iter().find(|plugin| plugin.binding == one.name)
+        };
+        let plugins = (config.bindings.iter().enumerate())
+            .map(|(at, one)| Plugin::load(&mut loader, &ticker, &clock, config, at, named(one)))
             .collect::<Result<Vec<_>, _>>()?;
+        let (shadows, mut plugins): (Vec<_>, Vec<_>) = plugins.into_iter().partition(|plugin| plugin.shadow);
         functions::check_names(&plugins)?;
         let derivers = number_derivers(&mut plugins);
         Ok(Self {
             validators_digest: validators_digest(&plugins),
             plugins,
+            shadows,
             derivers,
             buckets,
+            shadow_buckets,
             clock,
             ticker,
             _engine: engine,
@@ -160,9 +172,14 @@ impl Chain {
         &self.derivers
     }
 
+    /// All plugins, those that are tried out behind the others.
+    fn all(&self) -> impl Iterator<Item = &Plugin> {
+        self.plugins.iter().chain(&self.shadows)
+    }
+
     /// What each binding did since the chain was loaded.
     pub fn stats(&self) -> Vec<BindingStats> {
-        self.plugins.iter().map(Plugin::stats).collect()
+        self.all().map(Plugin::stats).collect()
     }
 
     /// What each binding cost a tenant.
@@ -174,18 +191,19 @@ impl Chain {
                 plugin: plugin.plugin.clone(),
                 digest: plugin.component.digest.clone(),
                 world: plugin.world,
+                shadow: plugin.shadow,
                 calls: cost.calls,
                 rows: cost.rows,
                 cpu_seconds: cost.cpu_nanos as f64 / 1e9,
             }
         };
-        self.plugins.iter().filter(|plugin| plugin.is_for(tenant)).map(cost).collect()
+        self.all().filter(|plugin| plugin.is_for(tenant)).map(cost).collect()
     }
 
-    /// CPU time in seconds, of each binding by tenant.
-    pub fn cpu_by_tenant(&self) -> Vec<(String, Vec<(Tenant, f64)>)> {
-        let of = |plugin: &Plugin| (plugin.binding.clone(), plugin.meter.costs.cpu_seconds());
-        self.plugins.iter().map(of).collect()
+    /// CPU time in seconds, of each binding by tenant, and whether it is tried out.
+    pub fn cpu_by_tenant(&self) -> Vec<(String, bool, Vec<(Tenant, f64)>)> {
+        let of = |plugin: &Plugin| (plugin.binding.clone(), plugin.shadow, plugin.meter.costs.cpu_seconds());
+        self.all().map(of).collect()
     }
 
     /// Whether the plugin of a binding is this component and failed so often for a tenant that it
@@ -198,9 +216,10 @@ impl Chain {
     }
 
     /// What the plugin of a binding logged last, the oldest first; `None` if there is no such
-    /// binding.
-    pub fn log_of(&self, binding: &str) -> Option<Vec<LogLine>> {
-        let plugin = self.plugins.iter().find(|plugin| plugin.binding == binding)?;
+    /// binding. `shadow`: of the one that is tried out.
+    pub fn log_of(&self, binding: &str, shadow: bool) -> Option<Vec<LogLine>> {
+        let mut plugins = self.all();
+        let plugin = plugins.find(|plugin| plugin.binding == binding && plugin.shadow == shadow)?;
         Some(plugin.meter.lines.all())
     }
 
@@ -214,7 +233,7 @@ impl Chain {
             left_alone: plugin.is_left_alone(tenant),
             stats,
         };
-        let theirs = self.plugins.iter().filter(|plugin| plugin.is_for(tenant));
+        let theirs = self.all().filter(|plugin| plugin.is_for(tenant));
         theirs.map(|plugin| bound(plugin, plugin.stats())).collect()
     }
 
@@ -267,7 +286,7 @@ impl Chain {
         let validators =
             self.plugins.iter().filter(|p| p.world == World::Validator && p.takes(tenant, signal));
         for plugin in validators {
-            let author = Author { plugin: &plugin.plugin, digest: &plugin.component.digest };
+            let author = Author::of(plugin);
             match answers(plugin, caller, &mut offered) {
                 Ok(answers) => {
                     for (cut, answer) in &answers {

@@ -96,6 +96,10 @@ pub struct Binding {
     pub signature: Option<String>,
     /// What it is used as.
     pub world: World,
+    /// Whether it is tried out: it sees what it would see, and nothing is done as it says. It
+    /// may have the name of one that is enforced, to be compared with that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shadow: bool,
     /// Signals it is shown; empty = all.
     #[serde(default)]
     pub signals: Vec<Signal>,
@@ -131,6 +135,7 @@ impl Binding {
             world,
             digest: None,
             signature: None,
+            shadow: false,
             signals: Vec::new(),
             for_tenants: Vec::new(),
             config,
@@ -140,6 +145,11 @@ impl Binding {
             prefix: String::new(),
             budget: Budget::default(),
         }
+    }
+
+    /// Whether it is the one of this name, tried out or enforced.
+    pub(crate) fn is(&self, name: &str, shadow: bool) -> bool {
+        self.name == name && self.shadow == shadow
     }
 
     /// What happens when it fails.
@@ -187,6 +197,11 @@ impl Binding {
             && (!prefix.starts_with(begins) || prefix.len() > 32 || !prefix.chars().all(word))
         {
             return Err(fault("prefix must be at most 32 of a-z 0-9 _".to_owned()));
+        }
+        if self.shadow && self.world == World::Function {
+            return Err(fault(
+                "functions cannot be tried out with shadow = true: no batch is shown to them".to_owned(),
+            ));
         }
         if !prefix.is_empty() && self.world != World::Function {
             return Err(fault("prefix is used only with world = \"function\"".to_owned()));
@@ -418,8 +433,12 @@ impl ChainConfig {
         }
         for (at, binding) in self.bindings.iter().enumerate() {
             binding.check()?;
-            if self.bindings[..at].iter().any(|other| other.name == binding.name) {
-                return Err(ChainError::Config(format!("two bindings are called {:?}", binding.name)));
+            if self.bindings[..at].iter().any(|other| other.is(&binding.name, binding.shadow)) {
+                let shadow = if binding.shadow { " with shadow = true" } else { "" };
+                return Err(ChainError::Config(format!(
+                    "two bindings{shadow} are called {:?}",
+                    binding.name
+                )));
             }
         }
         let named = self.config.keys().chain(self.tenants.values().flat_map(BTreeMap::keys));
@@ -538,6 +557,7 @@ mod tests {
         check(binding(json!({ "tenants": { "..": {} } })), "tenant \"..\"");
         check(binding(json!({ "fallback": {} })), "fallback is used only");
         check(binding(json!({ "prefix": "geo_" })), "prefix is used only");
+        check(binding(json!({ "world": "function", "shadow": true })), "cannot be tried out");
         check(binding(json!({ "world": "function", "prefix": "Geo" })), "prefix must be");
         check(
             json!({ "config": { "validat": {} } }),
@@ -545,6 +565,15 @@ mod tests {
         );
         check(json!({ "instances_max": 0 }), "instances_max");
         check(json!({ "surprise": 1 }), "unknown field `surprise`");
+    }
+
+    #[test]
+    fn one_that_is_tried_out_may_have_the_name_of_another() {
+        let binding = |shadow: bool| json!({ "name": "x", "source": "builtin:validate", "world": "validator", "shadow": shadow });
+        let bindings = |all: &[bool]| json!({ "bindings": all.iter().map(|shadow| binding(*shadow)).collect::<Vec<_>>() });
+        serde_json::from_value::<ChainConfig>(bindings(&[false, true])).unwrap().check().unwrap();
+        check(bindings(&[false, false]), "two bindings are called \"x\"");
+        check(bindings(&[true, false, true]), "two bindings with shadow = true are called \"x\"");
     }
 
     #[test]

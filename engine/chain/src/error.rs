@@ -83,6 +83,12 @@ pub enum ChainError {
         /// The name.
         name: String,
     },
+    /// Nothing with this name was installed to be tried out.
+    #[error("no plugin is installed as {name:?} to be tried out (--shadow)")]
+    NotTriedOut {
+        /// The name.
+        name: String,
+    },
     /// There is nothing to go back to.
     #[error("there is no earlier version of {name:?}")]
     NoPrevious {
@@ -127,7 +133,9 @@ impl ChainError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Sandbox(_) | Self::Installed { .. } => ErrorKind::Internal,
-            Self::NotInstalled { .. } | Self::NoPrevious { .. } => ErrorKind::NotFound,
+            Self::NotInstalled { .. } | Self::NotTriedOut { .. } | Self::NoPrevious { .. } => {
+                ErrorKind::NotFound
+            }
             Self::Read { source, .. } if source.kind() == std::io::ErrorKind::NotFound => ErrorKind::NotFound,
             Self::TooLarge { .. } => ErrorKind::TooLarge,
             Self::ForbiddenImport { .. } | Self::Signature { .. } => ErrorKind::Forbidden,

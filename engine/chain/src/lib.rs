@@ -11,6 +11,7 @@
 //!                          ─▶ transformers ▶ checked, made ─────▶ the batch, other than it was
 //!                          ─▶ validators ─▶ checked, merged ───▶ Verdicts
 //!                          ─▶ derivers ───▶ checked, resolved ─▶ Deltas
+//!                          ─▶ those that are tried out ────────▶ what they would have said
 //! ```
 //!
 //! | module | holds |
@@ -25,6 +26,7 @@
 //! | [`inspect`], [`rehearsal`] | what a component is and answers, found out without a server |
 //! | `abi` | the types of the WIT package, in and out |
 //! | `columns`, `cuts` | what a guest is shown of a batch |
+//! | `shadow` | plugins that are tried out: what they would say |
 //! | `transform` | the transformers of a chain, and what becomes of a request when one fails |
 //! | `edits`, `verdicts`, `plan`, `deltas` | what guests answer, checked: it is not trusted |
 //! | `functions` | functions of plugins, called by queries |
@@ -65,6 +67,7 @@ mod pool;
 mod rates;
 pub mod rehearsal;
 mod schema;
+mod shadow;
 mod signed;
 mod stats;
 mod ticker;
@@ -81,5 +84,6 @@ pub use installed::{Installed, InstalledFolder, InstalledList, Version};
 pub use lines::LogLine;
 pub use live::LiveChain;
 pub use rates::{Rates, SignalRates, Strategy};
+pub use shadow::{Shadow, Unknown};
 pub use stats::BindingStats;
 pub use transform::Untransformed;

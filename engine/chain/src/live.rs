@@ -102,7 +102,7 @@ impl LiveChain {
     /// returns it is in use and stays so after a restart; an error leaves all as it was. Blocks
     /// while it is compiled.
     pub fn install(&self, binding: Binding, component: &[u8]) -> Result<Installed, ChainError> {
-        let (folder, name) = (self.folder()?, binding.name.clone());
+        let (folder, name, shadow) = (self.folder()?, binding.name.clone(), binding.shadow);
         let limit = u64::from(binding.budget.component_bytes_max);
         if component.len() as u64 > limit {
             return Err(ChainError::TooLarge { binding: name, got: component.len() as u64, limit });
@@ -119,16 +119,28 @@ impl LiveChain {
             let _ = folder.write(&parts.installed);
         }
         changed?;
-        parts.installed.get(&name).cloned().ok_or(ChainError::NotInstalled { name })
+        parts.installed.get(&name, shadow).cloned().ok_or(ChainError::NotInstalled { name })
     }
 
-    /// Takes an installed plugin away.
-    pub fn remove(&self, name: &str) -> Result<(), ChainError> {
+    /// Takes an installed plugin away, one that is enforced or one that is tried out.
+    pub fn remove(&self, name: &str, shadow: bool) -> Result<(), ChainError> {
         let folder = self.folder()?;
         let mut parts = self.parts.lock();
-        let none = || ChainError::NotInstalled { name: name.to_owned() };
-        let list = parts.installed.without(name).ok_or_else(none)?;
+        let list = parts.installed.without(name, shadow).ok_or_else(|| not_installed(name, shadow))?;
         self.change(&mut parts, list, folder)
+    }
+
+    /// Enforces a plugin that was tried out, in place of the one that is enforced under its name.
+    pub fn promote(&self, name: &str) -> Result<Installed, ChainError> {
+        let folder = self.folder()?;
+        let mut parts = self.parts.lock();
+        let tried = parts.installed.get(name, true).ok_or_else(|| not_installed(name, true))?;
+        let binding = Binding { shadow: false, ..tried.version.binding.clone() };
+        let installed_unix_ms = self.clock.now_unix_millis();
+        let version = Version { binding, installed_unix_ms, ..tried.version.clone() };
+        let list = parts.installed.with(version);
+        self.change(&mut parts, list, folder)?;
+        parts.installed.get(name, false).cloned().ok_or_else(|| not_installed(name, false))
     }
 
     /// Goes back to what was installed under a name before.
@@ -136,11 +148,11 @@ impl LiveChain {
         let folder = self.folder()?;
         let mut parts = self.parts.lock();
         let none = || ChainError::NotInstalled { name: name.to_owned() };
-        let installed = parts.installed.get(name).ok_or_else(none)?;
+        let installed = parts.installed.get(name, false).ok_or_else(none)?;
         let nothing = || ChainError::NoPrevious { name: installed.name().to_owned() };
         let list = parts.installed.rolled_back(name).ok_or_else(nothing)?;
         self.change(&mut parts, list, folder)?;
-        parts.installed.get(name).cloned().ok_or_else(none)
+        parts.installed.get(name, false).cloned().ok_or_else(none)
     }
 
     /// Goes back from versions that are new and fail: those that were installed in the last ten
@@ -150,7 +162,8 @@ impl LiveChain {
         let (now, chain) = (self.clock.now_unix_millis(), self.current());
         let installed = self.installed().into_iter();
         let new = installed.filter(|one| {
-            one.previous.is_some() && now - one.version.installed_unix_ms < NEW.as_millis() as i64
+            let enforced = !one.version.binding.shadow;
+            enforced && one.previous.is_some() && now - one.version.installed_unix_ms < NEW.as_millis() as i64
         });
         let failing = new.filter(|one| chain.has_given_up(one.name(), &one.version.digest));
         let back = failing.filter(|one| match self.roll_back(one.name()) {
@@ -203,6 +216,11 @@ impl LiveChain {
     fn folder(&self) -> Result<&InstalledFolder, ChainError> {
         self.folder.as_ref().ok_or_else(|| ChainError::Config("nothing can be installed here".to_owned()))
     }
+}
+
+fn not_installed(name: &str, shadow: bool) -> ChainError {
+    let name = name.to_owned();
+    if shadow { ChainError::NotTriedOut { name } } else { ChainError::NotInstalled { name } }
 }
 
 #[cfg(test)]

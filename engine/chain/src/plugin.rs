@@ -33,6 +33,8 @@ pub(crate) struct Plugin {
     /// `name@version`.
     pub(crate) plugin: String,
     pub(crate) world: World,
+    /// Whether it is tried out.
+    pub(crate) shadow: bool,
     pub(crate) on_error: OnError,
     pub(crate) component: Component,
     pub(crate) variants: Vec<Variant>,
@@ -115,6 +117,7 @@ impl Plugin {
             account: binding.name.as_str().into(),
             plugin,
             world: binding.world,
+            shadow: binding.shadow,
             on_error: binding.on_error(),
             component,
             variants,
@@ -252,6 +255,7 @@ impl Plugin {
     /// What it did so far.
     pub(crate) fn stats(&self) -> BindingStats {
         let mut stats = self.meter.read(&self.plugin, &self.component.digest, self.world);
+        stats.shadow = self.shadow;
         (stats.open, stats.opened) = (self.breakers.open(), self.breakers.opened());
         stats
     }
@@ -275,6 +279,7 @@ impl Plugin {
                 binding,
                 plugin,
                 tenant,
+                shadow = self.shadow,
                 pause_ms,
                 "plugin fails too often and is left alone for a while"
             );
@@ -289,7 +294,7 @@ impl Plugin {
             plugin = self.plugin,
             tenant = tenant.as_str(),
             kind = failure.kind.as_str(),
-            on_error = self.on_error.as_str(),
+            on_error = if self.shadow { "shadow" } else { self.on_error.as_str() },
             "plugin failed: {}",
             failure.message
         );

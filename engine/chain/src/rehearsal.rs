@@ -136,7 +136,7 @@ impl Player<'_> {
 
     /// Shows a validator a batch.
     pub fn validate(&self, batch: &dyn Columns, now_unix_nanos: i64) -> Result<Verdicts, String> {
-        let author = Author { plugin: &self.plugin.plugin, digest: &self.plugin.component.digest };
+        let author = Author::of(&self.plugin);
         let mut merged = Verdicts::default();
         let answers = answers(self.plugin, self.caller(now_unix_nanos), &mut Offered::new(batch));
         for (cut, answer) in &answers.map_err(told)? {

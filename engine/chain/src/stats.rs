@@ -25,6 +25,8 @@ pub struct BindingStats {
     pub digest: String,
     /// What it is used as.
     pub world: World,
+    /// Whether it is tried out.
+    pub shadow: bool,
     /// Calls that returned.
     pub calls: u64,
     /// Rows that it was shown.
@@ -184,6 +186,7 @@ impl Meter {
             plugin: plugin.to_owned(),
             digest: digest.to_owned(),
             world,
+            shadow: false,
             calls: get(&self.calls),
             rows: get(&self.rows),
             cpu_seconds: Duration::from_nanos(get(&self.cpu_nanos)).as_secs_f64(),

@@ -97,7 +97,7 @@ pub(crate) fn apply(
 }
 
 fn author(plugin: &Plugin) -> Author<'_> {
-    Author { plugin: &plugin.plugin, digest: &plugin.component.digest }
+    Author::of(plugin)
 }
 
 /// What a transformer says of a batch: rows that it drops, and edits. Cuts that it leaves alone

@@ -7,6 +7,7 @@ use isinglass_model::verdict::{RowRefusal, Verdicts};
 
 use crate::abi::{ReasonOut, VerdictsOut};
 use crate::failure::{Failure, shorten};
+use crate::plugin::Plugin;
 
 /// Refusals in one answer; rows point to them with one byte.
 const REFUSALS_MAX: usize = 255;
@@ -46,17 +47,24 @@ pub(crate) fn check(out: VerdictsOut, rows: usize) -> Result<Option<VerdictsOut>
 
 /// Who refused.
 pub(crate) struct Author<'a> {
+    /// Name of the binding.
+    pub(crate) rule: &'a str,
     pub(crate) plugin: &'a str,
     pub(crate) digest: &'a str,
 }
 
-impl Author<'_> {
+impl<'a> Author<'a> {
+    pub(crate) fn of(plugin: &'a Plugin) -> Self {
+        Self { rule: &plugin.binding, plugin: &plugin.plugin, digest: &plugin.component.digest }
+    }
+
     fn refusal(&self, reason: &ReasonOut) -> RowRefusal {
         RowRefusal {
             reason: reason.code.clone().into(),
             message: reason.message.clone(),
             plugin: self.plugin.to_owned(),
             digest: self.digest.to_owned(),
+            rule: self.rule.to_owned(),
         }
     }
 }
@@ -125,6 +133,7 @@ pub(crate) fn refuse_rest(
         message: format!("plugin {} failed ({})", author.plugin, failure.kind.as_str()),
         plugin: author.plugin.to_owned(),
         digest: author.digest.to_owned(),
+        rule: author.rule.to_owned(),
     };
     let refusal = index(&mut verdicts.refusals, refusal);
     verdicts.rows.resize(rows, 0);
@@ -169,7 +178,14 @@ mod tests {
     fn merged(answers: &[VerdictsOut]) -> Verdicts {
         let mut verdicts = Verdicts::default();
         for out in answers {
-            merge(&mut verdicts, 3, &(0..3), out, &Author { plugin: "p@1", digest: "d" }, |_, _| {});
+            merge(
+                &mut verdicts,
+                3,
+                &(0..3),
+                out,
+                &Author { rule: "r", plugin: "p@1", digest: "d" },
+                |_, _| {},
+            );
         }
         verdicts
     }
@@ -186,7 +202,7 @@ mod tests {
     #[test]
     fn what_was_refused_before_keeps_its_reason() {
         let mut verdicts = merged(&[answer(&[0, 1, 0], &["first"])]);
-        let author = Author { plugin: "q@1", digest: "" };
+        let author = Author { rule: "r", plugin: "q@1", digest: "" };
         let failure = Failure::new(crate::failure::FailureKind::Time, "");
         assert_eq!(refuse_rest(&mut verdicts, 3, &author, &failure), 2);
         assert_eq!(verdicts.rows, [2, 1, 2]);
@@ -207,7 +223,7 @@ mod tests {
         for plugin in ["p@1", "q@1"] {
             let out = VerdictsOut { rows: (1..=200).collect(), reasons: answer(&[], &many).reasons };
             let cut = if plugin == "p@1" { 0..200 } else { 200..400 };
-            merge(&mut verdicts, 400, &cut, &out, &Author { plugin, digest: "" }, |_, _| {});
+            merge(&mut verdicts, 400, &cut, &out, &Author { rule: "r", plugin, digest: "" }, |_, _| {});
         }
         assert_eq!(verdicts.refusals.len(), 255);
         assert!(verdicts.rows.iter().all(|row| *row != 0));

@@ -83,6 +83,7 @@ pub(crate) fn push(
         message: fault.message.clone(),
         plugin: String::new(),
         digest: String::new(),
+        rule: String::new(),
         item: text(),
     });
 }
@@ -115,6 +116,7 @@ pub(crate) fn push_again(
         message: refusal.message.clone(),
         plugin: refusal.plugin.clone(),
         digest: refusal.digest.clone(),
+        rule: refusal.rule.clone(),
         item: text(),
     });
 }

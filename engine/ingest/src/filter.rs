@@ -7,14 +7,15 @@ use arrow_select::filter::filter_record_batch;
 use isinglass_model::batch::{ExemplarBatch, HistogramBatch, SampleBatch};
 use isinglass_model::counts::{RejectedItem, Rejections};
 use isinglass_model::kind::Signal;
+use isinglass_model::labels::LabelSet;
 use isinglass_model::series::{Refusal, SeriesRef};
 use isinglass_model::verdict::Verdicts;
-use serde_json::json;
 
 use crate::judge::RefusedSeries;
+use crate::payload::Payload;
 
-/// Renders labels of a series for people; called for refused rows only.
-pub(crate) type LabelText<'a> = &'a dyn Fn(SeriesRef) -> String;
+/// The labels of a series; called for refused rows only. `None`: they may not be shown.
+pub(crate) type Labels<'a> = &'a dyn Fn(SeriesRef) -> Option<LabelSet>;
 
 /// Takes out the rows of refused series.
 pub(crate) fn drop_series(
@@ -22,7 +23,7 @@ pub(crate) fn drop_series(
     samples: &mut SampleBatch,
     histograms: &mut HistogramBatch,
     exemplars: &mut ExemplarBatch,
-    label_text: LabelText<'_>,
+    labels: Labels<'_>,
     rejections: &mut Rejections,
 ) {
     if refused.is_empty() {
@@ -30,34 +31,33 @@ pub(crate) fn drop_series(
     }
     for row in 0..samples.len() {
         if let Some(refusal) = refused.get(&samples.series[row]) {
-            rejections.push(refusal.reason.clone(), |_| {
-                refused_item(refusal, sample_text(samples, row, label_text))
-            });
+            rejections
+                .push(refusal.reason.clone(), |_| refused_item(refusal, sample_text(samples, row, labels)));
         }
     }
     samples.retain_series(|series| !refused.contains_key(&series));
     histograms.rows.retain(|row| match refused.get(&row.series) {
         None => true,
         Some(refusal) => {
-            let text = || item_text(label_text(row.series), row.time_ms, row.sum);
+            let text = || Payload::histogram(row, labels(row.series)).text();
             rejections.push(refusal.reason.clone(), |_| refused_item(refusal, text()));
             false
         }
     });
-    drop_exemplars(exemplars, |series| refused.get(&series).map(|r| &**r), label_text, rejections);
+    drop_exemplars(exemplars, |series| refused.get(&series).map(|r| &**r), labels, rejections);
 }
 
 fn drop_exemplars<'a>(
     exemplars: &mut ExemplarBatch,
     refusal_of: impl Fn(SeriesRef) -> Option<&'a Refusal>,
-    label_text: LabelText<'_>,
+    labels: Labels<'_>,
     rejections: &mut Rejections,
 ) {
     let keep: Vec<bool> = exemplars.series.iter().map(|series| refusal_of(*series).is_none()).collect();
     for (row, _) in keep.iter().enumerate().filter(|(_, keep)| !**keep) {
         let series = exemplars.series[row];
         let Some(refusal) = refusal_of(series) else { continue };
-        let text = || item_text(label_text(series), exemplars.time_ms[row], Some(exemplars.value[row]));
+        let text = || Payload::exemplar(exemplars, row, labels(series)).text();
         rejections.push(refusal.reason.clone(), |_| refused_item(refusal, text()));
     }
     retain_exemplars(exemplars, &keep);
@@ -85,14 +85,14 @@ fn retain_by<T>(column: &mut Vec<T>, keep: &[bool]) {
 pub(crate) fn drop_samples(
     verdicts: &Verdicts,
     samples: &mut SampleBatch,
-    label_text: LabelText<'_>,
+    labels: Labels<'_>,
     rejections: &mut Rejections,
 ) {
     if verdicts.keeps_all() {
         return;
     }
     for row in 0..samples.len() {
-        let text = || sample_text(samples, row, label_text);
+        let text = || sample_text(samples, row, labels);
         push_refused(verdicts, row, Signal::Metrics, rejections, text);
     }
     samples.retain(|row| verdicts.refusal(row).is_none());
@@ -102,7 +102,7 @@ pub(crate) fn drop_samples(
 pub(crate) fn drop_histograms(
     verdicts: &Verdicts,
     histograms: &mut HistogramBatch,
-    label_text: LabelText<'_>,
+    labels: Labels<'_>,
     rejections: &mut Rejections,
 ) {
     if verdicts.keeps_all() {
@@ -110,7 +110,7 @@ pub(crate) fn drop_histograms(
     }
     let mut at = 0;
     histograms.rows.retain(|row| {
-        let text = || item_text(label_text(row.series), row.time_ms, row.sum);
+        let text = || Payload::histogram(row, labels(row.series)).text();
         at += 1;
         !push_refused(verdicts, at - 1, Signal::Metrics, rejections, text)
     });
@@ -162,6 +162,7 @@ fn push_refused(
         message: refusal.message.clone(),
         plugin: refusal.plugin.clone(),
         digest: refusal.digest.clone(),
+        rule: refusal.rule.clone(),
         item: text(),
     });
     true
@@ -174,15 +175,11 @@ fn refused_item(refusal: &Refusal, item: String) -> RejectedItem {
         message: refusal.message.clone(),
         plugin: refusal.plugin.clone(),
         digest: refusal.digest.clone(),
+        rule: refusal.rule.clone(),
         item,
     }
 }
 
-fn sample_text(samples: &SampleBatch, row: usize, label_text: LabelText<'_>) -> String {
-    item_text(label_text(samples.series[row]), samples.time_ms[row], Some(samples.value[row]))
-}
-
-/// A NaN or an infinity has no JSON number, so values are text.
-fn item_text(series: String, time_ms: i64, value: Option<f64>) -> String {
-    json!({ "series": series, "time_ms": time_ms, "value": value.map(|v| v.to_string()) }).to_string()
+fn sample_text(samples: &SampleBatch, row: usize, labels: Labels<'_>) -> String {
+    Payload::sample(samples, row, labels(samples.series[row])).text()
 }

@@ -60,6 +60,7 @@ fn judgements(series: &[SeriesRef], verdicts: &Verdicts) -> Vec<(SeriesRef, Judg
                 message: refusal.message.clone(),
                 plugin: refusal.plugin.clone(),
                 digest: refusal.digest.clone(),
+                rule: refusal.rule.clone(),
             })
         })
         .collect();

@@ -18,7 +18,10 @@
 //! | `limits.rs`, `live/` | limits on what is active: series, streams, traces, order |
 //! | `cut.rs` | lines and values that are cut instead of refused |
 //! | `faults.rs` | what a sender is told of single items |
+//! | `shadow/` | plugins that are tried out: what they would do with the same traffic |
 //! | `refused.rs` | refused items as rows of the table `rejected` |
+//! | `payload.rs` | samples, histograms and exemplars as they are set aside, and back |
+//! | `reingest/` | what was refused, sent through the chain again |
 //! | `derived/` | the counters behind derived metrics, the tick, their recovery |
 //! | `stats.rs` | what `/metrics` shows |
 //! | `plugins.rs`, `plugin_costs.rs` | what `system.plugins` and `system.plugin_costs` show |
@@ -32,11 +35,14 @@ mod filter;
 mod judge;
 mod limits;
 mod live;
+mod payload;
 mod plugin_costs;
 mod plugins;
 mod push;
 mod refused;
+mod reingest;
 mod request;
+mod shadow;
 mod stats;
 mod transform;
 
@@ -45,7 +51,9 @@ pub use error::IngestError;
 pub use isinglass_decode::LogsConfig;
 pub use limits::{OwnLimits, TenantLimits};
 pub use push::Ingest;
+pub use reingest::{REJECTED_AT_ONCE_MAX, ReingestTurn, Reingested, RejectedRow};
 pub use request::{Fault, Outcome, Request};
+pub use shadow::ShadowStats;
 pub use stats::{IngestStats, OTHER_TENANTS, SignalStats, TenantStats};
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
+use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow_schema::{ArrowError, Field, Schema, SchemaRef};
 use isinglass_chain::{LiveChain, PluginCost};
 use isinglass_model::{SystemTable, Tenant};
@@ -46,11 +46,13 @@ fn columns(costs: &[PluginCost]) -> Vec<(&'static str, ArrayRef)> {
         Arc::new(Int64Array::from_iter_values(values))
     };
     let seconds = Float64Array::from_iter_values(costs.iter().map(|cost| cost.cpu_seconds));
+    let shadow = costs.iter().map(|cost| Some(cost.shadow)).collect::<BooleanArray>();
     vec![
         ("name", text(|cost| &cost.binding)),
         ("plugin", text(|cost| &cost.plugin)),
         ("digest", text(|cost| &cost.digest)),
         ("world", text(|cost| cost.world.as_str())),
+        ("shadow", Arc::new(shadow)),
         ("calls", count(|cost| cost.calls)),
         ("rows", count(|cost| cost.rows)),
         ("cpu_seconds", Arc::new(seconds)),

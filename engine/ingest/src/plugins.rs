@@ -50,6 +50,7 @@ fn columns(bound: &[Bound]) -> Vec<(&'static str, ArrayRef)> {
         text("version", bound, |b| plugin(b).1.to_owned()),
         text("digest", bound, |b| b.stats.digest.clone()),
         text("world", bound, |b| b.stats.world.as_str().to_owned()),
+        flag("shadow", bound, |b| b.stats.shadow),
         text("signals", bound, signals),
         text("on_error", bound, |b| b.on_error.as_str().to_owned()),
         flag("own_config", bound, |b| b.own_config),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use isinglass_chain::{Chain, LiveChain};
 use isinglass_decode::{Context, LogsConfig, Protocol, decode, decompress};
-use isinglass_model::batch::Decoded;
+use isinglass_model::batch::{Decoded, HistogramBatch, SampleBatch};
 use isinglass_model::columns::Columns;
 use isinglass_model::functions::FunctionSource;
 use isinglass_model::kind::Signal;
@@ -14,7 +14,7 @@ use isinglass_model::limits::HardCaps;
 use isinglass_model::verdict::{Decision, Verdicts};
 use isinglass_model::{Clock, Counts, SystemTable, Tenant};
 use isinglass_store::{
-    Append, BatchKey, Begin, Deleted, Lock, Resolver, Store, StoreConfig, Tick as TickMark,
+    Append, BatchKey, Begin, Deleted, Lock, Resolver, SeriesLimits, Store, StoreConfig, Tick as TickMark,
 };
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
@@ -32,6 +32,7 @@ use crate::plugin_costs::PluginCosts;
 use crate::plugins::Plugins;
 use crate::refused::Allowance;
 use crate::request::{Fault, Outcome, Request, signal_of};
+use crate::shadow::{Judged, Seen, SeenBatch, SeenMetrics, SeenRows, ShadowStats, Shadows};
 use crate::stats::{IngestStats, Recorder};
 use crate::transform::{transform_exemplars, transform_rows, transform_series};
 
@@ -50,6 +51,9 @@ struct Inner {
     allowance: Allowance,
     live: Live,
     recorder: Recorder,
+    shadows: Shadows,
+    /// Held by who sends rows of `rejected` again.
+    reingesting: Arc<tokio::sync::Mutex<()>>,
     stopping: AtomicBool,
     ticker: parking_lot::Mutex<Option<JoinHandle<()>>>,
     /// One tick at a time: a flush must not read counters that a tick under way covers.
@@ -106,6 +110,8 @@ impl Ingest {
             logs,
             clock,
             recorder: Recorder::default(),
+            shadows: Shadows::start(),
+            reingesting: Arc::default(),
             stopping: AtomicBool::new(false),
             ticker: parking_lot::Mutex::new(None),
             ticking: tokio::sync::Mutex::new(()),
@@ -160,7 +166,8 @@ impl Ingest {
         };
         // One chain from here to the end, whatever takes its place meanwhile.
         let chain = self.0.chains.current();
-        allow(chain.admit(&request.tenant, signal, request.body.len() as u64), signal)?;
+        let admitted = allow(chain.admit(&request.tenant, signal, request.body.len() as u64), signal);
+        admitted.inspect_err(|_| self.limited(self.seen(&chain, &request, signal)))?;
         let resolver = self.0.store.resolver(&request.tenant).await?;
         let this = self.clone();
         let mut prepared = self.compute(move || this.prepare(&chain, &request, signal, resolver)).await?;
@@ -171,11 +178,14 @@ impl Ingest {
         if let Some(advance) = prepared.advance {
             advance.note();
         }
+        if let Some(seen) = prepared.seen {
+            self.0.shadows.offer(seen);
+        }
         Ok(self.outcome(prepared.counts, prepared.faults, false))
     }
 
     /// Runs `work` off the async threads, within the bound on compute slots.
-    async fn compute<T: Send + 'static>(
+    pub(crate) async fn compute<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T, IngestError> + Send + 'static,
     ) -> Result<T, IngestError> {
@@ -207,33 +217,58 @@ impl Ingest {
         let transforms = chain.transforms(tenant, signal);
         resolver.judge_under(chain.validators_digest(), transforms);
         resolver.limit(inner.live.of_series(tenant));
+        resolver.hold_refusals();
         let mut context = Context { logs: &inner.logs, now_unix_nanos: now, resolver: &mut resolver };
         let mut decoded = decode(request.protocol, request.format, &body, &mut context)?;
         drop(body);
         let unseen = if transforms { decoded.rejections.items().len() } else { 0 };
         let transformed = self.transform(chain, tenant, signal, &mut decoded, &mut resolver, now);
         let refused = transformed.inspect_err(|error| self.refused_whole(tenant, signal, &decoded, error))?;
-        self.keep_metrics(chain, tenant, &mut decoded, &mut resolver, refused, now);
+        let mut seen = self.seen(chain, request, signal);
+        let shown = seen.is_some().then(|| (decoded.samples.clone(), decoded.histograms.clone()));
+        let judged = self.keep_metrics(chain, tenant, &mut decoded, &mut resolver, refused, now);
         let cuts = cut_rows(&mut decoded, inner.live.limits(tenant))?;
         if !cuts.is_empty() {
             inner.recorder.signal(tenant, signal, |stats| stats.cut(&cuts));
         }
-        keep_rows(chain, tenant, &mut decoded, now)?;
+        keep_rows(chain, tenant, &mut decoded, seen.as_mut(), now)?;
         if let Err(error) = allow(chain.limit(tenant, &kept_batches(&decoded), now), signal) {
             self.refused_whole(tenant, signal, &decoded, &error);
+            self.limited(with_metrics(seen, shown, judged, resolver));
             return Err(error);
         }
         let advance = inner.live.keep(tenant, &mut decoded, &resolver)?;
         if let Some(error) = all_over_a_limit(&decoded) {
             self.refused_whole(tenant, signal, &decoded, &error);
+            self.limited(with_metrics(seen, shown, judged, resolver));
             return Err(error);
         }
         let life = resolver.life();
-        drop(resolver);
+        let seen = with_metrics(seen, shown, judged, resolver);
         let mut prepared = self.finish(chain, (tenant, signal), decoded, unseen, now)?;
         prepared.append.life = life;
         prepared.advance = advance;
+        prepared.seen = seen;
         Ok(prepared)
+    }
+
+    /// Where plugins that are tried out are shown this request, what is remembered of it.
+    fn seen(&self, chain: &Arc<Chain>, request: &Request, signal: Signal) -> Option<Seen> {
+        let tenant = &request.tenant;
+        let new = || Seen::new(chain, (tenant, signal), request.body.len() as u64, &*self.0.clock);
+        chain.has_shadows(tenant, signal).then(new)
+    }
+
+    /// How many series a tenant may have.
+    pub(crate) fn series_limits(&self, tenant: &Tenant) -> SeriesLimits {
+        self.0.live.of_series(tenant)
+    }
+
+    /// A limiter refused a request.
+    fn limited(&self, seen: Option<Seen>) {
+        if let Some(seen) = seen {
+            self.0.shadows.offer(Seen { limited: true, ..seen });
+        }
     }
 
     /// What transformers change. Gives back series that validators refused before.
@@ -281,22 +316,27 @@ impl Ingest {
         resolver: &mut Resolver,
         mut refused: RefusedSeries,
         now: i64,
-    ) {
+    ) -> Judged {
         refused.extend(judge(chain, tenant, resolver, std::mem::take(&mut decoded.unjudged), now));
-        let text = |series| resolver.labels_of(series).map_or_else(String::new, |labels| labels.to_string());
+        refused.extend(resolver.take_held());
+        let text = |series| resolver.labels_of(series);
         let Decoded { samples, histograms, exemplars, rejections, .. } = decoded;
         drop_series(&refused, samples, histograms, exemplars, &text, rejections);
+        let mut judged = Judged { refused, ..Judged::default() };
         if !samples.is_empty() {
-            drop_samples(&chain.validate(tenant, samples, now), samples, &text, rejections);
+            judged.of_samples = chain.validate(tenant, samples, now);
+            drop_samples(&judged.of_samples, samples, &text, rejections);
         }
         if !histograms.is_empty() {
-            drop_histograms(&chain.validate(tenant, histograms, now), histograms, &text, rejections);
+            judged.of_histograms = chain.validate(tenant, histograms, now);
+            drop_histograms(&judged.of_histograms, histograms, &text, rejections);
         }
+        judged
     }
 
     /// Derives, and puts the record together.
     /// `unseen`: so many of the first items that were refused no transformer has seen.
-    fn finish(
+    pub(crate) fn finish(
         &self,
         chain: &Arc<Chain>,
         (tenant, signal): (&Tenant, Signal),
@@ -330,7 +370,7 @@ impl Ingest {
         append.histograms = decoded.histograms;
         append.exemplars = decoded.exemplars;
         let faults = faults(&decoded.rejections);
-        Ok(Prepared { append, counts, faults, advance: None })
+        Ok(Prepared { append, counts, faults, advance: None, seen: None })
     }
 
     fn outcome(&self, counts: Counts, faults: Vec<Fault>, duplicate: bool) -> Outcome {
@@ -399,7 +439,40 @@ impl Ingest {
             self.0.store.flush().await?;
         }
         self.tick().await?;
+        self.settle_shadows().await?;
         Ok(self.0.store.flush().await?)
+    }
+
+    /// Answers when what plugins that are tried out said of all requests that were answered can
+    /// be asked for, or when they take too long.
+    pub async fn settle_shadows(&self) -> Result<(), IngestError> {
+        self.0.shadows.settle(SETTLE_MAX).await;
+        self.write_shadows().await
+    }
+
+    /// Writes what plugins that are tried out said so far.
+    async fn write_shadows(&self) -> Result<(), IngestError> {
+        let mut first_error = Ok(());
+        for (tenant, said) in self.0.shadows.take() {
+            let rows = self.0.shadows.rows(&said, self.0.clock.now_unix_nanos());
+            let rows = rows.map_err(|error| IngestError::Internal(error.to_string()))?;
+            let count = rows.num_rows();
+            let append = Append { shadow: Some(rows), ..Append::new(tenant.clone()) };
+            match self.0.store.append(append).await {
+                Ok(_) => self.0.shadows.written(count),
+                Err(error) => {
+                    tracing::warn!(%tenant, %error, "rows of shadow were not written; they come with the next");
+                    self.0.shadows.put_back(&tenant, said);
+                    first_error = first_error.and(Err(error.into()));
+                }
+            }
+        }
+        first_error
+    }
+
+    /// Counts about plugins that are tried out.
+    pub fn shadow_stats(&self) -> ShadowStats {
+        self.0.shadows.stats()
     }
 
     /// Takes no more, writes the derived metrics, flushes and closes the store.
@@ -410,6 +483,8 @@ impl Ingest {
             ticker.abort();
         }
         let ticked = self.tick().await;
+        // What was not written is lost, and little.
+        let _ = self.write_shadows().await;
         self.0.store.clone().close().await?;
         ticked
     }
@@ -417,6 +492,7 @@ impl Ingest {
     /// Deletes a tenant, see [`Store::delete_tenant`]. Goes on to its end when the caller
     /// goes away.
     pub async fn delete_tenant(&self, tenant: &Tenant) -> Result<Option<Deleted>, IngestError> {
+        self.0.shadows.forget(tenant);
         let (store, tenant) = (self.0.store.clone(), tenant.clone());
         let work = tokio::spawn(async move { store.delete_tenant(&tenant).await });
         Ok(work
@@ -445,21 +521,51 @@ impl Ingest {
         vec![Arc::new(Plugins::new(chains)), Arc::new(PluginCosts::new(chains))]
     }
 
+    pub(crate) fn reingesting(&self) -> &Arc<tokio::sync::Mutex<()>> {
+        &self.0.reingesting
+    }
+
+    pub(crate) fn now_unix_nanos(&self) -> i64 {
+        self.0.clock.now_unix_nanos()
+    }
+
+    /// Counts items that were sent again: what is stored now is received once more, and the
+    /// refusal from before stays counted.
+    pub(crate) fn reingested(
+        &self,
+        tenant: &Tenant,
+        signal: Signal,
+        counts: &Counts,
+        outcomes: [(&'static str, u64); 3],
+    ) {
+        self.0.recorder.signal(tenant, signal, |stats| stats.counts.add(counts));
+        self.0.recorder.tenant(tenant, |stats| {
+            for (outcome, items) in outcomes.into_iter().filter(|(_, items)| *items > 0) {
+                *stats.reingested.entry(outcome).or_default() += items;
+            }
+        });
+    }
+
     /// Counts since start.
     pub fn stats(&self) -> IngestStats {
         self.0.recorder.snapshot()
     }
 }
 
+/// How long a flush waits for plugins that are tried out.
+const SETTLE_MAX: Duration = Duration::from_secs(10);
+
 type SharedBoard = Arc<parking_lot::Mutex<crate::derived::TenantBoard>>;
 
 /// A request on its way into the WAL.
-struct Prepared {
-    append: Append,
-    counts: Counts,
+pub(crate) struct Prepared {
+    pub(crate) append: Append,
+    pub(crate) counts: Counts,
     faults: Vec<Fault>,
     /// How far streams and series have come with it.
     advance: Option<Advance>,
+    /// For plugins that are tried out.
+    seen: Option<Seen>,
 }
 
 impl Prepared {
@@ -477,18 +583,40 @@ async fn tick_forever(ingest: Ingest) {
         interval.tick().await;
         // What failed is logged, counted and part of the next tick.
         let _ = ingest.tick().await;
+        let _ = ingest.write_shadows().await;
         let chains = Arc::clone(&ingest.0.chains);
         // What came of it is logged and counted.
         let _ = tokio::task::spawn_blocking(move || chains.roll_back_failing()).await;
     }
 }
 
+/// The same with its samples, where it has some: as they were before validators took any out.
+fn with_metrics(
+    seen: Option<Seen>,
+    shown: Option<(SampleBatch, HistogramBatch)>,
+    judged: Judged,
+    resolver: Resolver,
+) -> Option<Seen> {
+    let shown = shown.filter(|(samples, histograms)| !(samples.is_empty() && histograms.is_empty()));
+    let metrics = shown.map(|(samples, histograms)| SeenMetrics { resolver, samples, histograms, judged });
+    seen.map(|seen| Seen { metrics, ..seen })
+}
+
 /// Log records and spans.
-fn keep_rows(chain: &Chain, tenant: &Tenant, decoded: &mut Decoded, now: i64) -> Result<(), IngestError> {
+fn keep_rows(
+    chain: &Chain,
+    tenant: &Tenant,
+    decoded: &mut Decoded,
+    mut seen: Option<&mut Seen>,
+    now: i64,
+) -> Result<(), IngestError> {
     let validate = |batch: &dyn Columns| -> Verdicts { chain.validate(tenant, batch, now) };
     let internal = |error: arrow_schema::ArrowError| IngestError::Internal(error.to_string());
     if let Some(mut logs) = decoded.logs.take() {
         let verdicts = validate(&logs);
+        if let Some(seen) = &mut seen {
+            seen.rows = Some(SeenRows { batch: SeenBatch::Logs(logs.clone()), verdicts: verdicts.clone() });
+        }
         logs.table =
             drop_rows(&verdicts, Signal::Logs, logs.table, &mut decoded.rejections).map_err(internal)?;
         logs.attributes = logs.attributes.filter(|_| verdicts.keeps_all());
@@ -496,6 +624,9 @@ fn keep_rows(chain: &Chain, tenant: &Tenant, decoded: &mut Decoded, now: i64) ->
     }
     if let Some(mut spans) = decoded.spans.take() {
         let verdicts = validate(&spans);
+        if let Some(seen) = &mut seen {
+            seen.rows = Some(SeenRows { batch: SeenBatch::Spans(spans.clone()), verdicts: verdicts.clone() });
+        }
         spans.table =
             drop_rows(&verdicts, Signal::Traces, spans.table, &mut decoded.rejections).map_err(internal)?;
         spans.attributes = spans.attributes.filter(|_| verdicts.keeps_all());
@@ -504,7 +635,7 @@ fn keep_rows(chain: &Chain, tenant: &Tenant, decoded: &mut Decoded, now: i64) ->
     Ok(())
 }
 
-fn allow(decision: Decision, signal: Signal) -> Result<(), IngestError> {
+pub(crate) fn allow(decision: Decision, signal: Signal) -> Result<(), IngestError> {
     match decision {
         Decision::Allow => Ok(()),
         Decision::Deny { reason, retry_after, message } => {
@@ -515,7 +646,7 @@ fn allow(decision: Decision, signal: Signal) -> Result<(), IngestError> {
     }
 }
 
-fn kept_batches(decoded: &Decoded) -> Vec<&dyn Columns> {
+pub(crate) fn kept_batches(decoded: &Decoded) -> Vec<&dyn Columns> {
     let mut batches: Vec<&dyn Columns> = Vec::new();
     if !decoded.samples.is_empty() {
         batches.push(&decoded.samples);

@@ -83,6 +83,7 @@ fn batch(items: &[RejectedItem], time: i64) -> Result<RecordBatch, ArrowError> {
     let mut reasons = StringDictionaryBuilder::<Int32Type>::new();
     let mut plugins = StringDictionaryBuilder::<Int32Type>::new();
     let mut digests = StringDictionaryBuilder::<Int32Type>::new();
+    let mut rules = StringDictionaryBuilder::<Int32Type>::new();
     for item in items {
         times.append_value(time);
         signals.append(item.signal.as_str())?;
@@ -91,6 +92,7 @@ fn batch(items: &[RejectedItem], time: i64) -> Result<RecordBatch, ArrowError> {
         plugins.append_option((!item.plugin.is_empty()).then_some(&item.plugin));
         digests.append_option((!item.digest.is_empty()).then_some(&item.digest));
         texts.append_value(&item.item);
+        rules.append_option((!item.rule.is_empty()).then_some(&item.rule));
     }
     let columns: Vec<ArrayRef> = vec![
         Arc::new(times.finish()),
@@ -100,6 +102,7 @@ fn batch(items: &[RejectedItem], time: i64) -> Result<RecordBatch, ArrowError> {
         Arc::new(plugins.finish()),
         Arc::new(digests.finish()),
         Arc::new(texts.finish()),
+        Arc::new(rules.finish()),
     ];
     let table = Table::of(Kind::Rejected);
     let fields: Vec<_> =
@@ -146,6 +149,7 @@ mod tests {
             message: "body has 2 bytes, the limit is 1".into(),
             plugin: String::new(),
             digest: String::new(),
+            rule: String::new(),
             item: "{}".into(),
         };
         let rows = batch(&[item], 5).unwrap();

@@ -56,6 +56,8 @@ pub struct TenantStats {
     pub derived_samples: u64,
     /// Ticks that could not be stored.
     pub failed_ticks: u64,
+    /// Items of `rejected` that were sent again, by outcome: `stored`, `dropped`, `rejected`.
+    pub reingested: BTreeMap<&'static str, u64>,
 }
 
 /// All tenants.

@@ -24,6 +24,8 @@ const NOW: i64 = 1_767_225_600_000_000_000;
 const NOW_MS: i64 = NOW / 1_000_000;
 
 mod limits;
+mod reingest;
+mod shadow;
 mod transform;
 
 struct Rig {

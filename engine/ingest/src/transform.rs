@@ -74,6 +74,7 @@ fn refuse(verdicts: &Verdicts, signal: Signal, rows: usize, rejections: &mut Rej
             message: refusal.message.clone(),
             plugin: refusal.plugin.clone(),
             digest: refusal.digest.clone(),
+            rule: refusal.rule.clone(),
             item: WITHHELD.to_owned(),
         });
     }
@@ -128,7 +129,7 @@ pub(crate) fn transform_series(
         }
     }
     let Decoded { samples, histograms, exemplars, rejections, .. } = decoded;
-    drop_series(&gone, samples, histograms, exemplars, &|_| WITHHELD.to_owned(), rejections);
+    drop_series(&gone, samples, histograms, exemplars, &|_| None, rejections);
     let point = |series: &mut SeriesRef| *series = becomes.get(series).copied().unwrap_or(*series);
     samples.series.iter_mut().for_each(point);
     histograms.rows.iter_mut().for_each(|row| point(&mut row.series));
@@ -152,8 +153,8 @@ pub(crate) fn transform_series(
 }
 
 fn remembered(refusal: &RowRefusal) -> Refusal {
-    let RowRefusal { reason, message, plugin, digest } = refusal.clone();
-    Refusal { reason, message, plugin, digest }
+    let RowRefusal { reason, message, plugin, digest, rule } = refusal.clone();
+    Refusal { reason, message, plugin, digest, rule }
 }
 
 fn over_the_cap(error: &isinglass_model::series::ResolveError) -> Refusal {
@@ -162,6 +163,7 @@ fn over_the_cap(error: &isinglass_model::series::ResolveError) -> Refusal {
         message: error.to_string(),
         plugin: String::new(),
         digest: String::new(),
+        rule: String::new(),
     }
 }
 

@@ -70,6 +70,8 @@ pub struct RejectedItem {
     pub plugin: String,
     /// sha256 of that plugin in hex, empty for the core.
     pub digest: String,
+    /// Name of that plugin's binding, empty for the core.
+    pub rule: String,
     /// The item as JSON text, cut at [`ITEM_BYTES_MAX`].
     pub item: String,
 }
@@ -176,6 +178,7 @@ mod tests {
             message: String::new(),
             plugin: String::new(),
             digest: String::new(),
+            rule: String::new(),
             item: "é".repeat(ITEM_BYTES_MAX),
         }
     }

@@ -20,12 +20,16 @@ pub enum Kind {
     Spans = 6,
     /// What was not kept, and why.
     Rejected = 7,
+    /// What plugins that are tried out would have done.
+    Shadow = 8,
+    /// Which refused items were sent again and kept.
+    Reingested = 9,
 }
 
 impl Kind {
     /// All kinds. `Series` comes first: its rows are committed before the
     /// samples that refer to them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Series,
         Self::Samples,
         Self::Histograms,
@@ -33,6 +37,8 @@ impl Kind {
         Self::Logs,
         Self::Spans,
         Self::Rejected,
+        Self::Shadow,
+        Self::Reingested,
     ];
 
     /// The name of the table and of its folder.
@@ -45,6 +51,8 @@ impl Kind {
             Self::Logs => "logs",
             Self::Spans => "spans",
             Self::Rejected => "rejected",
+            Self::Shadow => "shadow",
+            Self::Reingested => "reingested",
         }
     }
 
@@ -58,6 +66,8 @@ impl Kind {
             5 => Self::Logs,
             6 => Self::Spans,
             7 => Self::Rejected,
+            8 => Self::Shadow,
+            9 => Self::Reingested,
             _ => return None,
         })
     }

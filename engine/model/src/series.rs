@@ -41,6 +41,8 @@ pub struct Refusal {
     pub plugin: String,
     /// Its sha256 in hex, empty for the core.
     pub digest: String,
+    /// Name of its binding, empty for the core.
+    pub rule: String,
 }
 
 /// A fingerprint that was found.

@@ -26,6 +26,8 @@ pub struct RowRefusal {
     pub plugin: String,
     /// Its sha256 in hex.
     pub digest: String,
+    /// Name of its binding.
+    pub rule: String,
 }
 
 impl Verdicts {

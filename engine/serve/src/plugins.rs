@@ -21,10 +21,15 @@ pub(crate) async fn list(State(app): State<App>) -> Json<Value> {
     let chains = app.ingest.chains();
     let (stats, installed) = (chains.current().stats(), chains.installed());
     let plugins = chains.bindings().into_iter().map(|binding| {
-        let stats = stats.iter().find(|stats| stats.binding == binding.name);
-        listed(&binding, stats, installed.iter().find(|one| one.name() == binding.name))
+        let same =
+            |one: &&Installed| one.name() == binding.name && one.version.binding.shadow == binding.shadow;
+        listed(&binding, of_binding(&stats, &binding), installed.iter().find(same))
     });
     Json(json!({ "plugins": plugins.collect::<Vec<_>>() }))
+}
+
+fn of_binding<'a>(stats: &'a [BindingStats], binding: &Binding) -> Option<&'a BindingStats> {
+    stats.iter().find(|stats| stats.binding == binding.name && stats.shadow == binding.shadow)
 }
 
 fn listed(binding: &Binding, stats: Option<&BindingStats>, installed: Option<&Installed>) -> Value {
@@ -35,6 +40,7 @@ fn listed(binding: &Binding, stats: Option<&BindingStats>, installed: Option<&In
         "signals": binding.signals,
         "for_tenants": binding.for_tenants,
         "on_error": binding.on_error().as_str(),
+        "shadow": binding.shadow,
     });
     let mut set = |name: &str, value: Value| shown[name] = value;
     if let Some(stats) = stats {
@@ -77,14 +83,27 @@ pub(crate) async fn install(
     answer(&app, &name, "installed", result.await)
 }
 
-/// `DELETE /api/plugins/{name}`
-pub(crate) async fn remove(State(app): State<App>, Path(name): Path<String>) -> Response {
-    let what = name.clone();
-    let removed = change(&app, move |chains| chains.remove(&what).map_err(Problem::from)).await;
-    match removed {
-        Ok(()) => {
-            tracing::info!(binding = name, "plugin removed");
-            Json(json!({ "name": name, "removed": true })).into_response()
+/// `DELETE /api/plugins/{name}?shadow={true|false}`: without `shadow` the one that is enforced,
+/// or where there is none the one that is tried out.
+pub(crate) async fn remove(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    RawQuery(parameters): RawQuery,
+) -> Response {
+    let (what, shadow) = (name.clone(), shadow(&parameters.unwrap_or_default()));
+    let removed = change(&app, move |chains| {
+        let shadow = shadow.unwrap_or_else(|| {
+            let of_name = |one: &&Installed| one.name() == what;
+            let installed = chains.installed();
+            let mut tried = installed.iter().filter(of_name).map(|one| one.version.binding.shadow);
+            tried.clone().any(|shadow| shadow) && tried.all(|shadow| shadow)
+        });
+        chains.remove(&what, shadow).map(|()| shadow).map_err(Problem::from)
+    });
+    match removed.await {
+        Ok(shadow) => {
+            tracing::info!(binding = name, shadow, "plugin removed");
+            Json(json!({ "name": name, "removed": true, "shadow": shadow })).into_response()
         }
         Err(problem) => problem.into_json(),
     }
@@ -97,9 +116,31 @@ pub(crate) async fn roll_back(State(app): State<App>, Path(name): Path<String>) 
     answer(&app, &name, "rolled back", result)
 }
 
-/// `GET /api/plugins/{name}/log`: what it logged last, the oldest first.
-pub(crate) async fn log(State(app): State<App>, Path(name): Path<String>) -> Response {
-    let Some(lines) = app.ingest.chains().current().log_of(&name) else {
+/// `POST /api/plugins/{name}/promote`: enforces what was tried out.
+pub(crate) async fn promote(State(app): State<App>, Path(name): Path<String>) -> Response {
+    let what = name.clone();
+    let result = change(&app, move |chains| chains.promote(&what).map_err(Problem::from)).await;
+    answer(&app, &name, "promoted", result)
+}
+
+/// Whether the one is meant that is tried out; `None` = not said.
+fn shadow(parameters: &str) -> Option<bool> {
+    let mut pairs = form_urlencoded::parse(parameters.as_bytes());
+    pairs.find(|(key, _)| key == "shadow").map(|(_, value)| value == "true")
+}
+
+/// `GET /api/plugins/{name}/log?shadow={true|false}`: what it logged last, the oldest first.
+pub(crate) async fn log(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    RawQuery(parameters): RawQuery,
+) -> Response {
+    let chain = app.ingest.chains().current();
+    let lines = match shadow(&parameters.unwrap_or_default()) {
+        Some(shadow) => chain.log_of(&name, shadow),
+        None => chain.log_of(&name, false).or_else(|| chain.log_of(&name, true)),
+    };
+    let Some(lines) = lines else {
         return Problem::new(ErrorKind::NotFound, format!("there is no plugin {name:?}")).into_json();
     };
     let line = |line: isinglass_chain::LogLine| {
@@ -154,8 +195,8 @@ fn answer(app: &App, name: &str, what: &str, result: Result<Installed, Problem>)
             let digest = &installed.version.digest;
             tracing::info!(binding = name, digest, "plugin {what}");
             let stats = app.ingest.chains().current().stats();
-            let stats = stats.iter().find(|stats| stats.binding == name);
-            Json(listed(&installed.version.binding, stats, Some(&installed))).into_response()
+            let binding = &installed.version.binding;
+            Json(listed(binding, of_binding(&stats, binding), Some(&installed))).into_response()
         }
         Err(problem) => problem.into_json(),
     }

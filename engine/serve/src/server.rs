@@ -23,7 +23,7 @@ use crate::listen::{Addresses, Connections, Listeners, ServeError, accept};
 use crate::problem::Problem;
 use crate::prometheus::{NoRules, RulesView};
 use crate::receive::{self, grpc, loki, otlp_http};
-use crate::{admin, backup, plugins, prometheus, sql, telemetry, tenants};
+use crate::{admin, backup, plugin_diff, plugins, prometheus, reingest, sql, telemetry, tenants};
 
 /// A running server.
 #[derive(Debug)]
@@ -150,6 +150,9 @@ fn main_routes(app: &App) -> Router {
         .route("/api/plugins/{name}", put(plugins::install).delete(plugins::remove))
         .route("/api/plugins/{name}/log", get(plugins::log))
         .route("/api/plugins/{name}/rollback", post(plugins::roll_back))
+        .route("/api/plugins/{name}/promote", post(plugins::promote))
+        .route("/api/plugins/{name}/diff", get(plugin_diff::diff))
+        .route("/api/rejected/reingest", post(reingest::reingest))
         .route("/api/status", get(admin::status))
         .route("/-/ready", get(admin::ready))
         .route("/-/healthy", get(admin::healthy))

@@ -51,6 +51,10 @@ pub struct Append {
     pub spans: Option<RecordBatch>,
     /// Rows of `rejected` in batch types.
     pub rejected: Option<RecordBatch>,
+    /// Rows of `shadow` in batch types.
+    pub shadow: Option<RecordBatch>,
+    /// Rows of `reingested` in batch types.
+    pub reingested: Option<RecordBatch>,
     /// Present on the record of a tick.
     pub tick: Option<Tick>,
     /// Handed to [`Observer::applied`] after the sync.
@@ -79,6 +83,8 @@ impl Append {
             logs: None,
             spans: None,
             rejected: None,
+            shadow: None,
+            reingested: None,
             tick: None,
             note: None,
         }

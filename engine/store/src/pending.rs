@@ -48,6 +48,8 @@ pub(crate) fn prepare(
         logs,
         spans,
         rejected,
+        shadow,
+        reingested,
         tick,
         note,
         tenant: name,
@@ -80,6 +82,8 @@ pub(crate) fn prepare(
         (Kind::Logs, logs),
         (Kind::Spans, spans),
         (Kind::Rejected, rejected),
+        (Kind::Shadow, shadow),
+        (Kind::Reingested, reingested),
     ];
     for (kind, batch) in tables {
         if let Some(batch) = batch.filter(|batch| batch.num_rows() > 0) {

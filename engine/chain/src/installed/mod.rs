@@ -69,6 +69,11 @@ impl Installed {
         &self.version.binding.name
     }
 
+    /// Whether it is the one of this name, tried out or enforced.
+    fn is(&self, name: &str, shadow: bool) -> bool {
+        self.version.binding.is(name, shadow)
+    }
+
     /// Hashes of the components that it needs.
     fn digests(&self) -> impl Iterator<Item = &str> {
         [Some(&self.version), self.previous.as_ref()].into_iter().flatten().map(|one| one.digest.as_str())
@@ -76,16 +81,19 @@ impl Installed {
 }
 
 impl InstalledList {
-    /// The plugin with this name.
-    pub fn get(&self, name: &str) -> Option<&Installed> {
-        self.plugins.iter().find(|one| one.name() == name)
+    /// The plugin with this name, enforced or tried out.
+    pub fn get(&self, name: &str, shadow: bool) -> Option<&Installed> {
+        self.plugins.iter().find(|one| one.is(name, shadow))
     }
 
-    /// Puts a version in place of the one that has its name, or behind all others.
+    /// Puts a version in place of the one that has its name, or behind all others. One that is
+    /// enforced is tried out no longer.
     #[must_use]
     pub fn with(&self, version: Version) -> Self {
-        let mut list = self.clone();
-        match list.plugins.iter_mut().find(|one| one.name() == version.binding.name) {
+        let (mut list, binding) = (self.clone(), &version.binding);
+        let tried = |one: &Installed| one.is(&binding.name, true) && one.version.digest == version.digest;
+        list.plugins.retain(|one| binding.shadow || !tried(one));
+        match list.plugins.iter_mut().find(|one| one.is(&binding.name, binding.shadow)) {
             // The same bytes again: what was before them stays what one goes back to.
             Some(one) if one.version.digest == version.digest => one.version = version,
             Some(one) => one.previous = Some(std::mem::replace(&mut one.version, version)),
@@ -95,16 +103,16 @@ impl InstalledList {
     }
 
     /// Takes a plugin away; `None` if there is none of this name.
-    pub fn without(&self, name: &str) -> Option<Self> {
+    pub fn without(&self, name: &str, shadow: bool) -> Option<Self> {
         let mut list = self.clone();
-        list.plugins.retain(|one| one.name() != name);
+        list.plugins.retain(|one| !one.is(name, shadow));
         (list.plugins.len() < self.plugins.len()).then_some(list)
     }
 
     /// Goes back to what ran before; `None` if nothing did.
     pub fn rolled_back(&self, name: &str) -> Option<Self> {
         let mut list = self.clone();
-        let one = list.plugins.iter_mut().find(|one| one.name() == name)?;
+        let one = list.plugins.iter_mut().find(|one| one.is(name, false))?;
         one.version = one.previous.take()?;
         Some(list)
     }
@@ -114,7 +122,7 @@ impl InstalledList {
         let mut config = config.clone();
         for one in &self.plugins {
             let Version { digest, binding, .. } = &one.version;
-            if config.bindings.iter().any(|other| other.name == binding.name) {
+            if config.bindings.iter().any(|other| other.is(&binding.name, binding.shadow)) {
                 let fault = "a binding of the configuration has its name".to_owned();
                 return Err(ChainError::Binding { binding: binding.name.clone(), fault });
             }

@@ -16,16 +16,36 @@ fn version(name: &str, digest: &str, at: i64) -> Version {
 fn what_comes_in_the_place_of_another_can_go_back_once() {
     let list = InstalledList::default().with(version("a", "01", 1)).with(version("b", "02", 2));
     let list = list.with(version("a", "03", 3));
-    let digest = |list: &InstalledList, name: &str| list.get(name).map(|one| one.version.digest.clone());
+    let digest =
+        |list: &InstalledList, name: &str| list.get(name, false).map(|one| one.version.digest.clone());
     assert_eq!((digest(&list, "a"), list.plugins.len()), (Some("03".to_owned()), 2));
     // The same bytes with another configuration are no new version.
     let again = list.with(version("a", "03", 4));
-    assert_eq!(again.get("a").unwrap().previous, list.get("a").unwrap().previous);
+    assert_eq!(again.get("a", false).unwrap().previous, list.get("a", false).unwrap().previous);
     let back = again.rolled_back("a").unwrap();
     assert_eq!(digest(&back, "a"), Some("01".to_owned()));
     assert!(back.rolled_back("a").is_none() && back.rolled_back("x").is_none());
-    assert!(back.without("x").is_none());
-    assert_eq!(digest(&back.without("a").unwrap(), "a"), None);
+    assert!(back.without("x", false).is_none());
+    assert_eq!(digest(&back.without("a", false).unwrap(), "a"), None);
+}
+
+#[test]
+fn one_that_is_tried_out_stands_beside_the_one_of_its_name() {
+    let tried = |digest: &str, at| {
+        let version = version("a", digest, at);
+        Version { binding: Binding { shadow: true, ..version.binding }, ..version }
+    };
+    let list = InstalledList::default().with(version("a", "01", 1)).with(tried("02", 2)).with(tried("03", 3));
+    let digests = |list: &InstalledList| {
+        [false, true].map(|shadow| list.get("a", shadow).map(|one| one.version.digest.clone()))
+    };
+    assert_eq!(digests(&list), [Some("01".to_owned()), Some("03".to_owned())]);
+    assert_eq!(digests(&list.without("a", true).unwrap()), [Some("01".to_owned()), None]);
+    // Another component in the place of the enforced one leaves the trial alone, the same ends it.
+    assert_eq!(digests(&list.with(version("a", "04", 4)))[1], Some("03".to_owned()));
+    let promoted = list.with(version("a", "03", 4));
+    assert_eq!(digests(&promoted), [Some("03".to_owned()), None]);
+    assert_eq!(digests(&promoted.rolled_back("a").unwrap())[0], Some("01".to_owned()));
 }
 
 #[test]
@@ -51,7 +71,7 @@ fn the_list_of_an_earlier_release() {
     let path = dir.path().join("plugins/installed.json");
     std::fs::write(&path, include_str!("testdata/installed-1.json")).unwrap();
     let list = folder.read().unwrap();
-    let one = list.get("deny").unwrap();
+    let one = list.get("deny", false).unwrap();
     assert_eq!(
         (one.version.installed_unix_ms, one.version.binding.world),
         (1_700_000_000_000, World::Validator)

@@ -47,9 +47,9 @@ fn what_is_installed_is_used_and_stays() {
     drop((chains, before));
     let chains = load(dir.path()).unwrap();
     assert_eq!(names(&chains, "acme"), ["deny"]);
-    chains.remove("deny").unwrap();
+    chains.remove("deny", false).unwrap();
     assert_eq!(names(&chains, "acme"), [] as [&str; 0]);
-    assert!(matches!(chains.remove("deny"), Err(ChainError::NotInstalled { .. })));
+    assert!(matches!(chains.remove("deny", false), Err(ChainError::NotInstalled { .. })));
     assert_eq!(names(&load(dir.path()).unwrap(), "acme"), [] as [&str; 0]);
 }
 
@@ -143,7 +143,7 @@ fn a_new_version_that_fails_goes_and_the_one_before_it_is_back() {
     chains.install(bad(), &hostile).unwrap();
     fail();
     assert_eq!(chains.roll_back_failing(), [] as [&str; 0]);
-    chains.remove("deny").unwrap();
+    chains.remove("deny", false).unwrap();
 
     chains.install(deny(json!({ "services": ["a"] })), &component("examples/deny-service")).unwrap();
     chains.install(bad(), &hostile).unwrap();
@@ -159,4 +159,33 @@ fn a_new_version_that_fails_goes_and_the_one_before_it_is_back() {
     fail();
     assert_eq!(chains.roll_back_failing(), [] as [&str; 0]);
     assert!(plugin().starts_with("hostile"), "{}", plugin());
+}
+
+#[test]
+fn one_is_tried_out_and_then_enforced() {
+    let dir = tempfile::tempdir().unwrap();
+    let chains = load(dir.path()).unwrap();
+    let tenant = Tenant::new("t").unwrap();
+    let binding = deny(json!({ "services": ["service-1"] }));
+    let refused = |chains: &LiveChain| {
+        let verdicts = chains.current().validate(&tenant, &spans(9), 0);
+        verdicts.rows.iter().filter(|row| **row > 0).count()
+    };
+    let bytes = component("examples/deny-service");
+    chains.install(Binding { shadow: true, ..binding.clone() }, &bytes).unwrap();
+    let digest = chains.current().validators_digest().to_owned();
+    assert_eq!(refused(&chains), 0);
+    let chains = load(dir.path()).unwrap();
+    assert!(chains.current().has_shadows(&tenant, isinglass_model::kind::Signal::Traces), "after a restart");
+    assert_eq!(chains.current().validators_digest(), digest, "label sets are not judged again");
+    chains.promote("deny").unwrap();
+    assert!(!chains.current().has_shadows(&tenant, isinglass_model::kind::Signal::Traces));
+    assert_eq!(refused(&chains), 3);
+    assert!(matches!(chains.promote("deny"), Err(ChainError::NotTriedOut { .. })));
+    // One that is enforced is not found as one that is tried out, nor the other way round.
+    assert!(matches!(chains.remove("deny", true), Err(ChainError::NotTriedOut { .. })));
+    chains.remove("deny", false).unwrap();
+    chains.install(Binding { shadow: true, ..binding.clone() }, &bytes).unwrap();
+    chains.install(binding, &bytes).unwrap();
+    assert_eq!(chains.installed().len(), 1, "the same bytes are tried out no longer");
 }

@@ -7,7 +7,7 @@
 //! | `build/` | `plugin build`: from sources to a component |
 //! | `test/` | `plugin test`: its cases, in the sandbox of a server |
 //! | `bench/` | `plugin bench`: what a row costs |
-//! | `server/` | `plugin install`, `list`, `log`, `remove`, `rollback`: what a running server does |
+//! | `server/` | `plugin install`, `list`, `log`, `remove`, `rollback`, `promote`, `diff`, `reingest`: what a running server does |
 //! | `registry/` | `plugin pull`: components from OCI registries |
 //! | `check.rs` | `plugin check`: what a component is, and whether a server would load it |
 
@@ -32,7 +32,7 @@ pub use check::CheckArgs;
 pub use manifest::Lang;
 pub use new::NewArgs;
 pub use registry::PullArgs;
-pub use server::{InstallArgs, ListArgs, NamedArgs, ServerArgs};
+pub use server::{DiffArgs, EitherArgs, InstallArgs, ListArgs, NamedArgs, ReingestArgs, ServerArgs};
 pub use test::TestArgs;
 
 /// Which of its commands.
@@ -63,9 +63,15 @@ pub enum PluginCommand {
     /// List the plugins of a running server
     List(ListArgs),
     /// Print what a plugin of a running server logged last
-    Log(NamedArgs),
+    Log(EitherArgs),
     /// Take an installed plugin away
-    Remove(NamedArgs),
+    Remove(EitherArgs),
+    /// Say what a plugin that is tried out would have done, beside what was done
+    Diff(DiffArgs),
+    /// Enforce a plugin that was tried out
+    Promote(NamedArgs),
+    /// Send refused items through the chain again
+    Reingest(ReingestArgs),
     /// Go back to what was installed under a name before
     Rollback(NamedArgs),
 }
@@ -83,6 +89,9 @@ pub async fn run(args: PluginArgs) -> anyhow::Result<ExitCode> {
         PluginCommand::List(args) => server::list(&args).await,
         PluginCommand::Log(args) => server::log(&args).await,
         PluginCommand::Remove(args) => server::remove(&args).await,
+        PluginCommand::Diff(args) => server::diff(&args).await,
+        PluginCommand::Promote(args) => server::promote(&args).await,
+        PluginCommand::Reingest(args) => server::reingest(&args).await,
         PluginCommand::Rollback(args) => server::roll_back(&args).await,
     }
 }

@@ -126,6 +126,7 @@ fn judgements_are_remembered() {
         message: "too long".into(),
         plugin: "validate@1".into(),
         digest: "ab".into(),
+        rule: String::new(),
     };
     series.judgements.insert(SeriesRef(0), Judgement::Pending);
     series.judgements.insert(SeriesRef(1), Judgement::Reject(Arc::new(refusal)));

@@ -176,6 +176,7 @@ fn judgements_are_remembered() {
         message: "too long".into(),
         plugin: "validate@1".into(),
         digest: "ab".into(),
+        rule: String::new(),
     };
     index.judgements.insert(SeriesRef(0), Judgement::Reject(refusal.into()));
     let decoded = decode(&body, &mut index);

@@ -26,7 +26,7 @@ use parking_lot::Mutex;
 
 use crate::config::IngestConfig;
 use crate::error::IngestError;
-use crate::filter::{LabelText, drop_histograms, drop_rows, drop_samples};
+use crate::filter::{Labels, drop_histograms, drop_rows, drop_samples};
 use crate::limits::TenantLimits;
 
 mod order;
@@ -129,9 +129,9 @@ impl Live {
         resolver: &Resolver,
     ) -> Result<Option<Advance>, IngestError> {
         let limits = self.limits(tenant);
-        let text = |series| resolver.labels_of(series).map_or_else(String::new, |labels| labels.to_string());
+        let labels = |series| resolver.labels_of(series);
         if limits.histogram_buckets_max > 0 {
-            few_buckets(decoded, limits.histogram_buckets_max, &text);
+            few_buckets(decoded, limits.histogram_buckets_max, &labels);
         }
         if !(limits.of_streams() || limits.of_traces() || limits.of_order()) {
             return Ok(None);
@@ -156,7 +156,7 @@ impl Live {
         }
         let life = resolver.life();
         let newest = match limits.of_order() {
-            true => in_order(&active, decoded, life, limits, &text),
+            true => in_order(&active, decoded, life, limits, &labels),
             false => Newest::default(),
         };
         Ok(Some(Advance { active, streams, life, newest }))
@@ -198,7 +198,7 @@ fn keep_rows(
     Ok(())
 }
 
-fn few_buckets(decoded: &mut Decoded, max: usize, text: LabelText<'_>) {
+fn few_buckets(decoded: &mut Decoded, max: usize, labels: Labels<'_>) {
     let mut refusals = Refusals::of(decoded.histograms.len());
     for (row, histogram) in decoded.histograms.rows.iter().enumerate() {
         let got = histogram.positive_buckets.len() + histogram.negative_buckets.len();
@@ -208,7 +208,7 @@ fn few_buckets(decoded: &mut Decoded, max: usize, text: LabelText<'_>) {
             });
         }
     }
-    drop_histograms(&refusals.into_verdicts(), &mut decoded.histograms, text, &mut decoded.rejections);
+    drop_histograms(&refusals.into_verdicts(), &mut decoded.histograms, labels, &mut decoded.rejections);
 }
 
 fn in_order(
@@ -216,7 +216,7 @@ fn in_order(
     decoded: &mut Decoded,
     life: Life,
     limits: &TenantLimits,
-    text: LabelText<'_>,
+    labels: Labels<'_>,
 ) -> Newest {
     let order = active.order.lock();
     let mut newest = Newest::default();
@@ -224,8 +224,8 @@ fn in_order(
     let verdicts = order.judge_samples(life, samples, limits, &mut newest);
     let of_histograms = order.judge_histograms(life, histograms, limits, &mut newest);
     drop(order);
-    drop_samples(&verdicts, samples, text, rejections);
-    drop_histograms(&of_histograms, histograms, text, rejections);
+    drop_samples(&verdicts, samples, labels, rejections);
+    drop_histograms(&of_histograms, histograms, labels, rejections);
     newest
 }
 

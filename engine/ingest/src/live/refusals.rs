@@ -30,8 +30,9 @@ impl Refusals {
         let known = refusals.iter().position(|known| known.reason == code && known.message == message);
         let at = known.unwrap_or_else(|| {
             if refusals.len() < REFUSALS_MAX {
-                let (plugin, digest) = (String::new(), String::new());
-                refusals.push(RowRefusal { reason: code.into(), message, plugin, digest });
+                let nobody = String::new;
+                let (plugin, digest, rule) = (nobody(), nobody(), nobody());
+                refusals.push(RowRefusal { reason: code.into(), message, plugin, digest, rule });
             }
             refusals.len() - 1
         });

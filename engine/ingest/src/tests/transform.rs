@@ -27,7 +27,7 @@ fn redact(config: serde_json::Value) -> serde_json::Value {
 
 impl Rig {
     /// What is in the head of a table, as text.
-    async fn shown(&self, kind: Kind) -> String {
+    pub(super) async fn shown(&self, kind: Kind) -> String {
         let view = self.ingest.store().view(&Tenant::default()).await.unwrap();
         let batches = view.table(kind).head_batches(&HeadFilter::default()).unwrap();
         batches
@@ -37,7 +37,7 @@ impl Rig {
             .join("\n")
     }
 
-    async fn labels(&self) -> Vec<String> {
+    pub(super) async fn labels(&self) -> Vec<String> {
         let view = self.ingest.store().view(&Tenant::default()).await.unwrap();
         let mut labels: Vec<_> = view
             .series()
@@ -66,7 +66,7 @@ impl Rig {
         bytes
     }
 
-    fn hides(&self, secret: &str) -> bool {
+    pub(super) fn hides(&self, secret: &str) -> bool {
         !self.on_disk().windows(secret.len()).any(|window| window == secret.as_bytes())
     }
 }

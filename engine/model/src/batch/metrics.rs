@@ -191,7 +191,7 @@ impl Columns for HistogramBatch {
 }
 
 /// Exemplars as columns of equal length.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct ExemplarBatch {
     /// Series of the sample or histogram that each belongs to.
     pub series: Vec<SeriesRef>,

@@ -21,7 +21,9 @@ use crate::kind::Kind;
 pub mod logs;
 pub mod metrics;
 pub mod promoted;
+pub mod reingested;
 pub mod rejected;
+pub mod shadow;
 pub mod spans;
 
 /// The type of a column, as Delta knows it.
@@ -133,6 +135,8 @@ impl Table {
                 logs::logs(),
                 spans::spans(),
                 rejected::rejected(),
+                shadow::shadow(),
+                reingested::reingested(),
             ]
         });
         &TABLES[kind as usize - 1]

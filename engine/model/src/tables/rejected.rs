@@ -19,6 +19,8 @@ pub(super) fn rejected() -> Table {
         optional("digest", Type::Dictionary),
         // the item as JSON text, at most 64 KiB
         required("item", Type::Text),
+        // name of the binding, null for the core
+        optional("rule", Type::Dictionary),
     ];
     Table::new(Kind::Rejected, columns, &["time"], "time")
 }

@@ -12,7 +12,7 @@ use prometheus_client::metrics::MetricType;
 
 use super::caches;
 use super::items::{TenantNames, items};
-use super::plugins::plugins;
+use super::plugins::{named, plugins, shadows};
 use super::tables::tables;
 use crate::app::{Gate, QueryGate};
 
@@ -49,13 +49,19 @@ impl Collector for Engine {
         let encoder = &mut encoder;
         items(encoder, &self.names.fold(self.ingest.stats().tenants))?;
         plugins(encoder, &self.ingest.chains().current().stats())?;
+        shadows(encoder, self.ingest.shadow_stats())?;
         let mut costs = BTreeMap::new();
-        for (plugin, tenants) in self.ingest.chains().current().cpu_by_tenant() {
+        for (plugin, shadow, tenants) in self.ingest.chains().current().cpu_by_tenant() {
             for (tenant, seconds) in tenants {
-                *costs.entry((plugin.clone(), self.names.shown(tenant.as_str()))).or_insert(0.0) += seconds;
+                let key = (plugin.clone(), shadow, self.names.shown(tenant.as_str()));
+                *costs.entry(key).or_insert(0.0) += seconds;
             }
         }
-        let label = |((plugin, tenant), seconds)| (vec![("plugin", plugin), ("tenant", tenant)], seconds);
+        let label = |((plugin, shadow, tenant), seconds)| {
+            let mut labels = named(plugin, shadow);
+            labels.push(("tenant", tenant));
+            (labels, seconds)
+        };
         let help = "CPU time of plugins by tenant";
         counter(encoder, "isinglass_plugin_tenant_cpu_seconds", help, costs.into_iter().map(label))?;
         let help = "New versions of plugins that failed and were taken back";

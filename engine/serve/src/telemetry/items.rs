@@ -53,6 +53,9 @@ fn shown(named: &mut BTreeSet<String>, max: usize, name: String) -> String {
 fn add(to: &mut TenantStats, from: TenantStats) {
     to.derived_samples += from.derived_samples;
     to.failed_ticks += from.failed_ticks;
+    for (outcome, items) in from.reingested {
+        *to.reingested.entry(outcome).or_default() += items;
+    }
     for (signal, stats) in from.signals {
         let sum = to.signals.entry(signal).or_default();
         sum.counts.add(&stats.counts);
@@ -153,6 +156,14 @@ pub(super) fn items(
         "Requests answered as repeats and not stored again",
         duplicates,
     )?;
+    let reingested = tenants.iter().flat_map(|(tenant, s)| {
+        let label = |(outcome, items): (&&str, &u64)| {
+            (vec![("tenant", tenant.clone()), ("outcome", (*outcome).to_owned())], *items)
+        };
+        s.reingested.iter().map(label).collect::<Vec<_>>()
+    });
+    let help = "Items of the table rejected that were sent again, by outcome";
+    counter(encoder, "isinglass_reingested_items", help, reingested)?;
     let derived = tenants.iter().map(|(tenant, s)| (vec![("tenant", tenant.clone())], s.derived_samples));
     counter(encoder, "isinglass_derived_samples", "Samples written by derivers", derived)?;
     let failed = tenants.iter().map(|(tenant, s)| (vec![("tenant", tenant.clone())], s.failed_ticks));

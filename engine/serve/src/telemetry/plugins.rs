@@ -3,6 +3,7 @@
 use std::fmt;
 
 use isinglass_chain::BindingStats;
+use isinglass_ingest::ShadowStats;
 use prometheus_client::encoding::DescriptorEncoder;
 
 use super::engine::{Labels, counter, gauge};
@@ -65,8 +66,26 @@ pub(super) fn plugins(encoder: &mut DescriptorEncoder<'_>, stats: &[BindingStats
     counter(encoder, "isinglass_plugin_counter", "Counters that plugins keep themselves", own)
 }
 
+/// How plugins that are tried out keep up.
+pub(super) fn shadows(encoder: &mut DescriptorEncoder<'_>, stats: ShadowStats) -> fmt::Result {
+    let mut count = |name, help, value: u64| counter(encoder, name, help, [(Labels::new(), value)]);
+    count("isinglass_shadow_requests", "Requests shown to plugins that are tried out", stats.requests)?;
+    let help = "Requests not shown to plugins that are tried out, because they were too far behind";
+    count("isinglass_shadow_skipped_requests", help, stats.skipped)?;
+    count("isinglass_shadow_rows", "Rows written to the table shadow", stats.rows)?;
+    let help = "Sums of the table shadow that were added to another one, because there were too many";
+    count("isinglass_shadow_folded_sums", help, stats.folded)
+}
+
 fn name(binding: &BindingStats) -> Labels {
-    vec![("plugin", binding.binding.clone())]
+    named(binding.binding.clone(), binding.shadow)
+}
+
+/// One that is tried out may have the name of one that is enforced.
+pub(super) fn named(binding: String, shadow: bool) -> Labels {
+    let mut labels = vec![("plugin", binding)];
+    labels.extend(shadow.then(|| ("shadow", "true".to_owned())));
+    labels
 }
 
 fn with(binding: &BindingStats, label: &'static str, value: &str) -> Labels {

@@ -40,7 +40,7 @@ pub(crate) fn read(
         Kind::Samples => read_samples(&samples(runs), table, filter),
         Kind::Series => read_series(runs, table, filter),
         Kind::Histograms | Kind::Exemplars => read_exact(runs, filter),
-        Kind::Logs | Kind::Spans | Kind::Rejected => {
+        Kind::Logs | Kind::Spans | Kind::Rejected | Kind::Shadow | Kind::Reingested => {
             Ok(rows(runs, filter).map(|rows| rows.batch.clone()).collect())
         }
     }

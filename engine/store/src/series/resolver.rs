@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use hashbrown::HashMap;
 use isinglass_model::counts::truncate_text;
 use isinglass_model::labels::LabelSet;
 use isinglass_model::series::{
-    Fingerprint, Judgement, Known, MetricMeta, ResolveError, SeriesRef, SeriesResolver,
+    Fingerprint, Judgement, Known, MetricMeta, Refusal, ResolveError, SeriesRef, SeriesResolver,
 };
 
 use super::fingerprints::Map;
@@ -23,12 +24,16 @@ pub struct Resolver {
     /// Whether label sets from the wire are shown to transformers.
     transforms: bool,
     limits: SeriesLimits,
+    /// Refusals that it keeps for the one who asked, see [`Resolver::hold_refusals`].
+    held: Option<Held>,
 }
+
+type Held = HashMap<SeriesRef, Arc<Refusal>, ahash::RandomState>;
 
 impl Resolver {
     pub(crate) fn new(table: Arc<SeriesTable>, life: Life) -> Self {
         let snapshot = table.fingerprints.snapshot();
-        Self { table, snapshot, life, transforms: false, limits: SeriesLimits::NONE }
+        Self { table, snapshot, life, transforms: false, limits: SeriesLimits::NONE, held: None }
     }
 
     /// The life of the tenant in which its refs mean something, for [`crate::Append::life`].
@@ -53,11 +58,31 @@ impl Resolver {
         self.table.arrived(arrivals, digest);
     }
 
-    fn known(&self, series: SeriesRef) -> Known {
+    /// From now on series that were refused before are found like others, where their labels are
+    /// still known, and [`Resolver::take_held`] says which they are. So what is refused can be set
+    /// aside with its labels. Where there are transformers, it stays as it was: the labels of
+    /// such a series have not been through them.
+    pub fn hold_refusals(&mut self) {
+        self.held = (!self.transforms).then(Held::default);
+    }
+
+    /// The series that were found since, though they were refused.
+    pub fn take_held(&mut self) -> Held {
+        self.held.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    fn known(&mut self, series: SeriesRef) -> Known {
         if self.transforms {
             return self.table.arrival(series);
         }
-        Known { series, judgement: self.table.judgement(series) }
+        let judgement = self.table.judgement(series);
+        match (&mut self.held, judgement) {
+            (Some(held), Judgement::Reject(refusal)) if !self.table.is_forgotten(series) => {
+                held.insert(series, refusal);
+                Known { series, judgement: Judgement::Keep }
+            }
+            (_, judgement) => Known { series, judgement },
+        }
     }
 
     /// Notes what the validators of this digest said of some series.

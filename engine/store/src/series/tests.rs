@@ -93,6 +93,7 @@ fn verdicts_hold_under_one_digest() {
         message: "no".into(),
         plugin: "validate".into(),
         digest: "d1".into(),
+        rule: "validate".into(),
     });
     let rejected = Judgement::Reject(refusal);
     resolver.judge(&[(keep, Judgement::Keep), (reject, rejected.clone())], "d1");
@@ -112,6 +113,7 @@ fn refused_label_sets_are_forgotten_when_they_take_too_much_room() {
         message: String::new(),
         plugin: String::new(),
         digest: String::new(),
+        rule: String::new(),
     };
     let rejected = Judgement::Reject(Arc::new(refusal));
     let stored = table.restore(5, labels("old", 1));

@@ -152,6 +152,8 @@ pub enum Keep {
     For(u64),
 }
 
+const DAY: Duration = Duration::from_secs(86_400);
+
 const UNITS: [(&str, u64); 4] = [("w", 7 * 86_400_000), ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000)];
 
 impl TryFrom<String> for Keep {
@@ -199,6 +201,9 @@ pub struct KeepByKind {
     /// Rejected items.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rejected: Option<Keep>,
+    /// What plugins that are tried out would have done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<Keep>,
 }
 
 impl KeepByKind {
@@ -207,7 +212,8 @@ impl KeepByKind {
             Kind::Series | Kind::Samples | Kind::Histograms | Kind::Exemplars => self.metrics,
             Kind::Logs => self.logs,
             Kind::Spans => self.spans,
-            Kind::Rejected => self.rejected,
+            Kind::Rejected | Kind::Reingested => self.rejected,
+            Kind::Shadow => self.shadow,
         }
     }
 }
@@ -265,6 +271,8 @@ impl RetentionConfig {
             .unwrap_or_default();
         match keep {
             Keep::Forever => None,
+            // A mark outlives the row that it is about, which would else be sent again.
+            Keep::For(ms) if kind == Kind::Reingested => Some(Duration::from_millis(ms) + DAY),
             Keep::For(ms) => Some(Duration::from_millis(ms)),
         }
     }

@@ -92,7 +92,7 @@ impl Rules {
             // The row of a series stays as long as its samples.
             Kind::Series | Kind::Samples | Kind::Histograms | Kind::Exemplars => RuleKind::Metrics,
             Kind::Logs => RuleKind::Logs,
-            Kind::Spans | Kind::Rejected => return None,
+            Kind::Spans | Kind::Rejected | Kind::Shadow | Kind::Reingested => return None,
         };
         let ours = |rule: &&Rule| rule.kind == wanted && is_like(tenant.name.as_str(), &rule.tenant);
         let rules: Vec<Rule> = self.rules.iter().filter(ours).cloned().collect();

@@ -1,12 +1,17 @@
-//! Commands that a running server carries out: `install`, `list`, `log`, `remove`, `rollback`.
+//! Commands that a running server carries out: `install`, `list`, `log`, `remove`, `rollback`,
+//! `promote`, `diff`, `reingest`.
 //!
 //! | file | is |
 //! |---|---|
 //! | `client.rs` | asking the server |
 //! | `show.rs` | what it answered, as text |
 //! | `source.rs` | where what is installed comes from |
+//! | `diff.rs` | what one that is tried out would have done |
+//! | `reingest.rs` | refused items through the chain again |
 
 mod client;
+mod diff;
+mod reingest;
 mod show;
 mod source;
 
@@ -20,6 +25,10 @@ use reqwest::{Method, Url};
 use serde_json::{Map, Value, json};
 
 use client::Client;
+pub use diff::DiffArgs;
+pub(super) use diff::diff;
+pub use reingest::ReingestArgs;
+pub(super) use reingest::reingest;
 use source::{Component, Source};
 
 /// The server that is asked.
@@ -43,6 +52,9 @@ pub struct InstallArgs {
     /// Its name in metrics, logs and errors; by default that of the file
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
+    /// Try it out: it sees live traffic, and nothing is done as it says
+    #[arg(long)]
+    pub shadow: bool,
     /// For this tenant only; can be given several times
     #[arg(long, value_name = "TENANT")]
     pub tenant: Vec<String>,
@@ -72,6 +84,20 @@ pub struct NamedArgs {
     /// Its name
     #[arg(value_name = "NAME")]
     pub name: String,
+    /// Where
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+/// Which plugin, where one is enforced and another tried out under the same name.
+#[derive(Debug, Clone, Args)]
+pub struct EitherArgs {
+    /// Its name
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// The one that is tried out; without it the one that is enforced, if there is one
+    #[arg(long)]
+    pub shadow: bool,
     /// Where
     #[command(flatten)]
     pub server: ServerArgs,
@@ -118,6 +144,9 @@ fn binding(args: &InstallArgs) -> anyhow::Result<Map<String, Value>> {
     if let Some(budget) = &args.budget {
         binding.insert("budget".to_owned(), json_of(budget, "--budget")?);
     }
+    if args.shadow {
+        binding.insert("shadow".to_owned(), json!(true));
+    }
     for (key, values) in [("for_tenants", &args.tenant), ("signals", &args.signal)] {
         if !values.is_empty() {
             binding.insert(key.to_owned(), json!(values));
@@ -139,19 +168,31 @@ pub(super) async fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// Prints what a plugin logged last.
-pub(super) async fn log(args: &NamedArgs) -> anyhow::Result<ExitCode> {
-    say(&show::log(&of_name(args, Method::GET, "/log").await?))
+pub(super) async fn log(args: &EitherArgs) -> anyhow::Result<ExitCode> {
+    say(&show::log(&of_either(args, Method::GET, "/log").await?))
 }
 
 /// Takes an installed plugin away.
-pub(super) async fn remove(args: &NamedArgs) -> anyhow::Result<ExitCode> {
-    of_name(args, Method::DELETE, "").await?;
-    say(&format!("{} removed\n", args.name))
+pub(super) async fn remove(args: &EitherArgs) -> anyhow::Result<ExitCode> {
+    let answer = of_either(args, Method::DELETE, "").await?;
+    let tried = if answer["shadow"] == true { ", it was tried out" } else { "" };
+    say(&format!("{} removed{tried}\n", args.name))
+}
+
+/// Enforces a plugin that was tried out.
+pub(super) async fn promote(args: &NamedArgs) -> anyhow::Result<ExitCode> {
+    say(&show::installed(&of_name(args, Method::POST, "/promote").await?))
 }
 
 /// Goes back to what was installed before.
 pub(super) async fn roll_back(args: &NamedArgs) -> anyhow::Result<ExitCode> {
     say(&show::installed(&of_name(args, Method::POST, "/rollback").await?))
+}
+
+async fn of_either(args: &EitherArgs, method: Method, what: &str) -> anyhow::Result<Value> {
+    let path = format!("/api/plugins/{}{what}", args.name);
+    let query: Vec<_> = args.shadow.then(|| ("shadow", "true".to_owned())).into_iter().collect();
+    Client::new(&args.server.server)?.ask(method, &path, &query, Vec::new()).await
 }
 
 async fn of_name(args: &NamedArgs, method: Method, what: &str) -> anyhow::Result<Value> {

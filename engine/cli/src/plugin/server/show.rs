@@ -15,6 +15,9 @@ pub(super) fn installed(answer: &Value) -> String {
         // Writing into a text cannot fail.
         let _ = write!(line, ", for {}", tenants.join(", "));
     }
+    if answer["shadow"] == true {
+        line += ", tried out: nothing is done as it says";
+    }
     line + "\n"
 }
 
@@ -31,7 +34,7 @@ pub(super) fn list(answer: &Value) -> String {
         table.add_row([
             text("name"),
             text("plugin"),
-            text("world"),
+            text("world") + if plugin["shadow"] == true { " (shadow)" } else { "" },
             text("source"),
             all(texts(&plugin["signals"])),
             all(texts(&plugin["for_tenants"])),

@@ -55,7 +55,7 @@ pub(super) async fn merge(
 
 /// Whether it matters that a series or trace lies in one file.
 fn keeps_groups_whole(kind: Kind) -> bool {
-    !matches!(kind, Kind::Logs | Kind::Rejected)
+    !matches!(kind, Kind::Logs | Kind::Rejected | Kind::Shadow | Kind::Reingested)
 }
 
 async fn write(

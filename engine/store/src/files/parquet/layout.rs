@@ -55,7 +55,7 @@ fn sizes(kind: Kind) -> Sizes {
         Kind::Logs => Sizes { row_group: 128 << 10, page: 8_192 },
         // A trace is a few rows: a page of all its columns is decoded to find them.
         Kind::Spans => Sizes { row_group: 128 << 10, page: 2_048 },
-        Kind::Rejected => Sizes { row_group: 128 << 10, page: 20_000 },
+        Kind::Rejected | Kind::Shadow | Kind::Reingested => Sizes { row_group: 128 << 10, page: 20_000 },
     }
 }
 
