@@ -344,6 +344,7 @@ mod tests {
         };
         assert_eq!((days("x", Kind::Spans), days("x", Kind::Logs)), (Some(30), Some(7)));
         assert_eq!((days("a", Kind::Spans), days("a", Kind::Logs)), (Some(1), Some(1)));
+        assert_eq!((days("a", Kind::Rejected), days("a", Kind::Reingested)), (Some(1), Some(2)));
         assert_eq!((days("b", Kind::Samples), days("b", Kind::Logs)), (Some(30), None));
     }
 }

@@ -126,7 +126,7 @@ fn keep_from_of(rule: &dyn DropRows, kind: Kind, rows: &RecordBatch, row: usize)
         Kind::Spans => {
             rule.keep_from(Group::Trace(column("trace_id").as_binary::<i32>().value(row).try_into().unwrap()))
         }
-        Kind::Rejected => rule.keep_from(Group::All),
+        Kind::Rejected | Kind::Shadow | Kind::Reingested => rule.keep_from(Group::All),
         _ => rule.keep_from(Group::Series {
             metric_id: column("metric_id").as_primitive::<Int64Type>().value(row),
             series_id: column("series_id").as_primitive::<Int64Type>().value(row),
