@@ -190,7 +190,7 @@ async fn exemplars_and_native_histograms() {
     let answer = client.remote_write(&remote_write::request(&[bad])).await;
     assert_eq!(answer.status, 400, "{}", answer.text());
     assert_eq!(client.count("histograms").await, 1);
-    assert_eq!(client.count("rejected where reason = 'native_histogram_invalid'").await, 1);
+    assert_eq!(client.count("rejected where reason = 'invalid_native_histogram_schema'").await, 1);
 }
 
 #[tokio::test]

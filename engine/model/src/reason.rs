@@ -56,11 +56,29 @@ pub mod code {
     pub const SAMPLE_DUPLICATE_TIMESTAMP: &str = "sample_duplicate_timestamp";
     /// More buckets in a native histogram than allowed.
     pub const MAX_NATIVE_HISTOGRAM_BUCKETS: &str = "max_native_histogram_buckets";
-    /// A native histogram whose buckets and spans do not agree.
+    /// A native histogram that is wrong in another way than those below.
     pub const NATIVE_HISTOGRAM_INVALID: &str = "native_histogram_invalid";
+    /// A schema of native histograms that is not known.
+    pub const INVALID_NATIVE_HISTOGRAM_SCHEMA: &str = "invalid_native_histogram_schema";
+    /// A native histogram whose count is not the sum of its buckets.
+    pub const NATIVE_HISTOGRAM_COUNT_MISMATCH: &str = "native_histogram_count_mismatch";
+    /// One whose observations are no numbers, and whose count is less than its buckets hold.
+    pub const NATIVE_HISTOGRAM_COUNT_NOT_BIG_ENOUGH: &str = "native_histogram_count_not_big_enough";
+    /// A bucket or count of a native histogram below zero.
+    pub const NATIVE_HISTOGRAM_NEGATIVE_BUCKET_COUNT: &str = "native_histogram_negative_bucket_count";
+    /// Spans of buckets that go back.
+    pub const NATIVE_HISTOGRAM_SPAN_NEGATIVE_OFFSET: &str = "native_histogram_span_negative_offset";
+    /// Spans of another number of buckets than there are.
+    pub const NATIVE_HISTOGRAM_SPANS_BUCKETS_MISMATCH: &str = "native_histogram_spans_buckets_mismatch";
+    /// Custom bounds where there can be none, or fewer than buckets.
+    pub const NATIVE_HISTOGRAM_CUSTOM_BUCKETS_MISMATCH: &str = "native_histogram_custom_buckets_mismatch";
+    /// Custom bounds that do not rise or are not finite.
+    pub const NATIVE_HISTOGRAM_CUSTOM_BUCKETS_INVALID: &str = "native_histogram_custom_buckets_invalid";
+    /// An exemplar without labels.
+    pub const EXEMPLAR_LABELS_MISSING: &str = "exemplar_labels_missing";
     /// Exemplar labels over the length limit.
     pub const EXEMPLAR_LABELS_TOO_LONG: &str = "exemplar_labels_too_long";
-    /// An exemplar without labels or with broken ones.
+    /// An exemplar with broken labels.
     pub const EXEMPLAR_LABELS_INVALID: &str = "exemplar_labels_invalid";
     /// An OTLP data point that cannot be a sample (no value, unknown type).
     pub const DATA_POINT_INVALID: &str = "data_point_invalid";

@@ -52,7 +52,7 @@ fn fields(mut fields: Reader<'_>) -> Result<Exemplar<'_>, Stop> {
         }
     }
     if exemplar.names.is_empty() {
-        return Err(invalid("an exemplar without labels").into());
+        return Err(Fault::new(code::EXEMPLAR_LABELS_MISSING, "an exemplar without labels").into());
     }
     checked_time(exemplar.time_ms)?;
     Ok(exemplar)

@@ -2,6 +2,7 @@
 //! custom bounds.
 
 use isinglass_model::batch::{HistogramRow, STALE_NAN_BITS};
+use isinglass_model::reason::code;
 use isinglass_model::series::SeriesRef;
 
 use super::invalid_histogram;
@@ -37,7 +38,11 @@ impl Counts {
         if agrees {
             return Ok(());
         }
-        Err(invalid_histogram(format!("{observed} observations in buckets, but the count is {count}")))
+        let reason = match sum.is_some_and(f64::is_nan) {
+            true => code::NATIVE_HISTOGRAM_COUNT_NOT_BIG_ENOUGH,
+            false => code::NATIVE_HISTOGRAM_COUNT_MISMATCH,
+        };
+        Err(Fault::new(reason, format!("{observed} observations in buckets, but the count is {count}")))
     }
 }
 
@@ -139,7 +144,8 @@ impl Raw {
         if custom {
             self.check_custom(&positive.0, &negative.0)?;
         } else if !self.custom_bounds.is_empty() {
-            return Err(invalid_histogram("custom bounds on an exponential histogram"));
+            let message = "custom bounds on an exponential histogram";
+            return Err(Fault::new(code::NATIVE_HISTOGRAM_CUSTOM_BUCKETS_MISMATCH, message));
         }
         let (count, zero) = match self.count_float {
             Some(count) => (check_count(count, "count")?, check_count(self.zero_float, "zero count")?),
@@ -166,23 +172,21 @@ impl Raw {
     fn check_custom(&self, positive: &Layout, negative: &Layout) -> Result<(), Fault> {
         let zero = self.zero_int != 0 || self.zero_float != 0.0 || self.zero_threshold != 0.0;
         if zero || !negative.spans.is_empty() || !negative.buckets.is_empty() {
-            return Err(invalid_histogram(
-                "a histogram with custom bounds has a zero bucket or negative buckets",
-            ));
+            let message = "a histogram with custom bounds has a zero bucket or negative buckets";
+            return Err(Fault::new(code::NATIVE_HISTOGRAM_CUSTOM_BUCKETS_MISMATCH, message));
         }
         let rising = self.custom_bounds.windows(2).all(|pair| pair[0] < pair[1]);
         if !rising || !self.custom_bounds.iter().all(|bound| bound.is_finite()) {
-            return Err(invalid_histogram("custom bounds do not rise, or are not finite"));
+            let message = "custom bounds do not rise, or are not finite";
+            return Err(Fault::new(code::NATIVE_HISTOGRAM_CUSTOM_BUCKETS_INVALID, message));
         }
         // One bucket more than there are bounds: the last one has no upper end.
         let end: i64 =
             positive.spans.iter().map(|(offset, length)| i64::from(*offset) + i64::from(*length)).sum();
         let first = positive.spans.first().map_or(0, |(offset, _)| *offset);
         if first < 0 || end > self.custom_bounds.len() as i64 + 1 {
-            return Err(invalid_histogram(format!(
-                "buckets beyond the {} custom bounds",
-                self.custom_bounds.len()
-            )));
+            let message = format!("buckets beyond the {} custom bounds", self.custom_bounds.len());
+            return Err(Fault::new(code::NATIVE_HISTOGRAM_CUSTOM_BUCKETS_MISMATCH, message));
         }
         Ok(())
     }
@@ -218,9 +222,8 @@ impl RawSide {
         let mut wanted = 0_u64;
         for (at, (offset, length)) in self.spans.iter().enumerate() {
             if at > 0 && *offset < 0 {
-                return Err(invalid_histogram(format!(
-                    "span {at} begins {offset} buckets after the one before"
-                )));
+                let message = format!("span {at} begins {offset} buckets after the one before");
+                return Err(Fault::new(code::NATIVE_HISTOGRAM_SPAN_NEGATIVE_OFFSET, message));
             }
             wanted += u64::from(*length);
             let length =
@@ -228,10 +231,8 @@ impl RawSide {
             spans.push((*offset, length));
         }
         if wanted != buckets.len() as u64 {
-            return Err(invalid_histogram(format!(
-                "spans of {wanted} buckets, but {} counts",
-                buckets.len()
-            )));
+            let message = format!("spans of {wanted} buckets, but {} counts", buckets.len());
+            return Err(Fault::new(code::NATIVE_HISTOGRAM_SPANS_BUCKETS_MISMATCH, message));
         }
         Ok((Layout { spans, buckets }, total))
     }
@@ -254,7 +255,7 @@ impl RawSide {
             count = count
                 .checked_add(*delta)
                 .filter(|count| *count >= 0)
-                .ok_or_else(|| invalid_histogram("a bucket with a negative count"))?;
+                .ok_or_else(|| negative("a bucket with a negative count"))?;
             total += u128::from(count.unsigned_abs());
             buckets.push(count as f64);
         }
@@ -265,12 +266,19 @@ impl RawSide {
 fn check_schema(schema: i32) -> Result<i16, Fault> {
     match schema {
         -4..=8 | CUSTOM_BOUNDS => Ok(schema as i16),
-        _ => Err(invalid_histogram(format!("schema {schema}; known are -4 to 8 and {CUSTOM_BOUNDS}"))),
+        _ => {
+            let message = format!("schema {schema}; known are -4 to 8 and {CUSTOM_BOUNDS}");
+            Err(Fault::new(code::INVALID_NATIVE_HISTOGRAM_SCHEMA, message))
+        }
     }
 }
 
 fn check_count(count: f64, what: &str) -> Result<f64, Fault> {
     // NaN is none of an observer, but a recording rule that divides by zero gives it, and
     // Prometheus stores it.
-    if count < 0.0 { Err(invalid_histogram(format!("{what} of a histogram is {count}"))) } else { Ok(count) }
+    if count < 0.0 { Err(negative(format!("{what} of a histogram is {count}"))) } else { Ok(count) }
+}
+
+fn negative(message: impl Into<String>) -> Fault {
+    Fault::new(code::NATIVE_HISTOGRAM_NEGATIVE_BUCKET_COUNT, message)
 }

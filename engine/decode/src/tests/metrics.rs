@@ -374,7 +374,7 @@ fn bad_points_are_rejected_and_the_rest_is_kept() {
         (histogram(&[1, 2], &[f64::INFINITY]), "data_point_invalid", 5),
         (
             metric("e", "", 10, message().nested(1, exponential().sint(6, -9)).varint(2, CUMULATIVE)),
-            "native_histogram_invalid",
+            "invalid_native_histogram_schema",
             1,
         ),
     ] {

@@ -183,7 +183,10 @@ fn exemplars() {
         .nested(3, exemplar(&[("a", &"é".repeat(128))]))
         .nested(3, exemplar(&[("a", &"é".repeat(127))]))]);
     let decoded = decode(&body, &mut Series::default());
-    assert_eq!(rejected(&decoded), [("exemplar_labels_invalid", 2), ("exemplar_labels_too_long", 1)]);
+    assert_eq!(
+        rejected(&decoded),
+        [("exemplar_labels_invalid", 1), ("exemplar_labels_missing", 1), ("exemplar_labels_too_long", 1)]
+    );
     let exemplars = &decoded.exemplars;
     assert_eq!((exemplars.len(), exemplars.value[0], exemplars.time_ms[0]), (3, 0.5, 9));
     assert_eq!(exemplars.trace_id[0].map(hex::encode).as_deref(), Some(trace));
@@ -207,8 +210,8 @@ fn histogram(histogram: Proto) -> Result<HistogramRow, String> {
         Some(row) => Ok(row),
         None => {
             let item = &decoded.rejections.items()[0];
-            assert_eq!(item.reason, "native_histogram_invalid");
-            Err(item.message.clone())
+            assert!(item.reason.contains("native_histogram_"), "{}", item.reason);
+            Err(format!("{}: {}", item.reason, item.message))
         }
     }
 }
@@ -271,12 +274,21 @@ fn float_and_custom_histograms() {
     let row = histogram(custom(&[0.1, 1.0], 3)).unwrap();
     assert_eq!((row.schema, row.custom_bounds), (-53, vec![0.1, 1.0]));
     for (faulty, message) in [
-        (custom(&[0.1, 1.0], 4), "buckets beyond the 2 custom bounds"),
-        (custom(&[1.0, 1.0], 1), "custom bounds do not rise, or are not finite"),
-        (custom(&[1.0, f64::INFINITY], 1), "custom bounds do not rise, or are not finite"),
+        (
+            custom(&[0.1, 1.0], 4),
+            "native_histogram_custom_buckets_mismatch: buckets beyond the 2 custom bounds",
+        ),
+        (
+            custom(&[1.0, 1.0], 1),
+            "native_histogram_custom_buckets_invalid: custom bounds do not rise, or are not finite",
+        ),
+        (
+            custom(&[1.0, f64::INFINITY], 1),
+            "native_histogram_custom_buckets_invalid: custom bounds do not rise, or are not finite",
+        ),
         (
             custom(&[1.0], 1).varint(6, 1),
-            "a histogram with custom bounds has a zero bucket or negative buckets",
+            "native_histogram_custom_buckets_mismatch: a histogram with custom bounds has a zero bucket or negative buckets",
         ),
     ] {
         assert_eq!(histogram(faulty).unwrap_err(), message);
@@ -286,27 +298,51 @@ fn float_and_custom_histograms() {
 #[test]
 fn faulty_histograms() {
     for (faulty, message) in [
-        (integer().sint(4, 9), "schema 9; known are -4 to 8 and -53"),
-        (integer().sint(4, -5), "schema -5; known are -4 to 8 and -53"),
-        (integer().varint(1, 7), "6 observations in buckets, but the count is 7"),
-        (integer().double(3, f64::NAN).varint(1, 5), "6 observations in buckets, but the count is 5"),
-        (integer().nested(11, span(0, 1)), "spans of 3 buckets, but 2 counts"),
-        (integer().nested(11, span(-1, 0)), "span 2 begins -1 buckets after the one before"),
-        (deltas(integer(), 12, &[-2]), "a bucket with a negative count"),
-        (integer().doubles(13, &[1.0]), "an integer histogram with float buckets"),
-        (integer().double(2, 1.0), "a float histogram with integer buckets"),
-        (integer().doubles(16, &[1.0]), "custom bounds on an exponential histogram"),
-        (message().double(2, -1.0), "count of a histogram is -1"),
-        (message().double(2, 1.0).double(7, -0.5), "zero count of a histogram is -0.5"),
+        (integer().sint(4, 9), "invalid_native_histogram_schema: schema 9; known are -4 to 8 and -53"),
+        (integer().sint(4, -5), "invalid_native_histogram_schema: schema -5; known are -4 to 8 and -53"),
+        (
+            integer().varint(1, 7),
+            "native_histogram_count_mismatch: 6 observations in buckets, but the count is 7",
+        ),
+        (
+            integer().double(3, f64::NAN).varint(1, 5),
+            "native_histogram_count_not_big_enough: 6 observations in buckets, but the count is 5",
+        ),
+        (
+            integer().nested(11, span(0, 1)),
+            "native_histogram_spans_buckets_mismatch: spans of 3 buckets, but 2 counts",
+        ),
+        (
+            integer().nested(11, span(-1, 0)),
+            "native_histogram_span_negative_offset: span 2 begins -1 buckets after the one before",
+        ),
+        (
+            deltas(integer(), 12, &[-2]),
+            "native_histogram_negative_bucket_count: a bucket with a negative count",
+        ),
+        (integer().doubles(13, &[1.0]), "native_histogram_invalid: an integer histogram with float buckets"),
+        (integer().double(2, 1.0), "native_histogram_invalid: a float histogram with integer buckets"),
+        (
+            integer().doubles(16, &[1.0]),
+            "native_histogram_custom_buckets_mismatch: custom bounds on an exponential histogram",
+        ),
+        (message().double(2, -1.0), "native_histogram_negative_bucket_count: count of a histogram is -1"),
+        (
+            message().double(2, 1.0).double(7, -0.5),
+            "native_histogram_negative_bucket_count: zero count of a histogram is -0.5",
+        ),
         (
             message().nested(11, span(0, 1)).double(2, 1.0).doubles(13, &[-1.0]),
-            "a bucket of a histogram is -1",
+            "native_histogram_negative_bucket_count: a bucket of a histogram is -1",
         ),
-        (message().nested(11, span(0, u64::from(u32::MAX))), "spans of 4294967295 buckets, but 0 counts"),
+        (
+            message().nested(11, span(0, u64::from(u32::MAX))),
+            "native_histogram_spans_buckets_mismatch: spans of 4294967295 buckets, but 0 counts",
+        ),
     ] {
         let got = histogram(faulty).unwrap_err();
         assert!(
-            got == message || (message.starts_with("spans of 42") && got.contains("2^31")),
+            got == message || (message.contains("spans of 42") && got.contains("2^31")),
             "{got} {message}"
         );
     }

@@ -247,7 +247,7 @@ fn histograms() {
         (rows[1].negative_buckets.as_slice(), rows[2].custom_bounds.as_slice()),
         (&[2.0][..], &[0.5][..])
     );
-    assert_eq!(rejected(&decoded), [("native_histogram_invalid", 1)]);
+    assert_eq!(rejected(&decoded), [("native_histogram_count_mismatch", 1)]);
 }
 
 #[test]

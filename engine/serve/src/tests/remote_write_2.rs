@@ -97,8 +97,8 @@ async fn what_can_be_stored_is_stored() {
             reasons,
             json!([
                 reason("duplicate_label_names"),
+                reason("invalid_native_histogram_schema"),
                 reason("label_value_invalid"),
-                reason("native_histogram_invalid"),
                 reason("too_far_in_future"),
             ]),
         )

@@ -2,6 +2,7 @@
 
 use isinglass_model::batch::HistogramRow;
 use isinglass_model::labels::Temporality;
+use isinglass_model::reason::code;
 
 use super::identity::{Metric, Part};
 use super::point::{Kind, Point};
@@ -82,9 +83,8 @@ impl Fields<'_> {
         scratch: &mut Scratch,
     ) -> Result<HistogramRow, Stop> {
         if self.scale < SCHEMA_MIN {
-            return Err(
-                invalid_histogram(format!("scale {}, the smallest is {SCHEMA_MIN}", self.scale)).into()
-            );
+            let message = format!("scale {}, the smallest is {SCHEMA_MIN}", self.scale);
+            return Err(Fault::new(code::INVALID_NATIVE_HISTOGRAM_SCHEMA, message).into());
         }
         let schema = self.scale.min(SCHEMA_MAX);
         let merge = self.scale.abs_diff(schema);
