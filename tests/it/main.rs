@@ -78,6 +78,7 @@ mod rate;
 mod repeats;
 mod restart;
 mod senders;
+mod service_graph;
 mod sql;
 mod streams;
 mod system;

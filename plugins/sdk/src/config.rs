@@ -95,6 +95,26 @@ impl Config {
         }
     }
 
+    /// A list of objects.
+    pub fn objects(&mut self, key: &'static str) -> Result<Vec<Self>, String> {
+        let values = self.list(key)?;
+        values.into_iter().map(|value| Self::new(self.name(key), value)).collect()
+    }
+
+    /// A text, an integer or a boolean, as text.
+    pub fn plain(&mut self, key: &'static str) -> Result<Option<String>, String> {
+        match self.take(key) {
+            None => Ok(None),
+            Some(Json::Text(value)) => Ok(Some(value)),
+            Some(Json::Boolean(value)) => Ok(Some(value.to_string())),
+            Some(Json::Number(number)) => {
+                let value = number.as_i64().ok_or_else(|| self.fault(key, "is not an integer"))?;
+                Ok(Some(value.to_string()))
+            }
+            Some(_) => Err(self.fault(key, "is neither a text nor an integer")),
+        }
+    }
+
     /// Ends reading: a key that nobody asked for is an error.
     pub fn finish(self) -> Result<(), String> {
         match self.members.first() {
@@ -137,6 +157,17 @@ impl Config {
     fn name(&self, key: &str) -> String {
         if self.path.is_empty() { key.to_owned() } else { [&self.path, ".", key].concat() }
     }
+}
+
+/// The members of a JSON object that are texts; of anything else none. What the column `resource:*`
+/// holds.
+pub fn text_members(object: &str) -> Vec<(String, String)> {
+    let Ok(Json::Object(members)) = json::parse(object) else { return Vec::new() };
+    let text = |(name, value)| match value {
+        Json::Text(text) => Some((name, text)),
+        _ => None,
+    };
+    members.into_iter().filter_map(text).collect()
 }
 
 #[cfg(test)]
