@@ -19,6 +19,7 @@ mod dimensions;
 mod form;
 mod graph;
 mod info;
+mod names;
 mod policy;
 mod profile;
 mod settings;
@@ -34,6 +35,7 @@ use crate::dimensions::Dimension;
 use crate::form::Form;
 use crate::graph::Graph;
 use crate::info::Targets;
+use crate::names::Names;
 use crate::settings::Settings;
 use crate::totals::{Numbers, Totals};
 use crate::weights::Weights;
@@ -149,9 +151,10 @@ impl SpanMetrics {
         let dimensions = dimensions::read(&self.settings.dimensions, DIMENSIONS, batch);
         let targets = Targets::read(&self.settings, batch);
         let weights = Weights::of(batch);
-        let groups = group(&spans, &dimensions, targets.as_ref());
+        let names = Names::of(spans.name, self.settings.sanitizing);
+        let groups = group(&spans, &names, &dimensions, targets.as_ref());
         let mut table = Table::of(groups.len());
-        self.label(&mut table.deltas, &spans, &dimensions, &groups);
+        self.label(&mut table.deltas, (&spans, &names), &dimensions, &groups);
         if let Some(targets) = &targets {
             let service = |row| spans.service.get(row).unwrap_or_default();
             targets.label(&mut table.deltas, &groups, service);
@@ -183,9 +186,15 @@ impl SpanMetrics {
         }
     }
 
-    fn label(&self, deltas: &mut Deltas, spans: &Spans<'_>, dimensions: &[Dimension<'_>], groups: &Groups) {
+    fn label(
+        &self,
+        deltas: &mut Deltas,
+        (spans, names): (&Spans<'_>, &Names<'_>),
+        dimensions: &[Dimension<'_>],
+        groups: &Groups,
+    ) {
         deltas.label(self.settings.profile.service_label(), spans.service, groups);
-        deltas.label("span_name", spans.name, groups);
+        names.label(deltas, groups);
         deltas.renamed_label("span_kind", spans.kind, groups, span_kind);
         deltas.renamed_label("status_code", spans.status, groups, status_code);
         for dimension in dimensions {
@@ -205,9 +214,14 @@ impl SpanMetrics {
     }
 }
 
-fn group(spans: &Spans<'_>, dimensions: &[Dimension<'_>], targets: Option<&Targets<'_>>) -> Groups {
+fn group(
+    spans: &Spans<'_>,
+    names: &Names<'_>,
+    dimensions: &[Dimension<'_>],
+    targets: Option<&Targets<'_>>,
+) -> Groups {
     let mut keys: Vec<Keys<'_>> =
-        vec![spans.service.into(), spans.name.into(), spans.kind.into(), spans.status.into()];
+        vec![spans.service.into(), names.keys(), spans.kind.into(), spans.status.into()];
     keys.extend(dimensions.iter().map(Dimension::keys));
     keys.extend(targets.iter().flat_map(|targets| targets.keys()));
     Groups::by(spans.rows, &keys)

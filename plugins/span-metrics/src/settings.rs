@@ -4,6 +4,7 @@ use isinglass_plugin::Config;
 
 use crate::attributes::label_name;
 use crate::graph;
+use crate::names::Sanitizing;
 use crate::policy::Policy;
 use crate::profile::Profile;
 
@@ -29,6 +30,7 @@ pub(crate) struct Settings {
     pub(crate) exemplars: bool,
     /// Their label with the trace's id.
     pub(crate) exemplar_label: String,
+    pub(crate) sanitizing: Sanitizing,
     pub(crate) policies: Vec<Policy>,
     /// The attribute with the part of spans that are sent.
     pub(crate) ratio_attribute: Option<String>,
@@ -62,6 +64,7 @@ impl Settings {
             exponential_buckets_max: if exponential { exponential_buckets_max } else { 0 },
             exemplars: config.boolean("exemplars", profile.exemplars())?,
             exemplar_label: config.text("exemplar_label")?.unwrap_or_else(|| "traceID".to_owned()),
+            sanitizing: sanitizing(&mut config)?,
             policies: policies(&mut config)?,
             ratio_attribute: config.text("span_multiplier_attribute")?.filter(|name| !name.is_empty()),
             tracestate: config.boolean("span_multiplier_tracestate", false)?,
@@ -111,6 +114,15 @@ fn forms(config: &mut Config) -> Result<(bool, bool), String> {
         Some("native") => Ok((false, true)),
         Some("both") => Ok((true, true)),
         Some(other) => Err(format!("histograms is \"{other}\", not classic, native or both")),
+    }
+}
+
+fn sanitizing(config: &mut Config) -> Result<Sanitizing, String> {
+    match config.text("span_name_sanitizing")?.as_deref() {
+        None | Some("off") => Ok(Sanitizing::Off),
+        Some("dry-run") => Ok(Sanitizing::DryRun),
+        Some("on") => Ok(Sanitizing::On),
+        Some(other) => Err(format!("span_name_sanitizing is \"{other}\", not off, dry-run or on")),
     }
 }
 

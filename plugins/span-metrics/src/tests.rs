@@ -278,7 +278,7 @@ fn faults_of_the_configuration_name_the_key() {
             r#"{"dimension": []}"#,
             "unknown key \"dimension\"; known are unit, profile, dimensions, status_message, histogram_buckets, \
              histograms, native_buckets_max, target_info, host_info, host_identifiers, exemplars, \
-             exemplar_label, filter_policies, span_multiplier_attribute, span_multiplier_tracestate, \
+             exemplar_label, span_name_sanitizing, filter_policies, span_multiplier_attribute, span_multiplier_tracestate, \
              target_info_excluded, metrics_gen_instance, service_graph",
         ),
         (r#"{"dimensions": ["service"]}"#, "dimension \"service\" would be a second label of that name"),

@@ -165,3 +165,25 @@ fn attributes_of_any_key_become_labels() {
     let derived = plugin.derive(&batch);
     assert!(labels(&derived.tables[0].deltas, &batch, 0).ends_with(" cart_size=7 team=red"));
 }
+
+#[test]
+fn names_lose_their_ids() {
+    let named = |name: &str| Span { name: name.into(), ..span() };
+    let spans = [named("GET /orders/1"), named("GET /"), named("GET /orders/2"), named("GET /orders/1")];
+    let names = |config: &str| {
+        let plugin = plugin(config);
+        let totals = derive(&plugin, &spans);
+        let all =
+            totals.into_iter().map(|(labels, series)| (labels, series.calls)).collect::<BTreeMap<_, _>>();
+        let name = |labels: &str| {
+            let (_, rest) = labels.split_once("span_name=").unwrap();
+            rest.split_once(" span_kind").unwrap().0.to_owned()
+        };
+        all.iter().map(|(labels, calls)| (name(labels), *calls)).collect::<Vec<_>>()
+    };
+    let on = names(r#"{"span_name_sanitizing": "on"}"#);
+    assert_eq!(on, [("GET /".to_owned(), 1.0), ("GET /orders/<_>".to_owned(), 3.0)]);
+    for as_they_are in ["", r#"{"span_name_sanitizing": "dry-run"}"#] {
+        assert_eq!(names(as_they_are).len(), 3);
+    }
+}
