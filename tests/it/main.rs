@@ -79,6 +79,7 @@ mod repeats;
 mod restart;
 mod senders;
 mod service_graph;
+mod span_metrics;
 mod sql;
 mod streams;
 mod system;

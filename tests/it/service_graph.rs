@@ -51,7 +51,7 @@ async fn send(client: &Client, service: &str, more: &[Attribute], start: u64, sp
 }
 
 /// Every series of an instant query without its name, and its value.
-async fn query(client: &Client, query: &str) -> BTreeMap<String, f64> {
+pub(crate) async fn query(client: &Client, query: &str) -> BTreeMap<String, f64> {
     let answer = client.get(&format!("api/v1/query?query={query}")).await.ok().json();
     let series = answer["data"]["result"].as_array().unwrap().iter().map(|one| {
         let labels = one["metric"].as_object().unwrap().iter().filter(|(name, _)| *name != "__name__");

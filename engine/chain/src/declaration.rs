@@ -131,3 +131,6 @@ pub(crate) fn check_name(what: &str, name: &str) -> Result<(), Failure> {
     }
     Err(Failure::contract(format!("{:?} is no {what} name", shorten(name))))
 }
+
+#[cfg(test)]
+mod tests;

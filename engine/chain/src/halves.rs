@@ -4,7 +4,7 @@ use isinglass_model::deltas::{HalfKey, Halves};
 
 use crate::abi::LabelOut;
 use crate::abi::pairs::HalvesOut;
-use crate::deltas::{SERIES_MAX, check_label_names, resolve};
+use crate::deltas::{SERIES_MAX, are_counts, check_label_names, resolve};
 use crate::failure::Failure;
 use crate::plugin::Cut;
 
@@ -33,14 +33,15 @@ pub(crate) fn check(out: HalvesOut, cut: &Cut<'_>) -> Result<Option<Box<Halves>>
         return fault(format!("{set_count} label sets, the limit is {SERIES_MAX}"));
     }
     let first_row = u32::try_from(cut.rows.start).unwrap_or(u32::MAX);
-    let inside = |(row, set): (&u32, &u32)| (*row as usize) < cut.rows.len() && *set < set_count;
-    if !rows.iter().zip(&sets).all(inside) {
+    let rows_fit = rows.iter().max().is_none_or(|row| (*row as usize) < cut.rows.len());
+    if !rows_fit || sets.iter().max().is_some_and(|set| *set >= set_count) {
         return fault("a row or a label set that is not there".to_owned());
     }
-    if flags.iter().any(|flags| flags & !FLAGS != 0) {
+    if flags.iter().fold(0, |all, flags| all | flags) & !FLAGS != 0 {
         return fault("a flag that is not known".to_owned());
     }
-    if !values.iter().all(|value| value.is_finite()) || !weights.iter().all(|w| w.is_finite() && *w >= 0.0) {
+    let finite = values.iter().fold(true, |all, value| all & (value.abs() <= f64::MAX));
+    if !finite || !are_counts(&weights) {
         return fault("a value or a weight that is no number".to_owned());
     }
     check_label_names(&labels)?;
@@ -61,3 +62,6 @@ pub(crate) fn check(out: HalvesOut, cut: &Cut<'_>) -> Result<Option<Box<Halves>>
         alone: resolve_all(alone)?,
     })))
 }
+
+#[cfg(test)]
+mod tests;

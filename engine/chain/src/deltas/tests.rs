@@ -128,3 +128,29 @@ fn declared_metrics_are_checked() {
         assert!(failure.message.contains(fault), "{failure}");
     }
 }
+
+#[test]
+fn exponential_buckets_are_checked() {
+    let good = || ExponentialOut {
+        scale: 3,
+        series: vec![0, 1],
+        index: vec![-67, 12],
+        count: vec![2.0, 1.5],
+        zeros: vec![0.0, 1.0],
+    };
+    assert_eq!(check_exponential(good(), 2).unwrap().buckets, [(0, -67, 2.0), (1, 12, 1.5)]);
+    let faults: [fn(&mut ExponentialOut); 7] = [
+        |out| out.scale = 9,
+        |out| out.series[0] = 2,
+        |out| out.index[0] = i32::MIN,
+        |out| out.count[0] = -1.0,
+        |out| out.count[1] = f64::NAN,
+        |out| drop(out.index.pop()),
+        |out| drop(out.zeros.pop()),
+    ];
+    for fault in faults {
+        let mut out = good();
+        fault(&mut out);
+        assert!(check_exponential(out, 2).is_err());
+    }
+}

@@ -11,6 +11,9 @@ use crate::weights::Weights;
 /// No edge.
 const NONE: u32 = u32::MAX;
 
+/// Rows per turn of a loop.
+const STEP: usize = 8;
+
 /// What the spans of a batch give.
 pub(super) struct Edges<'a> {
     sets: &'a Sets<'a>,
@@ -35,13 +38,12 @@ impl<'a> Edges<'a> {
         ids: &'a Ids<'a>,
         weights: &'a Weights,
     ) -> Self {
-        let sides = sets.classes.iter().any(|class| class.role != Role::None);
         Self {
             sets,
             spans,
             ids,
             weights,
-            halves: Halves::with_capacity(if sides { spans.rows } else { 0 }),
+            halves: Halves::default(),
             edge_of_set: vec![NONE; sets.sets.len()],
             edges: Vec::new(),
             rows: Vec::new(),
@@ -51,61 +53,110 @@ impl<'a> Edges<'a> {
     }
 
     pub(super) fn take_all(&mut self) {
-        let sets = self.sets;
-        for (row, class) in sets.ids().iter().enumerate() {
-            let class = sets.classes[*class as usize];
-            if class.role != Role::None {
-                self.take(row, class);
-            }
+        if !self.sets.classes.iter().any(|class| class.flags & Class::SIDE != 0) {
+            return;
         }
+        let (halves, edges) = self.divide();
+        edges.into_iter().for_each(|row| self.take_edge(row));
+        self.take_halves(halves);
     }
 
-    #[inline]
-    fn take(&mut self, row: usize, class: Class) {
-        let set = &self.sets.sets[class.set as usize];
-        let mut flags = if class.failed { Halves::MARKED } else { 0 };
-        let span = if class.role.is_second() {
-            let Some(parent) = self.ids.parent.and_then(|parent| parent.get(row)) else {
-                return self.take_edge(row, class);
-            };
-            flags |= Halves::SECOND;
-            parent
-        } else {
-            if set.database.is_some() {
-                return self.take_edge(row, class);
-            }
-            flags |= if set.peer.is_empty() { 0 } else { Halves::ALONE };
-            &self.ids.span.rows()[row]
+    /// Rows that are halves, and rows that are edges. Kinds of spans follow each other as they
+    /// like, so nothing here depends on a branch.
+    fn divide(&self) -> (Vec<u32>, Vec<u32>) {
+        let rows = self.spans.rows;
+        let (mut halves, mut edges) = (vec![0_u32; rows], vec![0_u32; rows]);
+        let (mut of_halves, mut of_edges) = (0, 0);
+        let mut put = |row: usize, class: u32, has_parent: bool| {
+            let flags = self.sets.classes[class as usize].flags;
+            let side = flags & Class::SIDE != 0;
+            let root = (flags & Halves::SECOND != 0) & !has_parent;
+            let edge = side & ((flags & Class::WHOLE != 0) | root);
+            (halves[of_halves], edges[of_edges]) = (row as u32, row as u32);
+            of_halves += usize::from(side & !edge);
+            of_edges += usize::from(edge);
         };
-        let nanos = self.spans.duration.values()[row].max(0);
-        self.halves.push(
-            row as u32,
-            (&self.ids.trace.rows()[row], span),
-            flags,
-            nanos as f64 / 1e9,
-            class.set,
-        );
+        let parent = self.ids.parent.map(|parent| parent.validity());
+        let has_parent = |row| parent.is_some_and(|valid| valid.is_valid(row));
+        let full = parent.is_some_and(|valid| valid.is_full());
+        let (steps, rest) = self.sets.ids().as_chunks::<STEP>();
+        for (number, classes) in steps.iter().enumerate() {
+            for (at, class) in classes.iter().enumerate() {
+                let row = number * STEP + at;
+                put(row, *class, full || has_parent(row));
+            }
+        }
+        for (at, class) in rest.iter().enumerate() {
+            let row = steps.len() * STEP + at;
+            put(row, *class, full || has_parent(row));
+        }
+        halves.truncate(of_halves);
+        edges.truncate(of_edges);
+        (halves, edges)
+    }
+
+    fn take_halves(&mut self, rows: Vec<u32>) {
+        let mut halves = Halves::with_capacity(rows.len());
+        let (classes, of_rows) = (&self.sets.classes, self.sets.ids());
+        let class = |row: u32| classes[of_rows[row as usize] as usize];
+        let trace = self.ids.trace.rows();
+        let own = self.ids.span.rows();
+        // Without a column of parents no row is a second half.
+        let spans = [own, self.ids.parent.map_or(own, |parent| parent.rows())];
+        let key = |row: u32| {
+            let mut key = [0; 24];
+            let second = usize::from(class(row).flags & Halves::SECOND);
+            key[..16].copy_from_slice(&trace[row as usize]);
+            key[16..].copy_from_slice(&spans[second][row as usize]);
+            key
+        };
+        let value = |row: u32| self.spans.duration.values()[row as usize].max(0) as f64 / 1e9;
+        let flags = |row: u32| class(row).flags & (Halves::SECOND | Halves::MARKED | Halves::ALONE);
+        let (steps, rest) = rows.as_chunks::<STEP>();
+        for rows in steps {
+            halves.keys.extend_from_slice(rows.map(key).as_flattened());
+            halves.flags.extend_from_slice(&rows.map(flags));
+            halves.values.extend_from_slice(&rows.map(value));
+            halves.sets.extend_from_slice(&rows.map(|row| class(row).set));
+        }
+        for row in rest {
+            halves.keys.extend_from_slice(&key(*row));
+            halves.flags.push(flags(*row));
+            halves.values.push(value(*row));
+            halves.sets.push(class(*row).set);
+        }
         if let Some(time) = self.ids.time {
-            let message = set.role.is_message();
-            let ends = if class.role.is_second() { 0 } else { nanos };
-            let at = if message { time.values()[row].saturating_add(ends) } else { 0 };
-            self.halves.times.push(at);
+            let time = |row: &u32| self.time(*row as usize, class(*row), time.values()[*row as usize]);
+            halves.times = rows.iter().map(time).collect();
         }
         if let Some(weights) = self.weights.all() {
-            self.halves.weights.push(weights[row]);
+            halves.weights = rows.iter().map(|row| weights[*row as usize]).collect();
+        }
+        halves.rows = rows;
+        self.halves = halves;
+    }
+
+    /// When a message was sent, or taken; 0 for what is none.
+    fn time(&self, row: usize, class: Class, start: i64) -> i64 {
+        let role = self.sets.sets[class.set as usize].role;
+        match (role.is_message(), role.is_second()) {
+            (false, _) => 0,
+            (true, true) => start,
+            (true, false) => start.saturating_add(self.spans.duration.values()[row].max(0)),
         }
     }
 
     /// A span that is an edge without another.
-    fn take_edge(&mut self, row: usize, class: Class) {
+    fn take_edge(&mut self, row: u32) {
+        let class = self.sets.classes[self.sets.ids()[row as usize] as usize];
         let edge = &mut self.edge_of_set[class.set as usize];
         if *edge == NONE {
             *edge = self.edges.len() as u32;
             self.edges.push(class.set);
         }
         self.of.push(*edge);
-        self.rows.push(row as u32);
-        self.failed.push(class.failed);
+        self.rows.push(row);
+        self.failed.push(class.flags & Halves::MARKED != 0);
     }
 
     pub(super) fn write(mut self, graph: &Graph, dimensions: &[Dimension<'_>], derived: &mut Derived) {

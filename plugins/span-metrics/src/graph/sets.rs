@@ -1,6 +1,6 @@
 //! Label sets of the sides of calls: what is the same for many spans is found out once.
 
-use isinglass_plugin::{Groups, Keys};
+use isinglass_plugin::{Groups, Halves, Keys};
 
 use super::peers::PeerColumns;
 use crate::Spans;
@@ -52,9 +52,26 @@ pub(super) struct Set {
 /// What is the same for all rows of a group.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Class {
-    pub(super) role: Role,
-    pub(super) failed: bool,
+    /// Those of halves, and the two below.
+    pub(super) flags: u8,
     pub(super) set: u32,
+}
+
+impl Class {
+    /// It is a side of a call.
+    pub(super) const SIDE: u8 = 8;
+    /// It is a call without another side.
+    pub(super) const WHOLE: u8 = 16;
+
+    fn of(set: &Set, number: u32, failed: bool) -> Self {
+        let flag = |yes: bool, flag: u8| if yes { flag } else { 0 };
+        let flags = flag(set.role.is_second(), Halves::SECOND)
+            | flag(failed, Halves::MARKED)
+            | flag(!set.peer.is_empty(), Halves::ALONE)
+            | flag(set.role != Role::None, Self::SIDE)
+            | flag(set.database.is_some(), Self::WHOLE);
+        Self { flags, set: number }
+    }
 }
 
 /// Label sets of a batch, and which of them each row has.
@@ -111,14 +128,14 @@ impl<'a> Sets<'a> {
                 peer: if calls { peers.name(row) } else { String::new() },
             }
         };
-        let class = |(row, set): (&u32, &u32)| Class {
-            role: role(row),
-            failed: failures[spans.status.keys()[*row as usize] as usize],
-            set: *set,
+        let sets: Vec<Set> = of_sets.first_rows().iter().map(set).collect();
+        let class = |(row, set): (&u32, &u32)| {
+            let failed = failures[spans.status.keys()[*row as usize] as usize];
+            Class::of(&sets[*set as usize], *set, failed)
         };
         Self {
             classes: first_rows.iter().zip(of_sets.ids()).map(class).collect(),
-            sets: of_sets.first_rows().iter().map(set).collect(),
+            sets,
             ids: match finer {
                 Some(finer) => finer.ids().to_vec().into(),
                 None => groups.ids().into(),
