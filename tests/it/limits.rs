@@ -314,7 +314,8 @@ async fn one_bad_item_does_not_take_the_others_with_it() {
         .collect();
     let answer = client.otlp("traces", otlp::traces(&[], &spans)).await.ok();
     // ExportTracePartialSuccess: field 1 of field 1, rejected_spans = 1
-    assert_eq!(answer.body.get(2..4), Some(&[0x08, 1][..]), "{:?}", answer.body);
+    let head = &answer.body[..6];
+    assert!(head.windows(2).any(|bytes| bytes == [0x08, 1]), "{:?}", answer.body);
     assert_eq!(client.count("spans").await, 9);
 
     for signal in ["metrics", "traces"] {

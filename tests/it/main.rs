@@ -19,6 +19,9 @@
 //! | [`derived`] | do the derived span metrics equal a computation over `spans`? |
 //! | [`limits`] | every reason of `validate` at limit - 1, limit, limit + 1 |
 //! | [`rate`] | 429 and RetryInfo, burst and refill |
+//! | [`refused`] | what senders are told of what is over a limit, word for word, and the books |
+//! | [`patterns`] | patterns of log lines, as counters and in SQL |
+//! | [`plugin_cases`] | the cases of the plugins that ship |
 //! | [`repeats`] | is a batch that is sent again stored once? |
 //! | [`hostile`] | plugins that trap, loop, grow |
 //! | [`crash`] | kill -9 while data comes in |
@@ -38,6 +41,7 @@
 //! | [`streams`] | HTTP/2 streams that break, connections that flood |
 //! | [`memory`] | does a query that takes more than `--memory` end, and nothing else? |
 //! | [`plugin_author`] | from nothing to a running plugin, in every language and for every world |
+//! | [`plugin_registry`] | do plugins come from a real registry, and only from who is trusted? |
 //! | [`plugin_guide`] | does the guide for plugins' authors hold, word for word? |
 //! | [`operate`] | ready, stop, configuration, one process per folder |
 //!
@@ -61,10 +65,13 @@ mod limits;
 mod loki;
 mod memory;
 mod operate;
+mod patterns;
 mod plugin_author;
+mod plugin_cases;
 mod plugin_check;
 mod plugin_guide;
 mod plugin_install;
+mod plugin_registry;
 mod prometheus;
 mod promql_clients;
 mod promql_grafana;
@@ -75,6 +82,7 @@ mod promql_rules_alertmanager;
 mod promql_rules_timelines;
 mod promql_scripts;
 mod rate;
+mod refused;
 mod repeats;
 mod restart;
 mod senders;

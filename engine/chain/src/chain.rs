@@ -24,6 +24,7 @@ use crate::lines::LogLine;
 use crate::plan::{Bill, settle};
 use crate::plugin::{Caller, Plugin};
 use crate::rates::Unit;
+use crate::signed::TrustedKeys;
 use crate::stats::BindingStats;
 use crate::ticker::Ticker;
 use crate::verdicts::Author;
@@ -133,7 +134,8 @@ impl Chain {
         let instances = bindings.saturating_mul(config.instances_max).saturating_add(1);
         let engine = engine(instances, config.bindings.iter().map(|binding| &binding.budget))?;
         let ticker = Ticker::start(&engine)?;
-        let mut loader = Loader::new(&engine, config.code_dir.as_deref())?;
+        let mut loader = Loader::new(&engine, config.code_dir.as_deref())?
+            .trusting(TrustedKeys::parse(&config.trusted_keys)?);
         let named = |name: &str| before?.plugins.iter().find(|plugin| plugin.binding == name);
         let mut plugins = (config.bindings.iter().enumerate())
             .map(|(at, one)| Plugin::load(&mut loader, &ticker, &clock, config, at, named(&one.name)))
@@ -334,7 +336,11 @@ impl Chain {
         match settle(&self.buckets, bills, self.clock.monotonic()) {
             Ok(()) => Decision::Allow,
             Err((at, decision)) => {
-                limiters[at].meter.rejected(code::RATE_LIMITED, 1);
+                let reason = match &decision {
+                    Decision::Deny { reason, .. } => reason,
+                    _ => code::RATE_LIMITED,
+                };
+                limiters[at].meter.rejected(reason, 1);
                 tracing::debug!(tenant = tenant.as_str(), ?decision, "request over its rate");
                 decision
             }

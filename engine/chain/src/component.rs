@@ -14,6 +14,7 @@ use crate::config::{Binding, PAIRS, Source, World};
 use crate::error::ChainError;
 use crate::failure::shorten;
 use crate::host::{self, State};
+use crate::signed::TrustedKeys;
 
 /// Every version of the package whose plugins run, the newest first. Within 0.1 interfaces
 /// are only added, so one table of functions serves all of them.
@@ -119,6 +120,7 @@ pub(crate) struct Loader<'a> {
     linker: Linker<State>,
     compiled: HashMap<[u8; 32], component::Component>,
     code: Option<CodeCache>,
+    trusted: TrustedKeys,
 }
 
 impl<'a> Loader<'a> {
@@ -131,7 +133,18 @@ impl<'a> Loader<'a> {
                 .inspect_err(|error| tracing::warn!("plugins are compiled at every start: {error}"))
                 .ok()
         };
-        Ok(Self { engine, linker, compiled: HashMap::new(), code: code_dir.and_then(opened) })
+        Ok(Self {
+            engine,
+            linker,
+            compiled: HashMap::new(),
+            code: code_dir.and_then(opened),
+            trusted: TrustedKeys::default(),
+        })
+    }
+
+    /// Loads only what one of these keys has signed, if there are any.
+    pub(crate) fn trusting(self, trusted: TrustedKeys) -> Self {
+        Self { trusted, ..self }
     }
 
     /// What can be instantiated, if it imports nothing that is not there.
@@ -154,6 +167,7 @@ impl<'a> Loader<'a> {
         let bytes = read(binding)?;
         let digest: [u8; 32] = Sha256::digest(&bytes).into();
         check_digest(binding, &digest)?;
+        self.trusted.check(binding, &bytes)?;
         let component = match self.compiled.get(&digest) {
             Some(component) => component.clone(),
             None => self.machine_code(&bytes, &digest).map_err(|text| fault(binding, &text))?,

@@ -40,6 +40,9 @@ pub struct ChainConfig {
     pub call_bytes_max: u32,
     /// Token buckets kept at once, all tenants together.
     pub buckets_max: u32,
+    /// Public keys of minisign: components that are not built in must be signed with one of them.
+    /// Empty = nobody need sign.
+    pub trusted_keys: Vec<String>,
     /// Folder for the machine code of components, so that they are compiled once; set by who
     /// loads the chain, `None` = compiled at every start.
     #[serde(skip)]
@@ -65,6 +68,7 @@ impl Default for ChainConfig {
             call_rows_max: 16_384,
             call_bytes_max: 4 << 20,
             buckets_max: 100_000,
+            trusted_keys: Vec::new(),
             code_dir: None,
         }
     }
@@ -89,6 +93,10 @@ pub struct Binding {
     /// What its bytes must be, `sha256:` and the hash in hex; absent = whatever is there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
+    /// What minisign says of its bytes, where `trusted_keys` ask for that; absent = the file
+    /// `.minisig` beside its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
     /// What it is used as.
     pub world: World,
     /// Signals it is shown; empty = all.
@@ -125,6 +133,7 @@ impl Binding {
             source: Source::Builtin(name.to_owned()),
             world,
             digest: None,
+            signature: None,
             signals: Vec::new(),
             for_tenants: Vec::new(),
             config,

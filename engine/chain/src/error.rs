@@ -61,6 +61,14 @@ pub enum ChainError {
         /// What the binding asks for.
         wanted: String,
     },
+    /// A component that nobody has signed whom the configuration trusts.
+    #[error("plugin binding {binding:?}: signature: {fault}")]
+    Signature {
+        /// The binding.
+        binding: String,
+        /// What is wrong with it.
+        fault: String,
+    },
     /// The folder of installed plugins cannot be read or written.
     #[error("installed plugins: {path}: {source}")]
     Installed {
@@ -122,7 +130,7 @@ impl ChainError {
             Self::NotInstalled { .. } | Self::NoPrevious { .. } => ErrorKind::NotFound,
             Self::Read { source, .. } if source.kind() == std::io::ErrorKind::NotFound => ErrorKind::NotFound,
             Self::TooLarge { .. } => ErrorKind::TooLarge,
-            Self::ForbiddenImport { .. } => ErrorKind::Forbidden,
+            Self::ForbiddenImport { .. } | Self::Signature { .. } => ErrorKind::Forbidden,
             _ => ErrorKind::Malformed,
         }
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use hashbrown::HashMap;
 use isinglass_model::Tenant;
 use isinglass_model::kind::Signal;
+use isinglass_model::reason::code;
 use isinglass_model::verdict::Decision;
 
 use crate::abi::PlanOut;
@@ -13,12 +14,18 @@ use crate::buckets::{Buckets, Key, Quota, Refused, Short, Take, Why};
 use crate::failure::{Failure, shorten};
 use crate::rates::{Rate, SignalRates, Unit};
 
+/// Of one plan.
 const BUCKETS_MAX: usize = 1_000;
+/// Of one request, which may be shown in many calls.
+const REQUEST_BUCKETS_MAX: usize = 65_536;
 const COSTS_MAX: usize = 65_536;
 const KEY_BYTES_MAX: usize = 255;
 
 /// Prefix of the keys of the host's own buckets; plugins may not use it.
 const NATIVE: &str = "native:";
+
+/// What the keys of buckets of single log streams begin with; it is no part of their name.
+const PER_STREAM: &str = "per_stream:";
 
 /// How long a sender waits when there is no room for its bucket.
 const NO_ROOM_RETRY: Duration = Duration::from_secs(1);
@@ -77,8 +84,10 @@ impl Bill {
                 )));
             }
         }
-        match self.takes.len() > BUCKETS_MAX {
-            true => Err(Failure::contract(format!("more than {BUCKETS_MAX} buckets for one request"))),
+        match self.takes.len() > REQUEST_BUCKETS_MAX {
+            true => {
+                Err(Failure::contract(format!("more than {REQUEST_BUCKETS_MAX} buckets for one request")))
+            }
             false => Ok(()),
         }
     }
@@ -146,9 +155,15 @@ fn decision(refused: &Refused, take: &Take, limiter: &str) -> Decision {
     let Take { key, quota: Quota { per_second, burst }, cost } = take;
     let (tenant, bucket) = (key.tenant.as_str(), &*key.name);
     let bucket = bucket.strip_prefix(NATIVE).unwrap_or(bucket);
+    let (reason, bucket) = match bucket.strip_prefix(PER_STREAM) {
+        Some(bucket) => (code::PER_STREAM_RATE_LIMIT, bucket),
+        None => (code::RATE_LIMITED, bucket),
+    };
+    let reason = reason.into();
     let rate = format!("bucket {bucket:?} of {limiter} gives {per_second} a second with a burst of {burst}");
     match refused.why {
         Why::Short(Short::For(retry_after)) => Decision::Deny {
+            reason,
             retry_after,
             message: format!("tenant {tenant:?} is over its rate: {rate}, the request costs {cost}"),
         },
@@ -158,6 +173,7 @@ fn decision(refused: &Refused, take: &Take, limiter: &str) -> Decision {
             ),
         },
         Why::NoRoom => Decision::Deny {
+            reason,
             retry_after: NO_ROOM_RETRY,
             message: format!("no room for {bucket:?} of {limiter}: all rate-limit buckets are in use"),
         },

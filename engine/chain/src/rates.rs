@@ -23,6 +23,22 @@ pub struct Rates {
     /// Bytes at once; absent = one and a half seconds of the rate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes_burst: Option<f64>,
+    /// Requests a second; the host's own limiter does not count them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests_per_second: Option<f64>,
+    /// Requests at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests_burst: Option<f64>,
+}
+
+/// What a rate is a rate of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Strategy {
+    /// Of each server.
+    Local,
+    /// Of all of them together: each takes its share.
+    Global,
 }
 
 /// Rates in general; a rate given for a signal replaces the general one for
@@ -42,6 +58,18 @@ pub struct SignalRates {
     /// Bytes at once; absent = one and a half seconds of the rate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes_burst: Option<f64>,
+    /// Requests a second; the host's own limiter does not count them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests_per_second: Option<f64>,
+    /// Requests at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests_burst: Option<f64>,
+    /// Whether rates are divided by `instances`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<Strategy>,
+    /// Servers that take data of the tenant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instances: Option<u32>,
     /// Metrics alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metrics: Option<Rates>,
@@ -111,6 +139,8 @@ impl SignalRates {
             items_burst: self.items_burst,
             bytes_per_second: self.bytes_per_second,
             bytes_burst: self.bytes_burst,
+            requests_per_second: self.requests_per_second,
+            requests_burst: self.requests_burst,
         }
     }
 
@@ -128,7 +158,16 @@ impl SignalRates {
         let prefix = own.map_or(String::new(), |_| format!("{}.", signal.as_str()));
         let (per_second, burst) = own.or_else(|| self.general().of(unit))?;
         let burst = burst.unwrap_or((per_second * unit.burst_seconds()).max(1.0));
+        let per_second = per_second / self.share();
         (per_second > 0.0).then(|| Rate { key: format!("{prefix}{}", unit.as_str()), per_second, burst })
+    }
+
+    /// What rates are divided by.
+    fn share(&self) -> f64 {
+        match self.strategy {
+            Some(Strategy::Global) => f64::from(self.instances.unwrap_or(1).max(1)),
+            Some(Strategy::Local) | None => 1.0,
+        }
     }
 
     /// Whether every number is one.

@@ -140,7 +140,8 @@ impl Trial<'_> {
         let fault = |fault: String| ChainError::Binding { binding: self.binding.name.clone(), fault };
         let rates = match self.binding.fallback {
             Some(rates) => rates,
-            None => serde_json::from_value::<SignalRates>(config.clone()).map_err(|error| {
+            // Policies are the plugin's alone: the host's own limiter knows no services.
+            None => serde_json::from_value::<SignalRates>(without(config, "policies")).map_err(|error| {
                 fault(format!(
                     "on_error = \"native\" needs rates for the host's own limiter; \
                      give fallback = {{ items_per_second = … }}, or choose pass or reject \
@@ -153,6 +154,14 @@ impl Trial<'_> {
             false => Err(fault("rates must be at least 0 and bursts above 0".to_owned())),
         }
     }
+}
+
+fn without(config: &serde_json::Value, key: &str) -> serde_json::Value {
+    let mut config = config.clone();
+    if let Some(members) = config.as_object_mut() {
+        members.remove(key);
+    }
+    config
 }
 
 fn check_info(info: &PluginInfoOut) -> Result<String, String> {

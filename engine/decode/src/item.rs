@@ -63,6 +63,9 @@ pub(crate) fn reject(
 ) -> Result<(), WireError> {
     message.verify(reader)?;
     push(decoded, signal, fault, items, || schema::to_json(message, reader));
+    if signal != Signal::Metrics {
+        decoded.rejections.weigh(fault.reason, reader.len() as u64);
+    }
     Ok(())
 }
 

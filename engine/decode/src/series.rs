@@ -124,11 +124,8 @@ impl<'a> Sink<'a> {
 
     fn intern(&mut self, fingerprint: Fingerprint, labels: LabelSet) -> Result<Known, Refused> {
         self.new_label_bytes += labels.as_bytes().len();
-        self.resolver.intern(fingerprint, labels).map_err(|error| match error {
-            ResolveError::TooManySeries { .. } => {
-                Refused::Now(Fault::new(code::MAX_SERIES_PER_USER, error.to_string()))
-            }
-        })
+        let refused = |error: ResolveError| Refused::Now(Fault::new(error.reason(), error.to_string()));
+        self.resolver.intern(fingerprint, labels).map_err(refused)
     }
 
     /// Notes what a metric is. It is kept as long as the process lives, so texts

@@ -1,6 +1,11 @@
 //! Settings of the write path.
 
-use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+use isinglass_model::Tenant;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::limits::{OwnLimits, TenantLimits};
 
 /// `[ingest]` in the configuration file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +29,11 @@ pub struct IngestConfig {
     /// Rows a minute and tenant that go into the table `rejected`; beyond that
     /// refused items are counted only.
     pub rejected_rows_per_minute: u32,
+    /// Limits on what is active: series, streams, traces, order.
+    pub limits: TenantLimits,
+    /// What is another for single tenants.
+    #[serde(deserialize_with = "named")]
+    pub tenants: BTreeMap<String, OwnLimits>,
 }
 
 impl Default for IngestConfig {
@@ -36,6 +46,29 @@ impl Default for IngestConfig {
             compute_slots: 0,
             compute_wait_ms: 5_000,
             rejected_rows_per_minute: isinglass_model::tables::rejected::ROWS_PER_MINUTE_MAX,
+            limits: TenantLimits::default(),
+            tenants: BTreeMap::new(),
         }
+    }
+}
+
+/// A misspelt tenant would have the limits of all others without anybody noticing.
+fn named<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, OwnLimits>, D::Error> {
+    let tenants = BTreeMap::<String, OwnLimits>::deserialize(deserializer)?;
+    for name in tenants.keys() {
+        Tenant::new(name).map_err(|fault| serde::de::Error::custom(format!("tenant {name:?}: {fault}")))?;
+    }
+    Ok(tenants)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tenants_are_those_that_there_can_be() {
+        let error =
+            serde_json::from_str::<IngestConfig>(r#"{"tenants": {"a/b": {}}}"#).unwrap_err().to_string();
+        assert!(error.starts_with("tenant \"a/b\": tenant id has the character '/'"), "{error}");
     }
 }

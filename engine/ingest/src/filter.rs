@@ -1,5 +1,7 @@
 //! Takes refused rows out of batches.
 
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int32Type;
 use arrow_array::{BooleanArray, RecordBatch};
 use arrow_select::filter::filter_record_batch;
 use isinglass_model::batch::{ExemplarBatch, HistogramBatch, SampleBatch};
@@ -127,8 +129,23 @@ pub(crate) fn drop_rows(
     for row in 0..table.num_rows() {
         push_refused(verdicts, row, signal, rejections, || crate::refused::row_text(&table, row));
     }
+    weigh(verdicts, signal, &table, rejections);
     let keep: BooleanArray = (0..table.num_rows()).map(|row| Some(verdicts.refusal(row).is_none())).collect();
     filter_record_batch(&table, &keep)
+}
+
+/// Adds up the bytes of refused rows: of log records their lines, of spans what they had on the
+/// wire.
+fn weigh(verdicts: &Verdicts, signal: Signal, table: &RecordBatch, rejections: &mut Rejections) {
+    let name = if signal == Signal::Logs { "body" } else { "size_bytes" };
+    let Some(column) = table.column_by_name(name) else { return };
+    let (lines, sizes) = (column.as_string_opt::<i32>(), column.as_primitive_opt::<Int32Type>());
+    for row in 0..table.num_rows() {
+        let Some(refusal) = verdicts.refusal(row) else { continue };
+        let line = lines.map(|lines| lines.value(row).len() as u64);
+        let size = sizes.map(|sizes| u64::from(sizes.value(row).unsigned_abs()));
+        rejections.weigh(refusal.reason.clone(), line.or(size).unwrap_or(0));
+    }
 }
 
 fn push_refused(

@@ -1,8 +1,8 @@
 //! The one write path.
 //!
 //! ```text
-//! Request ─▶ admit ─▶ seen before? ─▶ decode ─▶ transform ─▶ judge series ─▶ validate ─▶ limit ─▶ derive ─▶ append ─▶ Outcome
-//!            bytes    batch key                 rows, labels  new label sets  rows        rows     spans     WAL, head
+//! Request ─▶ admit ─▶ seen before? ─▶ decode ─▶ transform ─▶ judge series ─▶ validate ─▶ limit ─▶ active? ─▶ derive ─▶ append ─▶ Outcome
+//!            bytes    batch key                 rows, labels  new label sets  rows        rows     new ones    spans     WAL, head
 //! ```
 //!
 //! Every request of every protocol takes this way, and so do derived samples,
@@ -15,16 +15,23 @@
 //! | `transform.rs` | what transformers change, drop and make of label sets |
 //! | `judge.rs` | a label set is judged once |
 //! | `filter.rs` | takes refused rows out of batches |
+//! | `limits.rs`, `live/` | limits on what is active: series, streams, traces, order |
+//! | `cut.rs` | lines and values that are cut instead of refused |
+//! | `faults.rs` | what a sender is told of single items |
 //! | `refused.rs` | refused items as rows of the table `rejected` |
 //! | `derived/` | the counters behind derived metrics, the tick, their recovery |
 //! | `stats.rs` | what `/metrics` shows |
 //! | `plugins.rs`, `plugin_costs.rs` | what `system.plugins` and `system.plugin_costs` show |
 
 mod config;
+mod cut;
 mod derived;
 mod error;
+mod faults;
 mod filter;
 mod judge;
+mod limits;
+mod live;
 mod plugin_costs;
 mod plugins;
 mod push;
@@ -36,6 +43,7 @@ mod transform;
 pub use config::IngestConfig;
 pub use error::IngestError;
 pub use isinglass_decode::LogsConfig;
+pub use limits::{OwnLimits, TenantLimits};
 pub use push::Ingest;
 pub use request::{Fault, Outcome, Request};
 pub use stats::{IngestStats, OTHER_TENANTS, SignalStats, TenantStats};

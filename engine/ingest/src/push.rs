@@ -11,7 +11,6 @@ use isinglass_model::columns::Columns;
 use isinglass_model::functions::FunctionSource;
 use isinglass_model::kind::Signal;
 use isinglass_model::limits::HardCaps;
-use isinglass_model::reason::{self, code};
 use isinglass_model::verdict::{Decision, Verdicts};
 use isinglass_model::{Clock, Counts, SystemTable, Tenant};
 use isinglass_store::{
@@ -22,10 +21,13 @@ use tokio::task::JoinHandle;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::config::IngestConfig;
+use crate::cut::cut_rows;
 use crate::derived::{Board, Limits, Note, write_tick};
 use crate::error::IngestError;
+use crate::faults::{all_over_a_limit, faults};
 use crate::filter::{drop_histograms, drop_rows, drop_samples, drop_series};
 use crate::judge::{RefusedSeries, judge};
+use crate::live::{Advance, Live};
 use crate::plugin_costs::PluginCosts;
 use crate::plugins::Plugins;
 use crate::refused::Allowance;
@@ -46,6 +48,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     slots: Arc<Semaphore>,
     allowance: Allowance,
+    live: Live,
     recorder: Recorder,
     stopping: AtomicBool,
     ticker: parking_lot::Mutex<Option<JoinHandle<()>>>,
@@ -97,6 +100,7 @@ impl Ingest {
             chains,
             board,
             allowance: Allowance::new(config.rejected_rows_per_minute),
+            live: Live::new(&config, Arc::clone(&clock)),
             slots: Arc::new(Semaphore::new(slots)),
             config,
             logs,
@@ -134,7 +138,11 @@ impl Ingest {
                     stats.counts.add(&outcome.counts);
                 }
             }
-            Err(error) => *stats.refused_requests.entry(error.kind().as_str().into()).or_default() += 1,
+            Err(error) => {
+                let kind = error.kind().as_str().into();
+                *stats.refused_requests.entry(kind).or_default() += 1;
+                *stats.rejected_bytes.entry(error.reason()).or_default() += wire_bytes;
+            }
         });
         result
     }
@@ -143,6 +151,7 @@ impl Ingest {
         if self.0.stopping.load(Ordering::Acquire) {
             return Err(IngestError::Stopping);
         }
+        self.0.live.check_open(&request.tenant)?;
         // Before any work is done for what cannot be stored.
         self.0.store.takes_writes()?;
         let ticket = match self.0.store.begin(&request.tenant, batch_key(&request)).await {
@@ -151,13 +160,16 @@ impl Ingest {
         };
         // One chain from here to the end, whatever takes its place meanwhile.
         let chain = self.0.chains.current();
-        allow(chain.admit(&request.tenant, signal, request.body.len() as u64))?;
+        allow(chain.admit(&request.tenant, signal, request.body.len() as u64), signal)?;
         let resolver = self.0.store.resolver(&request.tenant).await?;
         let this = self.clone();
         let mut prepared = self.compute(move || this.prepare(&chain, &request, signal, resolver)).await?;
         if prepared.worth_a_record() {
             prepared.append.ticket = Some(ticket);
             self.0.store.append(prepared.append).await?;
+        }
+        if let Some(advance) = prepared.advance {
+            advance.note();
         }
         Ok(self.outcome(prepared.counts, prepared.faults, false))
     }
@@ -194,6 +206,7 @@ impl Ingest {
         let body = decompress(request.compression, request.body.clone(), HardCaps::DEFAULT.body_bytes_max)?;
         let transforms = chain.transforms(tenant, signal);
         resolver.judge_under(chain.validators_digest(), transforms);
+        resolver.limit(inner.live.of_series(tenant));
         let mut context = Context { logs: &inner.logs, now_unix_nanos: now, resolver: &mut resolver };
         let mut decoded = decode(request.protocol, request.format, &body, &mut context)?;
         drop(body);
@@ -201,15 +214,25 @@ impl Ingest {
         let transformed = self.transform(chain, tenant, signal, &mut decoded, &mut resolver, now);
         let refused = transformed.inspect_err(|error| self.refused_whole(tenant, signal, &decoded, error))?;
         self.keep_metrics(chain, tenant, &mut decoded, &mut resolver, refused, now);
-        let life = resolver.life();
-        drop(resolver);
+        let cuts = cut_rows(&mut decoded, inner.live.limits(tenant))?;
+        if !cuts.is_empty() {
+            inner.recorder.signal(tenant, signal, |stats| stats.cut(&cuts));
+        }
         keep_rows(chain, tenant, &mut decoded, now)?;
-        if let Err(error) = allow(chain.limit(tenant, &kept_batches(&decoded), now)) {
+        if let Err(error) = allow(chain.limit(tenant, &kept_batches(&decoded), now), signal) {
             self.refused_whole(tenant, signal, &decoded, &error);
             return Err(error);
         }
-        let mut prepared = self.finish(chain, tenant, decoded, unseen, now)?;
+        let advance = inner.live.keep(tenant, &mut decoded, &resolver)?;
+        if let Some(error) = all_over_a_limit(&decoded) {
+            self.refused_whole(tenant, signal, &decoded, &error);
+            return Err(error);
+        }
+        let life = resolver.life();
+        drop(resolver);
+        let mut prepared = self.finish(chain, (tenant, signal), decoded, unseen, now)?;
         prepared.append.life = life;
+        prepared.advance = advance;
         Ok(prepared)
     }
 
@@ -234,20 +257,19 @@ impl Ingest {
         }
     }
 
-    /// Counts all items of a request that is refused whole, for this one reason.
+    /// Counts all items of a request that is refused whole.
     fn refused_whole(&self, tenant: &Tenant, signal: Signal, decoded: &Decoded, error: &IngestError) {
-        let reason = match error {
-            IngestError::Untransformed(_) => code::PLUGIN_ERROR,
-            IngestError::RateLimited { .. }
+        let received = decoded.received;
+        let rejected = match error {
+            IngestError::Untransformed(_)
+            | IngestError::RateLimited { .. }
             | IngestError::OverBurst { .. }
-            | IngestError::LimiterFailed { .. } => code::RATE_LIMITED,
+            | IngestError::LimiterFailed { .. } => [(error.reason(), received)].into(),
+            IngestError::OverLimit { .. } => decoded.rejections.by_reason().clone(),
             _ => return,
         };
-        let items = decoded.received;
-        self.0.recorder.signal(tenant, signal, |stats| {
-            stats.counts.received += items;
-            *stats.counts.rejected.entry(reason.into()).or_default() += items;
-        });
+        let counts = Counts { received, rejected, ..Counts::default() };
+        self.0.recorder.signal(tenant, signal, |stats| stats.counts.add(&counts));
     }
 
     /// Label sets, then sample and histogram times. `refused` were refused before.
@@ -277,12 +299,15 @@ impl Ingest {
     fn finish(
         &self,
         chain: &Arc<Chain>,
-        tenant: &Tenant,
+        (tenant, signal): (&Tenant, Signal),
         decoded: Decoded,
         unseen: usize,
         now: i64,
     ) -> Result<Prepared, IngestError> {
         let inner = &*self.0;
+        if !decoded.rejections.bytes().is_empty() {
+            inner.recorder.signal(tenant, signal, |stats| stats.weigh(decoded.rejections.bytes()));
+        }
         let counts = Counts {
             received: decoded.received,
             stored: decoded.kept(),
@@ -305,7 +330,7 @@ impl Ingest {
         append.histograms = decoded.histograms;
         append.exemplars = decoded.exemplars;
         let faults = faults(&decoded.rejections);
-        Ok(Prepared { append, counts, faults })
+        Ok(Prepared { append, counts, faults, advance: None })
     }
 
     fn outcome(&self, counts: Counts, faults: Vec<Fault>, duplicate: bool) -> Outcome {
@@ -345,6 +370,7 @@ impl Ingest {
     fn read_tick(&self, tenant: &Tenant, board: &SharedBoard, mut resolver: Resolver) -> Option<Append> {
         let inner = &*self.0;
         let now = inner.clock.now_unix_nanos();
+        resolver.limit(inner.live.of_series(tenant));
         let tick =
             write_tick(&inner.board, tenant, &mut board.lock(), &inner.chains.current(), &mut resolver, now);
         tick.map(|tick| {
@@ -434,6 +460,8 @@ struct Prepared {
     append: Append,
     counts: Counts,
     faults: Vec<Fault>,
+    /// How far streams and series have come with it.
+    advance: Option<Advance>,
 }
 
 impl Prepared {
@@ -478,10 +506,12 @@ fn keep_rows(chain: &Chain, tenant: &Tenant, decoded: &mut Decoded, now: i64) ->
     Ok(())
 }
 
-fn allow(decision: Decision) -> Result<(), IngestError> {
+fn allow(decision: Decision, signal: Signal) -> Result<(), IngestError> {
     match decision {
         Decision::Allow => Ok(()),
-        Decision::Deny { retry_after, message } => Err(IngestError::RateLimited { message, retry_after }),
+        Decision::Deny { reason, retry_after, message } => {
+            Err(IngestError::RateLimited { reason, signal, message, retry_after })
+        }
         Decision::TooLarge { message } => Err(IngestError::OverBurst { message }),
         Decision::Unavailable { message } => Err(IngestError::LimiterFailed { message }),
     }
@@ -502,21 +532,6 @@ fn kept_batches(decoded: &Decoded) -> Vec<&dyn Columns> {
         batches.push(spans);
     }
     batches
-}
-
-fn faults(rejections: &isinglass_model::counts::Rejections) -> Vec<Fault> {
-    let first = |reason: &str| rejections.items().iter().find(|item| item.reason == reason);
-    rejections
-        .by_reason()
-        .iter()
-        .filter(|(reason, _)| !reason::is_dropped(reason))
-        .take(Outcome::FAULTS_MAX)
-        .map(|(reason, items)| Fault {
-            reason: reason.clone(),
-            message: first(reason).map(|item| item.message.clone()).unwrap_or_default(),
-            items: *items,
-        })
-        .collect()
 }
 
 /// The sender's key, else a hash of what it sent.

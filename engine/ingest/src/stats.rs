@@ -24,6 +24,27 @@ pub struct SignalStats {
     pub duplicates: u64,
     /// Requests refused whole before their items were known, by reason.
     pub refused_requests: BTreeMap<Reason, u64>,
+    /// Bytes that were not kept, by reason: of requests refused whole those on the wire, of log
+    /// records those of the line, of spans those of their messages.
+    pub rejected_bytes: BTreeMap<Reason, u64>,
+    /// Lines and values of attributes that were cut, by field.
+    pub truncated: BTreeMap<Reason, u64>,
+}
+
+impl SignalStats {
+    /// Adds values that were cut.
+    pub fn cut(&mut self, cuts: &BTreeMap<&'static str, u64>) {
+        for (field, values) in cuts {
+            *self.truncated.entry((*field).into()).or_default() += values;
+        }
+    }
+
+    /// Adds bytes that were not kept.
+    pub fn weigh(&mut self, bytes: &BTreeMap<Reason, u64>) {
+        for (reason, bytes) in bytes {
+            *self.rejected_bytes.entry(reason.clone()).or_default() += bytes;
+        }
+    }
 }
 
 /// One tenant.

@@ -158,7 +158,7 @@ fn remembered(refusal: &RowRefusal) -> Refusal {
 
 fn over_the_cap(error: &isinglass_model::series::ResolveError) -> Refusal {
     Refusal {
-        reason: code::MAX_SERIES_PER_USER.into(),
+        reason: error.reason().into(),
         message: error.to_string(),
         plugin: String::new(),
         digest: String::new(),

@@ -82,6 +82,7 @@ pub const ITEM_BYTES_MAX: usize = 64 << 10;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rejections {
     by_reason: BTreeMap<Reason, u64>,
+    bytes: BTreeMap<Reason, u64>,
     items: Vec<RejectedItem>,
 }
 
@@ -113,6 +114,18 @@ impl Rejections {
         }
     }
 
+    /// Adds the bytes of items that were counted under `reason`.
+    pub fn weigh(&mut self, reason: impl Into<Reason>, bytes: u64) {
+        if bytes > 0 {
+            *self.bytes.entry(reason.into()).or_default() += bytes;
+        }
+    }
+
+    /// Bytes of log records and spans by reason.
+    pub fn bytes(&self) -> &BTreeMap<Reason, u64> {
+        &self.bytes
+    }
+
     /// Counts by reason.
     pub fn by_reason(&self) -> &BTreeMap<Reason, u64> {
         &self.by_reason
@@ -138,6 +151,7 @@ impl Rejections {
         for (reason, count) in other.by_reason {
             *self.by_reason.entry(reason).or_default() += count;
         }
+        other.bytes.into_iter().for_each(|(reason, bytes)| self.weigh(reason, bytes));
         let room = Self::DETAIL_MAX - self.items.len().min(Self::DETAIL_MAX);
         self.items.extend(other.items.into_iter().take(room));
     }

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// Bytes of a label name.
+    /// Bytes of a label name, of series and of log streams.
     pub label_name_bytes_max: u32,
-    /// Bytes of a label value.
+    /// Bytes of a label value, of series and of log streams.
     pub label_value_bytes_max: u32,
     /// Labels of a series, `__name__` included.
     pub labels_per_series_max: u32,
@@ -26,6 +26,10 @@ pub struct Limits {
     pub span_age_max_ms: i64,
     /// Bytes of a log line.
     pub line_bytes_max: u32,
+    /// Labels that every log stream must have.
+    pub stream_labels_required: Vec<String>,
+    /// Whether log records may have attributes of their own (structured metadata).
+    pub log_attributes_allowed: bool,
     /// Entries of a log record's attributes (structured metadata).
     pub log_attributes_max: u32,
     /// Bytes of a log record's attributes, keys and values together.
@@ -52,6 +56,8 @@ impl Default for Limits {
             log_age_max_ms: 7 * 86_400_000,
             span_age_max_ms: 0,
             line_bytes_max: 256 << 10,
+            stream_labels_required: Vec::new(),
+            log_attributes_allowed: true,
             log_attributes_max: 128,
             log_attributes_bytes_max: 64 << 10,
             span_attributes_max: 128,

@@ -48,6 +48,14 @@ pub mod code {
     pub const GREATER_THAN_MAX_SAMPLE_AGE: &str = "greater_than_max_sample_age";
     /// Over a cap on active series.
     pub const MAX_SERIES_PER_USER: &str = "max_series_per_user";
+    /// Over a cap on active series of one metric.
+    pub const MAX_SERIES_PER_METRIC: &str = "max_series_per_metric";
+    /// Earlier than the newest sample of its series allows.
+    pub const SAMPLE_OUT_OF_ORDER: &str = "sample_out_of_order";
+    /// Another value at the time of the newest sample of its series.
+    pub const SAMPLE_DUPLICATE_TIMESTAMP: &str = "sample_duplicate_timestamp";
+    /// More buckets in a native histogram than allowed.
+    pub const MAX_NATIVE_HISTOGRAM_BUCKETS: &str = "max_native_histogram_buckets";
     /// A native histogram whose buckets and spans do not agree.
     pub const NATIVE_HISTOGRAM_INVALID: &str = "native_histogram_invalid";
     /// Exemplar labels over the length limit.
@@ -58,6 +66,14 @@ pub mod code {
     pub const DATA_POINT_INVALID: &str = "data_point_invalid";
     /// A log line over the length limit.
     pub const LINE_TOO_LONG: &str = "line_too_long";
+    /// Earlier than the newest line of its stream allows.
+    pub const TOO_FAR_BEHIND: &str = "too_far_behind";
+    /// Over a cap on active log streams.
+    pub const STREAM_LIMIT: &str = "stream_limit";
+    /// A stream that lacks a label which all streams must have.
+    pub const MISSING_ENFORCED_LABELS: &str = "missing_enforced_labels";
+    /// Structured metadata or attributes where there may be none.
+    pub const DISALLOWED_STRUCTURED_METADATA: &str = "disallowed_structured_metadata";
     /// A stream selector that cannot be read.
     pub const INVALID_LABELS: &str = "invalid_labels";
     /// A stream without labels.
@@ -84,8 +100,16 @@ pub mod code {
     pub const SPAN_NAME_TOO_LONG: &str = "span_name_too_long";
     /// A span that starts or ends outside the range of time.
     pub const SPAN_TIME_INVALID: &str = "span_time_invalid";
+    /// Over a cap on live traces.
+    pub const LIVE_TRACES_EXCEEDED: &str = "live_traces_exceeded";
+    /// A trace with more bytes than allowed.
+    pub const TRACE_TOO_LARGE: &str = "trace_too_large";
+    /// Intake of the tenant is switched off.
+    pub const BLOCKED_INGESTION: &str = "blocked_ingestion";
     /// Refused by a rate limit; counted, never written to `rejected`.
     pub const RATE_LIMITED: &str = "rate_limited";
+    /// Refused by the rate of a log stream; the same holds.
+    pub const PER_STREAM_RATE_LIMIT: &str = "per_stream_rate_limit";
     /// A plugin failed and its policy is `reject`.
     pub const PLUGIN_ERROR: &str = "plugin_error";
 }

@@ -5,7 +5,7 @@
 //! wrote them, before anything is parsed.
 
 use crate::labels::LabelSet;
-use crate::reason::Reason;
+use crate::reason::{Reason, code};
 
 /// A series of one tenant, for as long as the process lives. Never stored:
 /// files and the WAL hold `series_id`.
@@ -73,6 +73,24 @@ pub enum ResolveError {
         /// The cap.
         limit: usize,
     },
+    /// The tenant's cap on active series of one metric.
+    #[error("metric {metric:?} has {limit} series, which is its limit (max_series_per_metric)")]
+    TooManySeriesOfMetric {
+        /// Its name.
+        metric: String,
+        /// The cap.
+        limit: usize,
+    },
+}
+
+impl ResolveError {
+    /// The code under which the rows of the series are refused.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::TooManySeries { .. } => code::MAX_SERIES_PER_USER,
+            Self::TooManySeriesOfMetric { .. } => code::MAX_SERIES_PER_METRIC,
+        }
+    }
 }
 
 /// Handed to `decode`, which looks every label set up and adds the new ones.

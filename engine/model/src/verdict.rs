@@ -48,6 +48,8 @@ pub enum Decision {
     Allow,
     /// Refuse it whole: nothing of it is stored.
     Deny {
+        /// The code.
+        reason: Reason,
         /// When it would have been taken.
         retry_after: Duration,
         /// Which bucket was empty, with its rate and burst.

@@ -44,6 +44,7 @@ mod engine;
 mod error;
 mod functions;
 mod grouping;
+mod groups;
 mod hints;
 mod interrupt;
 mod library;

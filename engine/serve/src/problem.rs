@@ -26,6 +26,8 @@ pub(crate) struct Place {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Problem {
     pub kind: ErrorKind,
+    /// The HTTP status, where it is not that of the kind.
+    pub http_status: Option<u16>,
     pub message: Cow<'static, str>,
     pub retry_after: Option<Duration>,
     /// Where in a query.
@@ -36,7 +38,14 @@ pub(crate) struct Problem {
 
 impl Problem {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, message: message.into(), retry_after: kind.retry_after(), place: None, help: None }
+        Self {
+            kind,
+            http_status: None,
+            message: message.into(),
+            retry_after: kind.retry_after(),
+            place: None,
+            help: None,
+        }
     }
 
     pub(crate) fn malformed(message: impl Into<Cow<'static, str>>) -> Self {
@@ -64,7 +73,8 @@ impl Problem {
     }
 
     pub(crate) fn status(&self) -> StatusCode {
-        StatusCode::from_u16(self.kind.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+        StatusCode::from_u16(self.http_status.unwrap_or(self.kind.http_status()))
+            .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
     /// As plain text: remote write and Loki senders log the first line of it.
@@ -130,7 +140,11 @@ impl Problem {
 
 impl From<IngestError> for Problem {
     fn from(error: IngestError) -> Self {
-        Self { retry_after: error.retry_after(), ..Self::new(error.kind(), error.to_string()) }
+        Self {
+            retry_after: error.retry_after(),
+            http_status: error.http_status(),
+            ..Self::new(error.kind(), error.to_string())
+        }
     }
 }
 

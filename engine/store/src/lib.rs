@@ -92,7 +92,7 @@ pub use lock::Lock;
 pub use report::LostRange;
 pub use series::{
     Arrival, Days, LabelColumn, Limited, MatchOp, Matcher, Metric, Resolver, Series, SeriesIndex,
-    SeriesSelection,
+    SeriesLimits, SeriesSelection,
 };
 pub use stats::StoreStats;
 pub use store::Store;

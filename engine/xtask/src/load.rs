@@ -145,6 +145,27 @@ impl Client {
         Ok(())
     }
 
+    /// The same by a tenant.
+    pub(crate) async fn push_lines_of(&self, tenant: &str, body: &str) -> anyhow::Result<()> {
+        let request = self.http.post(format!("http://{}/loki/api/v1/push", self.main)).body(body.to_owned());
+        let request = request.header("content-type", "application/json").header("x-scope-orgid", tenant);
+        let answer = request.send().await?;
+        let status = answer.status();
+        anyhow::ensure!(status.is_success(), "push of {tenant}: {status}: {}", answer.text().await?);
+        Ok(())
+    }
+
+    /// The number `n` that a tenant's statement answers, which sees everything acknowledged before.
+    pub(crate) async fn number_of(&self, tenant: &str, query: &str) -> anyhow::Result<u64> {
+        let body = json!({ "query": query, "format": "json", "consistency": "strong" });
+        let request = self.http.post(format!("http://{}/api/sql", self.main)).header("x-scope-orgid", tenant);
+        let answer = request.header("content-type", "application/json").body(body.to_string()).send().await?;
+        let answer: Value = answer.error_for_status()?.json().await?;
+        let rows = answer.as_array().or_else(|| answer["rows"].as_array());
+        let number = rows.and_then(|rows| rows.first()?["n"].as_u64());
+        number.with_context(|| format!("{query} answers {answer}"))
+    }
+
     /// Rows of a statement that sees everything acknowledged before.
     pub(crate) async fn sql(&self, query: &str) -> anyhow::Result<Vec<Value>> {
         self.sql_within(query, Duration::from_secs(60)).await

@@ -10,13 +10,15 @@ pub(crate) struct Guest {
 }
 
 /// All guests. Those directly in `dist/` are embedded into the engine.
-pub(crate) const GUESTS: [Guest; 13] = [
+pub(crate) const GUESTS: [Guest; 15] = [
     Guest { package: "isinglass-validate", component: "validate.wasm" },
     Guest { package: "isinglass-rate-limit", component: "rate-limit.wasm" },
     Guest { package: "isinglass-span-metrics", component: "span-metrics.wasm" },
     Guest { package: "isinglass-noop", component: "noop.wasm" },
     Guest { package: "deny-service", component: "examples/deny-service.wasm" },
     Guest { package: "log-counts", component: "examples/log-counts.wasm" },
+    Guest { package: "log-pattern", component: "examples/log-pattern.wasm" },
+    Guest { package: "log-patterns", component: "examples/log-patterns.wasm" },
     Guest { package: "geo", component: "examples/geo.wasm" },
     Guest { package: "redact", component: "examples/redact.wasm" },
     Guest { package: "hostile-function", component: "test/hostile-function.wasm" },

@@ -7,6 +7,9 @@ const ITEMS_BURST_SECONDS: f64 = 20.0;
 /// Seconds' worth of bytes that a bucket holds unless told otherwise (Loki).
 const BYTES_BURST_SECONDS: f64 = 1.5;
 
+/// Seconds' worth of requests that a bucket holds unless told otherwise.
+const REQUESTS_BURST_SECONDS: f64 = 10.0;
+
 /// General rates, and those of single signals.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Rates {
@@ -16,26 +19,29 @@ pub(crate) struct Rates {
     traces: Pair,
 }
 
-/// Rates of items and bytes; `None` = not configured here.
+/// Rates of items, bytes and requests; `None` = not configured here.
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Pair {
     items: Option<Rate>,
     bytes: Option<Rate>,
+    requests: Option<Rate>,
 }
 
+/// A rate of the configuration.
 #[derive(Debug, Clone, PartialEq)]
-enum Rate {
+pub(crate) enum Rate {
     Unlimited,
     Limited(Bucket),
 }
 
 impl Rates {
-    pub(crate) fn read(mut config: Config) -> Result<Self, String> {
-        let general = Pair::read(&mut config, "")?;
+    /// Takes its keys out of a configuration. All rates are divided by `share`.
+    pub(crate) fn read(config: &mut Config, share: f64) -> Result<Self, String> {
+        let general = Pair::read(config, "", share)?;
         let mut of_signal = |key: &'static str, prefix: &str| match config.object(key)? {
             None => Ok(Pair::default()),
             Some(mut inner) => {
-                let pair = Pair::read(&mut inner, prefix)?;
+                let pair = Pair::read(&mut inner, prefix, share)?;
                 inner.finish()?;
                 Ok::<_, String>(pair)
             }
@@ -46,8 +52,11 @@ impl Rates {
             logs: of_signal("logs", "logs.")?,
             traces: of_signal("traces", "traces.")?,
         };
-        config.finish()?;
         Ok(rates)
+    }
+
+    pub(crate) fn request(&self, signal: Signal) -> Plan {
+        plan(self.of(signal).requests.as_ref().or(self.general.requests.as_ref()), 1.0)
     }
 
     pub(crate) fn items(&self, signal: Signal, cost: f64) -> Plan {
@@ -68,26 +77,36 @@ impl Rates {
 }
 
 impl Pair {
-    fn read(config: &mut Config, prefix: &str) -> Result<Self, String> {
-        let items = config.f64("items_per_second")?;
-        let items_burst = config.f64("items_burst")?;
-        let bytes = config.f64("bytes_per_second")?;
-        let bytes_burst = config.f64("bytes_burst")?;
+    fn read(config: &mut Config, prefix: &str, share: f64) -> Result<Self, String> {
+        let requests = config.f64("requests_per_second")?;
+        let burst = config.f64("requests_burst")?;
         Ok(Self {
-            items: rate(prefix, "items", items, items_burst, ITEMS_BURST_SECONDS)?,
-            bytes: rate(prefix, "bytes", bytes, bytes_burst, BYTES_BURST_SECONDS)?,
+            items: items(config, prefix, share)?,
+            bytes: bytes(config, prefix, share)?,
+            requests: rate(format!("{prefix}requests"), requests, burst, REQUESTS_BURST_SECONDS, share)?,
         })
     }
 }
 
+/// The rate of items that a configuration gives, its bucket named after `prefix`.
+pub(crate) fn items(config: &mut Config, prefix: &str, share: f64) -> Result<Option<Rate>, String> {
+    let (per_second, burst) = (config.f64("items_per_second")?, config.f64("items_burst")?);
+    rate(format!("{prefix}items"), per_second, burst, ITEMS_BURST_SECONDS, share)
+}
+
+/// The rate of bytes that a configuration gives, its bucket named after `prefix`.
+pub(crate) fn bytes(config: &mut Config, prefix: &str, share: f64) -> Result<Option<Rate>, String> {
+    let (per_second, burst) = (config.f64("bytes_per_second")?, config.f64("bytes_burst")?);
+    rate(format!("{prefix}bytes"), per_second, burst, BYTES_BURST_SECONDS, share)
+}
+
 fn rate(
-    prefix: &str,
-    what: &str,
+    key: String,
     per_second: Option<f64>,
     burst: Option<f64>,
     burst_seconds: f64,
+    share: f64,
 ) -> Result<Option<Rate>, String> {
-    let key = format!("{prefix}{what}");
     match (per_second, burst) {
         (Some(rate), _) if rate < 0.0 => Err(format!("{key}_per_second is negative")),
         (_, Some(burst)) if burst <= 0.0 => {
@@ -98,7 +117,7 @@ fn rate(
         (Some(0.0), _) => Ok(Some(Rate::Unlimited)),
         (Some(rate), burst) => {
             let burst = burst.unwrap_or((rate * burst_seconds).max(1.0));
-            Ok(Some(Rate::Limited(Bucket { key, rate_per_second: rate, burst })))
+            Ok(Some(Rate::Limited(Bucket { key, rate_per_second: rate / share, burst })))
         }
     }
 }

@@ -95,10 +95,11 @@ impl Config {
         }
     }
 
-    /// A list of objects.
+    /// A list of objects within this one.
     pub fn objects(&mut self, key: &'static str) -> Result<Vec<Self>, String> {
-        let values = self.list(key)?;
-        values.into_iter().map(|value| Self::new(self.name(key), value)).collect()
+        let name = self.name(key);
+        let objects = self.list(key)?.into_iter().enumerate();
+        objects.map(|(at, value)| Self::new([&name, "[", &at.to_string(), "]"].concat(), value)).collect()
     }
 
     /// A text, an integer or a boolean, as text.
@@ -113,6 +114,12 @@ impl Config {
             }
             Some(_) => Err(self.fault(key, "is neither a text nor an integer")),
         }
+    }
+
+    /// A fault of a key of this object, with its full name.
+    #[cold]
+    pub fn fault_of(&self, key: &str, what: &str) -> String {
+        self.fault(key, what)
     }
 
     /// Ends reading: a key that nobody asked for is an error.
@@ -186,6 +193,15 @@ mod tests {
         assert_eq!(inner.f64("c"), Ok(Some(0.5)));
         inner.finish().unwrap();
         config.finish().unwrap();
+    }
+
+    #[test]
+    fn objects_of_a_list_have_their_places_as_names() {
+        let mut config = Config::parse(r#"{"of": [{"a": 1}, {"a": "x"}], "no": [1]}"#).unwrap();
+        let mut objects = config.objects("of").unwrap();
+        assert_eq!(objects[0].u32("a", 0), Ok(1));
+        assert_eq!(objects[1].u32("a", 0), Err("of[1].a is not an integer".into()));
+        assert_eq!(config.objects("no").unwrap_err(), "no[0] is not an object");
     }
 
     #[test]

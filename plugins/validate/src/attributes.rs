@@ -41,9 +41,9 @@ impl<'a> Attributes<'a> {
             |key| key.len() > max as usize,
             |at, key| {
                 verdicts.refuse(self.offsets.row_of(at), reason::ATTRIBUTE_KEY_TOO_LONG, || {
+                    let (key, got) = (quoted(key), key.len());
                     format!(
-                        "attribute key {} has more than {max} bytes (attribute_key_bytes_max)",
-                        quoted(key)
+                        "attribute key {key} has {got} bytes, the limit is {max} (attribute_key_bytes_max)"
                     )
                 });
             },
@@ -55,10 +55,10 @@ impl<'a> Attributes<'a> {
         let max = limits.attribute_value_bytes_max;
         blocks::each_over(self.values.values(), max, |at| {
             verdicts.refuse(self.offsets.row_of(at), reason::ATTRIBUTE_VALUE_TOO_LONG, || {
-                let key = self.keys.get(at).unwrap_or_default();
+                let key = quoted(self.keys.get(at).unwrap_or_default());
+                let got = self.values.values()[at];
                 format!(
-                    "the value of attribute {} has more than {max} bytes (attribute_value_bytes_max)",
-                    quoted(key)
+                    "the value of attribute {key} has {got} bytes, the limit is {max} (attribute_value_bytes_max)"
                 )
             });
         });

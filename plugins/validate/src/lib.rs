@@ -14,6 +14,7 @@ mod reason;
 mod samples;
 mod series;
 mod spans;
+mod streams;
 mod time;
 
 use isinglass_plugin::{Batch, Config, Plugin, Request, Shape, Validator, Verdicts, export_validator, host};

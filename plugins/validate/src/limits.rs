@@ -3,7 +3,7 @@
 use isinglass_plugin::Config;
 
 macro_rules! limits {
-    ($($name:ident: $ty:ident = $default:expr,)+) => {
+    ($($name:ident: $ty:ty = $default:expr,)+) => {
         /// Limits. What each means stands in `config.schema.json`.
         #[derive(Debug, Clone, PartialEq)]
         pub(crate) struct Limits {
@@ -12,7 +12,7 @@ macro_rules! limits {
 
         impl Limits {
             pub(crate) fn read(mut config: Config) -> Result<Self, String> {
-                let limits = Self { $($name: config.$ty(stringify!($name), $default)?,)+ };
+                let limits = Self { $($name: Setting::read(&mut config, stringify!($name), $default)?,)+ };
                 config.finish()?;
                 limits.check()
             }
@@ -30,12 +30,44 @@ limits! {
     log_age_max_ms: i64 = 7 * 86_400_000,
     span_age_max_ms: i64 = 0,
     line_bytes_max: u32 = 256 << 10,
+    stream_labels_required: Vec<String> = Vec::new(),
+    log_attributes_allowed: bool = true,
     log_attributes_max: u32 = 128,
     log_attributes_bytes_max: u32 = 64 << 10,
     span_attributes_max: u32 = 128,
     attribute_key_bytes_max: u32 = 1_024,
     attribute_value_bytes_max: u32 = 64 << 10,
     span_name_bytes_max: u32 = 1_024,
+}
+
+/// A value of the configuration.
+trait Setting: Sized {
+    fn read(config: &mut Config, key: &'static str, default: Self) -> Result<Self, String>;
+}
+
+impl Setting for u32 {
+    fn read(config: &mut Config, key: &'static str, default: Self) -> Result<Self, String> {
+        config.u32(key, default)
+    }
+}
+
+impl Setting for i64 {
+    fn read(config: &mut Config, key: &'static str, default: Self) -> Result<Self, String> {
+        config.i64(key, default)
+    }
+}
+
+impl Setting for bool {
+    fn read(config: &mut Config, key: &'static str, default: Self) -> Result<Self, String> {
+        config.boolean(key, default)
+    }
+}
+
+/// Without a default: what is absent is empty.
+impl Setting for Vec<String> {
+    fn read(config: &mut Config, key: &'static str, _: Self) -> Result<Self, String> {
+        config.texts(key)
+    }
 }
 
 impl Limits {

@@ -7,13 +7,14 @@ use isinglass_plugin::{
 use crate::attributes::Attributes;
 use crate::limits::Limits;
 use crate::time::Age;
-use crate::{reason, time};
+use crate::{reason, streams, time};
 
 columns! {
     /// What is read of every log record.
     pub(crate) struct Logs<'a> of Shape::Logs {
         time: Integers<'a> = "time",
         body: Lengths<'a> = "body",
+        stream: Option<Dictionary<'a>> = "stream",
         stream_labels: Option<Counts<'a>> = "stream.labels",
         attr_offsets: Option<Offsets<'a>> = "attr.offsets",
         attr_key: Option<Dictionary<'a>> = "attr.key",
@@ -26,11 +27,15 @@ pub(crate) fn check(batch: &Batch, limits: &Limits, now: i64, verdicts: &mut Ver
     if let Some(labels) = logs.stream_labels {
         stream_labels(labels, limits, verdicts);
     }
+    if let Some(stream) = logs.stream {
+        streams::check(stream, limits, verdicts);
+    }
     let age =
         Age { ms: limits.log_age_max_ms, key: "log_age_max_ms", code: reason::GREATER_THAN_MAX_SAMPLE_AGE };
     time::check(logs.time.values(), now, limits.future_grace_ms, age, verdicts);
     line(logs.body, limits, verdicts);
     if let Some(attributes) = Attributes::of(logs.attr_offsets, logs.attr_key, logs.attr_value) {
+        metadata_allowed(attributes, limits, verdicts);
         metadata_bytes(attributes, limits, verdicts);
         metadata_count(attributes, limits, verdicts);
         attributes.check_keys(limits, verdicts);
@@ -41,7 +46,8 @@ fn stream_labels(labels: Counts<'_>, limits: &Limits, verdicts: &mut Verdicts) {
     let max = limits.labels_per_stream_max;
     blocks::each_over(labels.values(), max, |row| {
         verdicts.refuse(row, reason::MAX_LABEL_NAMES_PER_SERIES, || {
-            format!("the stream has more than {max} labels (labels_per_stream_max)")
+            let got = labels.values()[row];
+            format!("the stream has {got} labels, the limit is {max} (labels_per_stream_max)")
         });
     });
 }
@@ -50,7 +56,20 @@ fn line(body: Lengths<'_>, limits: &Limits, verdicts: &mut Verdicts) {
     let max = limits.line_bytes_max;
     blocks::each_over(body.values(), max, |row| {
         verdicts.refuse(row, reason::LINE_TOO_LONG, || {
-            format!("the line has more than {max} bytes (line_bytes_max)")
+            let got = body.values()[row];
+            format!("the line has {got} bytes, the limit is {max} (line_bytes_max)")
+        });
+    });
+}
+
+fn metadata_allowed(attributes: Attributes<'_>, limits: &Limits, verdicts: &mut Verdicts) {
+    if limits.log_attributes_allowed {
+        return;
+    }
+    attributes.offsets.each_longer(0, |row| {
+        verdicts.refuse(row, reason::DISALLOWED_STRUCTURED_METADATA, || {
+            let got = attributes.offsets.range(row).len();
+            format!("there are {got} attributes, and none is allowed (log_attributes_allowed)")
         });
     });
 }
@@ -59,7 +78,8 @@ fn metadata_count(attributes: Attributes<'_>, limits: &Limits, verdicts: &mut Ve
     let max = limits.log_attributes_max;
     attributes.offsets.each_longer(max as usize, |row| {
         verdicts.refuse(row, reason::STRUCTURED_METADATA_TOO_MANY, || {
-            format!("there are more than {max} attributes (log_attributes_max)")
+            let got = attributes.offsets.range(row).len();
+            format!("there are {got} attributes, the limit is {max} (log_attributes_max)")
         });
     });
 }
@@ -76,9 +96,10 @@ fn metadata_bytes(attributes: Attributes<'_>, limits: &Limits, verdicts: &mut Ve
             continue;
         }
         let bytes_of = |at: usize| key_bytes[keys[at] as usize] as u64 + u64::from(values[at]);
-        if range.map(bytes_of).sum::<u64>() > u64::from(max) {
+        let got = range.map(bytes_of).sum::<u64>();
+        if got > u64::from(max) {
             verdicts.refuse(row, reason::STRUCTURED_METADATA_TOO_LARGE, || {
-                format!("the attributes have more than {max} bytes (log_attributes_bytes_max)")
+                format!("the attributes have {got} bytes, the limit is {max} (log_attributes_bytes_max)")
             });
         }
     }

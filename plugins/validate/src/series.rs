@@ -48,7 +48,8 @@ fn label_count(series: &Series<'_>, limits: &Limits, verdicts: &mut Verdicts) {
     let max = limits.labels_per_series_max;
     series.label_offsets.each_longer(max as usize, |row| {
         verdicts.refuse(row, reason::MAX_LABEL_NAMES_PER_SERIES, || {
-            format!("there are more than {max} labels (labels_per_series_max)")
+            let got = series.label_offsets.range(row).len();
+            format!("there are {got} labels, the limit is {max} (labels_per_series_max)")
         });
     });
 }
@@ -64,7 +65,8 @@ fn label_names(series: &Series<'_>, limits: &Limits, verdicts: &mut Verdicts) {
         |at, name| {
             let row = series.label_offsets.row_of(at);
             verdicts.refuse(row, reason::LABEL_NAME_TOO_LONG, || {
-                format!("label name {} has more than {max} bytes (label_name_bytes_max)", quoted(name))
+                let (name, got) = (quoted(name), name.len());
+                format!("label name {name} has {got} bytes, the limit is {max} (label_name_bytes_max)")
             });
         },
     );
@@ -75,8 +77,9 @@ fn label_values(series: &Series<'_>, limits: &Limits, verdicts: &mut Verdicts) {
     blocks::each_over(series.label_value.values(), max, |at| {
         let row = series.label_offsets.row_of(at);
         verdicts.refuse(row, reason::LABEL_VALUE_TOO_LONG, || {
-            let name = series.label_name.get(at).unwrap_or_default();
-            format!("the value of label {} has more than {max} bytes (label_value_bytes_max)", quoted(name))
+            let name = quoted(series.label_name.get(at).unwrap_or_default());
+            let got = series.label_value.values()[at];
+            format!("the value of label {name} has {got} bytes, the limit is {max} (label_value_bytes_max)")
         });
     });
 }

@@ -4,6 +4,7 @@ use isinglass_plugin::{Batch, Dictionary, Fixed, Integers, Lengths, Offsets, Sha
 
 use crate::attributes::Attributes;
 use crate::limits::Limits;
+use crate::messages::quoted;
 use crate::time::Age;
 use crate::{reason, time};
 
@@ -59,9 +60,10 @@ fn name(names: Dictionary<'_>, limits: &Limits, verdicts: &mut Verdicts) {
     let max = limits.span_name_bytes_max;
     names.rows_where(
         |name| name.len() > max as usize,
-        |row, _| {
+        |row, name| {
             verdicts.refuse(row, reason::SPAN_NAME_TOO_LONG, || {
-                format!("the span name has more than {max} bytes (span_name_bytes_max)")
+                let (name, got) = (quoted(name), name.len());
+                format!("span name {name} has {got} bytes, the limit is {max} (span_name_bytes_max)")
             });
         },
     );
@@ -71,7 +73,8 @@ fn attribute_count(attributes: Attributes<'_>, limits: &Limits, verdicts: &mut V
     let max = limits.span_attributes_max;
     attributes.offsets.each_longer(max as usize, |row| {
         verdicts.refuse(row, reason::TOO_MANY_ATTRIBUTES, || {
-            format!("there are more than {max} attributes (span_attributes_max)")
+            let got = attributes.offsets.range(row).len();
+            format!("there are {got} attributes, the limit is {max} (span_attributes_max)")
         });
     });
 }

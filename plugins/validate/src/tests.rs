@@ -9,6 +9,9 @@ use crate::spans::Spans;
 
 const NOW: i64 = 1_700_000_000_000_000_000;
 const MS: i64 = 1_000_000;
+/// Of a time one nanosecond beyond the grace.
+const FUTURE: &str =
+    "time 1700000600000000001 lies 600000 ms in the future, the limit is 600000 (future_grace_ms)";
 
 fn verdicts(config: &str, batch: &Batch) -> Verdicts {
     host::set_now_unix_nanos(NOW);
@@ -59,13 +62,14 @@ fn series(sets: &[Vec<(&str, &str)>]) -> Batch {
 struct Log<'a> {
     time: i64,
     body: &'a str,
+    stream: &'a str,
     stream_labels: u32,
     attributes: Vec<(&'a str, &'a str)>,
 }
 
 impl Default for Log<'_> {
     fn default() -> Self {
-        Self { time: NOW, body: "", stream_labels: 1, attributes: Vec::new() }
+        Self { time: NOW, body: "", stream: r#"{app="shop"}"#, stream_labels: 1, attributes: Vec::new() }
     }
 }
 
@@ -76,6 +80,7 @@ fn logs(rows: &[Log<'_>]) -> Batch {
     Table::new(Logs::REQUESTS, Shape::Logs, rows.len())
         .integers("time", rows.iter().map(|log| log.time).collect())
         .text("body", &rows.iter().map(|log| log.body).collect::<Vec<_>>())
+        .text("stream", &rows.iter().map(|log| log.stream).collect::<Vec<_>>())
         .counts("stream.labels", rows.iter().map(|log| log.stream_labels).collect())
         .offsets("attr.offsets", &lengths)
         .text("attr.key", &keys)
@@ -118,11 +123,11 @@ fn sample_times() {
     check(
         "",
         "too_far_in_future",
-        "time is more than 600000 ms in the future (future_grace_ms)",
+        "time 1700000600000000001 lies 600000 ms in the future, the limit is 600000 (future_grace_ms)",
         &samples([600_000 * MS - 1, 600_000 * MS, 600_000 * MS + 1].map(|after| NOW + after)),
     );
     let past = samples([100 * MS - 1, 100 * MS, 100 * MS + 1].map(|before| NOW - before));
-    let message = "time is more than 100 ms in the past (past_grace_ms)";
+    let message = "time 1699999999899999999 lies 100 ms in the past, the limit is 100 (past_grace_ms)";
     check(r#"{"past_grace_ms": 100}"#, "too_far_in_past", message, &past);
     assert!(verdicts("", &samples([i64::MIN, 0, NOW])).rows().is_empty(), "no limit on the past by default");
     assert_eq!(verdicts("", &samples([i64::MAX, 0, NOW])).rows(), [1, 0, 0]);
@@ -143,7 +148,7 @@ fn label_counts() {
         let labels = names[..labels - 1].iter().map(|name| (name.as_str(), "v"));
         labels.chain([("__name__", "up")]).collect::<Vec<_>>()
     };
-    let message = "there are more than 30 labels (labels_per_series_max)";
+    let message = "there are 31 labels, the limit is 30 (labels_per_series_max)";
     check("", "max_label_names_per_series", message, &series(&[set(29), set(30), set(31)]));
 }
 
@@ -151,7 +156,8 @@ fn label_counts() {
 fn label_names() {
     let names = around(1_024);
     let set = |name| vec![("__name__", "up"), (name, "v")];
-    let message = format!("label name \"{}…\" has more than 1024 bytes (label_name_bytes_max)", text(64));
+    let message =
+        format!("label name \"{}…\" has 1025 bytes, the limit is 1024 (label_name_bytes_max)", text(64));
     check("", "label_name_too_long", &message, &series(&names.each_ref().map(|name| set(name))));
     check("", "label_invalid", "a label name is empty", &series(&[set("a"), set("b"), set("")]));
     let repeated = vec![("__name__", "up"), ("a", "1"), ("b", "2"), ("a", "3")];
@@ -163,7 +169,7 @@ fn label_names() {
 fn label_values() {
     let values = around(2_048);
     let set = |value| vec![("__name__", "up"), ("path", value)];
-    let message = "the value of label \"path\" has more than 2048 bytes (label_value_bytes_max)";
+    let message = "the value of label \"path\" has 2049 bytes, the limit is 2048 (label_value_bytes_max)";
     check("", "label_value_too_long", message, &series(&values.each_ref().map(|value| set(value))));
 }
 
@@ -172,11 +178,12 @@ fn log_times() {
     const WEEK: i64 = 7 * 86_400_000 * MS;
     let at = |time| Log { time, ..Log::default() };
     let past = logs(&[at(NOW - WEEK + 1), at(NOW - WEEK), at(NOW - WEEK - 1)]);
-    let message = "time is more than 604800000 ms in the past (log_age_max_ms)";
+    let message =
+        "time 1699395199999999999 lies 604800000 ms in the past, the limit is 604800000 (log_age_max_ms)";
     check("", "greater_than_max_sample_age", message, &past);
     let grace = 600_000 * MS;
     let future = logs(&[at(NOW + grace - 1), at(NOW + grace), at(NOW + grace + 1)]);
-    check("", "too_far_in_future", "time is more than 600000 ms in the future (future_grace_ms)", &future);
+    check("", "too_far_in_future", FUTURE, &future);
     assert!(verdicts(r#"{"log_age_max_ms": 0}"#, &logs(&[at(0)])).rows().is_empty());
 }
 
@@ -184,14 +191,36 @@ fn log_times() {
 fn log_lines() {
     let bodies = around(256 << 10);
     let rows = bodies.each_ref().map(|body| Log { body, ..Log::default() });
-    check("", "line_too_long", "the line has more than 262144 bytes (line_bytes_max)", &logs(&rows));
+    check(
+        "",
+        "line_too_long",
+        "the line has 262145 bytes, the limit is 262144 (line_bytes_max)",
+        &logs(&rows),
+    );
 }
 
 #[test]
 fn streams() {
     let rows = [14, 15, 16].map(|stream_labels| Log { stream_labels, ..Log::default() });
-    let message = "the stream has more than 15 labels (labels_per_stream_max)";
+    let message = "the stream has 16 labels, the limit is 15 (labels_per_stream_max)";
     check("", "max_label_names_per_series", message, &logs(&rows));
+}
+
+#[test]
+fn stream_labels() {
+    let row = |stream| Log { stream, ..Log::default() };
+    let names = around(1_024).map(|name| format!("{{{name}=\"v\"}}"));
+    let message =
+        format!("label name \"{}…\" has 1025 bytes, the limit is 1024 (label_name_bytes_max)", text(64));
+    check("", "label_name_too_long", &message, &logs(&names.each_ref().map(|stream| row(stream))));
+    let values = around(2_048).map(|value| format!("{{app=\"shop\", path=\"{value}\"}}"));
+    let message = "the value of label \"path\" has 2049 bytes, the limit is 2048 (label_value_bytes_max)";
+    check("", "label_value_too_long", message, &logs(&values.each_ref().map(|stream| row(stream))));
+    let both = r#"{app="shop", team="a"}"#;
+    let streams = [both, r#"{app="", team=""}"#, r#"{app="shop", service_name="shop"}"#];
+    let message = "the stream has no label \"team\" (stream_labels_required)";
+    let config = r#"{"stream_labels_required": ["app", "team"]}"#;
+    check(config, "missing_enforced_labels", message, &logs(&streams.map(row)));
 }
 
 #[test]
@@ -201,20 +230,28 @@ fn structured_metadata() {
         attributes: keys[..count].iter().map(|key| (key.as_str(), "")).collect(),
         ..Log::default()
     });
-    let message = "there are more than 128 attributes (log_attributes_max)";
+    let message = "there are 129 attributes, the limit is 128 (log_attributes_max)";
     check("", "structured_metadata_too_many", message, &logs(&rows));
 
     // "ab" and "c" and the value of "ab" make the rest.
     let values = around((64 << 10) - 3);
     let rows =
         values.each_ref().map(|value| Log { attributes: vec![("ab", value), ("c", "")], ..Log::default() });
-    let message = "the attributes have more than 65536 bytes (log_attributes_bytes_max)";
+    let message = "the attributes have 65537 bytes, the limit is 65536 (log_attributes_bytes_max)";
     check("", "structured_metadata_too_large", message, &logs(&rows));
+
+    let with = |attributes| Log { attributes, ..Log::default() };
+    let message = "there are 1 attributes, and none is allowed (log_attributes_allowed)";
+    let config = r#"{"log_attributes_allowed": false}"#;
+    let rows = logs(&[with(vec![]), with(vec![]), with(vec![("a", "b")])]);
+    check(config, "disallowed_structured_metadata", message, &rows);
 
     let keys = around(1_024);
     let rows = keys.each_ref().map(|key| Log { attributes: vec![(key, "")], ..Log::default() });
-    let message =
-        format!("attribute key \"{}…\" has more than 1024 bytes (attribute_key_bytes_max)", text(64));
+    let message = format!(
+        "attribute key \"{}…\" has 1025 bytes, the limit is 1024 (attribute_key_bytes_max)",
+        text(64)
+    );
     check("", "attribute_key_too_long", &message, &logs(&rows));
 }
 
@@ -223,9 +260,9 @@ fn span_times() {
     let at = |time| Span { time, ..Span::default() };
     let grace = 600_000 * MS;
     let future = spans(&[at(NOW + grace - 1), at(NOW + grace), at(NOW + grace + 1)]);
-    check("", "too_far_in_future", "time is more than 600000 ms in the future (future_grace_ms)", &future);
+    check("", "too_far_in_future", FUTURE, &future);
     let past = spans(&[at(NOW - MS + 1), at(NOW - MS), at(NOW - MS - 1)]);
-    let message = "time is more than 1 ms in the past (span_age_max_ms)";
+    let message = "time 1699999999998999999 lies 1 ms in the past, the limit is 1 (span_age_max_ms)";
     check(r#"{"span_age_max_ms": 1}"#, "too_far_in_past", message, &past);
 }
 
@@ -247,12 +284,9 @@ fn span_ids() {
 fn span_names() {
     let names = around(1_024);
     let rows = names.each_ref().map(|name| Span { name, ..Span::default() });
-    check(
-        "",
-        "span_name_too_long",
-        "the span name has more than 1024 bytes (span_name_bytes_max)",
-        &spans(&rows),
-    );
+    let message =
+        format!("span name \"{}…\" has 1025 bytes, the limit is 1024 (span_name_bytes_max)", text(64));
+    check("", "span_name_too_long", &message, &spans(&rows));
 }
 
 #[test]
@@ -264,19 +298,22 @@ fn span_attributes() {
     check(
         "",
         "too_many_attributes",
-        "there are more than 128 attributes (span_attributes_max)",
+        "there are 129 attributes, the limit is 128 (span_attributes_max)",
         &spans(&rows),
     );
 
     let keys = around(1_024);
     let rows = keys.each_ref().map(|key| with(vec![(key, "")]));
-    let message =
-        format!("attribute key \"{}…\" has more than 1024 bytes (attribute_key_bytes_max)", text(64));
+    let message = format!(
+        "attribute key \"{}…\" has 1025 bytes, the limit is 1024 (attribute_key_bytes_max)",
+        text(64)
+    );
     check("", "attribute_key_too_long", &message, &spans(&rows));
 
     let values = around(64 << 10);
     let rows = values.each_ref().map(|value| with(vec![("k", value)]));
-    let message = "the value of attribute \"k\" has more than 65536 bytes (attribute_value_bytes_max)";
+    let message =
+        "the value of attribute \"k\" has 65537 bytes, the limit is 65536 (attribute_value_bytes_max)";
     check("", "attribute_value_too_long", message, &spans(&rows));
 
     let rows = [

@@ -25,11 +25,15 @@ pub(crate) fn check(times: &[i64], now: i64, future_grace_ms: i64, age: Age, ver
     blocks::each_outside(times, earliest, latest, |row, time| {
         if time > latest {
             verdicts.refuse(row, reason::TOO_FAR_IN_FUTURE, || {
-                format!("time is more than {future_grace_ms} ms in the future (future_grace_ms)")
+                let ahead = time.saturating_sub(now) / NANOS_PER_MS;
+                format!(
+                    "time {time} lies {ahead} ms in the future, the limit is {future_grace_ms} (future_grace_ms)"
+                )
             });
         } else {
             verdicts.refuse(row, age.code, || {
-                format!("time is more than {} ms in the past ({})", age.ms, age.key)
+                let behind = now.saturating_sub(time) / NANOS_PER_MS;
+                format!("time {time} lies {behind} ms in the past, the limit is {} ({})", age.ms, age.key)
             });
         }
     });

@@ -8,6 +8,7 @@ pub(crate) mod grpc;
 pub(crate) mod http;
 pub(crate) mod outside;
 pub(crate) mod reference;
+pub(crate) mod registry;
 pub(crate) mod server;
 
 pub(crate) use http::{Answer, Client, Row};

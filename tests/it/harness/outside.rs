@@ -1,4 +1,4 @@
-//! Programs that are not ours: Prometheus, Alertmanager, Python with the OpenTelemetry SDK, the
+//! Programs that are not ours: Prometheus, Alertmanager, a container registry, Python with the OpenTelemetry SDK, the
 //! Delta reader and DuckDB, and Node with Grafana's client library. `tests/run` provides them.
 
 use std::io::{BufRead as _, BufReader};
@@ -18,6 +18,11 @@ pub(crate) fn prometheus() -> PathBuf {
 /// The Alertmanager binary. Missing is a failure, not a reason to skip.
 pub(crate) fn alertmanager() -> PathBuf {
     named("ISINGLASS_TEST_ALERTMANAGER", "prometheus-alertmanager")
+}
+
+/// The container registry of the distribution project. Missing is a failure, not a reason to skip.
+pub(crate) fn registry() -> PathBuf {
+    named("ISINGLASS_TEST_REGISTRY", "docker-registry")
 }
 
 /// Runs `tests/outside/<script>`, which prints one JSON value.

@@ -49,11 +49,12 @@ fn costs_of_one_request_are_added_up() {
     let buckets = Buckets::new(100);
     let half = || plan(vec![bucket("items", 10.0, 100.0)], &[(0, 30.0), (0, 20.0)]);
     assert_eq!(settle_one(&buckets, &[half(), half()], Duration::ZERO), None);
-    let Some(Decision::Deny { retry_after, message }) = settle_one(&buckets, &[half()], Duration::ZERO)
+    let Some(Decision::Deny { reason, retry_after, message }) =
+        settle_one(&buckets, &[half()], Duration::ZERO)
     else {
         panic!("the bucket is empty");
     };
-    assert_eq!(retry_after, Duration::from_secs(5));
+    assert_eq!((&*reason, retry_after), ("rate_limited", Duration::from_secs(5)));
     assert_eq!(
         message,
         "tenant \"default\" is over its rate: bucket \"items\" of limiter gives 10 a second with a burst of 100, \
@@ -101,4 +102,16 @@ fn a_rate_of_a_signal_replaces_the_general_one() {
     // Twenty seconds of the general rate, of which logs took nothing.
     assert_eq!(take(Signal::Traces, 200), None);
     assert!(take(Signal::Metrics, 1).is_some());
+}
+
+#[test]
+fn the_bucket_of_a_stream_has_a_reason_of_its_own() {
+    let buckets = Buckets::new(100);
+    let one = || plan(vec![bucket("per_stream:lines {a=\"b\"}", 1.0, 1.0)], &[(0, 1.0)]);
+    assert_eq!(settle_one(&buckets, &[one()], Duration::ZERO), None);
+    let Some(Decision::Deny { reason, message, .. }) = settle_one(&buckets, &[one()], Duration::ZERO) else {
+        panic!("the bucket is empty");
+    };
+    assert_eq!(reason, "per_stream_rate_limit");
+    assert!(message.contains(r#"bucket "lines {a=\"b\"}" of limiter"#), "{message}");
 }

@@ -8,6 +8,7 @@
 //! | `test/` | `plugin test`: its cases, in the sandbox of a server |
 //! | `bench/` | `plugin bench`: what a row costs |
 //! | `server/` | `plugin install`, `list`, `log`, `remove`, `rollback`: what a running server does |
+//! | `registry/` | `plugin pull`: components from OCI registries |
 //! | `check.rs` | `plugin check`: what a component is, and whether a server would load it |
 
 mod bench;
@@ -15,6 +16,7 @@ mod build;
 mod check;
 mod manifest;
 mod new;
+mod registry;
 mod server;
 mod templates;
 mod test;
@@ -29,6 +31,7 @@ pub use build::BuildArgs;
 pub use check::CheckArgs;
 pub use manifest::Lang;
 pub use new::NewArgs;
+pub use registry::PullArgs;
 pub use server::{InstallArgs, ListArgs, NamedArgs, ServerArgs};
 pub use test::TestArgs;
 
@@ -53,6 +56,8 @@ pub enum PluginCommand {
     Bench(BenchArgs),
     /// Say what a component is, and whether a server would load it
     Check(CheckArgs),
+    /// Fetch a component from an OCI registry
+    Pull(PullArgs),
     /// Install a component in a running server
     Install(InstallArgs),
     /// List the plugins of a running server
@@ -73,6 +78,7 @@ pub async fn run(args: PluginArgs) -> anyhow::Result<ExitCode> {
         PluginCommand::Test(args) => test::run(&args),
         PluginCommand::Bench(args) => bench::run(&args),
         PluginCommand::Check(args) => check::run(&args),
+        PluginCommand::Pull(args) => registry::run(&args).await,
         PluginCommand::Install(args) => server::install(&args).await,
         PluginCommand::List(args) => server::list(&args).await,
         PluginCommand::Log(args) => server::log(&args).await,

@@ -6,6 +6,7 @@ mod few_joins;
 mod late;
 mod narrow;
 mod numbers;
+mod own_groups;
 mod timed;
 mod unordered;
 
@@ -38,5 +39,6 @@ pub(crate) fn physical() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     rules.extend(PhysicalOptimizer::new().rules.into_iter().map(extremes::wrap));
     // The last one looks over what the others have done.
     rules.insert(rules.len() - 1, Arc::new(narrow::NarrowScans));
+    rules.insert(rules.len() - 1, Arc::new(own_groups::OwnGroups));
     rules.into_iter().map(|rule| Arc::new(Timed(rule)) as _).collect()
 }

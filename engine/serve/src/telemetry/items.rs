@@ -59,6 +59,10 @@ fn add(to: &mut TenantStats, from: TenantStats) {
         sum.requests += stats.requests;
         sum.wire_bytes += stats.wire_bytes;
         sum.duplicates += stats.duplicates;
+        sum.weigh(&stats.rejected_bytes);
+        for (field, values) in &stats.truncated {
+            *sum.truncated.entry(field.clone()).or_default() += values;
+        }
         for (reason, count) in stats.refused_requests {
             *sum.refused_requests.entry(reason).or_default() += count;
         }
@@ -77,9 +81,10 @@ fn per_signal<'a>(
     })
 }
 
-/// A row per tenant, signal and reason.
+/// A row per tenant, signal and reason, or what else the last label is.
 fn per_reason<'a>(
     tenants: &'a BTreeMap<String, TenantStats>,
+    label: &'static str,
     reasons: impl Fn(&SignalStats) -> &BTreeMap<Reason, u64> + 'a,
 ) -> impl Iterator<Item = (Labels, u64)> + 'a {
     tenants.iter().flat_map(move |(tenant, stats)| {
@@ -87,7 +92,7 @@ fn per_reason<'a>(
         for (signal, stats) in &stats.signals {
             for (reason, count) in reasons(stats) {
                 let mut labels = labels(tenant, *signal);
-                labels.push(("reason", reason.to_string()));
+                labels.push((label, reason.to_string()));
                 rows.push((labels, *count));
             }
         }
@@ -116,10 +121,24 @@ pub(super) fn items(
         "Items acknowledged as stored",
         per_signal(tenants, |s| s.counts.stored),
     )?;
-    let rejected = per_reason(tenants, |s| &s.counts.rejected);
+    let rejected = per_reason(tenants, "reason", |s| &s.counts.rejected);
     counter(encoder, "isinglass_rejected_items", "Items not kept, by reason", rejected)?;
-    let refused = per_reason(tenants, |s| &s.refused_requests);
+    let refused = per_reason(tenants, "reason", |s| &s.refused_requests);
     counter(encoder, "isinglass_refused_requests", "Requests refused whole, by reason", refused)?;
+    let truncated = per_reason(tenants, "field", |s| &s.truncated);
+    counter(
+        encoder,
+        "isinglass_truncated_values",
+        "Lines and values of attributes that were cut, by field",
+        truncated,
+    )?;
+    let bytes = per_reason(tenants, "reason", |s| &s.rejected_bytes);
+    counter(
+        encoder,
+        "isinglass_rejected_bytes",
+        "Bytes of log records, spans and requests not kept, by reason",
+        bytes,
+    )?;
     counter(encoder, "isinglass_received_requests", "Requests taken", per_signal(tenants, |s| s.requests))?;
     counter(
         encoder,

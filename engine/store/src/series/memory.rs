@@ -84,7 +84,7 @@ fn bytes_per_series() {
     let table = Arc::new(SeriesTable::new(1, 1_000_000));
     for n in 0..SERIES {
         let fingerprint = xxhash_rust::xxh3::xxh3_128(&n.to_le_bytes());
-        let series = table.intern(Fingerprint(fingerprint), labels(n)).unwrap();
+        let series = table.intern(Fingerprint(fingerprint), labels(n), super::SeriesLimits::NONE).unwrap();
         table.mark_stored(series);
         table.days.of(20_000).insert(series);
     }

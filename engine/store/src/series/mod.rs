@@ -78,6 +78,7 @@ pub use resolver::Resolver;
 pub(crate) use rows::{restore_row, series_rows};
 pub(crate) use select::select;
 pub use selection::{LabelColumn, Limited, SeriesSelection};
+pub use table::SeriesLimits;
 pub(crate) use table::SeriesTable;
 pub use verdicts::Arrival;
 

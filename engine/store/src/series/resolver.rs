@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use isinglass_model::counts::truncate_text;
 use isinglass_model::labels::LabelSet;
 use isinglass_model::series::{
     Fingerprint, Judgement, Known, MetricMeta, ResolveError, SeriesRef, SeriesResolver,
@@ -9,7 +10,7 @@ use isinglass_model::series::{
 
 use super::fingerprints::Map;
 use super::index::Series;
-use super::table::SeriesTable;
+use super::table::{SeriesLimits, SeriesTable};
 use super::verdicts::Arrival;
 use crate::append::Life;
 
@@ -21,12 +22,13 @@ pub struct Resolver {
     life: Life,
     /// Whether label sets from the wire are shown to transformers.
     transforms: bool,
+    limits: SeriesLimits,
 }
 
 impl Resolver {
     pub(crate) fn new(table: Arc<SeriesTable>, life: Life) -> Self {
         let snapshot = table.fingerprints.snapshot();
-        Self { table, snapshot, life, transforms: false }
+        Self { table, snapshot, life, transforms: false, limits: SeriesLimits::NONE }
     }
 
     /// The life of the tenant in which its refs mean something, for [`crate::Append::life`].
@@ -39,6 +41,11 @@ impl Resolver {
     pub fn judge_under(&mut self, digest: &str, transforms: bool) {
         self.table.judge_under(digest);
         self.transforms = transforms;
+    }
+
+    /// How many series there may be from now on.
+    pub fn limit(&mut self, limits: SeriesLimits) {
+        self.limits = limits;
     }
 
     /// Notes what the transformers of this digest made of some series.
@@ -80,7 +87,7 @@ impl Resolver {
         let fingerprint = Fingerprint(hash);
         let series = match self.table.fingerprints.get(&mut self.snapshot, fingerprint) {
             Some(series) if !self.table.is_forgotten(series) => series,
-            _ => self.table.intern(fingerprint, labels)?,
+            _ => self.table.intern(fingerprint, labels, self.limits)?,
         };
         Ok(Known { series, judgement: self.table.judgement(series) })
     }
@@ -100,12 +107,19 @@ impl SeriesResolver for Resolver {
     }
 
     fn intern(&mut self, fingerprint: Fingerprint, labels: LabelSet) -> Result<Known, ResolveError> {
-        let series = self.table.intern(fingerprint, labels)?;
+        let series = self.table.intern(fingerprint, labels, self.limits)?;
         Ok(self.known(series))
     }
 
     fn describe(&mut self, metric: &str, meta: &MetricMeta) {
-        self.table.describe(metric, meta);
+        let max = self.limits.metadata_bytes;
+        if meta.help.len() <= max && meta.unit.len() <= max {
+            return self.table.describe(metric, meta);
+        }
+        let mut meta = meta.clone();
+        truncate_text(&mut meta.help, max);
+        truncate_text(&mut meta.unit, max);
+        self.table.describe(metric, &meta);
     }
 }
 

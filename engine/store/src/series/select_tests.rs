@@ -9,7 +9,7 @@ use isinglass_model::series::Fingerprint;
 use proptest::prelude::*;
 
 use super::table::SeriesTable;
-use super::{MatchOp, Matcher, SeriesIndex};
+use super::{MatchOp, Matcher, SeriesIndex, SeriesLimits};
 use crate::StoreError;
 
 fn set(labels: &[(String, String)]) -> LabelSet {
@@ -184,7 +184,7 @@ proptest! {
         let table = SeriesTable::new(7, 1_000);
         let refs: Vec<_> = (0..)
             .zip(&sets)
-            .map(|(at, labels)| table.intern(Fingerprint(at), labels.clone()).unwrap())
+            .map(|(at, labels)| table.intern(Fingerprint(at), labels.clone(), SeriesLimits::NONE).unwrap())
             .collect();
         let index = SeriesIndex { table: Arc::new(table) };
         prop_assert!(index.is_empty() && index.all().is_empty());

@@ -8,7 +8,7 @@ use isinglass_model::series::{
 };
 use isinglass_model::{Kind, ids};
 
-use super::{Resolver, SeriesTable, series_rows};
+use super::{Resolver, SeriesLimits, SeriesTable, series_rows};
 
 fn labels(metric: &str, n: usize) -> LabelSet {
     let n = n.to_string();
@@ -42,6 +42,29 @@ fn of_two_label_sets_with_one_hash_the_later_takes_the_next_free_id() {
     let clash = resolver.intern(Fingerprint(1), labels("up", 1)).unwrap();
     assert_eq!(table.ids(clash.series).1, wanted + 2);
     assert_eq!(table.by_id(wanted + 2), Some(clash.series));
+}
+
+#[test]
+fn each_metric_has_a_cap_of_its_own() {
+    let (table, mut resolver) = table(100);
+    table.restore(1, labels("old", 1));
+    resolver.limit(SeriesLimits { total: 5, per_metric: 2, ..SeriesLimits::NONE });
+    let mut add = |metric, n: usize, fingerprint| {
+        resolver.intern(Fingerprint(fingerprint), labels(metric, n)).map(|_| ()).map_err(|e| e.to_string())
+    };
+    for n in 0..2 {
+        add("up", n, n as u128).unwrap();
+    }
+    let full = "metric \"up\" has 2 series, which is its limit (max_series_per_metric)";
+    assert_eq!(add("up", 2, 2), Err(full.to_owned()));
+    // What was read back counts when it is sent again, and is never refused.
+    add("old", 2, 3).unwrap();
+    add("old", 1, 4).unwrap();
+    assert!(add("old", 3, 5).is_err());
+    add("down", 1, 6).unwrap();
+    let full = "the tenant has 5 series, which is its limit (max_series_per_user)";
+    assert_eq!(add("down", 2, 7), Err(full.to_owned()));
+    add("up", 1, 8).unwrap();
 }
 
 #[test]

@@ -189,8 +189,9 @@ impl SeriesTable {
         let bytes = labels.as_bytes().len();
         inner.refused_bytes = inner.refused_bytes.saturating_sub(bytes);
         inner.label_bytes = inner.label_bytes.saturating_sub(bytes);
-        inner.active = inner.active.saturating_sub(1);
-        let (hash, series_id) = (ids::series_id(&labels), self.ids(series).1);
+        let (metric_id, series_id) = self.ids(series);
+        inner.active.remove(metric_id);
+        let hash = ids::series_id(&labels);
         inner.by_id.remove(self.hash_id(series_id), series.0);
         if series_id != hash
             && let Some(of_hash) = inner.odd.get_mut(&hash)

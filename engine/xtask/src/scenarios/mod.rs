@@ -3,10 +3,12 @@
 mod clock;
 mod errno;
 mod full;
+mod hostile;
 mod in_process;
 mod kill;
 mod memory;
 mod merge;
+mod modules;
 mod outage;
 mod power;
 mod store;
@@ -35,6 +37,8 @@ pub(crate) enum Scenario {
     Power,
     Clock,
     Outage,
+    Hostile,
+    Modules,
 }
 
 pub(crate) const ALL: &[Scenario] = &[
@@ -52,6 +56,8 @@ pub(crate) const ALL: &[Scenario] = &[
     Scenario::Power,
     Scenario::Clock,
     Scenario::Outage,
+    Scenario::Hostile,
+    Scenario::Modules,
 ];
 
 /// All names, for whoever mistyped one.
@@ -75,6 +81,8 @@ impl Scenario {
             Self::Merge => ("merge", "tables of 10 GiB are merged in 512 MiB"),
             Self::Twice => ("twice", "a second server on the same folder"),
             Self::Power => ("power", "the power of a real ext4 and a real xfs is cut"),
+            Self::Hostile => ("hostile", "plugins that misbehave, and their neighbours"),
+            Self::Modules => ("modules", "100,000 generated plugins compile or are refused"),
             Self::Outage => ("outage", "S3 is away for ten minutes under load"),
             Self::Clock => ("clock", "libfaketime sets the clock by hours and by decades"),
         }
@@ -114,6 +122,8 @@ impl Scenario {
             Self::Twice => twice::run(binary, outcome).await,
             Self::Power => power::run(torture, binary, outcome).await,
             Self::Outage => outage::run(torture, binary, outcome).await,
+            Self::Hostile => hostile::run(torture, binary, outcome).await,
+            Self::Modules => modules::run(torture, outcome),
             Self::Clock => clock::run(torture, binary, outcome).await,
         }
     }

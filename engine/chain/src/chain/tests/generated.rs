@@ -79,10 +79,13 @@ fn config(random: &mut Random) -> Config {
     }
 }
 
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().and_then(|text| text.parse().ok())
+}
+
 /// Makes, compiles and starts a share of the modules.
 fn check(part: u64) {
-    let count = std::env::var("ISINGLASS_TEST_GENERATED").ok().and_then(|text| text.parse().ok());
-    let count = count.unwrap_or(MODULES) / PARTS;
+    let count = number("ISINGLASS_TEST_GENERATED").unwrap_or(MODULES) / PARTS;
     let budget = Budget { cpu_soft_ms: 5, cpu_hard_ms: 20, ..Budget::default() };
     let engine = engine(1, [&budget]).unwrap();
     let ticker = Ticker::start(&engine).unwrap();
@@ -90,8 +93,9 @@ fn check(part: u64) {
     let meter = Arc::new(Meter::new("generated", Arc::new(SystemClock::new())));
     let context = Context { budget: &budget, ticker: &ticker, tenant: None, now_unix_nanos: NOW };
     let (mut refused, mut started, mut stopped) = (0, 0, 0);
+    let first = number("ISINGLASS_TEST_GENERATED_SEED").unwrap_or(0) << 32;
     for number in 0..count {
-        let seed = part * count + number;
+        let seed = first + part * count + number;
         let mut random = Random(seed);
         let (config, bytes) = (config(&mut random), random.bytes());
         let Ok(module) = Module::new(config, &mut wasm_smith_input(&bytes)) else {

@@ -213,7 +213,7 @@ fn a_failed_limiter_is_replaced_by_the_hosts_own() {
     for (does, kind) in cases {
         let before = failures_of(&chain, kind);
         assert_eq!(limit(&chain, does, 100), Decision::Allow, "{does}");
-        let Decision::Deny { retry_after, message } = limit(&chain, does, 1) else {
+        let Decision::Deny { retry_after, message, .. } = limit(&chain, does, 1) else {
             panic!("{does}: never unlimited");
         };
         assert_eq!(retry_after, Duration::from_millis(100));

@@ -4,9 +4,11 @@
 //! |---|---|
 //! | `client.rs` | asking the server |
 //! | `show.rs` | what it answered, as text |
+//! | `source.rs` | where what is installed comes from |
 
 mod client;
 mod show;
+mod source;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -18,6 +20,7 @@ use reqwest::{Method, Url};
 use serde_json::{Map, Value, json};
 
 use client::Client;
+use source::{Component, Source};
 
 /// The server that is asked.
 #[derive(Debug, Clone, Args)]
@@ -30,9 +33,13 @@ pub struct ServerArgs {
 /// What to install, and for whom.
 #[derive(Debug, Clone, Args)]
 pub struct InstallArgs {
-    /// The component
+    /// The component: a file, the folder of a plugin that was built, or
+    /// oci://REGISTRY/REPOSITORY:TAG
     #[arg(value_name = "FILE")]
-    pub file: PathBuf,
+    pub source: Source,
+    /// What minisign says of it; by default FILE.minisig, where that is there
+    #[arg(long, value_name = "FILE")]
+    pub signature: Option<PathBuf>,
     /// Its name in metrics, logs and errors; by default that of the file
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
@@ -83,29 +90,23 @@ pub struct ListArgs {
 
 /// Installs a component; the next request is shown to it.
 pub(super) async fn install(args: &InstallArgs) -> anyhow::Result<ExitCode> {
-    let component =
-        std::fs::read(&args.file).with_context(|| format!("cannot read {}", args.file.display()))?;
-    let name = match &args.name {
-        Some(name) => name.clone(),
-        None => name_of(args)?,
+    let Component { bytes, name, signature, budget } = args.source.read(args.signature.as_deref()).await?;
+    let name = args.name.clone().or(name);
+    let Some(name) = name else {
+        bail!("{} has no name that a plugin could have: give it one with --name", args.source)
     };
-    let path = format!("/api/plugins/{name}");
-    let query = [("binding", Value::Object(binding(args)?).to_string())];
-    let client = Client::new(&args.server.server)?;
-    let answer = client.ask(Method::PUT, &path, &query, component).await?;
-    say(&show::installed(&answer))
-}
-
-/// Name of the file, without what a build adds to it.
-fn name_of(args: &InstallArgs) -> anyhow::Result<String> {
-    let stem = args.file.file_stem().and_then(|stem| stem.to_str());
-    let name = stem.map(|stem| stem.to_ascii_lowercase().replace(['_', '.', ' '], "-"));
-    match name.filter(|name| !name.is_empty()) {
-        Some(name) => Ok(name),
-        None => {
-            bail!("{} has no name that a plugin could have: give it one with --name", args.file.display())
-        }
+    let mut binding = binding(args)?;
+    if let Some(signature) = signature {
+        binding.insert("signature".to_owned(), json!(signature));
     }
+    if let Some(budget) = budget.filter(|_| args.budget.is_none()) {
+        binding.insert("budget".to_owned(), json!(budget));
+    }
+    let path = format!("/api/plugins/{name}");
+    let query = [("binding", Value::Object(binding).to_string())];
+    let client = Client::new(&args.server.server)?;
+    let answer = client.ask(Method::PUT, &path, &query, bytes).await?;
+    say(&show::installed(&answer))
 }
 
 fn binding(args: &InstallArgs) -> anyhow::Result<Map<String, Value>> {
