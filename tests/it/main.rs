@@ -90,6 +90,8 @@ mod refused;
 mod repeats;
 mod restart;
 mod senders;
+mod service_graph;
+mod span_metrics;
 mod sql;
 mod streams;
 mod system;

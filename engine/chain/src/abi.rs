@@ -12,6 +12,8 @@ use isinglass_model::columns::{Encoding, Shape};
 use isinglass_model::kind::Signal;
 use wasmtime::component::{ComponentType, Lift, Lower};
 
+pub(crate) mod pairs;
+
 #[derive(ComponentType, Lift, Lower, Clone, Copy, Debug, PartialEq, Eq)]
 #[component(enum)]
 #[repr(u8)]

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use isinglass_model::columns::{Columns, Shape};
-use isinglass_model::deltas::{Deltas, DerivedMetric};
+use isinglass_model::deltas::{Deltas, DerivedMetric, Pairing};
 use isinglass_model::kind::Signal;
 use isinglass_model::reason::code;
 use isinglass_model::verdict::{Decision, Verdicts};
@@ -62,6 +62,10 @@ pub struct Deriver {
     pub digest: String,
     /// The metrics that it writes.
     pub metrics: Arc<[DerivedMetric]>,
+    /// What becomes of its halves, if it gives any.
+    pub pairing: Option<Arc<Pairing>>,
+    /// A label of its exemplars that holds the trace's id once more; empty = none.
+    pub exemplar_label: Arc<str>,
 }
 
 /// A binding as it is for one tenant.
@@ -322,9 +326,7 @@ impl Chain {
             let before = all.len();
             let result = plugin.each_cut(tenant, &mut offered, |cut| {
                 let out = plugin.call(caller, |guest, context| guest.derive(context, cut.batch))?;
-                let deltas = deltas::check(out, variant.deriver, &variant.metrics, cut)?;
-                all.extend((deltas.series > 0).then_some(deltas));
-                Ok(())
+                deltas::check(out, variant, cut, &mut all)
             });
             if let Err(failure) = result {
                 // A batch is derived as a whole or not at all.
@@ -427,6 +429,8 @@ fn number_derivers(plugins: &mut [Plugin]) -> Vec<Deriver> {
                 plugin: plugin.plugin.clone(),
                 digest: plugin.component.digest.clone(),
                 metrics: variant.metrics.as_slice().into(),
+                pairing: variant.pairing.clone(),
+                exemplar_label: Arc::clone(&variant.exemplar_label),
             });
         }
     }

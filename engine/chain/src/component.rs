@@ -10,7 +10,7 @@ use wasmtime::component::{self, ComponentExportIndex, InstancePre, Linker};
 use crate::builtin;
 use crate::code_cache::CodeCache;
 use crate::compile::compile;
-use crate::config::{Binding, Source, World};
+use crate::config::{Binding, PAIRS, Source, World};
 use crate::error::ChainError;
 use crate::failure::shorten;
 use crate::host::{self, State};
@@ -18,7 +18,7 @@ use crate::signed::TrustedKeys;
 
 /// Every version of the package whose plugins run, the newest first. Within 0.1 interfaces
 /// are only added, so one table of functions serves all of them.
-const VERSIONS: [&str; 2] = ["0.1.1", "0.1.0"];
+const VERSIONS: [&str; 3] = ["0.1.2", "0.1.1", "0.1.0"];
 
 /// The name of an interface of the package.
 fn name_of(interface: &str, version: &str) -> String {
@@ -67,7 +67,10 @@ impl Compiled {
 
     /// The world that it was made for; the error says what it exports instead.
     pub(crate) fn world(&self, engine: &Engine) -> Result<World, String> {
-        let has = |world: &World| exported(&self.component, world.interface()).is_some();
+        let has = |world: &World| {
+            let mut interfaces = world.interfaces().iter();
+            interfaces.any(|interface| exported(&self.component, interface).is_some())
+        };
         World::ALL.into_iter().find(has).ok_or_else(|| {
             let ty = self.component.component_type();
             let found: Vec<_> = ty.exports(engine).map(|(name, _)| name.to_owned()).collect();
@@ -86,8 +89,10 @@ pub(crate) struct Exports {
     pub(crate) run: ComponentExportIndex,
     /// The others of a function plugin.
     pub(crate) compute: Option<Compute>,
-    /// `admit` of limiters, `metrics` of derivers.
+    /// `admit` of limiters, `metrics` or `declare` of derivers.
     pub(crate) second: Option<ComponentExportIndex>,
+    /// Whether a deriver is one of the interface `derive-pairs`.
+    pub(crate) pairs: bool,
 }
 
 /// The functions of a function plugin besides `call`.
@@ -249,18 +254,22 @@ fn exports(component: &component::Component, world: World) -> Result<Exports, St
         let (index, _) = exported(component, interface).ok_or_else(missing)?;
         component.get_export_index(Some(&index), function).ok_or_else(missing)
     };
+    let exports = |interface: &&&str| exported(component, interface).is_some();
+    let interface = world.interfaces().iter().find(exports).map_or(world.interface(), |found| *found);
+    let pairs = interface == PAIRS;
     let second = match world {
         World::Transformer | World::Validator => None,
         World::Function => None,
         World::Limiter => Some("admit"),
-        World::Deriver => Some("metrics"),
+        World::Deriver => Some(if pairs { "declare" } else { "metrics" }),
     };
     Ok(Exports {
         describe: find("lifecycle", "describe")?,
         configure: find("lifecycle", "configure")?,
-        run: find(world.interface(), if world == World::Function { "call" } else { "run" })?,
+        run: find(interface, if world == World::Function { "call" } else { "run" })?,
         compute: (world == World::Function).then(|| compute(&find)).transpose()?,
-        second: second.map(|function| find(world.interface(), function)).transpose()?,
+        second: second.map(|function| find(interface, function)).transpose()?,
+        pairs,
     })
 }
 

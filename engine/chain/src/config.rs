@@ -17,6 +17,9 @@ use serde_json::Value;
 use crate::error::ChainError;
 use crate::rates::SignalRates;
 
+/// The interface of derivers that pair rows, and give more than the first one could.
+pub(crate) const PAIRS: &str = "derive-pairs";
+
 /// The plugin chain: bindings in the order in which they run within their world.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -290,6 +293,17 @@ impl World {
             Self::Limiter => "limit",
             Self::Deriver => "derive",
             Self::Function => "compute",
+        }
+    }
+
+    /// The interfaces of which a component must export one; the first that it has counts.
+    pub(crate) const fn interfaces(self) -> &'static [&'static str] {
+        match self {
+            Self::Transformer => &["transform"],
+            Self::Validator => &["validate"],
+            Self::Limiter => &["limit"],
+            Self::Deriver => &[PAIRS, "derive"],
+            Self::Function => &["compute"],
         }
     }
 

@@ -4,76 +4,69 @@ use hashbrown::HashSet;
 use isinglass_model::counts::truncate_text;
 use isinglass_model::deltas::{
     Deltas, DerivedExemplar, DerivedIncrements, DerivedKind, DerivedLabel, DerivedMetric,
+    ExponentialIncrements,
 };
 
-use crate::abi::{
-    DeltasOut, ExemplarsOut, IncrementsOut, LabelOut, LabelValuesOut, MetricKindOut, MetricOut, TextOut,
-};
+use crate::abi::pairs::{DerivedOut, ExponentialOut, TableIncrementsOut, TableOut};
+use crate::abi::{ExemplarsOut, LabelOut, LabelValuesOut, TextOut};
 use crate::columns::{Data, Text};
-use crate::failure::{Failure, shorten};
+use crate::declaration::{TEXT_BYTES_MAX, check_name};
+use crate::failure::Failure;
 use crate::plugin::Cut;
+use crate::variant::Variant;
 
 /// Series in the answer to one call.
 pub(crate) const SERIES_MAX: u32 = 10_000;
 const LABELS_MAX: usize = 64;
 const EXEMPLARS_MAX: usize = 20_000;
-const METRICS_MAX: usize = 100;
-const BOUNDS_MAX: usize = 200;
-const NAME_BYTES_MAX: usize = 255;
-const TEXT_BYTES_MAX: usize = 1 << 10;
+/// Tables in the answer to one call, and series in all of them: metrics about what sends have
+/// one of each kind.
+const TABLES_MAX: usize = 1_024;
+const SERIES_OF_TABLES_MAX: u64 = 4 * SERIES_MAX as u64;
+/// Exponential buckets in one table and metric.
+const EXPONENTIAL_MAX: usize = 200_000;
+/// The one label with two underscores that a deriver may give: who it runs in.
+const GEN_INSTANCE: &str = "__metrics_gen_instance";
 
-/// Checks the metrics that a deriver declares.
-pub(crate) fn check_metrics(metrics: Vec<MetricOut>) -> Result<Vec<DerivedMetric>, Failure> {
-    if metrics.len() > METRICS_MAX {
-        return Err(Failure::contract(format!("{} metrics, the limit is {METRICS_MAX}", metrics.len())));
-    }
-    let mut names = HashSet::new();
-    for metric in &metrics {
-        check_name("metric", &metric.name)?;
-        if !names.insert(metric.name.clone()) {
-            return Err(Failure::contract(format!("metric {:?} is declared twice", metric.name)));
-        }
-        check_metric(metric)?;
-    }
-    Ok(metrics.into_iter().map(declared).collect())
-}
-
-fn check_metric(metric: &MetricOut) -> Result<(), Failure> {
-    let fault = |text: &str| Err(Failure::contract(format!("metric {:?}: {text}", metric.name)));
-    if metric.help.len() > TEXT_BYTES_MAX || metric.unit.len() > NAME_BYTES_MAX {
-        return fault("help or unit is too long");
-    }
-    match metric.kind {
-        MetricKindOut::Counter if !metric.bounds.is_empty() => return fault("a counter has no bounds"),
-        MetricKindOut::Histogram if metric.bounds.len() > BOUNDS_MAX => return fault("too many bounds"),
-        _ => {}
-    }
-    let finite = metric.bounds.iter().all(|bound| bound.is_finite());
-    let ascending = metric.bounds.windows(2).all(|pair| pair[0] < pair[1]);
-    if finite && ascending { Ok(()) } else { fault("bounds must be finite and ascending") }
-}
-
-fn declared(metric: MetricOut) -> DerivedMetric {
-    let kind = match metric.kind {
-        MetricKindOut::Counter => DerivedKind::Counter,
-        MetricKindOut::Histogram => DerivedKind::Histogram,
-    };
-    let MetricOut { name, help, unit, bounds, .. } = metric;
-    DerivedMetric { name, kind, help, unit, bounds }
-}
-
-fn check_name(what: &str, name: &str) -> Result<(), Failure> {
-    let first = |c: char| c.is_ascii_alphabetic() || c == '_';
-    let rest = |c: char| first(c) || c.is_ascii_digit() || (c == ':' && what == "metric");
-    if name.starts_with(first) && name.chars().all(rest) && name.len() <= NAME_BYTES_MAX {
-        return Ok(());
-    }
-    Err(Failure::contract(format!("{:?} is no {what} name", shorten(name))))
-}
-
-/// Checks the answer to a call and resolves its labels to text.
+/// Checks the answer to a call, resolves its labels to text, and adds it to `all`.
 pub(crate) fn check(
-    out: DeltasOut,
+    out: DerivedOut,
+    variant: &Variant,
+    cut: &Cut<'_>,
+    all: &mut Vec<Deltas>,
+) -> Result<(), Failure> {
+    let DerivedOut { tables, halves } = out;
+    if tables.len() > TABLES_MAX {
+        return Err(Failure::contract(format!("{} tables, the limit is {TABLES_MAX}", tables.len())));
+    }
+    let halves = match &variant.pairing {
+        Some(_) => crate::halves::check(halves, cut)?,
+        None => None,
+    };
+    let before = all.len();
+    let mut series = 0;
+    for table in tables {
+        let deltas = check_table(table, variant.deriver, &variant.metrics, cut)?;
+        series += u64::from(deltas.series);
+        all.extend((deltas.series > 0).then_some(deltas));
+    }
+    if series > SERIES_OF_TABLES_MAX {
+        let limit = SERIES_OF_TABLES_MAX;
+        return Err(Failure::contract(format!("{series} series in all tables, the limit is {limit}")));
+    }
+    if halves.is_some() {
+        // The first one carries them.
+        match all.get_mut(before) {
+            Some(first) => first.halves = halves,
+            None => all.push(Deltas { binding: variant.deriver, halves, ..Deltas::default() }),
+        }
+    }
+    Ok(())
+}
+
+/// Checks one table.
+fn check_table(
+    out: TableOut,
     binding: u16,
     metrics: &[DerivedMetric],
     cut: &Cut<'_>,
@@ -97,15 +90,17 @@ pub(crate) fn check(
             .collect::<Result<_, _>>()?,
         exemplars: exemplars(out.exemplars, series, metrics, cut)?,
         labels: out.labels.into_iter().map(|label| resolve(label, series, cut)).collect::<Result<_, _>>()?,
+        halves: None,
     })
 }
 
-fn check_label_names(labels: &[LabelOut]) -> Result<(), Failure> {
+/// Checks the names of labels.
+pub(crate) fn check_label_names(labels: &[LabelOut]) -> Result<(), Failure> {
     let mut names = HashSet::new();
     for label in labels {
         check_name("label", &label.name)?;
         // The metric name and the bucket's bound are the host's to write.
-        if label.name.starts_with("__") || label.name == "le" {
+        if (label.name.starts_with("__") && label.name != GEN_INSTANCE) || label.name == "le" {
             return Err(Failure::contract(format!("label {:?} is reserved", label.name)));
         }
         if !names.insert(label.name.as_str()) {
@@ -116,12 +111,12 @@ fn check_label_names(labels: &[LabelOut]) -> Result<(), Failure> {
 }
 
 fn check_increments(
-    increments: IncrementsOut,
+    increments: TableIncrementsOut,
     series: u32,
     metrics: &[DerivedMetric],
     written: &mut [bool],
 ) -> Result<DerivedIncrements, Failure> {
-    let IncrementsOut { metric, values, buckets } = increments;
+    let TableIncrementsOut { metric, values, buckets, exponential } = increments;
     let fault = |text: String| Err(Failure::contract(format!("increments of metric {metric}: {text}")));
     let Some(declared) = metrics.get(usize::from(metric)) else {
         return fault(format!("only {} metrics are declared", metrics.len()));
@@ -132,15 +127,51 @@ fn check_increments(
     if values.len() != series as usize {
         return fault(format!("{} values for {series} series", values.len()));
     }
-    let counter = declared.kind == DerivedKind::Counter;
-    let wanted = if counter { 0 } else { series as usize * (declared.bounds.len() + 1) };
+    let wanted = series as usize * declared.classic_buckets();
     if buckets.len() != wanted {
         return fault(format!("{} bucket counts, expected {wanted}", buckets.len()));
     }
+    if !are_counts(&buckets) {
+        return fault("a count that is none".to_owned());
+    }
+    let exponential = match declared.exponential_buckets_max {
+        0 => None,
+        _ => match check_exponential(exponential, series) {
+            Ok(checked) => Some(checked),
+            Err(text) => return fault(text.to_owned()),
+        },
+    };
+    let counter = declared.kind == DerivedKind::Counter;
     match values.iter().find(|value| !value.is_finite() || (counter && **value < 0.0)) {
         Some(value) => fault(format!("a value of {value}")),
-        None => Ok(DerivedIncrements { metric, values, buckets }),
+        None => Ok(DerivedIncrements { metric, values, buckets, exponential }),
     }
+}
+
+/// Whether all are finite and not negative. Without a way out of the loop, which is what makes it fast.
+pub(crate) fn are_counts(values: &[f64]) -> bool {
+    values.iter().fold(true, |all, value| all & (*value >= 0.0) & (*value <= f64::MAX))
+}
+
+fn check_exponential(out: ExponentialOut, series: u32) -> Result<ExponentialIncrements, &'static str> {
+    let ExponentialOut { scale, series: of, index, count, zeros } = out;
+    if !(-4..=8).contains(&scale) {
+        return Err("the scale of exponential buckets must be -4 to 8");
+    }
+    if of.len() > EXPONENTIAL_MAX || [index.len(), count.len()] != [of.len(); 2] {
+        return Err("the columns of exponential buckets differ in length or are too long");
+    }
+    if !(zeros.is_empty() || zeros.len() == series as usize) {
+        return Err("there must be a count of zeros for each series");
+    }
+    let counts = are_counts(&count) && are_counts(&zeros);
+    // Of any finite number at the highest resolution.
+    let indexes = index.iter().all(|index| index.unsigned_abs() <= 1 << 19);
+    if !(counts && indexes && of.iter().all(|of| *of < series)) {
+        return Err("an exponential bucket that is not there, or a count that is none");
+    }
+    let buckets = of.into_iter().zip(index).zip(count).map(|((of, index), count)| (of, index, count));
+    Ok(ExponentialIncrements { scale, buckets: buckets.collect(), zeros })
 }
 
 fn exemplars(
@@ -172,7 +203,8 @@ fn exemplars(
         .collect()
 }
 
-fn resolve(label: LabelOut, series: u32, cut: &Cut<'_>) -> Result<DerivedLabel, Failure> {
+/// A label with its values as text.
+pub(crate) fn resolve(label: LabelOut, series: u32, cut: &Cut<'_>) -> Result<DerivedLabel, Failure> {
     let LabelOut { name, keys, values } = label;
     let fault = |text: String| Failure::contract(format!("label {name:?}: {text}"));
     if keys.len() != series as usize {

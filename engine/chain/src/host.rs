@@ -13,10 +13,10 @@ use crate::stats::Meter;
 /// Interfaces that a component may import. `columns` holds types only. Wasmtime links
 /// imports of another patch version of the package to these.
 pub(crate) const IMPORTS: [&str; 4] = [
-    "isinglass:plugin/columns@0.1.1",
-    "isinglass:plugin/log@0.1.1",
-    "isinglass:plugin/clock@0.1.1",
-    "isinglass:plugin/telemetry@0.1.1",
+    "isinglass:plugin/columns@0.1.2",
+    "isinglass:plugin/log@0.1.2",
+    "isinglass:plugin/clock@0.1.2",
+    "isinglass:plugin/telemetry@0.1.2",
 ];
 
 /// Longest name of a telemetry counter in bytes.

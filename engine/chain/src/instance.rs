@@ -6,6 +6,7 @@ use isinglass_model::Tenant;
 use wasmtime::component::{Instance as Guest, TypedFunc};
 use wasmtime::{Engine, Store, UpdateDeadline};
 
+use crate::abi::pairs::{DeclarationOut, DerivedOut};
 use crate::abi::{
     BatchIn, ColumnIn, ColumnOut, DeltasOut, EditsOut, FaultOut, MetricOut, PlanOut, PluginInfoOut,
     SignalName, SignatureOut, TextIn, TextOut, VerdictsOut,
@@ -39,6 +40,7 @@ enum Functions {
     Validator { run: Run<VerdictsOut> },
     Limiter { run: Run<PlanOut>, admit: TypedFunc<(SignalName, u64), (PlanOut,)> },
     Deriver { run: Run<DeltasOut>, metrics: TypedFunc<(), (Vec<MetricOut>,)> },
+    PairingDeriver { run: Run<DerivedOut>, declare: TypedFunc<(), (DeclarationOut,)> },
     Compute(Compute),
 }
 
@@ -180,17 +182,36 @@ impl Instance {
         self.call(context, |store| run.call(store, (batch,))).map(|(plan,)| plan)
     }
 
-    /// The metrics that a deriver writes.
-    pub(crate) fn metrics(&mut self, context: &Context<'_>) -> Result<Vec<MetricOut>, Failure> {
-        let Functions::Deriver { metrics, .. } = self.functions else { return Err(wrong_world()) };
-        self.call(context, |store| metrics.call(store, ())).map(|(metrics,)| metrics)
+    /// What a deriver writes.
+    pub(crate) fn declare(&mut self, context: &Context<'_>) -> Result<DeclarationOut, Failure> {
+        match self.functions {
+            Functions::Deriver { metrics, .. } => {
+                self.call(context, |store| metrics.call(store, ())).map(|(metrics,)| metrics.into())
+            }
+            Functions::PairingDeriver { declare, .. } => {
+                self.call(context, |store| declare.call(store, ())).map(|(declaration,)| declaration)
+            }
+            _ => Err(wrong_world()),
+        }
     }
 
     /// Runs a deriver.
-    pub(crate) fn derive(&mut self, context: &Context<'_>, batch: BatchIn<'_>) -> Result<DeltasOut, Failure> {
-        let Functions::Deriver { run, .. } = self.functions else { return Err(wrong_world()) };
-        let run: TypedFunc<(BatchIn<'_>,), _> = run;
-        self.call(context, |store| run.call(store, (batch,))).map(|(deltas,)| deltas)
+    pub(crate) fn derive(
+        &mut self,
+        context: &Context<'_>,
+        batch: BatchIn<'_>,
+    ) -> Result<DerivedOut, Failure> {
+        match self.functions {
+            Functions::Deriver { run, .. } => {
+                let run: TypedFunc<(BatchIn<'_>,), _> = run;
+                self.call(context, |store| run.call(store, (batch,))).map(|(deltas,)| deltas.into())
+            }
+            Functions::PairingDeriver { run, .. } => {
+                let run: TypedFunc<(BatchIn<'_>,), _> = run;
+                self.call(context, |store| run.call(store, (batch,))).map(|(derived,)| derived)
+            }
+            _ => Err(wrong_world()),
+        }
     }
 
     fn compute(&self) -> Result<Compute, Failure> {
@@ -329,6 +350,10 @@ impl Functions {
                     finish: guest.get_typed_func(&mut *store, exports.finish)?,
                 })
             }
+            World::Deriver if component.exports.pairs => Self::PairingDeriver {
+                run: guest.get_typed_func(&mut *store, run)?,
+                declare: guest.get_typed_func(&mut *store, second()?)?,
+            },
             World::Deriver => Self::Deriver {
                 run: guest.get_typed_func(&mut *store, run)?,
                 metrics: guest.get_typed_func(&mut *store, second()?)?,

@@ -28,7 +28,7 @@
 //! | `columns`, `cuts` | what a guest is shown of a batch |
 //! | `shadow` | plugins that are tried out: what they would say |
 //! | `transform` | the transformers of a chain, and what becomes of a request when one fails |
-//! | `edits`, `verdicts`, `plan`, `deltas` | what guests answer, checked: it is not trusted |
+//! | `edits`, `verdicts`, `plan`, `deltas`, `halves`, `declaration` | what guests answer, checked: it is not trusted |
 //! | `functions` | functions of plugins, called by queries |
 //! | `buckets` | GCRA |
 //! | `breaker` | who fails again and again is left alone for a while |
@@ -49,12 +49,14 @@ mod component;
 pub mod config;
 mod costs;
 mod cuts;
+mod declaration;
 mod deltas;
 mod edits;
 mod engine;
 pub mod error;
 mod failure;
 mod functions;
+mod halves;
 mod host;
 pub mod inspect;
 mod installed;

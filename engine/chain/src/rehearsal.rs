@@ -172,8 +172,7 @@ impl Player<'_> {
         let mut all = Vec::new();
         let shown = self.plugin.each_cut(&self.of.tenant, &mut Offered::new(batch), |cut| {
             let out = self.plugin.call(caller, |guest, context| guest.derive(context, cut.batch))?;
-            all.push(deltas::check(out, 0, self.metrics(), cut)?);
-            Ok(())
+            deltas::check(out, &self.plugin.variants[0], cut, &mut all)
         });
         shown.map_err(told)?;
         Ok(all)

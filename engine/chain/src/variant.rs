@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use isinglass_model::Clock;
 use isinglass_model::columns::Shape;
-use isinglass_model::deltas::DerivedMetric;
+use isinglass_model::deltas::{DerivedMetric, Pairing};
 use isinglass_model::functions::FunctionSignature;
 
 use crate::abi::PluginInfoOut;
 use crate::columns::Request;
 use crate::component::Component;
 use crate::config::{Binding, OnError, World};
-use crate::deltas::check_metrics;
+use crate::declaration::{Declaration, check_declaration};
 use crate::error::ChainError;
 use crate::failure::{Failure, shorten};
 use crate::functions::check_signatures;
@@ -34,6 +34,10 @@ pub(crate) struct Variant {
     pub(crate) config_schema: String,
     /// What a deriver writes.
     pub(crate) metrics: Vec<DerivedMetric>,
+    /// What becomes of its halves.
+    pub(crate) pairing: Option<Arc<Pairing>>,
+    /// A label of its exemplars with the trace's id; empty = none.
+    pub(crate) exemplar_label: Arc<str>,
     /// What a function plugin brings.
     pub(crate) functions: Vec<Arc<FunctionSignature>>,
     /// Number of this entry among the chain's derivers.
@@ -90,12 +94,12 @@ impl Trial<'_> {
             fault: shorten(&sentence),
         })?;
         let info = instance.describe(&context).map_err(failed("describe"))?;
-        let metrics = match world {
+        let Declaration { metrics, pairing, exemplar_label } = match world {
             World::Deriver => {
-                let metrics = instance.metrics(&context).map_err(failed("metrics"))?;
-                check_metrics(metrics).map_err(failed("metrics"))?
+                let declaration = instance.declare(&context).map_err(failed("metrics"))?;
+                check_declaration(declaration).map_err(failed("metrics"))?
             }
-            _ => Vec::new(),
+            _ => Declaration::default(),
         };
         let functions = match world {
             World::Function => {
@@ -114,7 +118,17 @@ impl Trial<'_> {
         let fallback = self.fallback(config)?;
         Ok((
             plugin,
-            Variant { config: text, requests, config_schema, metrics, functions, deriver: 0, fallback },
+            Variant {
+                config: text,
+                requests,
+                config_schema,
+                metrics,
+                pairing: pairing.map(Arc::new),
+                exemplar_label: exemplar_label.into(),
+                functions,
+                deriver: 0,
+                fallback,
+            },
             instance,
         ))
     }

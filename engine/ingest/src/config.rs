@@ -18,6 +18,9 @@ pub struct IngestConfig {
     /// Derived series per tenant and plugin; what comes beyond is counted in one
     /// series with the label `metric_overflow="true"`.
     pub derived_series_max: usize,
+    /// Distinct values of one label of derived series, per tenant and plugin; what comes beyond
+    /// is counted under the value `__cardinality_overflow__`. 0 = no limit.
+    pub derived_label_values_max: usize,
     /// Requests that are decoded and judged at the same time; others wait.
     /// 0 = twice the number of cores.
     pub compute_slots: usize,
@@ -39,6 +42,7 @@ impl Default for IngestConfig {
             tick_interval_ms: 15_000,
             derived_stale_after_ms: 900_000,
             derived_series_max: 10_000,
+            derived_label_values_max: 0,
             compute_slots: 0,
             compute_wait_ms: 5_000,
             rejected_rows_per_minute: isinglass_model::tables::rejected::ROWS_PER_MINUTE_MAX,

@@ -22,7 +22,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use crate::config::IngestConfig;
 use crate::cut::cut_rows;
-use crate::derived::{Board, Note, write_tick};
+use crate::derived::{Board, Limits, Note, write_tick};
 use crate::error::IngestError;
 use crate::faults::{all_over_a_limit, faults};
 use crate::filter::{drop_histograms, drop_rows, drop_samples, drop_series};
@@ -91,7 +91,7 @@ impl Ingest {
         let board = Arc::new(Board::new(
             Arc::clone(&chains),
             Arc::clone(&clock),
-            config.derived_series_max,
+            Limits { series_max: config.derived_series_max, values_max: config.derived_label_values_max },
             stale_after,
         ));
         let store = Store::open_early(lock, store, Arc::clone(&clock), Arc::<Board>::clone(&board)).await?;
@@ -418,13 +418,14 @@ impl Ingest {
             append.life = resolver.life();
             append.tick = Some(TickMark { covers: tick.covers });
             append.samples = tick.samples;
+            append.histograms = tick.histograms;
             append.exemplars = tick.exemplars;
             append
         })
     }
 
     async fn append_tick(&self, tenant: &Tenant, append: Append) -> Result<(), IngestError> {
-        let samples = append.samples.len() as u64;
+        let samples = (append.samples.len() + append.histograms.len()) as u64;
         self.0.store.append(append).await?;
         self.0.recorder.tenant(tenant, |stats| stats.derived_samples += samples);
         Ok(())
@@ -482,6 +483,7 @@ impl Ingest {
         if let Some(ticker) = ticker {
             ticker.abort();
         }
+        self.0.board.expire_all();
         let ticked = self.tick().await;
         // What was not written is lost, and little.
         let _ = self.write_shadows().await;

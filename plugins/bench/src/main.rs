@@ -7,24 +7,26 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use isinglass_plugin::testing::Table;
-use isinglass_plugin::{Batch, Config, Deriver, Plugin, Shape, Validator, Verdicts, host};
+use isinglass_plugin::{Batch, Config, PairingDeriver, Plugin, Request, Shape, Validator, Verdicts, host};
 use isinglass_span_metrics::SpanMetrics;
 use isinglass_validate::Validate;
 
 const ATTRIBUTES: usize = 10;
 const RUNS: usize = 200;
+const WITHOUT_GRAPH: &str = r#"{"service_graph": {"enabled": false}}"#;
 
 fn main() {
     host::set_now_unix_nanos(1_700_000_000_000_000_000);
-    println!("{:>7} {:>12} {:>14}   ns a span, best of {RUNS}", "rows", "validate", "span-metrics");
+    println!("{:>7} {:>12} {:>14} {:>14}   ns a span", "rows", "validate", "span-metrics", "without graph");
     for rows in [100, 1_000, 10_000, 100_000] {
-        println!("{rows:>7} {:>12.1} {:>14.1}", validate(rows), span_metrics(rows));
+        let (with, without) = (span_metrics(rows, ""), span_metrics(rows, WITHOUT_GRAPH));
+        println!("{rows:>7} {:>12.1} {with:>14.1} {without:>14.1}", validate(rows));
     }
 }
 
 fn validate(rows: usize) -> f64 {
-    let plugin = configured::<Validate>();
-    let batch = spans::<Validate>(rows);
+    let plugin = configured::<Validate>("");
+    let batch = spans(Validate::REQUESTS.concat(), rows);
     best(rows, || {
         let mut verdicts = Verdicts::of(batch.rows);
         plugin.validate(black_box(&batch), &mut verdicts);
@@ -32,10 +34,10 @@ fn validate(rows: usize) -> f64 {
     })
 }
 
-fn span_metrics(rows: usize) -> f64 {
-    let plugin = configured::<SpanMetrics>();
-    let batch = spans::<SpanMetrics>(rows);
-    best(rows, || assert!(black_box(plugin.derive(black_box(&batch))).series() > 0))
+fn span_metrics(rows: usize, config: &str) -> f64 {
+    let plugin = configured::<SpanMetrics>(config);
+    let batch = spans([SpanMetrics::REQUESTS.concat(), plugin.further_requests()].concat(), rows);
+    best(rows, || assert!(black_box(plugin.derive(black_box(&batch))).tables.len() > 0))
 }
 
 fn best(rows: usize, mut run: impl FnMut()) -> f64 {
@@ -47,12 +49,12 @@ fn best(rows: usize, mut run: impl FnMut()) -> f64 {
     (0..RUNS).map(once).fold(f64::INFINITY, f64::min)
 }
 
-fn configured<P: Plugin>() -> P {
-    let plugin = Config::parse("").and_then(P::configure);
-    plugin.expect("the built-in plugins need no configuration")
+fn configured<P: Plugin>(config: &str) -> P {
+    let plugin = Config::parse(config).and_then(P::configure);
+    plugin.expect("a configuration of a built-in plugin")
 }
 
-fn spans<P: Plugin>(rows: usize) -> Batch {
+fn spans(requests: Vec<Request>, rows: usize) -> Batch {
     let mut random = Random(42);
     let column = |count: u64, name: &str, random: &mut Random| -> Vec<String> {
         (0..rows).map(|_| format!("{name}-{}", random.below(count))).collect()
@@ -70,10 +72,11 @@ fn spans<P: Plugin>(rows: usize) -> Batch {
         starts.iter().flat_map(|start| (0..ATTRIBUTES).map(move |at| (start + at) % (ATTRIBUTES * 3)));
     let attributes: Vec<&str> = attributes.map(|key| keys[key].as_str()).collect();
     let values = vec!["a value of some length"; attributes.len()];
-    Table::new(P::REQUESTS.iter().copied().flatten(), Shape::Spans, rows)
+    Table::new(&requests, Shape::Spans, rows)
         .integers("time", (0..rows as i64).map(|row| 1_700_000_000_000_000_000 + row).collect())
         .fixed("trace_id", &(1..=rows as u128).map(u128::to_be_bytes).collect::<Vec<_>>())
         .fixed("span_id", &(1..=rows as u64).map(u64::to_be_bytes).collect::<Vec<_>>())
+        .fixed("parent_span_id", &(2..=rows as u64 + 1).map(u64::to_be_bytes).collect::<Vec<_>>())
         .text("service", &services.iter().map(String::as_str).collect::<Vec<_>>())
         .text("name", &names.iter().map(String::as_str).collect::<Vec<_>>())
         .text("kind", &kinds)

@@ -11,8 +11,11 @@ use wit_parser::Resolve;
 
 /// The package, and the worlds that the SDK knows.
 const PACKAGE: &str = "plugin-0.1";
-const VERSION: &str = "0.1.1";
-const WORLDS: [&str; 5] = ["validator", "limiter", "deriver", "transformer", "function"];
+const VERSION: &str = "0.1.2";
+const WORLDS: [&str; 6] = ["validator", "limiter", "deriver", "pairing-deriver", "transformer", "function"];
+
+/// The world that no template has: who writes it in C generates the bindings.
+const RUST_ONLY: &str = "pairing-deriver";
 
 /// Interfaces that are the same in each world. They are generated for the
 /// first one; the others refer to it.
@@ -44,8 +47,11 @@ pub(crate) fn are_current(workspace: &Path) -> Result<bool> {
 fn all(workspace: &Path) -> Result<Vec<(PathBuf, Vec<u8>)>> {
     let mut files = Vec::new();
     for world in WORLDS {
-        let path = workspace.join(format!("sdk/src/bindings/{world}.rs"));
+        let path = workspace.join(format!("sdk/src/bindings/{}.rs", snake(world)));
         files.push((path, of_rust(workspace, world)?.into_bytes()));
+        if world == RUST_ONLY {
+            continue;
+        }
         for (name, text) in of_c(workspace, world)? {
             files.push((workspace.join("templates/c/bindings").join(name), text));
         }
@@ -57,7 +63,7 @@ fn of_rust(workspace: &Path, world: &str) -> Result<String> {
     let files = generate(workspace, world, &mut options(world).build())?;
     let (_, source) = files.into_iter().next().context("the generator wrote nothing")?;
     // Macros have crate-wide names, and every world exports `lifecycle`.
-    let unique = format!("__export_{world}_lifecycle");
+    let unique = format!("__export_{}_lifecycle", snake(world));
     Ok(String::from_utf8(source)?.replace("__export_isinglass_plugin_lifecycle", &unique))
 }
 
@@ -92,14 +98,19 @@ fn options(world: &str) -> Opts {
     Opts {
         format: true,
         pub_export_macro: true,
-        export_macro_name: Some(format!("export_{world}_world")),
-        default_bindings_module: Some(format!("$crate::bindings::{world}")),
+        export_macro_name: Some(format!("export_{}_world", snake(world))),
+        default_bindings_module: Some(format!("$crate::bindings::{}", snake(world))),
         // A list is handed over as it is, whatever the plugin asks for.
         generate_all: true,
         runtime_path: Some("::wit_bindgen::rt".to_owned()),
         with: if world == WORLDS[0] { Vec::new() } else { shared() },
         ..Opts::default()
     }
+}
+
+/// As a name of Rust.
+fn snake(world: &str) -> String {
+    world.replace('-', "_")
 }
 
 fn shared() -> Vec<(String, WithOption)> {

@@ -102,6 +102,20 @@ impl Config {
         objects.map(|(at, value)| Self::new([&name, "[", &at.to_string(), "]"].concat(), value)).collect()
     }
 
+    /// A text, an integer or a boolean, as text.
+    pub fn plain(&mut self, key: &'static str) -> Result<Option<String>, String> {
+        match self.take(key) {
+            None => Ok(None),
+            Some(Json::Text(value)) => Ok(Some(value)),
+            Some(Json::Boolean(value)) => Ok(Some(value.to_string())),
+            Some(Json::Number(number)) => {
+                let value = number.as_i64().ok_or_else(|| self.fault(key, "is not an integer"))?;
+                Ok(Some(value.to_string()))
+            }
+            Some(_) => Err(self.fault(key, "is neither a text nor an integer")),
+        }
+    }
+
     /// A fault of a key of this object, with its full name.
     #[cold]
     pub fn fault_of(&self, key: &str, what: &str) -> String {
@@ -150,6 +164,17 @@ impl Config {
     fn name(&self, key: &str) -> String {
         if self.path.is_empty() { key.to_owned() } else { [&self.path, ".", key].concat() }
     }
+}
+
+/// The members of a JSON object that are texts; of anything else none. What the column `resource:*`
+/// holds.
+pub fn text_members(object: &str) -> Vec<(String, String)> {
+    let Ok(Json::Object(members)) = json::parse(object) else { return Vec::new() };
+    let text = |(name, value)| match value {
+        Json::Text(text) => Some((name, text)),
+        _ => None,
+    };
+    members.into_iter().filter_map(text).collect()
 }
 
 #[cfg(test)]

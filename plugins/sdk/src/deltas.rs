@@ -144,6 +144,11 @@ impl Deltas {
         self.exemplars.row.push(row);
     }
 
+    /// The rows that exemplars point to, for who was shown some of the rows only.
+    pub fn exemplar_rows(&mut self) -> &mut [u32] {
+        &mut self.exemplars.row
+    }
+
     /// Number of series.
     pub fn series(&self) -> u32 {
         self.series

@@ -5,10 +5,13 @@
 mod components;
 #[cfg(target_arch = "wasm32")]
 mod convert;
+#[cfg(target_arch = "wasm32")]
+mod pairs;
 
 #[cfg(target_arch = "wasm32")]
 pub use components::{
-    DeriverComponent, FunctionComponent, Hosted, LimiterComponent, TransformerComponent, ValidatorComponent,
+    DeriverComponent, FunctionComponent, Hosted, LimiterComponent, PairingDeriverComponent,
+    TransformerComponent, ValidatorComponent,
 };
 
 /// Makes a [`Transformer`](crate::Transformer) the component of this crate.
@@ -53,6 +56,20 @@ macro_rules! export_limiter {
 macro_rules! export_deriver {
     ($plugin:ty) => {
         $crate::export_component!($plugin, deriver, DeriverComponent, export_deriver_world);
+    };
+}
+
+/// Makes a [`PairingDeriver`](crate::PairingDeriver) the component of this crate. Natively
+/// it does nothing.
+#[macro_export]
+macro_rules! export_pairing_deriver {
+    ($plugin:ty) => {
+        $crate::export_component!(
+            $plugin,
+            pairing_deriver,
+            PairingDeriverComponent,
+            export_pairing_deriver_world
+        );
     };
 }
 

@@ -9,6 +9,7 @@
 //! | [`Validator`] | batch | which rows to refuse, and why ([`Verdicts`]) |
 //! | [`Limiter`] | wire size, batch | what to take from which token bucket ([`Plan`]) |
 //! | [`Deriver`] | batch of kept rows | increments of metrics, as columns ([`Deltas`]) |
+//! | [`PairingDeriver`] | the same | more kinds of metrics, and rows that wait for another ([`Derived`]) |
 //! | [`FunctionLibrary`] | columns | a column: functions of SQL and PromQL ([`Values`]) |
 //!
 //! ```
@@ -69,6 +70,7 @@ mod functions;
 mod group;
 pub mod host;
 mod json;
+mod pairs;
 mod plan;
 mod plugin;
 mod projection;
@@ -83,7 +85,7 @@ pub mod bindings;
 pub mod export;
 
 pub use columns::{Batch, Column, Data, Encoding, Request, Shape, TextData};
-pub use config::Config;
+pub use config::{Config, text_members};
 pub use deltas::{Deltas, Exemplars, Increments, Label, LabelValues, Metric, MetricKind};
 pub use edits::{Added, Edits, NumberEdits, PairEdits, Pairs, TextEdits, json_text};
 pub use functions::{
@@ -91,8 +93,12 @@ pub use functions::{
     read_floats, write_floats,
 };
 pub use group::{Groups, Keys};
+pub use pairs::{
+    Declaration, DeclaredKind, DeclaredMetric, Derived, Exponential, Halves, HistogramIncrements, Pairing,
+    Rule, Table,
+};
 pub use plan::{Bucket, Plan, Signal};
-pub use plugin::{Deriver, FunctionLibrary, Limiter, Plugin, Transformer, Validator};
+pub use plugin::{Deriver, FunctionLibrary, Limiter, PairingDeriver, Plugin, Transformer, Validator};
 pub use verdicts::{Reason, Verdicts};
 pub use views::{
     Bytes, Counts, Dictionary, Fixed, Floats, Integers, Lengths, Offsets, Text, Texts, Validity, View,

@@ -5,6 +5,7 @@ use crate::config::Config;
 use crate::deltas::{Deltas, Metric};
 use crate::edits::Edits;
 use crate::functions::{Arguments, Fault, Function, Grouping, States, Values};
+use crate::pairs::{Declaration, Derived};
 use crate::plan::{Plan, Signal};
 use crate::verdicts::Verdicts;
 
@@ -60,6 +61,16 @@ pub trait Deriver: Plugin {
 
     /// The increments of a batch.
     fn derive(&self, batch: &Batch) -> Deltas;
+}
+
+/// A [`Deriver`] that gives several tables of series, gauges, exponential histograms, and halves:
+/// rows of which two belong together. The host keeps those until the other one comes.
+pub trait PairingDeriver: Plugin {
+    /// What it writes.
+    fn declare(&self) -> Declaration;
+
+    /// What a batch gives.
+    fn derive(&self, batch: &Batch) -> Derived;
 }
 
 /// Brings functions to SQL and PromQL. Those of the kind aggregate need the last three.

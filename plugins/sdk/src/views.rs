@@ -191,6 +191,11 @@ impl<'a, const WIDTH: usize> Fixed<'a, WIDTH> {
         self.rows
     }
 
+    /// Which rows are valid.
+    pub fn validity(self) -> Validity<'a> {
+        self.validity
+    }
+
     /// The value of a row, `None` if it is null.
     pub fn get(self, row: usize) -> Option<&'a [u8; WIDTH]> {
         self.validity.is_valid(row).then(|| &self.rows[row])

@@ -1,84 +1,57 @@
-//! Labels that the configuration adds.
+//! Labels that the configuration adds: columns of `spans`, and attributes of any key.
 
-use std::borrow::Cow;
+use isinglass_plugin::{Batch, Deltas, Groups, Keys, Request};
 
-use isinglass_plugin::{
-    Batch, Data, Deltas, Dictionary, Encoding, Groups, Integers, Keys, LabelValues, Request, Shape, TextData,
-    View,
-};
+use crate::attributes::{Values, label_name, request};
 
-/// The slot of the first one.
-const SLOT: u16 = 1_024;
+/// A dimension takes two slots: that of a column of this name and that of an attribute.
+const SLOTS: u16 = 2;
 
-/// What to ask for. A batch without such a column is welcome.
-pub(crate) fn requests(names: &[String]) -> Vec<Request> {
-    let request = |(slot, name): (u16, &String)| Request {
-        shape: Shape::Spans,
-        slot,
-        name: Cow::Owned(name.clone()),
-        encoding: Encoding::Dictionary,
-        optional: true,
-    };
-    (SLOT..).zip(names).map(request).collect()
+/// What to ask for, from a slot on. A batch without such a column is welcome.
+pub(crate) fn requests(names: &[String], slot: u16) -> Vec<Request> {
+    let mut requests = Vec::new();
+    for (slot, name) in (slot..).step_by(usize::from(SLOTS)).zip(names) {
+        if name.contains(':') {
+            requests.push(request(slot, name.clone()));
+            continue;
+        }
+        if !name.contains('.') {
+            requests.push(request(slot, name.clone()));
+        }
+        requests.push(request(slot + 1, format!("any:{name}")));
+    }
+    requests
 }
 
 /// Those that a batch has.
-pub(crate) fn read<'a>(names: &'a [String], batch: &'a Batch) -> Vec<Dimension<'a>> {
+pub(crate) fn read<'a>(names: &'a [String], slot: u16, batch: &'a Batch) -> Vec<Dimension<'a>> {
     let dimension = |(slot, name): (u16, &'a String)| {
-        let values = match batch.column(slot)?.data {
-            Data::I64(_) => Integers::read(batch, slot).map(Values::integers),
-            _ => Dictionary::read(batch, slot).map(Values::Text),
-        };
-        Some(Dimension { name, values: values.expect("a dimension is text or integers") })
+        let values = Values::read(batch, slot).or_else(|| Values::read(batch, slot + 1))?;
+        Some(Dimension { name: label_name(name), values })
     };
-    (SLOT..).zip(names).filter_map(dimension).collect()
+    (slot..).step_by(usize::from(SLOTS)).zip(names).filter_map(dimension).collect()
 }
 
 /// A column that is a label.
 #[derive(Debug)]
 pub(crate) struct Dimension<'a> {
-    name: &'a str,
-    values: Values<'a>,
-}
-
-#[derive(Debug)]
-enum Values<'a> {
-    Text(Dictionary<'a>),
-    Integers { column: Integers<'a>, distinct: Groups },
-}
-
-impl<'a> Values<'a> {
-    fn integers(column: Integers<'a>) -> Self {
-        Self::Integers { column, distinct: Groups::by_integers(column) }
-    }
+    /// The label's name.
+    pub(crate) name: String,
+    pub(crate) values: Values<'a>,
 }
 
 impl Dimension<'_> {
     /// To group by.
     pub(crate) fn keys(&self) -> Keys<'_> {
-        match &self.values {
-            Values::Text(column) => (*column).into(),
-            Values::Integers { distinct, .. } => Keys::new(distinct.ids(), distinct.len() as u64),
-        }
+        self.values.keys()
     }
 
     /// Adds the label.
     pub(crate) fn label(&self, deltas: &mut Deltas, groups: &Groups) {
-        match &self.values {
-            Values::Text(column) => deltas.label(self.name, *column, groups),
-            Values::Integers { column, distinct } => {
-                let keys = groups.first_rows().iter().map(|row| distinct.ids()[*row as usize]).collect();
-                deltas.push_label(self.name, keys, LabelValues::Own(decimals(*column, distinct)));
-            }
+        match (&self.values, self.values.label(groups)) {
+            (_, Some((keys, values))) => deltas.push_label(&self.name, keys, values),
+            (Values::Text(column), None) => deltas.label(&self.name, *column, groups),
+            (Values::Integers { .. }, None) => {}
         }
     }
-}
-
-fn decimals(column: Integers<'_>, distinct: &Groups) -> TextData {
-    let mut values = TextData::default();
-    for row in distinct.first_rows() {
-        let value = column.get(*row as usize);
-        values.push(&value.map(|value| value.to_string()).unwrap_or_default());
-    }
-    values
 }

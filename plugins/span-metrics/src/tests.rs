@@ -6,6 +6,9 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod graph;
+mod options;
+
 #[derive(Debug, Clone)]
 struct Span {
     service: String,
@@ -61,7 +64,7 @@ fn batch(plugin: &SpanMetrics, spans: &[Span]) -> Batch {
 struct Series {
     calls: f64,
     seconds: f64,
-    buckets: Vec<u64>,
+    buckets: Vec<f64>,
     bytes: f64,
 }
 
@@ -69,22 +72,34 @@ type Totals = BTreeMap<String, Series>;
 
 fn derive(plugin: &SpanMetrics, spans: &[Span]) -> Totals {
     let batch = batch(plugin, spans);
-    let deltas = plugin.derive(&batch);
+    let derived = plugin.derive(&batch);
+    let Some(isinglass_plugin::Table { deltas, histograms }) = derived.tables.into_iter().next() else {
+        return Totals::new();
+    };
     let count = deltas.series() as usize;
-    let [calls, latency, size] = deltas.increments() else { panic!("three metrics") };
-    assert_eq!((calls.metric, latency.metric, size.metric), (CALLS, LATENCY, SIZE));
-    let width = plugin.metrics()[usize::from(LATENCY)].bounds.len() + 1;
-    assert_eq!((calls.values.len(), latency.values.len(), size.values.len()), (count, count, count));
+    let [calls, size] = deltas.increments() else { panic!("two counters") };
+    let [latency] = &histograms[..] else { panic!("a histogram") };
+    assert_eq!((calls.metric, latency.metric, size.metric), (0, 1, 2));
+    let width = bounds(plugin).len() + 1;
+    assert_eq!((calls.values.len(), latency.sums.len(), size.values.len()), (count, count, count));
     assert_eq!(latency.buckets.len(), count * width);
     let series = |at: usize| Series {
         calls: calls.values[at],
-        seconds: latency.values[at],
+        seconds: latency.sums[at],
         buckets: latency.buckets[at * width..][..width].to_vec(),
         bytes: size.values[at],
     };
     let totals: Totals = (0..count).map(|at| (labels(&deltas, &batch, at), series(at))).collect();
     assert_eq!(totals.len(), count, "a series occurs twice");
     totals
+}
+
+/// Bounds of the latency histogram.
+fn bounds(plugin: &SpanMetrics) -> Vec<f64> {
+    match &plugin.declare().metrics[1].kind {
+        DeclaredKind::Histogram { classic: Some(bounds), .. } => bounds.clone(),
+        _ => Vec::new(),
+    }
 }
 
 fn labels(deltas: &Deltas, batch: &Batch, series: usize) -> String {
@@ -135,8 +150,8 @@ fn naive(bounds: &[f64], spans: &[Span], dimensions: bool) -> Totals {
         labels.retain(|label| !label.ends_with('='));
         let seconds = span.duration.max(0) as f64 / 1e9;
         let series = totals.entry(labels.join(" ")).or_default();
-        series.buckets.resize(bounds.len() + 1, 0);
-        series.buckets[bounds.iter().take_while(|bound| seconds > **bound).count()] += 1;
+        series.buckets.resize(bounds.len() + 1, 0.0);
+        series.buckets[bounds.iter().take_while(|bound| seconds > **bound).count()] += 1.0;
         series.calls += 1.0;
         series.seconds += seconds;
         series.bytes += span.size as f64;
@@ -162,7 +177,7 @@ fn same(a: &Totals, b: &Totals) -> Result<(), TestCaseError> {
 fn add(mut a: Totals, b: Totals) -> Totals {
     for (labels, from) in b {
         let to = a.entry(labels).or_default();
-        to.buckets.resize(from.buckets.len(), 0);
+        to.buckets.resize(from.buckets.len(), 0.0);
         to.buckets.iter_mut().zip(from.buckets).for_each(|(to, from)| *to += from);
         (to.calls, to.seconds, to.bytes) =
             (to.calls + from.calls, to.seconds + from.seconds, to.bytes + from.bytes);
@@ -174,20 +189,26 @@ const DIMENSIONS: &str = r#"{"dimensions": ["http_request_method", "http_respons
 
 #[test]
 fn metrics_are_those_of_tempo() {
-    let metrics = plugin("").metrics();
+    let metrics = plugin("").declare().metrics;
     let shown: Vec<String> =
-        metrics.iter().map(|metric| format!("{} {:?} {}", metric.name, metric.kind, metric.unit)).collect();
+        metrics.iter().map(|metric| format!("{} {}", metric.name, metric.unit)).collect();
     assert_eq!(
         shown,
         [
-            "traces_spanmetrics_calls_total Counter ",
-            "traces_spanmetrics_latency Histogram s",
-            "traces_spanmetrics_size_total Counter By"
+            "traces_spanmetrics_calls_total ",
+            "traces_spanmetrics_latency s",
+            "traces_spanmetrics_size_total By",
+            "traces_service_graph_request_total ",
+            "traces_service_graph_request_failed_total ",
+            "traces_service_graph_request_server_seconds s",
+            "traces_service_graph_request_client_seconds s",
+            "traces_service_graph_unpaired_spans_total ",
+            "traces_service_graph_dropped_spans_total ",
         ]
     );
-    let bounds =
+    let wanted =
         [0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.024, 2.048, 4.096, 8.192, 16.384];
-    assert_eq!(metrics[1].bounds, bounds);
+    assert_eq!(bounds(&plugin("")), wanted);
 }
 
 #[test]
@@ -212,8 +233,8 @@ fn durations_fall_into_inclusive_buckets() {
     let spans = durations.map(|duration| Span { duration, ..span() });
     let totals = derive(&plugin(""), &spans);
     let series = totals.values().next().unwrap();
-    let mut buckets = vec![0; 15];
-    (buckets[0], buckets[1], buckets[13], buckets[14]) = (4, 1, 1, 1);
+    let mut buckets = vec![0.0; 15];
+    (buckets[0], buckets[1], buckets[13], buckets[14]) = (4.0, 1.0, 1.0, 1.0);
     assert_eq!(series.buckets, buckets);
     assert_eq!(series.seconds, 32.774_000_001, "a negative duration counts as 0");
 }
@@ -223,12 +244,12 @@ fn one_exemplar_per_series() {
     let slow = Span { duration: 5_000_000_000, ..span() };
     let other = Span { name: "POST /".into(), ..span() };
     let plugin = plugin("");
-    let deltas = plugin.derive(&batch(&plugin, &[span(), other, slow]));
-    let exemplars = deltas.exemplars();
+    let derived = plugin.derive(&batch(&plugin, &[span(), other, slow]));
+    let exemplars = derived.tables[0].deltas.exemplars();
     assert_eq!((&exemplars.series[..], &exemplars.row[..]), (&[0, 1][..], &[2, 1][..]));
-    assert_eq!((&exemplars.metric[..], &exemplars.value[..]), (&[LATENCY, LATENCY][..], &[5.0, 0.003][..]));
+    assert_eq!((&exemplars.metric[..], &exemplars.value[..]), (&[1, 1][..], &[5.0, 0.003][..]));
     let without = self::plugin(r#"{"exemplars": false}"#);
-    assert!(without.derive(&batch(&without, &[span()])).exemplars().row.is_empty());
+    assert!(without.derive(&batch(&without, &[span()])).tables[0].deltas.exemplars().row.is_empty());
 }
 
 #[test]
@@ -255,7 +276,10 @@ fn faults_of_the_configuration_name_the_key() {
     for (config, fault) in [
         (
             r#"{"dimension": []}"#,
-            "unknown key \"dimension\"; known are dimensions, status_message, histogram_buckets, exemplars",
+            "unknown key \"dimension\"; known are unit, profile, dimensions, status_message, histogram_buckets, \
+             histograms, native_buckets_max, target_info, host_info, host_identifiers, exemplars, \
+             exemplar_label, span_name_sanitizing, filter_policies, span_multiplier_attribute, span_multiplier_tracestate, \
+             target_info_excluded, metrics_gen_instance, service_graph",
         ),
         (r#"{"dimensions": ["service"]}"#, "dimension \"service\" would be a second label of that name"),
         (r#"{"dimensions": ["a", "a"]}"#, "dimension \"a\" is given twice"),
@@ -265,6 +289,21 @@ fn faults_of_the_configuration_name_the_key() {
         ),
         (r#"{"histogram_buckets": [1, 1]}"#, "histogram_buckets is not ascending"),
         (r#"{"dimensions": "a"}"#, "dimensions is not a list"),
+        (r#"{"histograms": "x"}"#, "histograms is \"x\", not classic, native or both"),
+        (r#"{"profile": "x"}"#, "profile is \"x\", not tempo or otel"),
+        (r#"{"unit": "ms"}"#, "unit is for the profile otel"),
+        (
+            r#"{"service_graph": {"waits": 1}}"#,
+            "unknown key \"service_graph.waits\"; known are enabled, histogram_buckets, wait_ms, pending_max, dimensions, prefix_dimensions, virtual_node_label, peer_attributes, database_name_attributes, messaging_latency, connection_info",
+        ),
+        (
+            r#"{"service_graph": {"dimensions": ["client"]}}"#,
+            "dimension \"client\" would be a second label of that name",
+        ),
+        (
+            r#"{"filter_policies": [{"include": {"match_type": "regex"}}]}"#,
+            "match_type is \"regex\", not strict or glob",
+        ),
     ] {
         assert_eq!(SpanMetrics::configure(Config::parse(config).unwrap()).unwrap_err(), fault);
     }
@@ -288,8 +327,7 @@ proptest! {
     #[test]
     fn equals_a_naive_computation(spans in proptest::collection::vec(any_span(), 0..100), dimensions in any::<bool>()) {
         let plugin = plugin(if dimensions { DIMENSIONS } else { "" });
-        let bounds = plugin.metrics()[1].bounds.clone();
-        same(&derive(&plugin, &spans), &naive(&bounds, &spans, dimensions))?;
+        same(&derive(&plugin, &spans), &naive(&bounds(&plugin), &spans, dimensions))?;
     }
 
     #[test]

@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! users ─▶ server ─/metrics─▶ Prometheus ─ samples, rules ─▶ server ◀─ queries of the dashboards
-//!            ▲ derives span metrics                            ▲
-//!            └─ spans                        others.test ──────┘ node exporter, alerts, service graph
+//!            ▲ derives span metrics, service graph             ▲
+//!            └─ spans                        others.test ──────┘ node exporter, alerts
 //! ```
 //!
 //! `expected.toml` lists what is empty all the same, and why.
 
 mod agent;
+mod calls;
 mod expected;
 mod others;
 mod question;

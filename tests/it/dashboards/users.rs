@@ -54,6 +54,7 @@ async fn send(client: &Client, grpc: &str, at: u64) {
         let start = now_nanos() - 5_000_000_000;
         client.otlp("traces", load::traces(at * 8 + service, 200, start)).await.ok();
     }
+    super::calls::send(client, at).await;
     let spans = load::traces(at * 8 + 5, 20, now_nanos() - 5_000_000_000);
     // The second time it is a repetition.
     for _ in 0..2 {

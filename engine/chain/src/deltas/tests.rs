@@ -1,17 +1,12 @@
 use super::*;
-use crate::abi::{BatchIn, ShapeName};
+use crate::abi::{BatchIn, DeltasOut, IncrementsOut, MetricKindOut, MetricOut, ShapeName};
 use crate::columns::tests::{Fake, request, text_buffers};
 use crate::columns::{Offered, Request};
+use crate::declaration::check_declaration;
 use isinglass_model::columns::{Column, ColumnData, Encoding, Shape};
 
 fn metrics() -> Vec<DerivedMetric> {
-    let metric = |name: &str, kind, bounds: &[f64]| DerivedMetric {
-        name: name.to_owned(),
-        kind,
-        help: String::new(),
-        unit: String::new(),
-        bounds: bounds.to_vec(),
-    };
+    let metric = |name: &str, kind, bounds: &[f64]| DerivedMetric::new(name, kind, bounds.to_vec());
     vec![metric("calls", DerivedKind::Counter, &[]), metric("latency", DerivedKind::Histogram, &[1.0, 2.0])]
 }
 
@@ -44,7 +39,8 @@ fn run(out: DeltasOut) -> Result<Deltas, Failure> {
     let service = Request { encoding: Encoding::Dictionary, ..request(7, "service") };
     let columns = offered.project(&[service, request(8, "time")]).unwrap();
     let batch = BatchIn { shape: ShapeName::Spans, rows: 4, columns: &[] };
-    check(out, 3, &metrics(), &Cut { rows: 100..104, columns: &columns, batch })
+    let table = DerivedOut::from(out).tables.remove(0);
+    check_table(table, 3, &metrics(), &Cut { rows: 100..104, columns: &columns, batch })
 }
 
 #[test]
@@ -119,7 +115,7 @@ fn declared_metrics_are_checked() {
         bounds: bounds.to_vec(),
     };
     let counter = || metric("a:b_total", MetricKindOut::Counter, &[]);
-    assert_eq!(check_metrics(vec![counter()]).unwrap()[0].name, "a:b_total");
+    assert_eq!(check_declaration(vec![counter()].into()).unwrap().metrics[0].name, "a:b_total");
     for (metrics, fault) in [
         (vec![counter(), counter()], "declared twice"),
         (vec![metric("a-b", MetricKindOut::Counter, &[])], "is no metric name"),
@@ -128,7 +124,33 @@ fn declared_metrics_are_checked() {
         (vec![metric("a", MetricKindOut::Histogram, &[f64::INFINITY])], "finite and ascending"),
         (vec![metric("a", MetricKindOut::Histogram, &[0.0; 201])], "too many bounds"),
     ] {
-        let failure = check_metrics(metrics).unwrap_err();
+        let failure = check_declaration(metrics.into()).unwrap_err();
         assert!(failure.message.contains(fault), "{failure}");
+    }
+}
+
+#[test]
+fn exponential_buckets_are_checked() {
+    let good = || ExponentialOut {
+        scale: 3,
+        series: vec![0, 1],
+        index: vec![-67, 12],
+        count: vec![2.0, 1.5],
+        zeros: vec![0.0, 1.0],
+    };
+    assert_eq!(check_exponential(good(), 2).unwrap().buckets, [(0, -67, 2.0), (1, 12, 1.5)]);
+    let faults: [fn(&mut ExponentialOut); 7] = [
+        |out| out.scale = 9,
+        |out| out.series[0] = 2,
+        |out| out.index[0] = i32::MIN,
+        |out| out.count[0] = -1.0,
+        |out| out.count[1] = f64::NAN,
+        |out| drop(out.index.pop()),
+        |out| drop(out.zeros.pop()),
+    ];
+    for fault in faults {
+        let mut out = good();
+        fault(&mut out);
+        assert!(check_exponential(out, 2).is_err());
     }
 }

@@ -6,18 +6,20 @@ use std::time::Duration;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
-use arrow_array::{Array as _, RecordBatch};
+use arrow_array::{Array as _, FixedSizeBinaryArray, PrimitiveArray, RecordBatch};
 use hashbrown::HashMap;
 use isinglass_chain::{Chain, Deriver, LiveChain};
 use isinglass_model::batch::{LogBatch, SpanBatch};
 use isinglass_model::columns::Columns;
-use isinglass_model::deltas::{Deltas, DerivedMetric};
+use isinglass_model::deltas::{Deltas, DerivedMetric, Pairing};
 use isinglass_model::{Clock, Tenant};
 use isinglass_store::{Life, Observer, Seq, Tick as TickMark};
 use parking_lot::{Mutex, RwLock};
 
+use super::cardinality::Limits;
 use super::counters::{Counters, Exemplar, Now};
 use super::ledger::{Ledger, min_option};
+use super::pairs::{Joined, Pairs, PointOf};
 
 /// What travels with a request through the WAL's queue to its counters.
 pub(crate) struct Note {
@@ -80,6 +82,12 @@ pub(crate) struct OfDeriver {
     name: String,
     pub(crate) metrics: Arc<[DerivedMetric]>,
     pub(crate) counters: Counters,
+    /// Rows that wait for another.
+    pairs: Pairs,
+    /// What becomes of them, as the deriver said last.
+    pairing: Option<Arc<Pairing>>,
+    /// A label of exemplars with the trace's id; empty = none.
+    pub(crate) exemplar_label: Arc<str>,
     /// Its deriver is gone, and all it has is in the tick under way.
     pub(crate) ended: bool,
 }
@@ -89,6 +97,32 @@ impl OfDeriver {
         self.name == deriver.name && self.metrics == deriver.metrics
     }
 
+    /// Adds what a batch gave.
+    fn add(&mut self, deltas: &Deltas, exemplar_of: PointOf<'_>, limits: Limits, now: Now) {
+        self.counters.add(&self.metrics, deltas, exemplar_of, limits, now);
+        if let (Some(halves), Some(pairing)) = (&deltas.halves, &self.pairing) {
+            let joined = self.pairs.take(pairing, &self.metrics, halves, exemplar_of, now.monotonic);
+            self.add_joined(&joined, limits, now);
+        }
+    }
+
+    /// Ends the wait of halves that waited long enough, or of all.
+    pub(crate) fn expire(&mut self, all: bool, limits: Limits, now: Now) {
+        let Some(pairing) = &self.pairing else { return };
+        let joined = match all {
+            true => self.pairs.drain(pairing, &self.metrics),
+            false => self.pairs.expire(pairing, &self.metrics, now.monotonic),
+        };
+        self.add_joined(&joined, limits, now);
+    }
+
+    fn add_joined(&mut self, joined: &Joined, limits: Limits, now: Now) {
+        let point = |row, _| joined.points.get(row as usize).copied();
+        for deltas in &joined.deltas {
+            self.counters.add(&self.metrics, deltas, &point, limits, now);
+        }
+    }
+
     /// Whether its deriver is in a chain.
     pub(crate) fn is_in(&self, chain: &Chain) -> bool {
         chain.derivers().iter().any(|deriver| self.is_of(deriver))
@@ -96,16 +130,26 @@ impl OfDeriver {
 }
 
 impl TenantBoard {
-    fn of(&mut self, deriver: &Deriver) -> &mut Counters {
+    fn of(&mut self, deriver: &Deriver) -> &mut OfDeriver {
         let known = self.counters.iter().position(|one| one.is_of(deriver));
         let at = known.unwrap_or_else(|| {
             let (name, metrics) = (deriver.name.clone(), Arc::clone(&deriver.metrics));
-            self.counters.push(OfDeriver { name, metrics, counters: Counters::default(), ended: false });
+            self.counters.push(OfDeriver {
+                name,
+                metrics,
+                counters: Counters::default(),
+                pairs: Pairs::default(),
+                pairing: None,
+                exemplar_label: Arc::default(),
+                ended: false,
+            });
             self.counters.len() - 1
         });
         let one = &mut self.counters[at];
         one.ended = false;
-        &mut one.counters
+        one.pairing.clone_from(&deriver.pairing);
+        one.exemplar_label = Arc::clone(&deriver.exemplar_label);
+        one
     }
 
     /// The tick under way is stored.
@@ -128,7 +172,7 @@ type Ticked = HashMap<Tenant, Seq, ahash::RandomState>;
 pub(crate) struct Board {
     chains: Arc<LiveChain>,
     clock: Arc<dyn Clock>,
-    series_max: usize,
+    limits: Limits,
     stale_after: Duration,
     tenants: Mutex<HashMap<Tenant, Arc<Mutex<TenantBoard>>, ahash::RandomState>>,
     ticked: RwLock<Ticked>,
@@ -138,10 +182,10 @@ impl Board {
     pub(crate) fn new(
         chains: Arc<LiveChain>,
         clock: Arc<dyn Clock>,
-        series_max: usize,
+        limits: Limits,
         stale_after: Duration,
     ) -> Self {
-        Self { chains, clock, series_max, stale_after, tenants: Mutex::default(), ticked: RwLock::default() }
+        Self { chains, clock, limits, stale_after, tenants: Mutex::default(), ticked: RwLock::default() }
     }
 
     /// Tenants that ever had a derived series, with their boards.
@@ -154,6 +198,27 @@ impl Board {
         self.clock.monotonic().saturating_sub(self.stale_after)
     }
 
+    fn now(&self) -> Now {
+        Now { unix_ms: self.clock.now_unix_millis(), monotonic: self.clock.monotonic() }
+    }
+
+    /// Ends the wait of a tenant's halves that waited long enough, and of all those of derivers
+    /// that are in no chain any more.
+    pub(crate) fn expire(&self, of_tenant: &mut TenantBoard, chain: &Chain) {
+        let now = self.now();
+        for of in &mut of_tenant.counters {
+            of.expire(!of.is_in(chain), self.limits, now);
+        }
+    }
+
+    /// Ends the wait of all: nothing comes any more.
+    pub(crate) fn expire_all(&self) {
+        let now = self.now();
+        for (_, board) in self.tenants() {
+            board.lock().counters.iter_mut().for_each(|of| of.expire(true, self.limits, now));
+        }
+    }
+
     fn board(&self, tenant: &Tenant) -> Arc<Mutex<TenantBoard>> {
         let mut tenants = self.tenants.lock();
         let board = tenants.entry(tenant.clone()).or_default();
@@ -161,19 +226,19 @@ impl Board {
     }
 
     fn count(&self, tenant: &Tenant, seq: Seq, note: &Note) {
-        let now = Now { unix_ms: self.clock.now_unix_millis(), monotonic: self.clock.monotonic() };
+        let now = self.now();
         let board = self.board(tenant);
         let mut board = board.lock();
         board.ledger.count(seq);
         for Derived { deltas, rows } in &note.derived {
-            let exemplar_of = |row, value| exemplar(rows, row, value);
+            let points = Points::of(rows);
+            let exemplar_of = |row, value| points.as_ref()?.at(row, value);
             for deltas in deltas {
                 let mut derivers = note.chain.derivers().iter();
                 let Some(deriver) = derivers.find(|deriver| deriver.binding == deltas.binding) else {
                     continue;
                 };
-                let counters = board.of(deriver);
-                counters.add(&deriver.metrics, deltas, &exemplar_of, self.series_max, now);
+                board.of(deriver).add(deltas, &exemplar_of, self.limits, now);
             }
         }
     }
@@ -227,18 +292,32 @@ impl Observer for Board {
     }
 }
 
-/// The exemplar that a row is: at the span's start or the record's time, with its ids. A log
-/// record without them is none.
-fn exemplar(rows: &RecordBatch, row: u32, value: f64) -> Option<Exemplar> {
-    let row = row as usize;
-    let time = rows.column_by_name("time")?.as_primitive_opt::<Int64Type>()?;
-    let trace_id = rows.column_by_name("trace_id")?.as_fixed_size_binary_opt()?;
-    let span_id = rows.column_by_name("span_id")?.as_fixed_size_binary_opt()?;
-    (row < time.len() && trace_id.is_valid(row) && span_id.is_valid(row)).then_some(())?;
-    Some(Exemplar {
-        value,
-        time_ms: time.value(row).div_euclid(1_000_000),
-        trace_id: trace_id.value(row).try_into().ok()?,
-        span_id: span_id.value(row).try_into().ok()?,
-    })
+/// The rows of a batch as exemplars: at the span's start or the record's time, with its ids. A
+/// log record without them is none.
+struct Points<'a> {
+    time: &'a PrimitiveArray<Int64Type>,
+    trace_id: &'a FixedSizeBinaryArray,
+    span_id: &'a FixedSizeBinaryArray,
+}
+
+impl<'a> Points<'a> {
+    fn of(rows: &'a RecordBatch) -> Option<Self> {
+        Some(Self {
+            time: rows.column_by_name("time")?.as_primitive_opt()?,
+            trace_id: rows.column_by_name("trace_id")?.as_fixed_size_binary_opt()?,
+            span_id: rows.column_by_name("span_id")?.as_fixed_size_binary_opt()?,
+        })
+    }
+
+    fn at(&self, row: u32, value: f64) -> Option<Exemplar> {
+        let row = row as usize;
+        let Self { time, trace_id, span_id } = self;
+        (row < time.len() && trace_id.is_valid(row) && span_id.is_valid(row)).then_some(())?;
+        Some(Exemplar {
+            value,
+            time_ms: time.value(row).div_euclid(1_000_000),
+            trace_id: trace_id.value(row).try_into().ok()?,
+            span_id: span_id.value(row).try_into().ok()?,
+        })
+    }
 }

@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use hashbrown::HashMap;
-use isinglass_model::deltas::{Deltas, DerivedKind, DerivedMetric};
+use isinglass_model::deltas::{Deltas, DerivedIncrements, DerivedKind, DerivedLabel, DerivedMetric};
 use isinglass_model::series::SeriesRef;
+
+use super::cardinality::{Limits, Values};
+use super::exponential::Exponential;
 
 /// Where an exemplar points to.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -18,10 +21,12 @@ pub(crate) struct Exemplar {
 /// One metric of one derived series.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Cell {
-    /// Counter, or sum of the histogram.
+    /// Counter, gauge, or sum of the histogram.
     pub(crate) value: f64,
-    /// Counts per bucket, not cumulative; empty for a counter.
-    pub(crate) buckets: Vec<u64>,
+    /// Counts per classic bucket, not cumulative; empty where there are none.
+    pub(crate) buckets: Vec<f64>,
+    /// The exponential form of a histogram.
+    pub(crate) exponential: Option<Box<Exponential>>,
     /// The latest exemplar per bucket since the last tick.
     pub(crate) exemplars: Vec<(usize, Exemplar)>,
     /// Whether the deriver ever gave this metric for this series.
@@ -29,6 +34,10 @@ pub(crate) struct Cell {
     /// Series of the samples it becomes, filled at its first tick; `None` where
     /// the validators refuse the labels or the tenant has no room for them.
     pub(crate) refs: Vec<Option<SeriesRef>>,
+    /// The series of its exponential form.
+    pub(crate) exponential_ref: Option<SeriesRef>,
+    /// Whether its series were looked for.
+    pub(crate) resolved: bool,
     /// Whether its first zero is written.
     pub(crate) opened: bool,
 }
@@ -51,6 +60,8 @@ pub(crate) struct Derived {
 pub(crate) struct Counters {
     by_labels: HashMap<Box<[u8]>, usize, ahash::RandomState>,
     series: Vec<Derived>,
+    /// Distinct values of labels, where there is a limit.
+    values: Values,
     /// Increments that went into the overflow series.
     pub(crate) overflowed: u64,
 }
@@ -73,26 +84,27 @@ impl Counters {
         metrics: &[DerivedMetric],
         deltas: &Deltas,
         exemplar_of: &dyn Fn(u32, f64) -> Option<Exemplar>,
-        series_max: usize,
+        limits: Limits,
         now: Now,
     ) {
-        let slots: Vec<usize> =
-            (0..deltas.series as usize).map(|row| self.slot(metrics, deltas, row, series_max, now)).collect();
+        let names = names(&deltas.labels);
+        let slots: Vec<usize> = (0..deltas.series as usize)
+            .map(|row| self.slot(metrics, deltas, (row, &names), limits, now))
+            .collect();
         for increments in &deltas.increments {
-            let metric = usize::from(increments.metric);
-            let width = increments.buckets.len() / slots.len().max(1);
+            let metric = &metrics[usize::from(increments.metric)];
             for (row, slot) in slots.iter().enumerate() {
-                let cell = &mut self.series[*slot].cells[metric];
-                cell.used = true;
-                cell.value += increments.values[row];
-                for (bucket, count) in increments.buckets[row * width..][..width].iter().enumerate() {
-                    cell.buckets[bucket] += count;
-                }
+                let cell = &mut self.series[*slot].cells[usize::from(increments.metric)];
+                add_classic(cell, metric, increments, row);
             }
+            self.add_exponential(metric, increments, &slots);
         }
         for exemplar in &deltas.exemplars {
             let metric = usize::from(exemplar.metric);
-            let bucket = bucket_of(&metrics[metric].bounds, exemplar.value);
+            let bucket = match metrics[metric].classic {
+                true => bucket_of(&metrics[metric].bounds, exemplar.value),
+                false => 0,
+            };
             let cell = &mut self.series[slots[exemplar.series as usize]].cells[metric];
             if let Some(found) = exemplar_of(exemplar.row, exemplar.value) {
                 match cell.exemplars.iter_mut().find(|(at, _)| *at == bucket) {
@@ -103,46 +115,75 @@ impl Counters {
         }
     }
 
-    /// The series of a row of `deltas`, made if it is new.
+    fn add_exponential(&mut self, metric: &DerivedMetric, increments: &DerivedIncrements, slots: &[usize]) {
+        let (Some(given), at) = (&increments.exponential, usize::from(increments.metric)) else { return };
+        for (series, index, count) in &given.buckets {
+            let cell = &mut self.series[slots[*series as usize]].cells[at];
+            exponential(cell, given.scale).add(given.scale, *index, *count);
+        }
+        for (slot, zeros) in slots.iter().zip(&given.zeros).filter(|(_, zeros)| **zeros > 0.0) {
+            exponential(&mut self.series[*slot].cells[at], given.scale).add_zeros(*zeros);
+        }
+        for slot in slots {
+            if let Some(exponential) = &mut self.series[*slot].cells[at].exponential {
+                exponential.limit(metric.exponential_buckets_max);
+            }
+        }
+    }
+
+    /// The series of a row of `deltas`, made if it is new. `names`: those of its labels.
     fn slot(
         &mut self,
         metrics: &[DerivedMetric],
         deltas: &Deltas,
-        row: usize,
-        series_max: usize,
+        (row, names): (usize, &[u8]),
+        limits: Limits,
         now: Now,
     ) -> usize {
-        let mut key = Vec::with_capacity(64);
+        let mut key = Vec::with_capacity(names.len() + 64);
+        key.extend_from_slice(names);
         for label in &deltas.labels {
             push_text(&mut key, &label.values[label.keys[row] as usize]);
         }
-        if let Some(slot) = self.by_labels.get(key.as_slice()) {
-            self.series[*slot].touched = now.monotonic;
-            return *slot;
+        if let Some(slot) = self.touch(&key, now) {
+            return slot;
         }
         let mut labels: Vec<(String, String)> = deltas
             .labels
             .iter()
             .map(|label| (label.name.clone(), label.values[label.keys[row] as usize].clone()))
             .collect();
-        if self.series.len() >= series_max {
+        if self.values.fold(&mut labels, limits.values_max) {
+            key.truncate(names.len());
+            labels.iter().for_each(|(_, value)| push_text(&mut key, value));
+            if let Some(slot) = self.touch(&key, now) {
+                return slot;
+            }
+        }
+        if self.series.len() >= limits.series_max {
             self.overflowed += 1;
             labels = vec![(OVERFLOW.0.to_owned(), OVERFLOW.1.to_owned())];
             // Cannot be the key of a row: those are sequences of length and text.
             key = b"overflow".to_vec();
-            if let Some(slot) = self.by_labels.get(key.as_slice()) {
-                self.series[*slot].touched = now.monotonic;
-                return *slot;
+            if let Some(slot) = self.touch(&key, now) {
+                return slot;
             }
         }
+        self.values.keep(&labels, limits.values_max);
         self.by_labels.insert(key.into(), self.series.len());
         self.series.push(Derived {
             labels,
-            cells: metrics.iter().map(empty_cell).collect(),
+            cells: metrics.iter().map(|_| Cell::default()).collect(),
             start_ms: now.unix_ms,
             touched: now.monotonic,
         });
         self.series.len() - 1
+    }
+
+    fn touch(&mut self, key: &[u8], now: Now) -> Option<usize> {
+        let slot = *self.by_labels.get(key)?;
+        self.series[slot].touched = now.monotonic;
+        Some(slot)
     }
 
     /// All series.
@@ -167,6 +208,7 @@ impl Counters {
             }
         }
         self.series = kept;
+        stale.iter().for_each(|series| self.values.forget(&series.labels));
         self.by_labels.retain(|_, slot| match moved[*slot] {
             Some(to) => {
                 *slot = to;
@@ -178,12 +220,39 @@ impl Counters {
     }
 }
 
-fn empty_cell(metric: &DerivedMetric) -> Cell {
-    let buckets = match metric.kind {
-        DerivedKind::Counter => Vec::new(),
-        DerivedKind::Histogram => vec![0; metric.bounds.len() + 1],
-    };
-    Cell { buckets, ..Cell::default() }
+/// Values, and counts of classic buckets. A histogram of which nothing was observed stays unused.
+fn add_classic(cell: &mut Cell, metric: &DerivedMetric, increments: &DerivedIncrements, row: usize) {
+    let value = increments.values[row];
+    match metric.kind {
+        DerivedKind::Counter => cell.value += value,
+        DerivedKind::Gauge => cell.value = value,
+        DerivedKind::Histogram => {
+            let width = metric.classic_buckets();
+            let counts = &increments.buckets[row * width..][..width];
+            if counts.iter().all(|count| *count == 0.0) {
+                cell.value += value;
+                return;
+            }
+            cell.buckets.resize(width, 0.0);
+            cell.buckets.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
+            cell.value += value;
+        }
+    }
+    cell.used = true;
+}
+
+/// The exponential form of a cell, which is in use from now on.
+fn exponential(cell: &mut Cell, scale: i8) -> &mut Exponential {
+    cell.used = true;
+    cell.exponential.get_or_insert_with(|| Box::new(Exponential::new(scale)))
+}
+
+/// Names of labels, as the beginning of keys: series of different tables are told apart by them.
+fn names(labels: &[DerivedLabel]) -> Vec<u8> {
+    let mut names = Vec::with_capacity(64);
+    labels.iter().for_each(|label| push_text(&mut names, &label.name));
+    push_text(&mut names, "");
+    names
 }
 
 fn push_text(key: &mut Vec<u8>, text: &str) {
@@ -193,27 +262,18 @@ fn push_text(key: &mut Vec<u8>, text: &str) {
 }
 
 /// The bucket of a value: the first whose upper bound is not below it.
-fn bucket_of(bounds: &[f64], value: f64) -> usize {
+pub(super) fn bucket_of(bounds: &[f64], value: f64) -> usize {
     bounds.iter().position(|bound| value <= *bound).unwrap_or(bounds.len())
 }
 
 #[cfg(test)]
 mod tests {
-    use isinglass_model::deltas::{DerivedIncrements, DerivedLabel};
-
     use super::*;
 
     fn metrics() -> Vec<DerivedMetric> {
-        let metric = |name: &str, kind, bounds| DerivedMetric {
-            name: name.to_owned(),
-            kind,
-            help: String::new(),
-            unit: String::new(),
-            bounds,
-        };
         vec![
-            metric("calls_total", DerivedKind::Counter, vec![]),
-            metric("latency", DerivedKind::Histogram, vec![1.0, 2.0]),
+            DerivedMetric::new("calls_total", DerivedKind::Counter, vec![]),
+            DerivedMetric::new("latency", DerivedKind::Histogram, vec![1.0, 2.0]),
         ]
     }
 
@@ -228,11 +288,19 @@ mod tests {
                 values: services.iter().map(|s| (*s).to_owned()).collect(),
             }],
             increments: vec![
-                DerivedIncrements { metric: 0, values: vec![2.0; n], buckets: vec![] },
-                DerivedIncrements { metric: 1, values: vec![0.5; n], buckets: [1, 0, 1].repeat(n) },
+                increments(0, vec![2.0; n], vec![]),
+                increments(1, vec![0.5; n], [1.0, 0.0, 1.0].repeat(n)),
             ],
-            exemplars: vec![],
+            ..Deltas::default()
         }
+    }
+
+    fn increments(metric: u16, values: Vec<f64>, buckets: Vec<f64>) -> DerivedIncrements {
+        DerivedIncrements { metric, values, buckets, exponential: None }
+    }
+
+    fn limits(series_max: usize) -> Limits {
+        Limits { series_max, values_max: 0 }
     }
 
     fn at(seconds: u64) -> Now {
@@ -242,19 +310,19 @@ mod tests {
     #[test]
     fn increments_add_up_per_label_set() {
         let mut counters = Counters::default();
-        counters.add(&metrics(), &deltas(&["a", "b"]), &|_, _| None, 10, at(1));
-        counters.add(&metrics(), &deltas(&["b"]), &|_, _| None, 10, at(2));
+        counters.add(&metrics(), &deltas(&["a", "b"]), &|_, _| None, limits(10), at(1));
+        counters.add(&metrics(), &deltas(&["b"]), &|_, _| None, limits(10), at(2));
         let series = counters.series_mut();
         assert_eq!(series[0].cells[0].value, 2.0);
         assert_eq!(series[1].cells[0].value, 4.0);
-        assert_eq!(series[1].cells[1].buckets, [2, 0, 2]);
+        assert_eq!(series[1].cells[1].buckets, [2.0, 0.0, 2.0]);
         assert_eq!(series[1].start_ms, 1_000);
     }
 
     #[test]
     fn beyond_the_cap_everything_is_counted_in_one_series() {
         let mut counters = Counters::default();
-        counters.add(&metrics(), &deltas(&["a", "b", "c", "d"]), &|_, _| None, 2, at(1));
+        counters.add(&metrics(), &deltas(&["a", "b", "c", "d"]), &|_, _| None, limits(2), at(1));
         assert_eq!(counters.series_mut().len(), 3);
         let overflow = &counters.series_mut()[2];
         assert_eq!(overflow.labels, [("metric_overflow".to_owned(), "true".to_owned())]);
@@ -264,14 +332,57 @@ mod tests {
     #[test]
     fn stale_series_end_and_the_others_keep_counting() {
         let mut counters = Counters::default();
-        counters.add(&metrics(), &deltas(&["a"]), &|_, _| None, 10, at(1));
-        counters.add(&metrics(), &deltas(&["b"]), &|_, _| None, 10, at(100));
+        counters.add(&metrics(), &deltas(&["a"]), &|_, _| None, limits(10), at(1));
+        counters.add(&metrics(), &deltas(&["b"]), &|_, _| None, limits(10), at(100));
         let stale = counters.take_stale(Duration::from_secs(50));
         assert_eq!(stale.len(), 1);
         assert_eq!(stale[0].labels[0].1, "a");
-        counters.add(&metrics(), &deltas(&["b", "a"]), &|_, _| None, 10, at(101));
+        counters.add(&metrics(), &deltas(&["b", "a"]), &|_, _| None, limits(10), at(101));
         assert_eq!(counters.series_mut()[0].cells[0].value, 4.0);
         assert_eq!(counters.series_mut()[1].start_ms, 101_000);
+    }
+
+    #[test]
+    fn values_beyond_the_limit_of_a_label_are_one() {
+        let few = Limits { series_max: 10, values_max: 2 };
+        let mut counters = Counters::default();
+        for services in [&["a", "b", "c", "d"][..], &["a", "d", "e"]] {
+            counters.add(&metrics(), &deltas(services), &|_, _| None, few, at(1));
+        }
+        let series = counters.series_mut();
+        let values: Vec<_> = series.iter().map(|s| (s.labels[0].1.as_str(), s.cells[0].value)).collect();
+        assert_eq!(values, [("a", 4.0), ("b", 2.0), ("__cardinality_overflow__", 8.0)]);
+        // What goes stale makes room.
+        counters.add(&metrics(), &deltas(&["a"]), &|_, _| None, few, at(100));
+        assert_eq!(counters.take_stale(Duration::from_secs(50)).len(), 2);
+        counters.add(&metrics(), &deltas(&["z"]), &|_, _| None, few, at(101));
+        assert_eq!(counters.series_mut()[1].labels[0].1, "z");
+    }
+
+    #[test]
+    fn tables_with_other_labels_are_other_series() {
+        let mut counters = Counters::default();
+        let mut others = deltas(&["a"]);
+        others.labels[0].name = "client".into();
+        counters.add(&metrics(), &deltas(&["a"]), &|_, _| None, limits(10), at(1));
+        counters.add(&metrics(), &others, &|_, _| None, limits(10), at(1));
+        assert_eq!(counters.series_mut().len(), 2);
+    }
+
+    #[test]
+    fn a_gauge_has_its_last_value_and_a_histogram_of_nothing_is_none() {
+        let gauge = vec![
+            DerivedMetric::new("up", DerivedKind::Gauge, vec![]),
+            DerivedMetric::new("latency", DerivedKind::Histogram, vec![1.0]),
+        ];
+        let mut counters = Counters::default();
+        let mut given = deltas(&["a"]);
+        given.increments = vec![increments(0, vec![1.0], vec![]), increments(1, vec![0.0], vec![0.0, 0.0])];
+        for _ in 0..2 {
+            counters.add(&gauge, &given, &|_, _| None, limits(10), at(1));
+        }
+        let cells = &counters.series_mut()[0].cells;
+        assert_eq!((cells[0].value, cells[0].used, cells[1].used), (1.0, true, false));
     }
 
     #[test]

@@ -9,17 +9,27 @@
 //! out or counted twice. Counters do not survive a restart: they begin at 0 with
 //! a new start time, as those of a restarted process do.
 //!
+//! Halves of pairs that wait at a tick are not in it. A stop ends their wait before its last tick;
+//! after a crash they are gone, so that pairs are missing whose halves came up to the wait apart
+//! around it.
+//!
 //! | file | is |
 //! |---|---|
 //! | `counters.rs` | the counters of one tenant and plugin |
 //! | `ledger.rs` | which sequences are counted and which are written |
+//! | `cardinality.rs`, `exponential.rs` | values of a label, and native histograms, within bounds |
+//! | `pairs/` | rows that wait for another one: the edges of service graphs |
 //! | `board.rs` | all tenants; the store's observer |
 //! | `samples.rs` | counters as samples and exemplars |
 
 mod board;
+mod cardinality;
 mod counters;
+mod exponential;
 mod ledger;
+mod pairs;
 mod samples;
 
 pub(crate) use board::{Board, Note, TenantBoard};
+pub(crate) use cardinality::Limits;
 pub(crate) use samples::write_tick;

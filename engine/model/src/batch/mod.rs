@@ -7,7 +7,9 @@
 use arrow_array::RecordBatch;
 
 mod attributes;
+mod lookup;
 mod metrics;
+mod resource;
 mod table;
 
 pub use attributes::AttributeIndex;

@@ -7,7 +7,9 @@ use arrow_buffer::ScalarBuffer;
 use arrow_schema::DataType;
 
 use super::attributes::AttributeIndex;
+use super::lookup::attribute_column;
 use crate::columns::{Column, ColumnData, Columns, Encoding, Shape, TextBuffers};
+use crate::tables::promoted::{LOG, SPAN};
 
 /// Spans of one request.
 #[derive(Debug, Clone)]
@@ -44,6 +46,7 @@ impl Columns for SpanBatch {
     fn column(&self, name: &str, encoding: Encoding) -> Option<Column> {
         match &self.attributes {
             Some(index) if name.starts_with("attr.") => index.column(name, encoding),
+            _ if name.contains(':') => attribute_column(&self.table, name, encoding, SPAN),
             _ => table_column(&self.table, name, encoding),
         }
     }
@@ -80,6 +83,7 @@ impl Columns for LogBatch {
                 Some(Column::new(ColumnData::U32(counts.into())))
             }
             (Some(index), name) if name.starts_with("attr.") => index.column(name, encoding),
+            (_, name) if name.contains(':') => attribute_column(&self.table, name, encoding, LOG),
             _ => table_column(&self.table, name, encoding),
         }
     }

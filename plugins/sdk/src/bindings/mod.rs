@@ -8,6 +8,8 @@ pub mod function;
 #[rustfmt::skip]
 pub mod limiter;
 #[rustfmt::skip]
+pub mod pairing_deriver;
+#[rustfmt::skip]
 pub mod transformer;
 #[rustfmt::skip]
 pub mod validator;

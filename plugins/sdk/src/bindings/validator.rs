@@ -61,7 +61,7 @@ pub mod isinglass {
                     let ptr0 = vec0.as_ptr().cast::<u8>();
                     let len0 = vec0.len();
                     #[cfg(target_arch = "wasm32")]
-                    #[link(wasm_import_module = "isinglass:plugin/log@0.1.1")]
+                    #[link(wasm_import_module = "isinglass:plugin/log@0.1.2")]
                     unsafe extern "C" {
                         #[link_name = "write"]
                         fn wit_import1(_: i32, _: *mut u8, _: usize);
@@ -85,7 +85,7 @@ pub mod isinglass {
             pub fn now_unix_nanos() -> u64 {
                 unsafe {
                     #[cfg(target_arch = "wasm32")]
-                    #[link(wasm_import_module = "isinglass:plugin/clock@0.1.1")]
+                    #[link(wasm_import_module = "isinglass:plugin/clock@0.1.2")]
                     unsafe extern "C" {
                         #[link_name = "now-unix-nanos"]
                         fn wit_import0() -> i64;
@@ -114,7 +114,7 @@ pub mod isinglass {
                     let ptr0 = vec0.as_ptr().cast::<u8>();
                     let len0 = vec0.len();
                     #[cfg(target_arch = "wasm32")]
-                    #[link(wasm_import_module = "isinglass:plugin/telemetry@0.1.1")]
+                    #[link(wasm_import_module = "isinglass:plugin/telemetry@0.1.2")]
                     unsafe extern "C" {
                         #[link_name = "count"]
                         fn wit_import1(_: *mut u8, _: usize, _: i64);
@@ -624,28 +624,28 @@ pub mod exports {
                 }
                 #[doc(hidden)]
                 #[macro_export]
-                macro_rules! __export_validator_lifecycle_0_1_1_cabi {
+                macro_rules! __export_validator_lifecycle_0_1_2_cabi {
                     ($ty:ident with_types_in $($path_to_types:tt)*) => {
                         const _ : () = { #[unsafe (export_name =
-                        "isinglass:plugin/lifecycle@0.1.1#describe")] unsafe extern "C"
+                        "isinglass:plugin/lifecycle@0.1.2#describe")] unsafe extern "C"
                         fn export_describe() -> * mut u8 { unsafe { $($path_to_types)*::
                         _export_describe_cabi::<$ty > () } } #[unsafe (export_name =
-                        "cabi_post_isinglass:plugin/lifecycle@0.1.1#describe")] unsafe
+                        "cabi_post_isinglass:plugin/lifecycle@0.1.2#describe")] unsafe
                         extern "C" fn _post_return_describe(arg0 : * mut u8,) { unsafe {
                         $($path_to_types)*:: __post_return_describe::<$ty > (arg0) } }
                         #[unsafe (export_name =
-                        "isinglass:plugin/lifecycle@0.1.1#configure")] unsafe extern "C"
+                        "isinglass:plugin/lifecycle@0.1.2#configure")] unsafe extern "C"
                         fn export_configure(arg0 : * mut u8, arg1 : usize,) -> * mut u8 {
                         unsafe { $($path_to_types)*:: _export_configure_cabi::<$ty >
                         (arg0, arg1) } } #[unsafe (export_name =
-                        "cabi_post_isinglass:plugin/lifecycle@0.1.1#configure")] unsafe
+                        "cabi_post_isinglass:plugin/lifecycle@0.1.2#configure")] unsafe
                         extern "C" fn _post_return_configure(arg0 : * mut u8,) { unsafe {
                         $($path_to_types)*:: __post_return_configure::<$ty > (arg0) } }
                         };
                     };
                 }
                 #[doc(hidden)]
-                pub use __export_validator_lifecycle_0_1_1_cabi;
+                pub use __export_validator_lifecycle_0_1_2_cabi;
                 #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
                 #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
                 struct _RetArea(
@@ -1044,20 +1044,20 @@ pub mod exports {
                 }
                 #[doc(hidden)]
                 #[macro_export]
-                macro_rules! __export_isinglass_plugin_validate_0_1_1_cabi {
+                macro_rules! __export_isinglass_plugin_validate_0_1_2_cabi {
                     ($ty:ident with_types_in $($path_to_types:tt)*) => {
                         const _ : () = { #[unsafe (export_name =
-                        "isinglass:plugin/validate@0.1.1#run")] unsafe extern "C" fn
+                        "isinglass:plugin/validate@0.1.2#run")] unsafe extern "C" fn
                         export_run(arg0 : i32, arg1 : i32, arg2 : * mut u8, arg3 :
                         usize,) -> * mut u8 { unsafe { $($path_to_types)*::
                         _export_run_cabi::<$ty > (arg0, arg1, arg2, arg3) } } #[unsafe
-                        (export_name = "cabi_post_isinglass:plugin/validate@0.1.1#run")]
+                        (export_name = "cabi_post_isinglass:plugin/validate@0.1.2#run")]
                         unsafe extern "C" fn _post_return_run(arg0 : * mut u8,) { unsafe
                         { $($path_to_types)*:: __post_return_run::<$ty > (arg0) } } };
                     };
                 }
                 #[doc(hidden)]
-                pub use __export_isinglass_plugin_validate_0_1_1_cabi;
+                pub use __export_isinglass_plugin_validate_0_1_2_cabi;
                 #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
                 #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
                 struct _RetArea(
@@ -1216,23 +1216,23 @@ macro_rules! __export_validator_impl {
     };
     ($ty:ident with_types_in $($path_to_types_root:tt)*) => {
         $($path_to_types_root)*::
-        exports::isinglass::plugin::lifecycle::__export_validator_lifecycle_0_1_1_cabi!($ty
+        exports::isinglass::plugin::lifecycle::__export_validator_lifecycle_0_1_2_cabi!($ty
         with_types_in $($path_to_types_root)*:: exports::isinglass::plugin::lifecycle);
         $($path_to_types_root)*::
-        exports::isinglass::plugin::validate::__export_isinglass_plugin_validate_0_1_1_cabi!($ty
+        exports::isinglass::plugin::validate::__export_isinglass_plugin_validate_0_1_2_cabi!($ty
         with_types_in $($path_to_types_root)*:: exports::isinglass::plugin::validate);
         const _ : () = { #[rustfmt::skip] #[cfg(target_arch = "wasm32")] #[unsafe
         (link_section =
-        "component-type:wit-bindgen:0.61.1:isinglass:plugin@0.1.1:validator:imports and exports")]
+        "component-type:wit-bindgen:0.61.1:isinglass:plugin@0.1.2:validator:imports and exports")]
         #[doc(hidden)] #[allow(clippy::octal_escapes)] pub static
         __WIT_BINDGEN_COMPONENT_TYPE : [u8; 1265] = *
         b"\
 \0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xf1\x08\x01A\x02\x01\
 A\x0e\x01B\x04\x01m\x05\x05trace\x05debug\x04info\x04warn\x05error\x04\0\x05leve\
 l\x03\0\0\x01@\x02\x05level\x01\x07messages\x01\0\x04\0\x05write\x01\x02\x03\0\x1a\
-isinglass:plugin/log@0.1.1\x05\0\x01B\x02\x01@\0\0w\x04\0\x0enow-unix-nanos\x01\0\
-\x03\0\x1cisinglass:plugin/clock@0.1.1\x05\x01\x01B\x02\x01@\x02\x04names\x05del\
-taw\x01\0\x04\0\x05count\x01\0\x03\0\x20isinglass:plugin/telemetry@0.1.1\x05\x02\
+isinglass:plugin/log@0.1.2\x05\0\x01B\x02\x01@\0\0w\x04\0\x0enow-unix-nanos\x01\0\
+\x03\0\x1cisinglass:plugin/clock@0.1.2\x05\x01\x01B\x02\x01@\x02\x04names\x05del\
+taw\x01\0\x04\0\x05count\x01\0\x03\0\x20isinglass:plugin/telemetry@0.1.2\x05\x02\
 \x01B\x19\x01m\x04\x07samples\x06series\x04logs\x05spans\x04\0\x05shape\x03\0\0\x01\
 pz\x01p}\x01r\x02\x07offsets\x02\x04data\x03\x04\0\x0btext-column\x03\0\x04\x01p\
 y\x01r\x03\x04keys\x06\x07offsets\x02\x04data\x03\x04\0\x11dictionary-column\x03\
@@ -1244,16 +1244,16 @@ numbers-f64\x01\x0c\0\x05fixed\x01\x0a\0\x04text\x01\x05\0\x0adictionary\x01\x08
 pe\x01\x04rowsy\x07columns\x12\x04\0\x05batch\x03\0\x13\x01m\x03\x06values\x0adi\
 ctionary\x07lengths\x04\0\x08encoding\x03\0\x15\x01r\x05\x05shape\x01\x04slot{\x04\
 names\x08encoding\x16\x08optional\x7f\x04\0\x0ecolumn-request\x03\0\x17\x03\0\x1e\
-isinglass:plugin/columns@0.1.1\x05\x03\x02\x03\0\x03\x0ecolumn-request\x01B\x0a\x02\
+isinglass:plugin/columns@0.1.2\x05\x03\x02\x03\0\x03\x0ecolumn-request\x01B\x0a\x02\
 \x03\x02\x01\x04\x04\0\x0ecolumn-request\x03\0\0\x01p\x01\x01r\x04\x04names\x07v\
 ersions\x08requests\x02\x0dconfig-schemas\x04\0\x0bplugin-info\x03\0\x03\x01@\0\0\
 \x04\x04\0\x08describe\x01\x05\x01j\0\x01s\x01@\x01\x06configs\0\x06\x04\0\x09co\
-nfigure\x01\x07\x04\0\x20isinglass:plugin/lifecycle@0.1.1\x05\x05\x02\x03\0\x03\x05\
+nfigure\x01\x07\x04\0\x20isinglass:plugin/lifecycle@0.1.2\x05\x05\x02\x03\0\x03\x05\
 batch\x01B\x0a\x02\x03\x02\x01\x06\x04\0\x05batch\x03\0\0\x01r\x02\x04codes\x07m\
 essages\x04\0\x06reason\x03\0\x02\x01p}\x01p\x03\x01r\x02\x04rows\x04\x07reasons\
 \x05\x04\0\x08verdicts\x03\0\x06\x01@\x01\x05batch\x01\0\x07\x04\0\x03run\x01\x08\
-\x04\0\x1fisinglass:plugin/validate@0.1.1\x05\x07\x04\0\x20isinglass:plugin/vali\
-dator@0.1.1\x04\0\x0b\x0f\x01\0\x09validator\x03\0\0\0G\x09producers\x01\x0cproc\
+\x04\0\x1fisinglass:plugin/validate@0.1.2\x05\x07\x04\0\x20isinglass:plugin/vali\
+dator@0.1.2\x04\0\x0b\x0f\x01\0\x09validator\x03\0\0\0G\x09producers\x01\x0cproc\
 essed-by\x02\x0dwit-component\x070.258.3\x10wit-bindgen-rust\x060.61.1";
         };
     };
@@ -1263,7 +1263,7 @@ pub use __export_validator_impl as export_validator_world;
 #[rustfmt::skip]
 #[cfg(target_arch = "wasm32")]
 #[unsafe(
-    link_section = "component-type:wit-bindgen:0.61.1:isinglass:plugin@0.1.1:validator-with-all-of-its-exports-removed:encoded world"
+    link_section = "component-type:wit-bindgen:0.61.1:isinglass:plugin@0.1.2:validator-with-all-of-its-exports-removed:encoded world"
 )]
 #[doc(hidden)]
 #[allow(clippy::octal_escapes)]
@@ -1271,9 +1271,9 @@ pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 979] = *b"\
 \0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xb3\x06\x01A\x02\x01\
 A\x08\x01B\x04\x01m\x05\x05trace\x05debug\x04info\x04warn\x05error\x04\0\x05leve\
 l\x03\0\0\x01@\x02\x05level\x01\x07messages\x01\0\x04\0\x05write\x01\x02\x03\0\x1a\
-isinglass:plugin/log@0.1.1\x05\0\x01B\x02\x01@\0\0w\x04\0\x0enow-unix-nanos\x01\0\
-\x03\0\x1cisinglass:plugin/clock@0.1.1\x05\x01\x01B\x02\x01@\x02\x04names\x05del\
-taw\x01\0\x04\0\x05count\x01\0\x03\0\x20isinglass:plugin/telemetry@0.1.1\x05\x02\
+isinglass:plugin/log@0.1.2\x05\0\x01B\x02\x01@\0\0w\x04\0\x0enow-unix-nanos\x01\0\
+\x03\0\x1cisinglass:plugin/clock@0.1.2\x05\x01\x01B\x02\x01@\x02\x04names\x05del\
+taw\x01\0\x04\0\x05count\x01\0\x03\0\x20isinglass:plugin/telemetry@0.1.2\x05\x02\
 \x01B\x19\x01m\x04\x07samples\x06series\x04logs\x05spans\x04\0\x05shape\x03\0\0\x01\
 pz\x01p}\x01r\x02\x07offsets\x02\x04data\x03\x04\0\x0btext-column\x03\0\x04\x01p\
 y\x01r\x03\x04keys\x06\x07offsets\x02\x04data\x03\x04\0\x11dictionary-column\x03\
@@ -1285,8 +1285,8 @@ numbers-f64\x01\x0c\0\x05fixed\x01\x0a\0\x04text\x01\x05\0\x0adictionary\x01\x08
 pe\x01\x04rowsy\x07columns\x12\x04\0\x05batch\x03\0\x13\x01m\x03\x06values\x0adi\
 ctionary\x07lengths\x04\0\x08encoding\x03\0\x15\x01r\x05\x05shape\x01\x04slot{\x04\
 names\x08encoding\x16\x08optional\x7f\x04\0\x0ecolumn-request\x03\0\x17\x03\0\x1e\
-isinglass:plugin/columns@0.1.1\x05\x03\x04\0@isinglass:plugin/validator-with-all\
--of-its-exports-removed@0.1.1\x04\0\x0b/\x01\0)validator-with-all-of-its-exports\
+isinglass:plugin/columns@0.1.2\x05\x03\x04\0@isinglass:plugin/validator-with-all\
+-of-its-exports-removed@0.1.2\x04\0\x0b/\x01\0)validator-with-all-of-its-exports\
 -removed\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\x0dwit-component\x070.2\
 58.3\x10wit-bindgen-rust\x060.61.1";
 #[inline(never)]

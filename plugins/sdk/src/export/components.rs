@@ -3,13 +3,13 @@
 use std::marker::PhantomData;
 use std::sync::OnceLock;
 
-use super::convert;
+use super::{convert, pairs};
 use crate::bindings::validator::isinglass::plugin::columns as wit;
-use crate::bindings::{deriver, function, limiter, transformer, validator};
+use crate::bindings::{deriver, function, limiter, pairing_deriver, transformer, validator};
 use crate::host::{self, Level};
 use crate::{
-    Arguments, Config, Deriver, Edits, Fault, FunctionLibrary, Grouping, Limiter, Plugin, Request,
-    Transformer, Validator, Verdicts,
+    Arguments, Config, Deriver, Edits, Fault, FunctionLibrary, Grouping, Limiter, PairingDeriver, Plugin,
+    Request, Transformer, Validator, Verdicts,
 };
 
 /// Where a plugin lives in its instance.
@@ -36,6 +36,9 @@ pub struct FunctionComponent<H>(PhantomData<H>);
 /// Exports of the world `deriver`.
 pub struct DeriverComponent<H>(PhantomData<H>);
 
+/// Exports of the world `pairing-deriver`.
+pub struct PairingDeriverComponent<H>(PhantomData<H>);
+
 macro_rules! lifecycle {
     ($component:ident, $world:ident) => {
         impl<H: Hosted> $world::exports::isinglass::plugin::lifecycle::Guest for $component<H> {
@@ -59,6 +62,7 @@ lifecycle!(TransformerComponent, transformer);
 lifecycle!(ValidatorComponent, validator);
 lifecycle!(LimiterComponent, limiter);
 lifecycle!(DeriverComponent, deriver);
+lifecycle!(PairingDeriverComponent, pairing_deriver);
 lifecycle!(FunctionComponent, function);
 
 impl<H: Hosted<Plugin: Transformer>> transformer::exports::isinglass::plugin::transform::Guest
@@ -103,6 +107,18 @@ impl<H: Hosted<Plugin: Deriver>> deriver::exports::isinglass::plugin::derive::Gu
 
     fn run(batch: wit::Batch) -> deriver::exports::isinglass::plugin::derive::Deltas {
         convert::deltas(plugin::<H>().derive(&convert::batch(batch)))
+    }
+}
+
+impl<H: Hosted<Plugin: PairingDeriver>> pairing_deriver::exports::isinglass::plugin::derive_pairs::Guest
+    for PairingDeriverComponent<H>
+{
+    fn declare() -> pairing_deriver::exports::isinglass::plugin::derive_pairs::Declaration {
+        pairs::declaration(plugin::<H>().declare())
+    }
+
+    fn run(batch: wit::Batch) -> pairing_deriver::exports::isinglass::plugin::derive_pairs::Derived {
+        pairs::derived(plugin::<H>().derive(&convert::batch(batch)))
     }
 }
 

@@ -3,24 +3,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Imported Functions from `isinglass:plugin/log@0.1.1`
+// Imported Functions from `isinglass:plugin/log@0.1.2`
 
-__attribute__((__import_module__("isinglass:plugin/log@0.1.1"), __import_name__("write")))
+__attribute__((__import_module__("isinglass:plugin/log@0.1.2"), __import_name__("write")))
 extern void __wasm_import_isinglass_plugin_log_write(int32_t, uint8_t *, size_t);
 
-// Imported Functions from `isinglass:plugin/clock@0.1.1`
+// Imported Functions from `isinglass:plugin/clock@0.1.2`
 
-__attribute__((__import_module__("isinglass:plugin/clock@0.1.1"), __import_name__("now-unix-nanos")))
+__attribute__((__import_module__("isinglass:plugin/clock@0.1.2"), __import_name__("now-unix-nanos")))
 extern int64_t __wasm_import_isinglass_plugin_clock_now_unix_nanos(void);
 
-// Imported Functions from `isinglass:plugin/telemetry@0.1.1`
+// Imported Functions from `isinglass:plugin/telemetry@0.1.2`
 
-__attribute__((__import_module__("isinglass:plugin/telemetry@0.1.1"), __import_name__("count")))
+__attribute__((__import_module__("isinglass:plugin/telemetry@0.1.2"), __import_name__("count")))
 extern void __wasm_import_isinglass_plugin_telemetry_count(uint8_t *, size_t, int64_t);
 
-// Exported Functions from `isinglass:plugin/lifecycle@0.1.1`
+// Exported Functions from `isinglass:plugin/lifecycle@0.1.2`
 
-__attribute__((__weak__, __export_name__("cabi_post_isinglass:plugin/lifecycle@0.1.1#describe")))
+__attribute__((__weak__, __export_name__("cabi_post_isinglass:plugin/lifecycle@0.1.2#describe")))
 void __wasm_export_exports_isinglass_plugin_lifecycle_describe_post_return(uint8_t * arg0) {
   if ((*((size_t*) (arg0 + sizeof(void*)))) > 0) {
     free(*((uint8_t **) (arg0 + 0)));
@@ -45,7 +45,7 @@ void __wasm_export_exports_isinglass_plugin_lifecycle_describe_post_return(uint8
   }
 }
 
-__attribute__((__weak__, __export_name__("cabi_post_isinglass:plugin/lifecycle@0.1.1#configure")))
+__attribute__((__weak__, __export_name__("cabi_post_isinglass:plugin/lifecycle@0.1.2#configure")))
 void __wasm_export_exports_isinglass_plugin_lifecycle_configure_post_return(uint8_t * arg0) {
   switch ((int32_t) (int32_t) *((uint8_t*) (arg0 + 0))) {
     case 0: {
@@ -60,9 +60,9 @@ void __wasm_export_exports_isinglass_plugin_lifecycle_configure_post_return(uint
   }
 }
 
-// Exported Functions from `isinglass:plugin/compute@0.1.1`
+// Exported Functions from `isinglass:plugin/compute@0.1.2`
 
-__attribute__((__weak__, __export_name__("cabi_post_isinglass:plugin/compute@0.1.1#functions")))
+__attribute__((__weak__, __export_name__("cabi_post_isinglass:plugin/compute@0.1.2#functions")))
 void __wasm_export_exports_isinglass_plugin_compute_functions_post_return(uint8_t * arg0) {
   size_t len0 = *((size_t*) (arg0 + sizeof(void*)));
   if (len0 > 0) {
@@ -90,7 +90,7 @@ void __wasm_export_exports_isinglass_plugin_compute_functions_post_return(uint8_
   }
 }
 
-__attribute__((__weak__, __export_name__("cabi_post_isinglass:plugin/compute@0.1.1#call")))
+__attribute__((__weak__, __export_name__("cabi_post_isinglass:plugin/compute@0.1.2#call")))
 void __wasm_export_exports_isinglass_plugin_compute_call_post_return(uint8_t * arg0) {
   switch ((int32_t) (int32_t) *((uint8_t*) (arg0 + 0))) {
     case 0: {
@@ -247,7 +247,7 @@ void __wasm_export_exports_isinglass_plugin_compute_call_post_return(uint8_t * a
   }
 }
 
-__attribute__((__weak__, __export_name__("cabi_post_isinglass:plugin/compute@0.1.1#accumulate")))
+__attribute__((__weak__, __export_name__("cabi_post_isinglass:plugin/compute@0.1.2#accumulate")))
 void __wasm_export_exports_isinglass_plugin_compute_accumulate_post_return(uint8_t * arg0) {
   switch ((int32_t) (int32_t) *((uint8_t*) (arg0 + 0))) {
     case 0: {
@@ -280,7 +280,7 @@ void __wasm_export_exports_isinglass_plugin_compute_accumulate_post_return(uint8
   }
 }
 
-__attribute__((__weak__, __export_name__("cabi_post_isinglass:plugin/compute@0.1.1#merge")))
+__attribute__((__weak__, __export_name__("cabi_post_isinglass:plugin/compute@0.1.2#merge")))
 void __wasm_export_exports_isinglass_plugin_compute_merge_post_return(uint8_t * arg0) {
   switch ((int32_t) (int32_t) *((uint8_t*) (arg0 + 0))) {
     case 0: {
@@ -313,7 +313,7 @@ void __wasm_export_exports_isinglass_plugin_compute_merge_post_return(uint8_t * 
   }
 }
 
-__attribute__((__weak__, __export_name__("cabi_post_isinglass:plugin/compute@0.1.1#finish")))
+__attribute__((__weak__, __export_name__("cabi_post_isinglass:plugin/compute@0.1.2#finish")))
 void __wasm_export_exports_isinglass_plugin_compute_finish_post_return(uint8_t * arg0) {
   switch ((int32_t) (int32_t) *((uint8_t*) (arg0 + 0))) {
     case 0: {
@@ -759,7 +759,7 @@ void isinglass_plugin_telemetry_count(function_string_t *name, uint64_t delta) {
   __wasm_import_isinglass_plugin_telemetry_count((uint8_t *) (*name).ptr, (*name).len, (int64_t) (delta));
 }
 
-__attribute__((__export_name__("isinglass:plugin/lifecycle@0.1.1#describe")))
+__attribute__((__export_name__("isinglass:plugin/lifecycle@0.1.2#describe")))
 uint8_t * __wasm_export_exports_isinglass_plugin_lifecycle_describe(void) {
   exports_isinglass_plugin_lifecycle_plugin_info_t ret;
   exports_isinglass_plugin_lifecycle_describe(&ret);
@@ -775,7 +775,7 @@ uint8_t * __wasm_export_exports_isinglass_plugin_lifecycle_describe(void) {
   return ptr;
 }
 
-__attribute__((__export_name__("isinglass:plugin/lifecycle@0.1.1#configure")))
+__attribute__((__export_name__("isinglass:plugin/lifecycle@0.1.2#configure")))
 uint8_t * __wasm_export_exports_isinglass_plugin_lifecycle_configure(uint8_t * arg, size_t arg0) {
   function_string_t arg1 = (function_string_t) { (uint8_t*)(arg), (arg0) };
   exports_isinglass_plugin_lifecycle_result_void_string_t ret;
@@ -795,7 +795,7 @@ uint8_t * __wasm_export_exports_isinglass_plugin_lifecycle_configure(uint8_t * a
   return ptr;
 }
 
-__attribute__((__export_name__("isinglass:plugin/compute@0.1.1#functions")))
+__attribute__((__export_name__("isinglass:plugin/compute@0.1.2#functions")))
 uint8_t * __wasm_export_exports_isinglass_plugin_compute_functions(void) {
   exports_isinglass_plugin_compute_list_signature_t ret;
   exports_isinglass_plugin_compute_functions(&ret);
@@ -805,7 +805,7 @@ uint8_t * __wasm_export_exports_isinglass_plugin_compute_functions(void) {
   return ptr;
 }
 
-__attribute__((__export_name__("isinglass:plugin/compute@0.1.1#call")))
+__attribute__((__export_name__("isinglass:plugin/compute@0.1.2#call")))
 uint8_t * __wasm_export_exports_isinglass_plugin_compute_call(int32_t arg, int32_t arg0, uint8_t * arg1, size_t arg2) {
   exports_isinglass_plugin_compute_list_column_t arg3 = (exports_isinglass_plugin_compute_list_column_t) { (exports_isinglass_plugin_compute_column_t*)(arg1), (arg2) };
   exports_isinglass_plugin_compute_result_column_fault_t ret;
@@ -910,7 +910,7 @@ uint8_t * __wasm_export_exports_isinglass_plugin_compute_call(int32_t arg, int32
   return ptr;
 }
 
-__attribute__((__export_name__("isinglass:plugin/compute@0.1.1#accumulate")))
+__attribute__((__export_name__("isinglass:plugin/compute@0.1.2#accumulate")))
 uint8_t * __wasm_export_exports_isinglass_plugin_compute_accumulate(int32_t arg, int32_t arg0, uint8_t * arg1, size_t arg2, int32_t arg3, uint8_t * arg4, size_t arg5) {
   function_list_u32_t arg6 = (function_list_u32_t) { (uint32_t*)(arg1), (arg2) };
   exports_isinglass_plugin_compute_list_column_t arg7 = (exports_isinglass_plugin_compute_list_column_t) { (exports_isinglass_plugin_compute_column_t*)(arg4), (arg5) };
@@ -946,7 +946,7 @@ uint8_t * __wasm_export_exports_isinglass_plugin_compute_accumulate(int32_t arg,
   return ptr;
 }
 
-__attribute__((__export_name__("isinglass:plugin/compute@0.1.1#merge")))
+__attribute__((__export_name__("isinglass:plugin/compute@0.1.2#merge")))
 uint8_t * __wasm_export_exports_isinglass_plugin_compute_merge(int32_t arg, int32_t arg0, uint8_t * arg1, size_t arg2, uint8_t * arg3, size_t arg4, uint8_t * arg5, size_t arg6) {
   function_list_u32_t arg7 = (function_list_u32_t) { (uint32_t*)(arg1), (arg2) };
   exports_isinglass_plugin_compute_text_column_t arg8 = (isinglass_plugin_columns_text_column_t) {
@@ -985,7 +985,7 @@ uint8_t * __wasm_export_exports_isinglass_plugin_compute_merge(int32_t arg, int3
   return ptr;
 }
 
-__attribute__((__export_name__("isinglass:plugin/compute@0.1.1#finish")))
+__attribute__((__export_name__("isinglass:plugin/compute@0.1.2#finish")))
 uint8_t * __wasm_export_exports_isinglass_plugin_compute_finish(int32_t arg, uint8_t * arg0, size_t arg1, uint8_t * arg2, size_t arg3) {
   exports_isinglass_plugin_compute_text_column_t arg4 = (isinglass_plugin_columns_text_column_t) {
     (function_list_s32_t) (function_list_s32_t) { (int32_t*)(arg0), (arg1) },

@@ -242,23 +242,23 @@ typedef struct {
   } val;
 } exports_isinglass_plugin_compute_result_text_column_fault_t;
 
-// Imported Functions from `isinglass:plugin/log@0.1.1`
+// Imported Functions from `isinglass:plugin/log@0.1.2`
 // At most 100 lines a second and binding; beyond that lines are counted only.
 extern void isinglass_plugin_log_write(isinglass_plugin_log_level_t level, function_string_t *message);
 
-// Imported Functions from `isinglass:plugin/clock@0.1.1`
+// Imported Functions from `isinglass:plugin/clock@0.1.2`
 // The arrival time of the batch; the recorded one in a replay.
 extern uint64_t isinglass_plugin_clock_now_unix_nanos(void);
 
-// Imported Functions from `isinglass:plugin/telemetry@0.1.1`
+// Imported Functions from `isinglass:plugin/telemetry@0.1.2`
 // Adds to a counter of the plugin, shown on /metrics; at most 50 names.
 extern void isinglass_plugin_telemetry_count(function_string_t *name, uint64_t delta);
 
-// Exported Functions from `isinglass:plugin/lifecycle@0.1.1`
+// Exported Functions from `isinglass:plugin/lifecycle@0.1.2`
 void exports_isinglass_plugin_lifecycle_describe(exports_isinglass_plugin_lifecycle_plugin_info_t *ret);
 bool exports_isinglass_plugin_lifecycle_configure(function_string_t *config, function_string_t *err);
 
-// Exported Functions from `isinglass:plugin/compute@0.1.1`
+// Exported Functions from `isinglass:plugin/compute@0.1.2`
 void exports_isinglass_plugin_compute_functions(exports_isinglass_plugin_compute_list_signature_t *ret);
 bool exports_isinglass_plugin_compute_call(uint16_t function, uint32_t rows, exports_isinglass_plugin_compute_list_column_t *arguments, exports_isinglass_plugin_compute_column_t *ret, exports_isinglass_plugin_compute_fault_t *err);
 bool exports_isinglass_plugin_compute_accumulate(uint16_t function, uint32_t groups, function_list_u32_t *group_of_row, uint32_t rows, exports_isinglass_plugin_compute_list_column_t *arguments, exports_isinglass_plugin_compute_text_column_t *ret, exports_isinglass_plugin_compute_fault_t *err);

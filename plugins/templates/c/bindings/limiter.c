@@ -3,24 +3,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Imported Functions from `isinglass:plugin/log@0.1.1`
+// Imported Functions from `isinglass:plugin/log@0.1.2`
 
-__attribute__((__import_module__("isinglass:plugin/log@0.1.1"), __import_name__("write")))
+__attribute__((__import_module__("isinglass:plugin/log@0.1.2"), __import_name__("write")))
 extern void __wasm_import_isinglass_plugin_log_write(int32_t, uint8_t *, size_t);
 
-// Imported Functions from `isinglass:plugin/clock@0.1.1`
+// Imported Functions from `isinglass:plugin/clock@0.1.2`
 
-__attribute__((__import_module__("isinglass:plugin/clock@0.1.1"), __import_name__("now-unix-nanos")))
+__attribute__((__import_module__("isinglass:plugin/clock@0.1.2"), __import_name__("now-unix-nanos")))
 extern int64_t __wasm_import_isinglass_plugin_clock_now_unix_nanos(void);
 
-// Imported Functions from `isinglass:plugin/telemetry@0.1.1`
+// Imported Functions from `isinglass:plugin/telemetry@0.1.2`
 
-__attribute__((__import_module__("isinglass:plugin/telemetry@0.1.1"), __import_name__("count")))
+__attribute__((__import_module__("isinglass:plugin/telemetry@0.1.2"), __import_name__("count")))
 extern void __wasm_import_isinglass_plugin_telemetry_count(uint8_t *, size_t, int64_t);
 
-// Exported Functions from `isinglass:plugin/lifecycle@0.1.1`
+// Exported Functions from `isinglass:plugin/lifecycle@0.1.2`
 
-__attribute__((__weak__, __export_name__("cabi_post_isinglass:plugin/lifecycle@0.1.1#describe")))
+__attribute__((__weak__, __export_name__("cabi_post_isinglass:plugin/lifecycle@0.1.2#describe")))
 void __wasm_export_exports_isinglass_plugin_lifecycle_describe_post_return(uint8_t * arg0) {
   if ((*((size_t*) (arg0 + sizeof(void*)))) > 0) {
     free(*((uint8_t **) (arg0 + 0)));
@@ -45,7 +45,7 @@ void __wasm_export_exports_isinglass_plugin_lifecycle_describe_post_return(uint8
   }
 }
 
-__attribute__((__weak__, __export_name__("cabi_post_isinglass:plugin/lifecycle@0.1.1#configure")))
+__attribute__((__weak__, __export_name__("cabi_post_isinglass:plugin/lifecycle@0.1.2#configure")))
 void __wasm_export_exports_isinglass_plugin_lifecycle_configure_post_return(uint8_t * arg0) {
   switch ((int32_t) (int32_t) *((uint8_t*) (arg0 + 0))) {
     case 0: {
@@ -60,9 +60,9 @@ void __wasm_export_exports_isinglass_plugin_lifecycle_configure_post_return(uint
   }
 }
 
-// Exported Functions from `isinglass:plugin/limit@0.1.1`
+// Exported Functions from `isinglass:plugin/limit@0.1.2`
 
-__attribute__((__weak__, __export_name__("cabi_post_isinglass:plugin/limit@0.1.1#admit")))
+__attribute__((__weak__, __export_name__("cabi_post_isinglass:plugin/limit@0.1.2#admit")))
 void __wasm_export_exports_isinglass_plugin_limit_admit_post_return(uint8_t * arg0) {
   size_t len = *((size_t*) (arg0 + sizeof(void*)));
   if (len > 0) {
@@ -96,7 +96,7 @@ void __wasm_export_exports_isinglass_plugin_limit_admit_post_return(uint8_t * ar
   }
 }
 
-__attribute__((__weak__, __export_name__("cabi_post_isinglass:plugin/limit@0.1.1#run")))
+__attribute__((__weak__, __export_name__("cabi_post_isinglass:plugin/limit@0.1.2#run")))
 void __wasm_export_exports_isinglass_plugin_limit_run_post_return(uint8_t * arg0) {
   size_t len = *((size_t*) (arg0 + sizeof(void*)));
   if (len > 0) {
@@ -372,7 +372,7 @@ void isinglass_plugin_telemetry_count(limiter_string_t *name, uint64_t delta) {
   __wasm_import_isinglass_plugin_telemetry_count((uint8_t *) (*name).ptr, (*name).len, (int64_t) (delta));
 }
 
-__attribute__((__export_name__("isinglass:plugin/lifecycle@0.1.1#describe")))
+__attribute__((__export_name__("isinglass:plugin/lifecycle@0.1.2#describe")))
 uint8_t * __wasm_export_exports_isinglass_plugin_lifecycle_describe(void) {
   exports_isinglass_plugin_lifecycle_plugin_info_t ret;
   exports_isinglass_plugin_lifecycle_describe(&ret);
@@ -388,7 +388,7 @@ uint8_t * __wasm_export_exports_isinglass_plugin_lifecycle_describe(void) {
   return ptr;
 }
 
-__attribute__((__export_name__("isinglass:plugin/lifecycle@0.1.1#configure")))
+__attribute__((__export_name__("isinglass:plugin/lifecycle@0.1.2#configure")))
 uint8_t * __wasm_export_exports_isinglass_plugin_lifecycle_configure(uint8_t * arg, size_t arg0) {
   limiter_string_t arg1 = (limiter_string_t) { (uint8_t*)(arg), (arg0) };
   exports_isinglass_plugin_lifecycle_result_void_string_t ret;
@@ -408,7 +408,7 @@ uint8_t * __wasm_export_exports_isinglass_plugin_lifecycle_configure(uint8_t * a
   return ptr;
 }
 
-__attribute__((__export_name__("isinglass:plugin/limit@0.1.1#admit")))
+__attribute__((__export_name__("isinglass:plugin/limit@0.1.2#admit")))
 uint8_t * __wasm_export_exports_isinglass_plugin_limit_admit(int32_t arg, int64_t arg0) {
   exports_isinglass_plugin_limit_plan_t ret;
   exports_isinglass_plugin_limit_admit(arg, (uint64_t) (arg0), &ret);
@@ -422,7 +422,7 @@ uint8_t * __wasm_export_exports_isinglass_plugin_limit_admit(int32_t arg, int64_
   return ptr;
 }
 
-__attribute__((__export_name__("isinglass:plugin/limit@0.1.1#run")))
+__attribute__((__export_name__("isinglass:plugin/limit@0.1.2#run")))
 uint8_t * __wasm_export_exports_isinglass_plugin_limit_run(int32_t arg, int32_t arg0, uint8_t * arg1, size_t arg2) {
   exports_isinglass_plugin_limit_batch_t arg3 = (isinglass_plugin_columns_batch_t) {
     (isinglass_plugin_columns_shape_t) arg,

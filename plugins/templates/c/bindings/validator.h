@@ -184,23 +184,23 @@ typedef struct exports_isinglass_plugin_validate_verdicts_t {
   exports_isinglass_plugin_validate_list_reason_t   reasons;
 } exports_isinglass_plugin_validate_verdicts_t;
 
-// Imported Functions from `isinglass:plugin/log@0.1.1`
+// Imported Functions from `isinglass:plugin/log@0.1.2`
 // At most 100 lines a second and binding; beyond that lines are counted only.
 extern void isinglass_plugin_log_write(isinglass_plugin_log_level_t level, validator_string_t *message);
 
-// Imported Functions from `isinglass:plugin/clock@0.1.1`
+// Imported Functions from `isinglass:plugin/clock@0.1.2`
 // The arrival time of the batch; the recorded one in a replay.
 extern uint64_t isinglass_plugin_clock_now_unix_nanos(void);
 
-// Imported Functions from `isinglass:plugin/telemetry@0.1.1`
+// Imported Functions from `isinglass:plugin/telemetry@0.1.2`
 // Adds to a counter of the plugin, shown on /metrics; at most 50 names.
 extern void isinglass_plugin_telemetry_count(validator_string_t *name, uint64_t delta);
 
-// Exported Functions from `isinglass:plugin/lifecycle@0.1.1`
+// Exported Functions from `isinglass:plugin/lifecycle@0.1.2`
 void exports_isinglass_plugin_lifecycle_describe(exports_isinglass_plugin_lifecycle_plugin_info_t *ret);
 bool exports_isinglass_plugin_lifecycle_configure(validator_string_t *config, validator_string_t *err);
 
-// Exported Functions from `isinglass:plugin/validate@0.1.1`
+// Exported Functions from `isinglass:plugin/validate@0.1.2`
 void exports_isinglass_plugin_validate_run(exports_isinglass_plugin_validate_batch_t *batch, exports_isinglass_plugin_validate_verdicts_t *ret);
 
 // Helper Functions

@@ -179,10 +179,13 @@ fn a_failed_deriver_is_skipped_and_the_next_still_runs() {
         let before = failures_of(&chain, kind);
         let deltas = chain.derive(&tenant(does), &spans(10), NOW);
         assert_eq!(failures_of(&chain, kind) - before, 1, "{does}: {:?}", failures(&chain));
-        assert_eq!(deltas.len(), 1, "{does}");
-        assert_eq!(chain.derivers()[usize::from(deltas[0].binding)].name, "span-metrics", "{does}");
+        assert!(!deltas.is_empty(), "{does}");
+        let of_next = |deltas: &Deltas| chain.derivers()[usize::from(deltas.binding)].name == "span-metrics";
+        assert!(deltas.iter().all(of_next), "{does}");
     }
-    assert_eq!(chain.derive(&tenant("other"), &spans(10), NOW).len(), 2);
+    let all = chain.derive(&tenant("other"), &spans(10), NOW);
+    let derivers: std::collections::HashSet<u16> = all.iter().map(|deltas| deltas.binding).collect();
+    assert_eq!(derivers.len(), 2);
 }
 
 fn limit(chain: &Chain, name: &str, rows: usize) -> Decision {

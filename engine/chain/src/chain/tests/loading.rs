@@ -37,7 +37,17 @@ fn the_default_chain_loads() {
     let metrics: Vec<_> = chain.derivers()[0].metrics.iter().map(|metric| metric.name.as_str()).collect();
     assert_eq!(
         metrics,
-        ["traces_spanmetrics_calls_total", "traces_spanmetrics_latency", "traces_spanmetrics_size_total"]
+        [
+            "traces_spanmetrics_calls_total",
+            "traces_spanmetrics_latency",
+            "traces_spanmetrics_size_total",
+            "traces_service_graph_request_total",
+            "traces_service_graph_request_failed_total",
+            "traces_service_graph_request_server_seconds",
+            "traces_service_graph_request_client_seconds",
+            "traces_service_graph_unpaired_spans_total",
+            "traces_service_graph_dropped_spans_total",
+        ]
     );
     assert_eq!(chain.validators_digest().len(), 64);
 }
@@ -50,7 +60,7 @@ fn what_is_no_component_is_refused() {
     assert!(of_bytes(&large).to_string().contains("component has 8388609 bytes, the limit is 8388608"));
     // Without imports and exports.
     let error = of_bytes(b"\0asm\x0d\0\x01\0").to_string();
-    assert!(error.contains("a validator must export isinglass:plugin/lifecycle@0.1.1#describe"), "{error}");
+    assert!(error.contains("a validator must export isinglass:plugin/lifecycle@0.1.2#describe"), "{error}");
 }
 
 #[test]
@@ -73,7 +83,7 @@ fn the_source_must_exist() {
 #[test]
 fn a_component_of_another_world_is_refused() {
     let binding = json!({ "name": "x", "world": "deriver", "source": "builtin:validate" });
-    check(binding, "a deriver must export isinglass:plugin/derive@0.1.1#run");
+    check(binding, "a deriver must export isinglass:plugin/derive@0.1.2#run");
 }
 
 #[test]

@@ -207,6 +207,24 @@ fn dropped_rows_are_told_apart_from_refused_ones() {
     assert_eq!(bodies(rows), [""; 0]);
 }
 
+/// Built for `isinglass:plugin@0.1.1`, whose derivers knew no pairs.
+#[test]
+fn a_deriver_of_the_second_version_works_as_it_did() {
+    let path = format!("{}/../../tests/data/plugins/0.1.1/span-metrics.wasm", env!("CARGO_MANIFEST_DIR"));
+    let old = json!({ "name": "old", "source": format!("file:{path}"), "world": "deriver" });
+    let chain = load(json!({ "bindings": [old] }));
+    let names: Vec<_> = chain.derivers()[0].metrics.iter().map(|metric| metric.name.as_str()).collect();
+    assert_eq!(
+        names,
+        ["traces_spanmetrics_calls_total", "traces_spanmetrics_latency", "traces_spanmetrics_size_total"]
+    );
+    assert_eq!(chain.derivers()[0].pairing, None);
+    let deltas = chain.derive(&tenant("acme"), &spans(3), NOW);
+    let calls: f64 = deltas.iter().flat_map(|deltas| &deltas.increments[0].values).sum();
+    assert_eq!(calls, 3.0);
+    assert!(deltas.iter().all(|deltas| deltas.halves.is_none()));
+}
+
 /// Built for `isinglass:plugin@0.1.0`, which had neither transformers nor functions.
 #[test]
 fn a_plugin_of_the_first_version_works_as_it_did() {

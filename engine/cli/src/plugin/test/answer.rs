@@ -99,7 +99,7 @@ type Series = (String, BTreeMap<String, String>);
 fn sum(all: &mut BTreeMap<Series, Delta>, metrics: &[DerivedMetric], deltas: &Deltas) {
     for increments in &deltas.increments {
         let metric = &metrics[usize::from(increments.metric)];
-        let width = if increments.buckets.is_empty() { 0 } else { metric.bounds.len() + 1 };
+        let width = metric.classic_buckets();
         for series in 0..deltas.series as usize {
             let label = |label: &isinglass_model::deltas::DerivedLabel| {
                 (label.name.clone(), label.values[label.keys[series] as usize].clone())
@@ -114,7 +114,7 @@ fn sum(all: &mut BTreeMap<Series, Delta>, metrics: &[DerivedMetric], deltas: &De
             });
             delta.value += increments.values[series];
             let counts = &increments.buckets[series * width..(series + 1) * width];
-            delta.buckets.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
+            delta.buckets.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count.round() as u64);
         }
     }
 }

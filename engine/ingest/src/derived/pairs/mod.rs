@@ -1,0 +1,111 @@
+//! Rows of which two belong together, such as the two sides of a call: kept until the other one
+//! comes, or for a time.
+//!
+//! Plugins keep nothing, so this is what the host keeps for them, per tenant and binding: any
+//! number of instances, reloads and crashes of a plugin give the same pairs. What comes in are
+//! halves and the time, what goes out are increments like those of any batch.
+//!
+//! ```text
+//! halves, now ─▶ pending (by key; the oldest first out) ─▶ pair, or alone after the wait
+//!                                                            │
+//! label sets (shared by all halves that have them) ──────────┴─▶ sums ─▶ Deltas
+//! ```
+
+mod pending;
+mod sets;
+mod sums;
+
+use std::time::Duration;
+
+use isinglass_model::deltas::{Deltas, DerivedMetric, Halves, Pairing};
+
+use super::counters::Exemplar;
+use pending::{Half, Pending};
+use sets::{SetId, Sets};
+use sums::{Outcome, Sums};
+
+/// The halves of one tenant and deriver.
+#[derive(Debug, Default)]
+pub(crate) struct Pairs {
+    pending: Pending,
+    sets: Sets,
+}
+
+/// What halves came to.
+#[derive(Debug, Default)]
+pub(crate) struct Joined {
+    /// Increments; rows of exemplars are indexes into `points`.
+    pub(crate) deltas: Vec<Deltas>,
+    pub(crate) points: Vec<Exemplar>,
+}
+
+/// Finds the time and ids of a row of the input.
+pub(crate) type PointOf<'a> = &'a dyn Fn(u32, f64) -> Option<Exemplar>;
+
+impl Pairs {
+    /// Takes the halves of a batch at a time that does not go back.
+    pub(crate) fn take(
+        &mut self,
+        pairing: &Pairing,
+        metrics: &[DerivedMetric],
+        halves: &Halves,
+        point_of: PointOf<'_>,
+        now: Duration,
+    ) -> Joined {
+        let mut sums = Sums::new(pairing, metrics);
+        self.expire_into(pairing, now, &mut sums);
+        let mut known: Vec<Option<SetId>> = vec![None; halves.set_count as usize];
+        for at in 0..halves.len() {
+            let of_batch = halves.sets[at] as usize;
+            let set = *known[of_batch].get_or_insert_with(|| self.sets.intern(halves, of_batch));
+            let point = pairing.exemplars.then(|| point_of(halves.rows[at], halves.values[at])).flatten();
+            self.take_one(Half::of(halves, at, set, point, now), pairing, &mut sums);
+        }
+        let joined = sums.finish(&self.sets, metrics);
+        self.sets.sweep(pairing.pending_max as usize);
+        joined
+    }
+
+    /// Ends the wait of those that waited long enough.
+    pub(crate) fn expire(&mut self, pairing: &Pairing, metrics: &[DerivedMetric], now: Duration) -> Joined {
+        let mut sums = Sums::new(pairing, metrics);
+        self.expire_into(pairing, now, &mut sums);
+        sums.finish(&self.sets, metrics)
+    }
+
+    /// Ends the wait of all.
+    pub(crate) fn drain(&mut self, pairing: &Pairing, metrics: &[DerivedMetric]) -> Joined {
+        self.expire(pairing, metrics, Duration::MAX)
+    }
+
+    fn take_one(&mut self, half: Half, pairing: &Pairing, sums: &mut Sums<'_>) {
+        if let Some(other) = self.pending.take_other(&half) {
+            let (first, second) = if half.is_second() { (&other, &half) } else { (&half, &other) };
+            sums.add(Outcome::Counts, Some(first), Some(second));
+            self.sets.release(other.set);
+        } else if self.pending.len() >= pairing.pending_max as usize {
+            sums.add_lone(Outcome::Dropped, &half);
+        } else {
+            self.sets.hold(half.set);
+            self.pending.insert(half);
+        }
+    }
+
+    fn expire_into(&mut self, pairing: &Pairing, now: Duration, sums: &mut Sums<'_>) {
+        let wait = Duration::from_millis(pairing.wait_ms.into());
+        while let Some(half) = self.pending.take_oldest(now.saturating_sub(wait)) {
+            let outcome = if half.counts_alone() { Outcome::Counts } else { Outcome::Unpaired };
+            sums.add_lone(outcome, &half);
+            self.sets.release(half.set);
+        }
+    }
+
+    /// How many wait.
+    #[cfg(test)]
+    fn len(&self) -> usize {
+        self.pending.len()
+    }
+}
+
+#[cfg(test)]
+mod tests;
