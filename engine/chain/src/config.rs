@@ -41,6 +41,9 @@ pub struct ChainConfig {
     /// loads the chain, `None` = compiled at every start.
     #[serde(skip)]
     pub code_dir: Option<PathBuf>,
+    /// Whether answers are to be the same on every machine, to the bit, which costs a little.
+    #[serde(skip)]
+    pub deterministic: bool,
 }
 
 impl Default for ChainConfig {
@@ -63,6 +66,7 @@ impl Default for ChainConfig {
             call_bytes_max: 4 << 20,
             buckets_max: 100_000,
             code_dir: None,
+            deterministic: false,
         }
     }
 }

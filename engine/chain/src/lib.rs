@@ -25,6 +25,7 @@
 //! | [`inspect`], [`rehearsal`] | what a component is and answers, found out without a server |
 //! | `abi` | the types of the WIT package, in and out |
 //! | `columns`, `cuts` | what a guest is shown of a batch |
+//! | `replay` | a deriver by itself, to derive again from what is stored |
 //! | `transform` | the transformers of a chain, and what becomes of a request when one fails |
 //! | `edits`, `verdicts`, `plan`, `deltas` | what guests answer, checked: it is not trusted |
 //! | `functions` | functions of plugins, called by queries |
@@ -64,6 +65,7 @@ mod plugin;
 mod pool;
 mod rates;
 pub mod rehearsal;
+mod replay;
 mod schema;
 mod stats;
 mod ticker;
@@ -80,5 +82,6 @@ pub use installed::{Installed, InstalledFolder, InstalledList, Version};
 pub use lines::LogLine;
 pub use live::LiveChain;
 pub use rates::{Rates, SignalRates};
+pub use replay::{Again, Instead};
 pub use stats::BindingStats;
 pub use transform::Untransformed;

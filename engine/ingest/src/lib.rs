@@ -17,6 +17,7 @@
 //! | `filter.rs` | takes refused rows out of batches |
 //! | `refused.rs` | refused items as rows of the table `rejected` |
 //! | `derived/` | the counters behind derived metrics, the tick, their recovery |
+//! | `replay/` | deriving again from what is stored |
 //! | `stats.rs` | what `/metrics` shows |
 //! | `plugins.rs`, `plugin_costs.rs` | what `system.plugins` and `system.plugin_costs` show |
 
@@ -29,6 +30,7 @@ mod plugin_costs;
 mod plugins;
 mod push;
 mod refused;
+pub mod replay;
 mod request;
 mod stats;
 mod transform;

@@ -163,7 +163,7 @@ impl Ingest {
     }
 
     /// Runs `work` off the async threads, within the bound on compute slots.
-    async fn compute<T: Send + 'static>(
+    pub(crate) async fn compute<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T, IngestError> + Send + 'static,
     ) -> Result<T, IngestError> {
@@ -357,7 +357,7 @@ impl Ingest {
         })
     }
 
-    async fn append_tick(&self, tenant: &Tenant, append: Append) -> Result<(), IngestError> {
+    pub(crate) async fn append_tick(&self, tenant: &Tenant, append: Append) -> Result<(), IngestError> {
         let samples = append.samples.len() as u64;
         self.0.store.append(append).await?;
         self.0.recorder.tenant(tenant, |stats| stats.derived_samples += samples);
@@ -398,6 +398,23 @@ impl Ingest {
             .map_err(|error| IngestError::Internal(format!("a deletion ended early: {error}")))??)
     }
 
+    /// Held while a tick is written: there is one at a time.
+    pub(crate) async fn one_tick(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.0.ticking.lock().await
+    }
+
+    pub(crate) fn board(&self) -> &Board {
+        &self.0.board
+    }
+
+    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.0.clock
+    }
+
+    pub(crate) fn config(&self) -> &IngestConfig {
+        &self.0.config
+    }
+
     /// The store behind it.
     pub fn store(&self) -> &Store {
         &self.0.store
@@ -425,7 +442,7 @@ impl Ingest {
     }
 }
 
-type SharedBoard = Arc<parking_lot::Mutex<crate::derived::TenantBoard>>;
+pub(crate) type SharedBoard = Arc<parking_lot::Mutex<crate::derived::TenantBoard>>;
 
 /// A request on its way into the WAL.
 struct Prepared {

@@ -46,6 +46,18 @@ pub(crate) struct Derived {
     pub(crate) touched: Duration,
 }
 
+impl Derived {
+    fn absorb(&mut self, later: Self) {
+        self.touched = self.touched.max(later.touched);
+        for (cell, later) in self.cells.iter_mut().zip(later.cells) {
+            cell.value += later.value;
+            cell.used |= later.used;
+            cell.buckets.iter_mut().zip(later.buckets).for_each(|(count, later)| *count += later);
+            cell.exemplars = later.exemplars;
+        }
+    }
+}
+
 /// All derived series of one tenant and deriver.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
@@ -143,6 +155,32 @@ impl Counters {
             touched: now.monotonic,
         });
         self.series.len() - 1
+    }
+
+    /// Adds what later counters have: they took the place of these for nothing.
+    pub(crate) fn absorb(&mut self, later: Self) {
+        self.overflowed += later.overflowed;
+        let mut series: Vec<Option<Derived>> = later.series.into_iter().map(Some).collect();
+        for (key, slot) in later.by_labels {
+            let Some(one) = series[slot].take() else { continue };
+            match self.by_labels.get(&key) {
+                Some(known) => self.series[*known].absorb(one),
+                None => {
+                    self.by_labels.insert(key, self.series.len());
+                    self.series.push(one);
+                }
+            }
+        }
+    }
+
+    /// Whether any series began to count before a time, milliseconds since 1970.
+    pub(crate) fn began_before(&self, unix_ms: i64) -> bool {
+        self.series.iter().any(|series| series.start_ms < unix_ms)
+    }
+
+    /// Whether there is no series.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.series.is_empty()
     }
 
     /// All series.
@@ -272,6 +310,20 @@ mod tests {
         counters.add(&metrics(), &deltas(&["b", "a"]), &|_, _| None, 10, at(101));
         assert_eq!(counters.series_mut()[0].cells[0].value, 4.0);
         assert_eq!(counters.series_mut()[1].start_ms, 101_000);
+    }
+
+    #[test]
+    fn counters_that_began_anew_for_nothing_go_on() {
+        let mut counters = Counters::default();
+        counters.add(&metrics(), &deltas(&["a", "b"]), &|_, _| None, 10, at(1));
+        let mut later = Counters::default();
+        later.add(&metrics(), &deltas(&["b", "c"]), &|_, _| None, 10, at(2));
+        counters.absorb(later);
+        counters.add(&metrics(), &deltas(&["c"]), &|_, _| None, 10, at(3));
+        let values: Vec<_> = counters.series_mut().iter().map(|one| one.cells[0].value).collect();
+        assert_eq!(values, [2.0, 4.0, 4.0]);
+        assert_eq!(counters.series_mut()[1].cells[1].buckets, [2, 0, 2]);
+        assert!(counters.began_before(1_001) && !counters.began_before(1_000));
     }
 
     #[test]

@@ -85,20 +85,15 @@ fn open_series(
     }
 }
 
-/// The series of one metric: one for a counter; buckets, sum, count for a histogram.
+/// The series of one metric, in the order of [`label_sets`].
 fn resolve(
     labels: &[(String, String)],
     metric: &DerivedMetric,
     resolver: &mut Resolver,
     unjudged: &mut Vec<SeriesRef>,
 ) -> Vec<Option<SeriesRef>> {
-    let mut one = |suffix: &str, le: Option<&str>| {
-        let name = format!("{}{suffix}", metric.name);
-        let mut pairs: Vec<(&str, &str)> = labels.iter().map(|(name, value)| (&**name, &**value)).collect();
-        pairs.push((METRIC_NAME, &name));
-        pairs.extend(le.map(|le| ("le", le)));
-        let set = LabelSet::new(&mut pairs, Temporality::Unspecified).ok()?;
-        let known = resolver.intern_labels(set).ok()?;
+    let mut one = |set: Option<LabelSet>| {
+        let known = resolver.intern_labels(set?).ok()?;
         match known.judgement {
             Judgement::Keep => {}
             Judgement::Pending => unjudged.push(known.series),
@@ -106,20 +101,43 @@ fn resolve(
         }
         Some(known.series)
     };
-    let refs = match metric.kind {
-        DerivedKind::Counter => vec![one("", None)],
-        DerivedKind::Histogram => {
-            let bounds = metric.bounds.iter().map(f64::to_string).chain(["+Inf".to_owned()]);
-            let mut refs: Vec<_> = bounds.map(|le| one("_bucket", Some(&le))).collect();
-            refs.extend([one("_sum", None), one("_count", None)]);
-            refs
-        }
-    };
+    let refs = label_sets(labels, metric).into_iter().map(&mut one).collect();
     resolver.describe(&metric.name, &meta(metric));
     refs
 }
 
-fn meta(metric: &DerivedMetric) -> MetricMeta {
+/// The label sets of one metric: one for a counter; buckets, sum, count for a histogram. `None`
+/// where they are too much for a label set.
+pub(crate) fn label_sets(labels: &[(String, String)], metric: &DerivedMetric) -> Vec<Option<LabelSet>> {
+    let one = |suffix: &str, le: Option<&str>| {
+        let name = format!("{}{suffix}", metric.name);
+        let mut pairs: Vec<(&str, &str)> = labels.iter().map(|(name, value)| (&**name, &**value)).collect();
+        pairs.push((METRIC_NAME, &name));
+        pairs.extend(le.map(|le| ("le", le)));
+        LabelSet::new(&mut pairs, Temporality::Unspecified).ok()
+    };
+    match metric.kind {
+        DerivedKind::Counter => vec![one("", None)],
+        DerivedKind::Histogram => {
+            let bounds = metric.bounds.iter().map(f64::to_string).chain(["+Inf".to_owned()]);
+            let mut sets: Vec<_> = bounds.map(|le| one("_bucket", Some(&le))).collect();
+            sets.extend([one("_sum", None), one("_count", None)]);
+            sets
+        }
+    }
+}
+
+/// Names of the metrics that samples of a derived metric are of.
+pub(crate) fn sample_names(metric: &DerivedMetric) -> Vec<String> {
+    match metric.kind {
+        DerivedKind::Counter => vec![metric.name.clone()],
+        DerivedKind::Histogram => {
+            ["_bucket", "_sum", "_count"].iter().map(|suffix| format!("{}{suffix}", metric.name)).collect()
+        }
+    }
+}
+
+pub(crate) fn meta(metric: &DerivedMetric) -> MetricMeta {
     let metric_type = match metric.kind {
         DerivedKind::Counter => "counter",
         DerivedKind::Histogram => "histogram",
@@ -128,12 +146,12 @@ fn meta(metric: &DerivedMetric) -> MetricMeta {
 }
 
 /// A series gets nothing any more.
-fn write_end(series: &Derived, now_ms: i64, tick: &mut Tick) {
+pub(crate) fn write_end(series: &Derived, now_ms: i64, tick: &mut Tick) {
     let refs = series.cells.iter().flat_map(|cell| &cell.refs).flatten();
     refs.for_each(|r| tick.samples.push(*r, now_ms + 1, f64::from_bits(STALE_NAN_BITS), 0));
 }
 
-fn write_series(series: &mut Derived, metrics: &[DerivedMetric], now_ms: i64, tick: &mut Tick) {
+pub(crate) fn write_series(series: &mut Derived, metrics: &[DerivedMetric], now_ms: i64, tick: &mut Tick) {
     let start_ms = series.start_ms;
     let time_ms = now_ms.max(start_ms + 1);
     for (cell, metric) in series.cells.iter_mut().zip(metrics).filter(|(cell, _)| cell.used) {
@@ -158,7 +176,7 @@ fn write_series(series: &mut Derived, metrics: &[DerivedMetric], now_ms: i64, ti
     }
 }
 
-/// Sample values in the order of [`resolve`].
+/// Sample values in the order of [`label_sets`].
 #[expect(clippy::cast_precision_loss, reason = "counts of items stay far below 2^53")]
 fn values(cell: &Cell, metric: &DerivedMetric) -> Vec<f64> {
     match metric.kind {

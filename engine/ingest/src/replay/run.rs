@@ -1,0 +1,479 @@
+//! A replay from its request to its report.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use isinglass_chain::Again;
+use isinglass_model::Kind;
+use isinglass_model::batch::SampleBatch;
+use isinglass_model::columns::Shape;
+use isinglass_model::ids::metric_id;
+use isinglass_model::labels::LabelSet;
+use isinglass_store::{OrderedRows, StoredSample, View};
+use xxhash_rust::xxh3::Xxh3;
+
+use super::background::Background;
+use super::compare::{BySeries, Comparison};
+use super::cut::{Cut, Replaced};
+use super::derivation::Derivation;
+use super::report::{Provenance, ReplayReport, SourceReport};
+use super::source::Source;
+use super::write::{Writing, names};
+use super::{ReplayError, ReplayProgress, ReplayRequest, Sample};
+use crate::derived::Counters;
+use crate::push::Ingest;
+
+const NANOS: i64 = 1_000_000;
+
+/// Samples of so long a time are compared at once.
+const SLICE_MS: i64 = 3_600_000;
+
+/// Series that differ and are named in a report.
+const DIFFERENCES_MAX: usize = 100;
+
+/// How long it waits for memory.
+const ROOM_WAIT: Duration = Duration::from_secs(30);
+
+impl Ingest {
+    /// Derives again, and compares with what is stored. With `write` the result takes the place
+    /// of what is stored: all of it or, after an error, nothing.
+    pub async fn replay(
+        &self,
+        request: ReplayRequest,
+        progress: Arc<ReplayProgress>,
+    ) -> Result<ReplayReport, ReplayError> {
+        if request.from_ms >= request.to_ms {
+            let (from, to) = (request.from_ms, request.to_ms);
+            return Err(ReplayError::Request(format!("from = {from} ms must be before to = {to} ms")));
+        }
+        let again = self.deriver_of(&request).await?;
+        let deriver = again.deriver().cloned();
+        let deriver = deriver.ok_or_else(|| ReplayError::Internal("a deriver without metrics".to_owned()))?;
+        let replaced = names(deriver.metrics.iter().chain(self.metrics_of(&request.name).iter()));
+        let mut run = Run::prepare(self, &request, again, replaced, progress).await?;
+        let result = run.go().await;
+        if result.is_err()
+            && let Some(writing) = run.writing.take()
+        {
+            writing.abandon().await;
+        }
+        result?;
+        run.finish().await
+    }
+
+    async fn deriver_of(&self, request: &ReplayRequest) -> Result<Again, ReplayError> {
+        let chains = Arc::clone(self.chains());
+        let ReplayRequest { name, tenant, instead, .. } = request.clone();
+        let loaded = tokio::task::spawn_blocking(move || chains.again(&name, &tenant, instead)).await;
+        Ok(loaded.map_err(|error| ReplayError::Internal(error.to_string()))??)
+    }
+
+    /// What the live deriver of this name writes, under any configuration.
+    fn metrics_of(&self, name: &str) -> Vec<isinglass_model::deltas::DerivedMetric> {
+        let chain = self.chains().current();
+        let of_name = chain.derivers().iter().filter(|deriver| deriver.name == name);
+        of_name.flat_map(|deriver| deriver.metrics.iter().cloned()).collect()
+    }
+}
+
+/// What is handed to the thread in the background and back.
+struct Work {
+    derivation: Derivation,
+    sources: Vec<Source>,
+}
+
+impl Work {
+    /// Counts the rows of a tick and writes it.
+    fn tick(&mut self, tick: Tick) -> Result<SampleBatch, ReplayError> {
+        for source in &mut self.sources {
+            while let Some(rows) = source.take(tick.end_ms.saturating_mul(NANOS))? {
+                // After the end of the series before it.
+                self.derivation.count(source.kind, rows, tick.start_ms + 1)?;
+            }
+        }
+        Ok(self.derivation.tick(tick.end_ms - 1))
+    }
+
+    /// Time of the next row.
+    async fn next_ms(&mut self) -> Result<Option<i64>, ReplayError> {
+        let mut next: Option<i64> = None;
+        for source in &mut self.sources {
+            let time = source.next_time().await?.map(|time| time.div_euclid(NANOS));
+            next = next.into_iter().chain(time).min();
+        }
+        Ok(next)
+    }
+
+    fn rows(&self) -> u64 {
+        self.sources.iter().map(|source| source.taken).sum()
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Tick {
+    start_ms: i64,
+    end_ms: i64,
+}
+
+/// A replay under way.
+struct Run<'a> {
+    ingest: &'a Ingest,
+    request: &'a ReplayRequest,
+    progress: Arc<ReplayProgress>,
+    background: Background,
+    work: Option<Work>,
+    comparison: Comparison,
+    writing: Option<Writing>,
+    /// Where the rows are.
+    cut: Cut,
+    /// What is compared.
+    stored: Arc<View>,
+    /// Names of the metrics whose samples are replaced, and their ids.
+    replaced: BTreeSet<String>,
+    replaced_ids: HashSet<i64>,
+    places: HashMap<i64, Option<usize>, ahash::RandomState>,
+    provenance: Provenance,
+    digest: Xxh3,
+    /// Samples that are not compared yet, and from where on.
+    pending: SampleBatch,
+    pending_from_ms: i64,
+    samples_max: usize,
+}
+
+impl<'a> Run<'a> {
+    async fn prepare(
+        ingest: &'a Ingest,
+        request: &'a ReplayRequest,
+        again: Again,
+        replaced: BTreeSet<String>,
+        progress: Arc<ReplayProgress>,
+    ) -> Result<Self, ReplayError> {
+        let (config, tenant) = (ingest.config(), &request.tenant);
+        let tick_ms = i64::try_from(config.tick_interval_ms).unwrap_or(i64::MAX).clamp(1_000, 3_600_000);
+        let running = Replaced { name: request.name.clone(), to_ms: request.to_ms };
+        let cut = ingest.cut(tenant, Some(running).filter(|_| request.write)).await?;
+        let stored = ingest.store().view(tenant).await?;
+        let replaced_ids: HashSet<i64> = replaced.iter().map(|name| metric_id(name)).collect();
+        let memory_bytes = config.replay_memory_bytes.min(request.memory.bytes() / 8);
+        let memory = usize::try_from(memory_bytes).unwrap_or(usize::MAX);
+        let mut run = Run {
+            ingest,
+            request,
+            background: Background::start()?,
+            work: None,
+            comparison: Comparison::new(request.from_ms, config.derived_series_max.saturating_mul(64)),
+            writing: None,
+            cut,
+            stored,
+            replaced,
+            replaced_ids,
+            places: HashMap::default(),
+            provenance: provenance(request, &again, tick_ms),
+            digest: Xxh3::new(),
+            pending: SampleBatch::default(),
+            pending_from_ms: 0,
+            samples_max: (memory / 256).clamp(10_000, 1 << 20),
+            progress,
+        };
+        run.provenance.to_ms = run.end().await?;
+        if run.provenance.from_ms >= run.provenance.to_ms {
+            return Err(ReplayError::Request("the range lies in the future".to_owned()));
+        }
+        run.progress.to_ms.store(run.provenance.to_ms, Ordering::Relaxed);
+        // From where on a counter that is not stale has a sample.
+        let reach = i64::try_from(config.derived_stale_after_ms).unwrap_or(i64::MAX);
+        run.pending_from_ms = request.from_ms.saturating_sub(reach.saturating_add(2 * tick_ms));
+        run.work = Some(run.begin(again, memory)?);
+        if request.write {
+            let metrics = run.work.as_ref().map(|work| Arc::clone(&work.derivation.metrics));
+            let metrics = metrics.unwrap_or_else(|| Arc::from([]));
+            run.writing = Some(Writing::begin(ingest.store(), tenant, &metrics).await?);
+        }
+        Ok(run)
+    }
+
+    fn begin(&mut self, again: Again, memory: usize) -> Result<Work, ReplayError> {
+        let time = self.provenance.from_ms.saturating_mul(NANOS)..self.provenance.to_ms.saturating_mul(NANOS);
+        let step = self.provenance.tick_ms.saturating_mul(NANOS);
+        let mut sources = Vec::new();
+        for (kind, shape) in [(Kind::Spans, Shape::Spans), (Kind::Logs, Shape::Logs)] {
+            if let Some(columns) = again.columns(shape) {
+                let rows = OrderedRows::of(&self.cut.rows, kind, &columns, time.clone(), step, memory)?;
+                sources.push(Source::new(kind, rows));
+            }
+        }
+        if sources.is_empty() {
+            let name = &self.request.name;
+            return Err(ReplayError::Request(format!("{name} is shown neither spans nor logs")));
+        }
+        let config = self.ingest.config();
+        let derivation = Derivation {
+            metrics: again.deriver().map_or_else(|| Arc::from([]), |deriver| Arc::clone(&deriver.metrics)),
+            again: Arc::new(again),
+            chain: self.ingest.chains().current(),
+            tenant: self.request.tenant.clone(),
+            series_max: config.derived_series_max,
+            stale_after: Duration::from_millis(config.derived_stale_after_ms),
+            counters: Counters::default(),
+            series: Vec::new(),
+            refused: 0,
+        };
+        Ok(Work { derivation, sources })
+    }
+
+    /// Where the range ends. Of counters that run across the end that was asked for nobody can
+    /// replace a part: their increases after it would be measured against what is gone.
+    async fn end(&mut self) -> Result<i64, ReplayError> {
+        let asked = self.request.to_ms.min(self.cut.end_ms);
+        if !self.request.write {
+            return Ok(asked);
+        }
+        if self.cut.began_anew {
+            return Ok(self.cut.end_ms);
+        }
+        let mut end = asked;
+        let mut slice = asked..asked.saturating_add(SLICE_MS);
+        loop {
+            let samples = self.samples(slice.clone()).await?;
+            let of_earlier = |sample: &&StoredSample| sample.start_ms != 0 && sample.start_ms < end;
+            let last = samples.iter().filter(of_earlier).map(|sample| sample.time_ms).max();
+            let Some(last) = last else { return Ok(end) };
+            end = last.saturating_add(1);
+            slice = end..end.saturating_add(SLICE_MS);
+        }
+    }
+
+    async fn samples(&self, time_ms: std::ops::Range<i64>) -> Result<Vec<StoredSample>, ReplayError> {
+        let limit = usize::try_from(self.ingest.config().replay_memory_bytes).unwrap_or(usize::MAX);
+        let limit = limit / size_of::<StoredSample>();
+        Ok(self.stored.samples_of(&self.replaced_ids, time_ms, limit).await?)
+    }
+
+    async fn go(&mut self) -> Result<(), ReplayError> {
+        let (from, to, tick) = (self.provenance.from_ms, self.provenance.to_ms, self.provenance.tick_ms);
+        let mut number = from.div_euclid(tick);
+        while number.saturating_mul(tick) < to {
+            self.progress.is_cancelled()?;
+            self.wait_for_room().await?;
+            let Some(mut work) = self.work.take() else { break };
+            let next = work.next_ms().await?;
+            if work.derivation.is_idle() {
+                let Some(next) = next else {
+                    self.work = Some(work);
+                    break;
+                };
+                let at = next.div_euclid(tick);
+                if at > number {
+                    self.work = Some(work);
+                    self.settle(number.saturating_mul(tick).max(from)).await?;
+                    self.settle(at.saturating_mul(tick)).await?;
+                    number = at;
+                    continue;
+                }
+            }
+            let start_ms = number.saturating_mul(tick).max(from);
+            let end_ms = (number + 1).saturating_mul(tick).min(to);
+            let ticking = self.background.run(move || {
+                let samples = work.tick(Tick { start_ms, end_ms });
+                (work, samples)
+            });
+            let (work, samples) = ticking.await?;
+            self.progress.rows.store(work.rows(), Ordering::Relaxed);
+            self.progress.at_ms.store(end_ms, Ordering::Relaxed);
+            self.take(&work.derivation.series, samples?, to);
+            self.work = Some(work);
+            if self.pending.len() >= self.samples_max || end_ms - self.pending_from_ms >= SLICE_MS {
+                self.settle(end_ms).await?;
+            }
+            number += 1;
+        }
+        self.settle(number.saturating_mul(tick).clamp(from, to)).await?;
+        self.settle(to).await
+    }
+
+    /// Waits while the process holds more than leaves room.
+    async fn wait_for_room(&self) -> Result<(), ReplayError> {
+        let wanted = self.ingest.config().replay_memory_bytes.min(self.request.memory.bytes() / 8);
+        let until = tokio::time::Instant::now() + ROOM_WAIT;
+        while self.request.memory.is_exceeded() {
+            if tokio::time::Instant::now() >= until {
+                return Err(ReplayError::NoRoom { wanted });
+            }
+            self.progress.is_cancelled()?;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        Ok(())
+    }
+
+    /// Takes what a tick wrote.
+    fn take(&mut self, series: &[LabelSet], samples: SampleBatch, to_ms: i64) {
+        let rows = samples.series.iter().zip(&samples.time_ms).zip(&samples.value);
+        for (row, ((of, time), value)) in rows.enumerate().filter(|(_, ((_, time), _))| **time < to_ms) {
+            let start = samples.start_ms_at(row);
+            self.pending.push(*of, *time, *value, start);
+            let labels = series.get(of.0 as usize).map_or(&[][..], |labels| labels.as_bytes());
+            self.digest.update(&(labels.len() as u64).to_le_bytes());
+            self.digest.update(labels);
+            for part in [time.to_le_bytes(), value.to_bits().to_le_bytes(), start.to_le_bytes()] {
+                self.digest.update(&part);
+            }
+            self.provenance.samples += 1;
+        }
+    }
+
+    /// Compares and drafts what is pending, all of which is before `end_ms`.
+    async fn settle(&mut self, end_ms: i64) -> Result<(), ReplayError> {
+        while self.pending_from_ms < end_ms {
+            let long = self.pending.is_empty();
+            let until = if long { end_ms.min(self.pending_from_ms.saturating_add(SLICE_MS)) } else { end_ms };
+            let stored = self.samples(self.pending_from_ms..until).await?;
+            let stored = self.by_series(stored)?;
+            let pending = std::mem::take(&mut self.pending);
+            let Some(work) = self.work.as_ref() else { return Ok(()) };
+            let mut replayed = BySeries::default();
+            for (row, of) in pending.series.iter().enumerate() {
+                let Some(labels) = work.derivation.series.get(of.0 as usize) else { continue };
+                let sample = Sample {
+                    time_ms: pending.time_ms[row],
+                    value: pending.value[row],
+                    start_ms: pending.start_ms_at(row),
+                };
+                replayed.entry(self.comparison.place(labels)?).or_default().push(sample);
+            }
+            replayed.values_mut().for_each(|samples| samples.sort_by_key(|sample| sample.time_ms));
+            self.comparison.take(stored, replayed);
+            if let Some(writing) = &mut self.writing {
+                writing.add(pending, &work.derivation.series).await?;
+            }
+            self.pending_from_ms = until;
+        }
+        Ok(())
+    }
+
+    fn by_series(&mut self, samples: Vec<StoredSample>) -> Result<BySeries, ReplayError> {
+        let mut by_series = BySeries::default();
+        for sample in samples {
+            let place = match self.places.get(&sample.series_id) {
+                Some(place) => *place,
+                None => {
+                    let series = self.stored.series().by_id(sample.series_id);
+                    let place = series.map(|series| self.comparison.place(&series.labels)).transpose()?;
+                    self.places.insert(sample.series_id, place);
+                    place
+                }
+            };
+            if let Some(place) = place {
+                by_series.entry(place).or_insert_with(Vec::new).push(sample.into());
+            }
+        }
+        Ok(by_series)
+    }
+
+    async fn finish(mut self) -> Result<ReplayReport, ReplayError> {
+        let work = self.work.take();
+        let work = work.ok_or_else(|| ReplayError::Internal("a replay lost its work".to_owned()))?;
+        for source in &work.sources {
+            let version = self.cut.rows.table(source.kind).version;
+            let report = SourceReport { version, rows: source.taken, duplicates: source.duplicates };
+            self.provenance.sources.insert(source.kind.to_string(), report);
+        }
+        self.provenance.samples_digest = format!("xxh3:{:032x}", self.digest.digest128());
+        let metrics = self.comparison.metrics();
+        let reconciled = metrics.iter().all(|metric| metric.equal);
+        let reasons = if reconciled { Vec::new() } else { self.reasons(&work).await? };
+        let written = match self.writing.take() {
+            Some(writing) => {
+                Some(writing.commit(std::mem::take(&mut self.replaced), &self.provenance).await?)
+            }
+            None => None,
+        };
+        Ok(ReplayReport {
+            reconciled,
+            series: self.comparison.counts(),
+            metrics,
+            differences: self.comparison.differences(DIFFERENCES_MAX),
+            reasons,
+            stored_samples: self.comparison.stored_samples(),
+            written,
+            provenance: self.provenance,
+        })
+    }
+
+    /// What may be behind a difference.
+    async fn reasons(&self, work: &Work) -> Result<Vec<String>, ReplayError> {
+        let mut reasons = Vec::new();
+        let config = self.ingest.config();
+        let margin = i64::try_from(config.derived_stale_after_ms).unwrap_or(i64::MAX);
+        let (from, to) = (self.provenance.from_ms, self.provenance.to_ms);
+        for source in &work.sources {
+            let kind = source.kind;
+            for (side, range) in
+                [("before", from.saturating_sub(margin)..from), ("after", to..to.saturating_add(margin))]
+            {
+                let rows = self.rows_within(kind, range).await?;
+                if rows > 0 {
+                    reasons.push(format!(
+                        "{rows} {kind} lie up to {margin} ms {side} the range: live counters count a row when it comes"
+                    ));
+                }
+            }
+            if source.duplicates > 0 {
+                let duplicates = source.duplicates;
+                reasons.push(format!("{duplicates} {kind} were sent twice: live counters counted both"));
+            }
+        }
+        let metrics = self.comparison.metrics();
+        let lives = metrics.iter().map(|metric| metric.lives).max().unwrap_or(0);
+        if lives > 1 {
+            reasons.push(format!(
+                "stored counters began at 0 up to {lives} times: restarts, or series that were stale"
+            ));
+        }
+        if metrics.iter().any(|metric| metric.stored_overflow != 0.0 || metric.replayed_overflow != 0.0) {
+            let max = config.derived_series_max;
+            reasons.push(format!("series beyond ingest.derived_series_max = {max} are counted in one"));
+        }
+        if work.derivation.refused > 0 {
+            let refused = work.derivation.refused;
+            reasons.push(format!("validators refuse {refused} label sets of derived series"));
+        }
+        let stats = self.ingest.chains().current().stats();
+        let failures = stats.iter().filter(|stats| stats.binding == self.request.name);
+        let failures: u64 = failures.flat_map(|stats| stats.failures.values()).sum();
+        if failures > 0 {
+            reasons.push(format!("the live plugin failed {failures} times since the server started: such batches are not counted"));
+        }
+        Ok(reasons)
+    }
+
+    async fn rows_within(&self, kind: Kind, range: std::ops::Range<i64>) -> Result<u64, ReplayError> {
+        let time = range.start.saturating_mul(NANOS)..range.end.saturating_mul(NANOS);
+        let memory = usize::try_from(self.ingest.config().replay_memory_bytes).unwrap_or(usize::MAX);
+        let none = ["time".to_owned()];
+        let mut rows = OrderedRows::of(&self.cut.rows, kind, &none, time, NANOS * 1_000, memory)?;
+        let mut count = 0;
+        while let Some(window) = rows.next().await? {
+            count += window.rows() as u64;
+        }
+        Ok(count)
+    }
+}
+
+fn provenance(request: &ReplayRequest, again: &Again, tick_ms: i64) -> Provenance {
+    let deriver = again.deriver();
+    Provenance {
+        name: request.name.clone(),
+        plugin: deriver.map(|deriver| deriver.plugin.clone()).unwrap_or_default(),
+        digest: deriver.map(|deriver| format!("sha256:{}", deriver.digest)).unwrap_or_default(),
+        config_digest: format!("sha256:{}", again.config_digest()),
+        from_ms: request.from_ms,
+        to_ms: request.to_ms,
+        asked_to_ms: request.to_ms,
+        tick_ms,
+        sources: BTreeMap::new(),
+        samples: 0,
+        samples_digest: String::new(),
+    }
+}
