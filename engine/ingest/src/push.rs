@@ -29,6 +29,7 @@ use crate::judge::{RefusedSeries, judge};
 use crate::plugin_costs::PluginCosts;
 use crate::plugins::Plugins;
 use crate::refused::Allowance;
+use crate::replay::{Jobs, ReplaysTable};
 use crate::request::{Fault, Outcome, Request, signal_of};
 use crate::stats::{IngestStats, Recorder};
 use crate::transform::{transform_exemplars, transform_rows, transform_series};
@@ -51,6 +52,7 @@ struct Inner {
     ticker: parking_lot::Mutex<Option<JoinHandle<()>>>,
     /// One tick at a time: a flush must not read counters that a tick under way covers.
     ticking: tokio::sync::Mutex<()>,
+    replays: Arc<Jobs>,
 }
 
 impl Ingest {
@@ -105,6 +107,7 @@ impl Ingest {
             stopping: AtomicBool::new(false),
             ticker: parking_lot::Mutex::new(None),
             ticking: tokio::sync::Mutex::new(()),
+            replays: Arc::default(),
         }));
         *ingest.0.ticker.lock() = Some(tokio::spawn(tick_forever(ingest.clone())));
         Ok(ingest)
@@ -383,6 +386,7 @@ impl Ingest {
         if let Some(ticker) = ticker {
             ticker.abort();
         }
+        self.0.replays.stop().await;
         let ticked = self.tick().await;
         self.0.store.clone().close().await?;
         ticked
@@ -405,6 +409,10 @@ impl Ingest {
 
     pub(crate) fn board(&self) -> &Board {
         &self.0.board
+    }
+
+    pub(crate) fn replays(&self) -> &Jobs {
+        &self.0.replays
     }
 
     pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
@@ -430,10 +438,15 @@ impl Ingest {
         Arc::<LiveChain>::clone(&self.0.chains)
     }
 
-    /// What is known here and asked for in SQL: `system.plugins` and `system.plugin_costs`.
+    /// What is known here and asked for in SQL: `system.plugins`, `system.plugin_costs` and
+    /// `system.replays`.
     pub fn system_tables(&self) -> Vec<Arc<dyn SystemTable>> {
         let chains = &self.0.chains;
-        vec![Arc::new(Plugins::new(chains)), Arc::new(PluginCosts::new(chains))]
+        vec![
+            Arc::new(Plugins::new(chains)),
+            Arc::new(PluginCosts::new(chains)),
+            Arc::new(ReplaysTable::new(&self.0.replays)),
+        ]
     }
 
     /// Counts since start.

@@ -7,7 +7,7 @@
 //! | `build/` | `plugin build`: from sources to a component |
 //! | `test/` | `plugin test`: its cases, in the sandbox of a server |
 //! | `bench/` | `plugin bench`: what a row costs |
-//! | `server/` | `plugin install`, `list`, `log`, `remove`, `rollback`: what a running server does |
+//! | `server/` | `plugin install`, `list`, `log`, `remove`, `replay`, `rollback`: what a running server does |
 //! | `check.rs` | `plugin check`: what a component is, and whether a server would load it |
 
 mod bench;
@@ -29,7 +29,7 @@ pub use build::BuildArgs;
 pub use check::CheckArgs;
 pub use manifest::Lang;
 pub use new::NewArgs;
-pub use server::{InstallArgs, ListArgs, NamedArgs, ServerArgs};
+pub use server::{InstallArgs, ListArgs, NamedArgs, ReplayArgs, ServerArgs};
 pub use test::TestArgs;
 
 /// Which of its commands.
@@ -61,6 +61,8 @@ pub enum PluginCommand {
     Log(NamedArgs),
     /// Take an installed plugin away
     Remove(NamedArgs),
+    /// Derive again from what a running server has stored
+    Replay(ReplayArgs),
     /// Go back to what was installed under a name before
     Rollback(NamedArgs),
 }
@@ -77,6 +79,7 @@ pub async fn run(args: PluginArgs) -> anyhow::Result<ExitCode> {
         PluginCommand::List(args) => server::list(&args).await,
         PluginCommand::Log(args) => server::log(&args).await,
         PluginCommand::Remove(args) => server::remove(&args).await,
+        PluginCommand::Replay(args) => server::replay(&args).await,
         PluginCommand::Rollback(args) => server::roll_back(&args).await,
     }
 }

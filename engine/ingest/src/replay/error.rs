@@ -44,6 +44,12 @@ pub enum ReplayError {
     /// Records come in so fast that no moment was found between two of them.
     #[error("no moment between two records of the tenant was found; try again")]
     NoMoment,
+    /// Another one runs.
+    #[error("replay {id} is running; there is one at a time")]
+    Busy {
+        /// Its number.
+        id: u64,
+    },
     /// Somebody gave it up.
     #[error("the replay was cancelled")]
     Cancelled,
@@ -62,7 +68,9 @@ impl ReplayError {
             Self::Ingest(error) => error.kind(),
             Self::Plugin { .. } | Self::Internal(_) => ErrorKind::Internal,
             Self::TooManySeries { .. } => ErrorKind::TooLarge,
-            Self::NoRoom { .. } | Self::NoMoment | Self::Cancelled => ErrorKind::Unavailable,
+            Self::NoRoom { .. } | Self::NoMoment | Self::Busy { .. } | Self::Cancelled => {
+                ErrorKind::Unavailable
+            }
         }
     }
 }

@@ -20,6 +20,7 @@
 //! | `derivation.rs` | rows into samples |
 //! | `compare.rs`, `report.rs` | samples against those that are stored |
 //! | `write.rs` | samples into the tables |
+//! | `jobs.rs` | replays of a server, and the table `system.replays` |
 //! | `background.rs` | a thread that stands back behind queries |
 
 mod background;
@@ -27,6 +28,7 @@ mod compare;
 mod cut;
 mod derivation;
 mod error;
+mod jobs;
 mod report;
 mod run;
 mod source;
@@ -39,6 +41,8 @@ use isinglass_model::Tenant;
 use isinglass_model::memory::MemoryLimit;
 
 pub use error::ReplayError;
+pub(crate) use jobs::{Jobs, ReplaysTable};
+pub use jobs::{Outcome, ReplayJob};
 pub use report::{Difference, MetricReport, Provenance, ReplayReport, SeriesCounts, SourceReport, Written};
 
 /// What is to be derived again.

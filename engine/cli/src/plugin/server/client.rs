@@ -8,12 +8,14 @@ use serde_json::Value;
 pub(super) struct Client {
     http: reqwest::Client,
     server: Url,
+    /// For whom; nobody in particular without it.
+    pub(super) tenant: Option<String>,
 }
 
 impl Client {
     pub(super) fn new(server: &Url) -> anyhow::Result<Self> {
         // No deadline: a component with an interpreter in it compiles for a minute.
-        Ok(Self { http: reqwest::Client::builder().build()?, server: server.clone() })
+        Ok(Self { http: reqwest::Client::builder().build()?, server: server.clone(), tenant: None })
     }
 
     /// What it answers; an error is what it says.
@@ -26,7 +28,10 @@ impl Client {
     ) -> anyhow::Result<Value> {
         let mut url = self.server.join(path).context("--server is not a base URL")?;
         url.query_pairs_mut().extend_pairs(query);
-        let request = self.http.request(method, url).body(body);
+        let mut request = self.http.request(method, url).body(body);
+        if let Some(tenant) = &self.tenant {
+            request = request.header("X-Scope-OrgID", tenant);
+        }
         let response = request.send().await.map_err(|error| self.unreachable(error))?;
         let status = response.status();
         let body = response.bytes().await.context("the server broke the answer off")?;

@@ -1,11 +1,14 @@
-//! Commands that a running server carries out: `install`, `list`, `log`, `remove`, `rollback`.
+//! Commands that a running server carries out: `install`, `list`, `log`, `remove`, `replay`, `rollback`.
 //!
 //! | file | is |
 //! |---|---|
 //! | `client.rs` | asking the server |
 //! | `show.rs` | what it answered, as text |
+//! | `replay.rs`, `replay_shown.rs` | `replay` and its report |
 
 mod client;
+mod replay;
+mod replay_shown;
 mod show;
 
 use std::io::Write as _;
@@ -18,6 +21,8 @@ use reqwest::{Method, Url};
 use serde_json::{Map, Value, json};
 
 use client::Client;
+pub use replay::ReplayArgs;
+pub(super) use replay::replay;
 
 /// The server that is asked.
 #[derive(Debug, Clone, Args)]
