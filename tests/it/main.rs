@@ -65,6 +65,7 @@ mod plugin_author;
 mod plugin_check;
 mod plugin_guide;
 mod plugin_install;
+mod plugin_replay;
 mod prometheus;
 mod promql_clients;
 mod promql_grafana;

@@ -84,6 +84,8 @@ fn request(app: &App, name: String, parameters: &str, headers: &HeaderMap) -> Re
         };
         match &*key {
             "from" => from_ms = Some(time(&key, &value, app)?),
+            // With the tick that is written first.
+            "to" if value == "now" => to_ms = Some(i64::MAX),
             "to" => to_ms = Some(time(&key, &value, app)?),
             "write" => {
                 write = value.parse().map_err(|_| Problem::malformed("write must be true or false"))?;
@@ -148,7 +150,7 @@ fn shown(job: &ReplayJob) -> Value {
         "state": job.state(),
         "write": job.write,
         "from_ms": job.from_ms,
-        "to_ms": if end_ms == 0 { job.to_ms } else { end_ms },
+        "to_ms": if end_ms == 0 { job.to_ms.min(job.begun_unix_ms) } else { end_ms },
         "at_ms": if at_ms == 0 { job.from_ms } else { at_ms },
         "rows": job.progress.rows(),
     });

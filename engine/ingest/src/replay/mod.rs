@@ -54,7 +54,7 @@ pub struct ReplayRequest {
     pub name: String,
     /// The first millisecond since 1970.
     pub from_ms: i64,
-    /// The first that is not wanted.
+    /// The first that is not wanted. It ends with the last tick at the latest.
     pub to_ms: i64,
     /// What takes the place of the plugin that the server has.
     pub instead: Instead,

@@ -178,6 +178,7 @@ impl<'a> Run<'a> {
             progress,
         };
         run.provenance.to_ms = run.end().await?;
+        run.provenance.asked_to_ms = request.to_ms.min(run.cut.end_ms);
         if run.provenance.from_ms >= run.provenance.to_ms {
             return Err(ReplayError::Request("the range lies in the future".to_owned()));
         }
@@ -323,14 +324,15 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Compares and drafts what is pending, all of which is before `end_ms`.
+    /// Compares and drafts what is pending of the time before `end_ms`.
     async fn settle(&mut self, end_ms: i64) -> Result<(), ReplayError> {
         while self.pending_from_ms < end_ms {
-            let long = self.pending.is_empty();
-            let until = if long { end_ms.min(self.pending_from_ms.saturating_add(SLICE_MS)) } else { end_ms };
+            let until = end_ms.min(self.pending_from_ms.saturating_add(SLICE_MS));
             let stored = self.samples(self.pending_from_ms..until).await?;
             let stored = self.by_series(stored)?;
-            let pending = std::mem::take(&mut self.pending);
+            // A stale marker lies right behind the last sample, which may be beyond.
+            let (pending, later) = split(std::mem::take(&mut self.pending), until);
+            self.pending = later;
             let Some(work) = self.work.as_ref() else { return Ok(()) };
             let mut replayed = BySeries::default();
             for (row, of) in pending.series.iter().enumerate() {
@@ -459,6 +461,17 @@ impl<'a> Run<'a> {
         }
         Ok(count)
     }
+}
+
+/// Samples before a time, and the others.
+fn split(samples: SampleBatch, time_ms: i64) -> (SampleBatch, SampleBatch) {
+    let (mut before, mut later) = (SampleBatch::default(), SampleBatch::default());
+    for (row, series) in samples.series.iter().enumerate() {
+        let time = samples.time_ms[row];
+        let part = if time < time_ms { &mut before } else { &mut later };
+        part.push(*series, time, samples.value[row], samples.start_ms_at(row));
+    }
+    (before, later)
 }
 
 fn provenance(request: &ReplayRequest, again: &Again, tick_ms: i64) -> Provenance {

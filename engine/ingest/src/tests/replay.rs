@@ -234,6 +234,24 @@ async fn it_takes_the_place_of_what_was_live_and_counting_goes_on() {
     agrees(&rig.replay(ReplayRequest { to_ms, ..rig.request(false) }).await);
 }
 
+/// Series that end and begin again, over more hours than are compared at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn series_that_were_stale_are_the_same_again() {
+    let rig = Rig::of_minutes(json!({})).await;
+    let quiet = [0, 30, 1_200, 1_201, 2_700, 3_599].map(|at| (at, (at % 2) as u8, 5, at));
+    rig.send(&quiet).await;
+    rig.later().await;
+    let first = rig.replay(ReplayRequest { from_ms: FROM_MS - 200 * MINUTE_MS, ..rig.request(true) }).await;
+    agrees(&first);
+    let to_ms = first.provenance.to_ms;
+    let again = ReplayRequest { from_ms: FROM_MS - 200 * MINUTE_MS, to_ms, ..rig.request(false) };
+    let again = rig.replay(again).await;
+    assert_eq!(again.provenance.samples_digest, first.provenance.samples_digest);
+    assert_eq!((again.series.equal, again.series.different), (0, 0), "{again:#?}");
+    let samples = rig.samples_of("traces_spanmetrics_calls_total").await;
+    assert!(samples.iter().any(|sample| sample.contains("stale")), "{samples:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn another_configuration_gives_what_it_would_have_given_live() {
     let config = json!({ "histogram_buckets": [0.05, 0.2], "dimensions": ["host_name"] });
