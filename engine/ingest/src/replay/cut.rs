@@ -106,7 +106,7 @@ impl Ingest {
         view: &View,
         replaced: Option<&Replaced>,
     ) -> Option<Tried> {
-        let is_now = || self.board().applied_of(tenant) == view.watermark || view.watermark == 0;
+        let is_now = || self.board().applied_of(tenant) == view.watermark;
         let now = self.clock().now_unix_nanos();
         let Some(board) = board else {
             let end_ms = now.div_euclid(1_000_000).saturating_add(1);

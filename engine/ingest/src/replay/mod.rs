@@ -17,8 +17,9 @@
 //! | `run.rs` | a replay from its request to its report |
 //! | `cut.rs` | which rows the live counters have counted, and how these begin anew |
 //! | `source.rs` | rows by ticks |
-//! | `derivation.rs` | rows into samples |
-//! | `compare.rs`, `report.rs` | samples against those that are stored |
+//! | `derivation.rs`, `work.rs` | rows into samples |
+//! | `settle.rs`, `compare.rs` | samples against those that are stored |
+//! | `report.rs`, `reasons.rs` | what was found, and what may be behind it |
 //! | `write.rs` | samples into the tables |
 //! | `jobs.rs` | replays of a server, and the table `system.replays` |
 //! | `background.rs` | a thread that stands back behind queries |
@@ -29,9 +30,12 @@ mod cut;
 mod derivation;
 mod error;
 mod jobs;
+mod reasons;
 mod report;
 mod run;
+mod settle;
 mod source;
+mod work;
 mod write;
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -93,6 +97,9 @@ impl ReplayProgress {
         if self.cancelled.load(Ordering::Relaxed) { Err(ReplayError::Cancelled) } else { Ok(()) }
     }
 }
+
+/// In a millisecond.
+const NANOS: i64 = 1_000_000;
 
 /// A sample, of whichever series.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -15,20 +15,20 @@ use isinglass_store::{OrderedRows, StoredSample, View};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::background::Background;
-use super::compare::{BySeries, Comparison};
+use super::compare::Comparison;
 use super::cut::{Cut, Replaced};
 use super::derivation::Derivation;
 use super::report::{Provenance, ReplayReport, SourceReport};
 use super::source::Source;
+use super::work::{Tick, Work};
 use super::write::{Writing, names};
-use super::{ReplayError, ReplayProgress, ReplayRequest, Sample};
+use super::{NANOS, ReplayError, ReplayProgress, ReplayRequest};
 use crate::derived::Counters;
 use crate::push::Ingest;
 
-const NANOS: i64 = 1_000_000;
-
-/// Samples of so long a time are compared at once.
-const SLICE_MS: i64 = 3_600_000;
+/// Samples of so long a time are compared at once, of less where they are many.
+pub(super) const SLICE_MS: i64 = 3_600_000;
+pub(super) const SLICE_MS_MIN: i64 = 1_000;
 
 /// Series that differ and are named in a report.
 const DIFFERENCES_MAX: usize = 100;
@@ -78,68 +78,31 @@ impl Ingest {
     }
 }
 
-/// What is handed to the thread in the background and back.
-struct Work {
-    derivation: Derivation,
-    sources: Vec<Source>,
-}
-
-impl Work {
-    /// Counts the rows of a tick and writes it.
-    fn tick(&mut self, tick: Tick) -> Result<SampleBatch, ReplayError> {
-        for source in &mut self.sources {
-            while let Some(rows) = source.take(tick.end_ms.saturating_mul(NANOS))? {
-                // After the end of the series before it.
-                self.derivation.count(source.kind, rows, tick.start_ms + 1)?;
-            }
-        }
-        Ok(self.derivation.tick(tick.end_ms - 1))
-    }
-
-    /// Time of the next row.
-    async fn next_ms(&mut self) -> Result<Option<i64>, ReplayError> {
-        let mut next: Option<i64> = None;
-        for source in &mut self.sources {
-            let time = source.next_time().await?.map(|time| time.div_euclid(NANOS));
-            next = next.into_iter().chain(time).min();
-        }
-        Ok(next)
-    }
-
-    fn rows(&self) -> u64 {
-        self.sources.iter().map(|source| source.taken).sum()
-    }
-}
-
-#[derive(Clone, Copy)]
-struct Tick {
-    start_ms: i64,
-    end_ms: i64,
-}
-
 /// A replay under way.
-struct Run<'a> {
-    ingest: &'a Ingest,
-    request: &'a ReplayRequest,
-    progress: Arc<ReplayProgress>,
-    background: Background,
-    work: Option<Work>,
-    comparison: Comparison,
-    writing: Option<Writing>,
+pub(super) struct Run<'a> {
+    pub(super) ingest: &'a Ingest,
+    pub(super) request: &'a ReplayRequest,
+    pub(super) progress: Arc<ReplayProgress>,
+    pub(super) background: Background,
+    pub(super) work: Option<Work>,
+    pub(super) comparison: Comparison,
+    pub(super) writing: Option<Writing>,
     /// Where the rows are.
-    cut: Cut,
+    pub(super) cut: Cut,
     /// What is compared.
-    stored: Arc<View>,
+    pub(super) stored: Arc<View>,
     /// Names of the metrics whose samples are replaced, and their ids.
-    replaced: BTreeSet<String>,
-    replaced_ids: HashSet<i64>,
-    places: HashMap<i64, Option<usize>, ahash::RandomState>,
-    provenance: Provenance,
-    digest: Xxh3,
+    pub(super) replaced: BTreeSet<String>,
+    pub(super) replaced_ids: HashSet<i64>,
+    pub(super) places: HashMap<i64, Option<usize>, ahash::RandomState>,
+    pub(super) provenance: Provenance,
+    pub(super) digest: Xxh3,
     /// Samples that are not compared yet, and from where on.
-    pending: SampleBatch,
-    pending_from_ms: i64,
-    samples_max: usize,
+    pub(super) pending: SampleBatch,
+    pub(super) pending_from_ms: i64,
+    pub(super) samples_max: usize,
+    pub(super) memory: usize,
+    pub(super) slice_ms: i64,
 }
 
 impl<'a> Run<'a> {
@@ -175,6 +138,8 @@ impl<'a> Run<'a> {
             pending: SampleBatch::default(),
             pending_from_ms: 0,
             samples_max: (memory / 256).clamp(10_000, 1 << 20),
+            memory,
+            slice_ms: SLICE_MS,
             progress,
         };
         run.provenance.to_ms = run.end().await?;
@@ -186,7 +151,7 @@ impl<'a> Run<'a> {
         // From where on a counter that is not stale has a sample.
         let reach = i64::try_from(config.derived_stale_after_ms).unwrap_or(i64::MAX);
         run.pending_from_ms = request.from_ms.saturating_sub(reach.saturating_add(2 * tick_ms));
-        run.work = Some(run.begin(again, memory)?);
+        run.work = Some(run.begin(again)?);
         if request.write {
             let metrics = run.work.as_ref().map(|work| Arc::clone(&work.derivation.metrics));
             let metrics = metrics.unwrap_or_else(|| Arc::from([]));
@@ -195,13 +160,13 @@ impl<'a> Run<'a> {
         Ok(run)
     }
 
-    fn begin(&mut self, again: Again, memory: usize) -> Result<Work, ReplayError> {
+    fn begin(&mut self, again: Again) -> Result<Work, ReplayError> {
         let time = self.provenance.from_ms.saturating_mul(NANOS)..self.provenance.to_ms.saturating_mul(NANOS);
         let step = self.provenance.tick_ms.saturating_mul(NANOS);
         let mut sources = Vec::new();
         for (kind, shape) in [(Kind::Spans, Shape::Spans), (Kind::Logs, Shape::Logs)] {
             if let Some(columns) = again.columns(shape) {
-                let rows = OrderedRows::of(&self.cut.rows, kind, &columns, time.clone(), step, memory)?;
+                let rows = OrderedRows::of(&self.cut.rows, kind, &columns, time.clone(), step, self.memory)?;
                 sources.push(Source::new(kind, rows));
             }
         }
@@ -234,22 +199,16 @@ impl<'a> Run<'a> {
         if self.cut.began_anew {
             return Ok(self.cut.end_ms);
         }
-        let mut end = asked;
-        let mut slice = asked..asked.saturating_add(SLICE_MS);
-        loop {
-            let samples = self.samples(slice.clone()).await?;
+        let (mut end, mut at) = (asked, asked);
+        let reach = SLICE_MS.max(self.provenance.tick_ms.saturating_mul(2));
+        while at < end.saturating_add(reach) {
+            let (samples, until) = self.slice(at, end.saturating_add(reach)).await?;
             let of_earlier = |sample: &&StoredSample| sample.start_ms != 0 && sample.start_ms < end;
             let last = samples.iter().filter(of_earlier).map(|sample| sample.time_ms).max();
-            let Some(last) = last else { return Ok(end) };
-            end = last.saturating_add(1);
-            slice = end..end.saturating_add(SLICE_MS);
+            end = last.map_or(end, |last| end.max(last.saturating_add(1)));
+            at = until;
         }
-    }
-
-    async fn samples(&self, time_ms: std::ops::Range<i64>) -> Result<Vec<StoredSample>, ReplayError> {
-        let limit = usize::try_from(self.ingest.config().replay_memory_bytes).unwrap_or(usize::MAX);
-        let limit = limit / size_of::<StoredSample>();
-        Ok(self.stored.samples_of(&self.replaced_ids, time_ms, limit).await?)
+        Ok(end)
     }
 
     async fn go(&mut self) -> Result<(), ReplayError> {
@@ -296,7 +255,7 @@ impl<'a> Run<'a> {
 
     /// Waits while the process holds more than leaves room.
     async fn wait_for_room(&self) -> Result<(), ReplayError> {
-        let wanted = self.ingest.config().replay_memory_bytes.min(self.request.memory.bytes() / 8);
+        let wanted = self.memory as u64;
         let until = tokio::time::Instant::now() + ROOM_WAIT;
         while self.request.memory.is_exceeded() {
             if tokio::time::Instant::now() >= until {
@@ -322,55 +281,6 @@ impl<'a> Run<'a> {
             }
             self.provenance.samples += 1;
         }
-    }
-
-    /// Compares and drafts what is pending of the time before `end_ms`.
-    async fn settle(&mut self, end_ms: i64) -> Result<(), ReplayError> {
-        while self.pending_from_ms < end_ms {
-            let until = end_ms.min(self.pending_from_ms.saturating_add(SLICE_MS));
-            let stored = self.samples(self.pending_from_ms..until).await?;
-            let stored = self.by_series(stored)?;
-            // A stale marker lies right behind the last sample, which may be beyond.
-            let (pending, later) = split(std::mem::take(&mut self.pending), until);
-            self.pending = later;
-            let Some(work) = self.work.as_ref() else { return Ok(()) };
-            let mut replayed = BySeries::default();
-            for (row, of) in pending.series.iter().enumerate() {
-                let Some(labels) = work.derivation.series.get(of.0 as usize) else { continue };
-                let sample = Sample {
-                    time_ms: pending.time_ms[row],
-                    value: pending.value[row],
-                    start_ms: pending.start_ms_at(row),
-                };
-                replayed.entry(self.comparison.place(labels)?).or_default().push(sample);
-            }
-            replayed.values_mut().for_each(|samples| samples.sort_by_key(|sample| sample.time_ms));
-            self.comparison.take(stored, replayed);
-            if let Some(writing) = &mut self.writing {
-                writing.add(pending, &work.derivation.series).await?;
-            }
-            self.pending_from_ms = until;
-        }
-        Ok(())
-    }
-
-    fn by_series(&mut self, samples: Vec<StoredSample>) -> Result<BySeries, ReplayError> {
-        let mut by_series = BySeries::default();
-        for sample in samples {
-            let place = match self.places.get(&sample.series_id) {
-                Some(place) => *place,
-                None => {
-                    let series = self.stored.series().by_id(sample.series_id);
-                    let place = series.map(|series| self.comparison.place(&series.labels)).transpose()?;
-                    self.places.insert(sample.series_id, place);
-                    place
-                }
-            };
-            if let Some(place) = place {
-                by_series.entry(place).or_insert_with(Vec::new).push(sample.into());
-            }
-        }
-        Ok(by_series)
     }
 
     async fn finish(mut self) -> Result<ReplayReport, ReplayError> {
@@ -402,76 +312,6 @@ impl<'a> Run<'a> {
             provenance: self.provenance,
         })
     }
-
-    /// What may be behind a difference.
-    async fn reasons(&self, work: &Work) -> Result<Vec<String>, ReplayError> {
-        let mut reasons = Vec::new();
-        let config = self.ingest.config();
-        let margin = i64::try_from(config.derived_stale_after_ms).unwrap_or(i64::MAX);
-        let (from, to) = (self.provenance.from_ms, self.provenance.to_ms);
-        for source in &work.sources {
-            let kind = source.kind;
-            for (side, range) in
-                [("before", from.saturating_sub(margin)..from), ("after", to..to.saturating_add(margin))]
-            {
-                let rows = self.rows_within(kind, range).await?;
-                if rows > 0 {
-                    reasons.push(format!(
-                        "{rows} {kind} lie up to {margin} ms {side} the range: live counters count a row when it comes"
-                    ));
-                }
-            }
-            if source.duplicates > 0 {
-                let duplicates = source.duplicates;
-                reasons.push(format!("{duplicates} {kind} were sent twice: live counters counted both"));
-            }
-        }
-        let metrics = self.comparison.metrics();
-        let lives = metrics.iter().map(|metric| metric.lives).max().unwrap_or(0);
-        if lives > 1 {
-            reasons.push(format!(
-                "stored counters began at 0 up to {lives} times: restarts, or series that were stale"
-            ));
-        }
-        if metrics.iter().any(|metric| metric.stored_overflow != 0.0 || metric.replayed_overflow != 0.0) {
-            let max = config.derived_series_max;
-            reasons.push(format!("series beyond ingest.derived_series_max = {max} are counted in one"));
-        }
-        if work.derivation.refused > 0 {
-            let refused = work.derivation.refused;
-            reasons.push(format!("validators refuse {refused} label sets of derived series"));
-        }
-        let stats = self.ingest.chains().current().stats();
-        let failures = stats.iter().filter(|stats| stats.binding == self.request.name);
-        let failures: u64 = failures.flat_map(|stats| stats.failures.values()).sum();
-        if failures > 0 {
-            reasons.push(format!("the live plugin failed {failures} times since the server started: such batches are not counted"));
-        }
-        Ok(reasons)
-    }
-
-    async fn rows_within(&self, kind: Kind, range: std::ops::Range<i64>) -> Result<u64, ReplayError> {
-        let time = range.start.saturating_mul(NANOS)..range.end.saturating_mul(NANOS);
-        let memory = usize::try_from(self.ingest.config().replay_memory_bytes).unwrap_or(usize::MAX);
-        let none = ["time".to_owned()];
-        let mut rows = OrderedRows::of(&self.cut.rows, kind, &none, time, NANOS * 1_000, memory)?;
-        let mut count = 0;
-        while let Some(window) = rows.next().await? {
-            count += window.rows() as u64;
-        }
-        Ok(count)
-    }
-}
-
-/// Samples before a time, and the others.
-fn split(samples: SampleBatch, time_ms: i64) -> (SampleBatch, SampleBatch) {
-    let (mut before, mut later) = (SampleBatch::default(), SampleBatch::default());
-    for (row, series) in samples.series.iter().enumerate() {
-        let time = samples.time_ms[row];
-        let part = if time < time_ms { &mut before } else { &mut later };
-        part.push(*series, time, samples.value[row], samples.start_ms_at(row));
-    }
-    (before, later)
 }
 
 fn provenance(request: &ReplayRequest, again: &Again, tick_ms: i64) -> Provenance {

@@ -27,8 +27,8 @@ use crate::{StoreError, files};
 /// The longest time that is read at once, in nanoseconds: files span a day at most.
 const WINDOW_MAX: i64 = 86_400_000_000_000;
 
-/// Columns that every window has, where the table has them.
-const ALWAYS: [&str; 3] = ["time", "trace_id", "span_id"];
+/// The column that every window has.
+const ALWAYS: &str = "time";
 
 /// Rows of `spans` or `logs` within a time, window by window.
 pub struct OrderedRows {
@@ -68,7 +68,7 @@ impl OrderedRows {
         let maps = columns.iter().any(|name| table.position(name).is_none());
         let is_wanted = |at: &usize| {
             let column = &table.columns[*at];
-            ALWAYS.contains(&column.name)
+            column.name == ALWAYS
                 || columns.iter().any(|name| name == column.name)
                 || (maps && column.ty == Type::TextMap)
         };
