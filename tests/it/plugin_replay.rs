@@ -91,7 +91,16 @@ async fn another_configuration_over_history() {
     says(&server, &[&with[..], &["--dry-run"]].concat(), 0, "would put ");
     says(&server, &[&with[..], &["--diff"]].concat(), 1, "only replayed");
     derived::check_all(&client).await;
+    // Prometheus' language keeps results; this one must not stay.
+    let graph = async || {
+        let now = now_nanos() / 1_000_000_000;
+        let query = "count(traces_spanmetrics_latency_bucket%7Ble%3D%220.1%22%7D)";
+        let path = format!("api/v1/query_range?query={query}&start={}&end={now}&step=60", now - 3_600);
+        client.get(&path).await.ok().json()["data"]["result"].as_array().unwrap().len()
+    };
+    assert_eq!(graph().await, 0);
     let written = json_of(&server, &with);
+    assert_eq!(graph().await, 1);
     let digest = written["provenance"]["samples_digest"].as_str().unwrap().to_owned();
     assert!(written["written"]["removed"].as_u64().unwrap() > 0, "{written}");
     for (bound, nanos) in [("0.01", 10_000_000), ("0.1", 100_000_000)] {

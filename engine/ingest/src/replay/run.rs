@@ -295,10 +295,13 @@ impl<'a> Run<'a> {
         let metrics = self.comparison.metrics();
         let reconciled = metrics.iter().all(|metric| metric.equal);
         let reasons = if reconciled { Vec::new() } else { self.reasons(&work).await? };
+        // Where nothing is to go, no file is written again without it.
+        let gone = match self.comparison.stored_samples() {
+            0 => BTreeSet::new(),
+            _ => std::mem::take(&mut self.replaced),
+        };
         let written = match self.writing.take() {
-            Some(writing) => {
-                Some(writing.commit(std::mem::take(&mut self.replaced), &self.provenance).await?)
-            }
+            Some(writing) => Some(writing.commit(gone, &self.provenance).await?),
             None => None,
         };
         Ok(ReplayReport {

@@ -209,6 +209,13 @@ async fn it_takes_the_place_of_what_was_live_and_counting_goes_on() {
     {
         assert!(commit.contains(part), "{part} in {commit}");
     }
+    let info: serde_json::Value = serde_json::from_str(commit.lines().next().unwrap()).unwrap();
+    let provenance = &info["commitInfo"]["isinglass.replay"];
+    assert_eq!(
+        (&provenance["name"], &provenance["tick_ms"]),
+        (&json!("span-metrics"), &json!(60_000)),
+        "{info}"
+    );
     assert_eq!(rig.samples_of("up").await.len(), 1);
     let samples = rig.samples_of("traces_spanmetrics").await;
     assert_eq!(samples.len() as u64, first.provenance.samples);
@@ -311,6 +318,58 @@ async fn what_makes_no_sense_is_refused() {
     assert_eq!(error.to_string(), "the replay was cancelled");
     let after = rig.samples_of("traces_spanmetrics").await;
     assert!(before.iter().all(|sample| after.contains(sample)), "nothing was taken away");
+}
+
+/// What a failing plugin leaves out live would be missing in a replay without a word.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_that_fails_fails_the_replay() {
+    let rig = Rig::of_minutes(json!({})).await;
+    rig.send(&hour()).await;
+    rig.ingest.flush().await.unwrap();
+    let before = rig.samples_of("").await;
+    let path = format!("{}/../../plugins/dist/test/hostile-deriver.wasm", env!("CARGO_MANIFEST_DIR"));
+    let instead = Instead {
+        component: Some(std::fs::read(path).unwrap()),
+        config: Some(json!({ "does": "trap", "in": "run" })),
+        ..Instead::default()
+    };
+    let request = ReplayRequest { name: "hostile".to_owned(), instead, ..rig.request(true) };
+    let error = rig.ingest.replay(request, Arc::new(ReplayProgress::default())).await.unwrap_err();
+    assert!(error.to_string().starts_with("the plugin failed on rows from "), "{error}");
+    let after = rig.samples_of("").await;
+    assert!(before.iter().all(|sample| after.contains(sample)));
+}
+
+/// Windows of few rows, cut by what may be held, give what one window gives.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_be_held_changes_nothing() {
+    let dir = TempDir::new().unwrap();
+    let clock = Arc::new(ManualClock::at(NOW));
+    let (rig, small) = (Rig::of_minutes(json!({})).await, with_memory(&dir, &clock, 24 << 10).await);
+    let small = Rig { dir, clock, ingest: small };
+    let mut digests = Vec::new();
+    for rig in [&rig, &small] {
+        rig.send(&hour()).await;
+        rig.ingest.flush().await.unwrap();
+        rig.later().await;
+        let report = rig.replay(rig.request(false)).await;
+        agrees(&report);
+        digests.push(report.provenance.samples_digest);
+    }
+    assert_eq!(digests[0], digests[1]);
+    // Not even the rows of a minute.
+    let request = small.request(false);
+    small.send(&(0..5_000).map(|at| (100, 1, 5, 20_000 + at)).collect::<Vec<Made>>()).await;
+    let error = small.ingest.replay(request, Arc::new(ReplayProgress::default())).await.unwrap_err();
+    assert_eq!(error.to_string(), "spans of 60000 ms need more than ingest.replay_memory_bytes = 24576");
+}
+
+async fn with_memory(dir: &TempDir, clock: &Arc<ManualClock>, replay_memory_bytes: u64) -> Ingest {
+    let clock: Arc<dyn Clock> = Arc::<ManualClock>::clone(clock);
+    let chain = Arc::new(LiveChain::fixed(ChainConfig::default(), Arc::clone(&clock)).unwrap());
+    let store = StoreConfig { data_dir: dir.path().to_owned(), ..StoreConfig::default() };
+    let config = IngestConfig { tick_interval_ms: 60_000, replay_memory_bytes, ..IngestConfig::default() };
+    Ingest::start(store, chain, config, LogsConfig::default(), clock).await.unwrap()
 }
 
 fn batches() -> impl Strategy<Value = Vec<Vec<Made>>> {

@@ -297,11 +297,14 @@ impl Upkeep {
             file_bytes: config.file_bytes,
             memory_bytes: config.memory_bytes,
         };
-        // A deletion comes before the commit or after it.
-        let _writing = tenant.writing.read().await;
-        let may = || match tenant.is_retired() {
-            true => Err(StoreError::unavailable("the tenant was deleted meanwhile")),
-            false => Ok(()),
+        // A deletion comes before the commit or after it, and waits for no merge.
+        let writing = parking_lot::Mutex::new(None);
+        let may = || {
+            *writing.lock() = Arc::clone(&tenant.writing).try_read_owned().ok();
+            match writing.lock().is_none() || tenant.is_retired() {
+                true => Err(StoreError::unavailable("the tenant was deleted meanwhile")),
+                false => Ok(()),
+            }
         };
         let known = parking_lot::Mutex::new(Ok(()));
         let publish = |table: &TableState| *known.lock() = tenant.replaced(table.clone());
