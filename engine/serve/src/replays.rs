@@ -150,7 +150,7 @@ fn shown(job: &ReplayJob) -> Value {
         "state": job.state(),
         "write": job.write,
         "from_ms": job.from_ms,
-        "to_ms": if end_ms == 0 { job.to_ms.min(job.begun_unix_ms) } else { end_ms },
+        "to_ms": if end_ms == 0 { job.to_ms } else { end_ms },
         "at_ms": if at_ms == 0 { job.from_ms } else { at_ms },
         "rows": job.progress.rows(),
     });

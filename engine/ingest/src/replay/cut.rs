@@ -123,6 +123,9 @@ impl Ingest {
             last => last.saturating_add(1),
         };
         let began_anew = replaced.is_some_and(|replaced| begin_anew(&mut board, replaced, tick.is_some()));
+        if began_anew {
+            self.pass(end_ms);
+        }
         let append = tick.map(|tick| {
             let mut append = Append::new(tenant.clone());
             append.life = resolver.life();
@@ -132,6 +135,19 @@ impl Ingest {
             append
         });
         Some(Tried { append, end_ms, began_anew })
+    }
+}
+
+impl Ingest {
+    /// Lets a time pass, a millisecond or two, so that no series of the new life begins before it.
+    /// Whoever counts waits for it; a clock that stands still is not waited for.
+    fn pass(&self, unix_ms: i64) {
+        for _ in 0..5 {
+            if self.clock().now_unix_millis() > unix_ms {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 }
 

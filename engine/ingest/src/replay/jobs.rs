@@ -30,7 +30,7 @@ pub struct ReplayJob {
     pub name: String,
     /// The first millisecond since 1970.
     pub from_ms: i64,
-    /// The first that was not asked for.
+    /// The first that was not asked for, or when it began.
     pub to_ms: i64,
     /// Whether its result takes the place of what is stored.
     pub write: bool,
@@ -84,7 +84,7 @@ impl Jobs {
             tenant: request.tenant.clone(),
             name: request.name.clone(),
             from_ms: request.from_ms,
-            to_ms: request.to_ms,
+            to_ms: request.to_ms.min(now_unix_ms),
             write: request.write,
             begun_unix_ms: now_unix_ms,
             progress: Arc::default(),

@@ -320,6 +320,47 @@ async fn what_makes_no_sense_is_refused() {
     assert!(before.iter().all(|sample| after.contains(sample)), "nothing was taken away");
 }
 
+/// Rows come without a pause while the counters that count them are replaced: each counts once.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_come_meanwhile_count_once() {
+    let rig = Arc::new(Rig::of_minutes(json!({})).await);
+    let done = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let senders: Vec<_> = (0..3_u32)
+        .map(|sender| {
+            let (rig, done) = (Arc::clone(&rig), Arc::clone(&done));
+            tokio::spawn(async move {
+                let mut sent = 0;
+                while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                    let number = |at: u32| sender * 1_000_000 + sent + at;
+                    let spans: Vec<Made> = (0..5).map(|at| (at * 600, sender as u8, 5, number(at))).collect();
+                    rig.send(&spans).await;
+                    sent += 5;
+                }
+                sent
+            })
+        })
+        .collect();
+    for _ in 0..4 {
+        rig.ingest.tick().await.unwrap();
+        let report = rig.replay(ReplayRequest { to_ms: i64::MAX, ..rig.request(true) }).await;
+        assert!(report.written.is_some_and(|written| written.added > 0), "{report:#?}");
+    }
+    done.store(true, std::sync::atomic::Ordering::Relaxed);
+    let mut sent = 0;
+    for sender in senders {
+        sent += sender.await.unwrap();
+    }
+    rig.ingest.flush().await.unwrap();
+    let mut lives = HashMap::<(String, String), f64>::new();
+    for sample in rig.samples_of("traces_spanmetrics_calls_total").await {
+        let mut parts = sample.rsplitn(4, ' ');
+        let (start, value) = (parts.next().unwrap().to_owned(), parts.next().unwrap().parse().unwrap_or(0.0));
+        let life = lives.entry((parts.nth(1).unwrap().to_owned(), start)).or_default();
+        *life = life.max(value);
+    }
+    assert_eq!(lives.values().sum::<f64>(), f64::from(sent), "{lives:#?}");
+}
+
 /// What a failing plugin leaves out live would be missing in a replay without a word.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_that_fails_fails_the_replay() {
