@@ -192,14 +192,18 @@ impl Held<'_> {
         })
     }
 
-    /// The wanted columns of the rows of a mask, in the types of files.
+    /// The wanted columns of the rows of a mask, in the types of files, texts as dictionaries.
     fn columns(&self, rows: Scanned<'_>, mask: BooleanArray) -> Result<Vec<Option<ArrayRef>>, String> {
         let column = |at: &usize| {
             let Some(array) = rows.columns[*at].as_ref() else { return Ok(None) };
             let picked = filter(array, &mask)?;
             let ty = self.table.file_schema().field(*at).data_type();
             let same = picked.data_type() == ty || matches!(ty, DataType::Map(..));
-            Ok(Some(if same { picked } else { arrow_cast::cast(&picked, ty)? }))
+            let picked = if same { picked } else { arrow_cast::cast(&picked, ty)? };
+            let held = self.table.batch_field(*at).data_type();
+            // Texts that come again and again are held once.
+            let is_text = matches!(held, DataType::Dictionary(..));
+            Ok(Some(if is_text { arrow_cast::cast(&picked, held)? } else { picked }))
         };
         let columns: Result<_, arrow_schema::ArrowError> = self.wanted.iter().map(column).collect();
         columns.map_err(|error| error.to_string())
@@ -246,7 +250,8 @@ impl OrderedWindow {
         self.duplicates = (before - self.order.len()) as u64;
         let table = Table::of(self.kind);
         for (of_wanted, at) in self.wanted.iter().enumerate() {
-            if self.chunks.iter().all(|chunk| chunk.columns[of_wanted].is_none()) {
+            let is_text = matches!(table.batch_field(*at).data_type(), DataType::Dictionary(..));
+            if is_text || self.chunks.iter().all(|chunk| chunk.columns[of_wanted].is_none()) {
                 continue;
             }
             let known = self.chunks.iter().find_map(|chunk| chunk.columns[of_wanted].as_ref());
@@ -284,6 +289,14 @@ impl OrderedWindow {
             order.iter().map(|place| (place.chunk as usize, place.row as usize)).collect();
         let (mut fields, mut columns) = (Vec::new(), Vec::new());
         for (of_wanted, at) in self.wanted.iter().enumerate() {
+            let field = table.batch_field(*at);
+            if matches!(field.data_type(), DataType::Dictionary(..)) {
+                if let Some(texts) = self.texts(of_wanted, order) {
+                    columns.push(texts);
+                    fields.push(Arc::clone(field));
+                }
+                continue;
+            }
             let arrays: Option<Vec<&dyn Array>> =
                 self.chunks.iter().map(|chunk| chunk.columns[of_wanted].as_deref()).collect();
             let Some(arrays) = arrays.filter(|arrays| !arrays.is_empty()) else { continue };
@@ -291,26 +304,35 @@ impl OrderedWindow {
             if array.null_count() == array.len() {
                 continue;
             }
-            let field = table.batch_field(*at);
             columns.push(of_batch(&array, field.data_type())?);
             fields.push(Arc::clone(field));
         }
         let options = RecordBatchOptions::new().with_row_count(Some(order.len()));
         Ok(RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options)?)
     }
+
+    /// A column of texts, with a dictionary of its own; `None` if all are null.
+    fn texts(&self, of_wanted: usize, order: &[Place]) -> Option<ArrayRef> {
+        let held = self.chunks.iter().map(|chunk| chunk.columns[of_wanted].as_ref());
+        let held: Vec<_> = held.map(|column| column?.as_dictionary_opt::<Int32Type>()).collect();
+        let mut builder = StringDictionaryBuilder::<Int32Type>::new();
+        let mut any = false;
+        for place in order {
+            let text = held[place.chunk as usize].and_then(|column| {
+                let key = column.key(place.row as usize)?;
+                column.values().as_string_opt::<i32>().map(|values| values.value(key))
+            });
+            any |= text.is_some();
+            builder.append_option(text);
+        }
+        any.then(|| Arc::new(builder.finish()) as ArrayRef)
+    }
 }
 
 /// A column in the type of batches.
 fn of_batch(array: &ArrayRef, ty: &DataType) -> Result<ArrayRef, StoreError> {
-    match ty {
-        DataType::Dictionary(..) => {
-            let mut builder = StringDictionaryBuilder::<Int32Type>::new();
-            for text in array.as_string::<i32>() {
-                builder.append_option(text);
-            }
-            Ok(Arc::new(builder.finish()))
-        }
-        ty if array.data_type() == ty => Ok(Arc::clone(array)),
-        ty => Ok(arrow_cast::cast(array, ty)?),
+    match array.data_type() == ty {
+        true => Ok(Arc::clone(array)),
+        false => Ok(arrow_cast::cast(array, ty)?),
     }
 }
