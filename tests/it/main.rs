@@ -75,6 +75,7 @@ mod plugin_guide;
 mod plugin_install;
 mod plugin_registry;
 mod plugin_reingest;
+mod plugin_replay;
 mod plugin_shadow;
 mod prometheus;
 mod promql_clients;

@@ -64,6 +64,7 @@ async fn what_the_engine_says_of_itself() {
         "wal_totals",
         "plugin_costs",
         "plugins",
+        "replays",
     ] {
         for (tenant, whose) in [(&client, "umbrella"), (&other, "acme")] {
             let said = tenant.ask(&format!("select * from system.{table}")).await.ok().text();

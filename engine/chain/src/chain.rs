@@ -17,7 +17,7 @@ use crate::buckets::Buckets;
 use crate::columns::Offered;
 use crate::component::{Loader, hex};
 use crate::config::{Binding, ChainConfig, OnError, World};
-use crate::engine::engine;
+use crate::engine::{deterministic_engine, engine};
 use crate::error::ChainError;
 use crate::failure::Failure;
 use crate::lines::LogLine;
@@ -138,7 +138,11 @@ impl Chain {
         let bindings = u32::try_from(config.bindings.len()).unwrap_or(u32::MAX);
         // One place more for the instance that is tried out while a chain loads.
         let instances = bindings.saturating_mul(config.instances_max).saturating_add(1);
-        let engine = engine(instances, config.bindings.iter().map(|binding| &binding.budget))?;
+        let budgets = config.bindings.iter().map(|binding| &binding.budget);
+        let engine = match config.deterministic {
+            true => deterministic_engine(instances, budgets)?,
+            false => engine(instances, budgets)?,
+        };
         let ticker = Ticker::start(&engine)?;
         let mut loader = Loader::new(&engine, config.code_dir.as_deref())?
             .trusting(TrustedKeys::parse(&config.trusted_keys)?);

@@ -47,6 +47,9 @@ pub struct ChainConfig {
     /// loads the chain, `None` = compiled at every start.
     #[serde(skip)]
     pub code_dir: Option<PathBuf>,
+    /// Whether answers are to be the same on every machine, to the bit, which costs a little.
+    #[serde(skip)]
+    pub deterministic: bool,
 }
 
 impl Default for ChainConfig {
@@ -70,6 +73,7 @@ impl Default for ChainConfig {
             buckets_max: 100_000,
             trusted_keys: Vec::new(),
             code_dir: None,
+            deterministic: false,
         }
     }
 }

@@ -39,6 +39,25 @@ pub(crate) fn engine<'a>(
     instances: u32,
     budgets: impl IntoIterator<Item = &'a Budget>,
 ) -> Result<Engine, ChainError> {
+    made(&settings(instances, budgets))
+}
+
+/// The same for answers that are the same on every machine, to the bit: WebAssembly leaves open
+/// which bits a NaN has, and what relaxed vector instructions round to.
+pub(crate) fn deterministic_engine<'a>(
+    instances: u32,
+    budgets: impl IntoIterator<Item = &'a Budget>,
+) -> Result<Engine, ChainError> {
+    let mut settings = settings(instances, budgets);
+    settings.cranelift_nan_canonicalization(true).relaxed_simd_deterministic(true);
+    made(&settings)
+}
+
+fn made(settings: &Config) -> Result<Engine, ChainError> {
+    Engine::new(settings).map_err(|error| ChainError::Sandbox(format!("{error:#}")))
+}
+
+fn settings<'a>(instances: u32, budgets: impl IntoIterator<Item = &'a Budget>) -> Config {
     let (mut parts, mut memory) = (Parts::ORDINARY, Budget::default().memory_bytes_max);
     for budget in budgets {
         memory = memory.max(budget.memory_bytes_max);
@@ -76,5 +95,5 @@ pub(crate) fn engine<'a>(
         .epoch_interruption(true)
         .max_wasm_stack(STACK_BYTES_MAX)
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
-    Engine::new(&config).map_err(|error| ChainError::Sandbox(format!("{error:#}")))
+    config
 }

@@ -27,6 +27,7 @@
 //! | `abi` | the types of the WIT package, in and out |
 //! | `columns`, `cuts` | what a guest is shown of a batch |
 //! | `shadow` | plugins that are tried out: what they would say |
+//! | `replay` | a deriver by itself, to derive again from what is stored |
 //! | `transform` | the transformers of a chain, and what becomes of a request when one fails |
 //! | `edits`, `verdicts`, `plan`, `deltas`, `halves`, `declaration` | what guests answer, checked: it is not trusted |
 //! | `functions` | functions of plugins, called by queries |
@@ -68,6 +69,7 @@ mod plugin;
 mod pool;
 mod rates;
 pub mod rehearsal;
+mod replay;
 mod schema;
 mod shadow;
 mod signed;
@@ -86,6 +88,7 @@ pub use installed::{Installed, InstalledFolder, InstalledList, Version};
 pub use lines::LogLine;
 pub use live::LiveChain;
 pub use rates::{Rates, SignalRates, Strategy};
+pub use replay::{Again, Instead};
 pub use shadow::{Shadow, Unknown};
 pub use stats::BindingStats;
 pub use transform::Untransformed;

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use isinglass_model::Clock;
+use isinglass_model::{Clock, Tenant};
 use parking_lot::Mutex;
 
 use crate::chain::Chain;
@@ -19,6 +19,7 @@ use crate::config::{Binding, Budget, ChainConfig, Source, World};
 use crate::error::ChainError;
 use crate::inspect;
 use crate::installed::{Installed, InstalledFolder, InstalledList, Version, file_name};
+use crate::replay::{Again, Instead};
 
 /// Chains by what they are made of: a configuration, and plugins that were installed.
 pub struct LiveChain {
@@ -91,6 +92,19 @@ impl LiveChain {
     pub fn world_of(&self, component: &[u8], budget: Budget) -> Result<World, ChainError> {
         let code_dir = self.parts.lock().config.code_dir.clone();
         inspect::world_of(component, budget, code_dir.as_deref())
+    }
+
+    /// The deriver of a binding by itself, or what is tried in its place, to derive again with it
+    /// what it made for a tenant. Blocks while it is compiled.
+    pub fn again(&self, name: &str, tenant: &Tenant, instead: Instead) -> Result<Again, ChainError> {
+        let whole = {
+            let parts = self.parts.lock();
+            match &self.folder {
+                Some(folder) => parts.installed.behind(&parts.config, folder)?,
+                None => parts.config.clone(),
+            }
+        };
+        Again::load(&whole, name, tenant, instead, Arc::clone(&self.clock))
     }
 
     /// What is installed.

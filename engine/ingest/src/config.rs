@@ -21,6 +21,9 @@ pub struct IngestConfig {
     /// Distinct values of one label of derived series, per tenant and plugin; what comes beyond
     /// is counted under the value `__cardinality_overflow__`. 0 = no limit.
     pub derived_label_values_max: usize,
+    /// What a replay may hold in memory: rows of a tick must fit. At most an eighth of what the
+    /// process may have.
+    pub replay_memory_bytes: u64,
     /// Requests that are decoded and judged at the same time; others wait.
     /// 0 = twice the number of cores.
     pub compute_slots: usize,
@@ -43,6 +46,7 @@ impl Default for IngestConfig {
             derived_stale_after_ms: 900_000,
             derived_series_max: 10_000,
             derived_label_values_max: 0,
+            replay_memory_bytes: 128 << 20,
             compute_slots: 0,
             compute_wait_ms: 5_000,
             rejected_rows_per_minute: isinglass_model::tables::rejected::ROWS_PER_MINUTE_MAX,

@@ -23,6 +23,7 @@
 //! | `payload.rs` | samples, histograms and exemplars as they are set aside, and back |
 //! | `reingest/` | what was refused, sent through the chain again |
 //! | `derived/` | the counters behind derived metrics, the tick, their recovery |
+//! | `replay/` | deriving again from what is stored |
 //! | `stats.rs` | what `/metrics` shows |
 //! | `plugins.rs`, `plugin_costs.rs` | what `system.plugins` and `system.plugin_costs` show |
 
@@ -41,6 +42,7 @@ mod plugins;
 mod push;
 mod refused;
 mod reingest;
+pub mod replay;
 mod request;
 mod shadow;
 mod stats;

@@ -31,6 +31,7 @@ use crate::live::{Advance, Live};
 use crate::plugin_costs::PluginCosts;
 use crate::plugins::Plugins;
 use crate::refused::Allowance;
+use crate::replay::{Jobs, ReplaysTable};
 use crate::request::{Fault, Outcome, Request, signal_of};
 use crate::shadow::{Judged, Seen, SeenBatch, SeenMetrics, SeenRows, ShadowStats, Shadows};
 use crate::stats::{IngestStats, Recorder};
@@ -58,6 +59,7 @@ struct Inner {
     ticker: parking_lot::Mutex<Option<JoinHandle<()>>>,
     /// One tick at a time: a flush must not read counters that a tick under way covers.
     ticking: tokio::sync::Mutex<()>,
+    replays: Arc<Jobs>,
 }
 
 impl Ingest {
@@ -115,6 +117,7 @@ impl Ingest {
             stopping: AtomicBool::new(false),
             ticker: parking_lot::Mutex::new(None),
             ticking: tokio::sync::Mutex::new(()),
+            replays: Arc::default(),
         }));
         *ingest.0.ticker.lock() = Some(tokio::spawn(tick_forever(ingest.clone())));
         Ok(ingest)
@@ -259,6 +262,11 @@ impl Ingest {
         chain.has_shadows(tenant, signal).then(new)
     }
 
+    /// Bounds of derived series.
+    pub(crate) fn derived_limits(&self) -> Limits {
+        self.0.board.limits
+    }
+
     /// How many series a tenant may have.
     pub(crate) fn series_limits(&self, tenant: &Tenant) -> SeriesLimits {
         self.0.live.of_series(tenant)
@@ -388,7 +396,7 @@ impl Ingest {
             match self.tick_tenant(&tenant, &board).await {
                 Ok(()) => board.lock().commit_tick(),
                 Err(error) => {
-                    board.lock().abort_tick();
+                    board.lock().abort_tick(self.0.board.limits);
                     self.0.recorder.tenant(&tenant, |stats| stats.failed_ticks += 1);
                     tracing::warn!(%tenant, %error, "derived metrics were not written; the next tick covers them");
                     first_error = first_error.and(Err(error));
@@ -424,7 +432,7 @@ impl Ingest {
         })
     }
 
-    async fn append_tick(&self, tenant: &Tenant, append: Append) -> Result<(), IngestError> {
+    pub(crate) async fn append_tick(&self, tenant: &Tenant, append: Append) -> Result<(), IngestError> {
         let samples = (append.samples.len() + append.histograms.len()) as u64;
         self.0.store.append(append).await?;
         self.0.recorder.tenant(tenant, |stats| stats.derived_samples += samples);
@@ -483,6 +491,7 @@ impl Ingest {
         if let Some(ticker) = ticker {
             ticker.abort();
         }
+        self.0.replays.stop().await;
         self.0.board.expire_all();
         let ticked = self.tick().await;
         // What was not written is lost, and little.
@@ -502,6 +511,27 @@ impl Ingest {
             .map_err(|error| IngestError::Internal(format!("a deletion ended early: {error}")))??)
     }
 
+    /// Held while a tick is written: there is one at a time.
+    pub(crate) async fn one_tick(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.0.ticking.lock().await
+    }
+
+    pub(crate) fn board(&self) -> &Board {
+        &self.0.board
+    }
+
+    pub(crate) fn replays(&self) -> &Jobs {
+        &self.0.replays
+    }
+
+    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.0.clock
+    }
+
+    pub(crate) fn config(&self) -> &IngestConfig {
+        &self.0.config
+    }
+
     /// The store behind it.
     pub fn store(&self) -> &Store {
         &self.0.store
@@ -517,10 +547,15 @@ impl Ingest {
         Arc::<LiveChain>::clone(&self.0.chains)
     }
 
-    /// What is known here and asked for in SQL: `system.plugins` and `system.plugin_costs`.
+    /// What is known here and asked for in SQL: `system.plugins`, `system.plugin_costs` and
+    /// `system.replays`.
     pub fn system_tables(&self) -> Vec<Arc<dyn SystemTable>> {
         let chains = &self.0.chains;
-        vec![Arc::new(Plugins::new(chains)), Arc::new(PluginCosts::new(chains))]
+        vec![
+            Arc::new(Plugins::new(chains)),
+            Arc::new(PluginCosts::new(chains)),
+            Arc::new(ReplaysTable::new(&self.0.replays)),
+        ]
     }
 
     pub(crate) fn reingesting(&self) -> &Arc<tokio::sync::Mutex<()>> {
@@ -557,7 +592,7 @@ impl Ingest {
 /// How long a flush waits for plugins that are tried out.
 const SETTLE_MAX: Duration = Duration::from_secs(10);
 
-type SharedBoard = Arc<parking_lot::Mutex<crate::derived::TenantBoard>>;
+pub(crate) type SharedBoard = Arc<parking_lot::Mutex<crate::derived::TenantBoard>>;
 
 /// A request on its way into the WAL.
 pub(crate) struct Prepared {

@@ -25,6 +25,7 @@ const NOW_MS: i64 = NOW / 1_000_000;
 
 mod limits;
 mod reingest;
+mod replay;
 mod shadow;
 mod transform;
 

@@ -24,6 +24,7 @@
 //! | `admin.rs` | readiness, flush, status, the front page |
 //! | `backup.rs` | a backup as a stream |
 //! | `plugins.rs` | installing plugins and looking at them |
+//! | `replays.rs` | deriving again from what is stored |
 //! | `telemetry/` | `/metrics` |
 //!
 //! What a client may rely on stands in `docs/formats/http-api.md` and
@@ -44,6 +45,7 @@ mod prometheus;
 mod questions;
 mod receive;
 mod reingest;
+mod replays;
 mod rpc;
 mod rules;
 mod sender;

@@ -23,7 +23,7 @@ use crate::listen::{Addresses, Connections, Listeners, ServeError, accept};
 use crate::problem::Problem;
 use crate::prometheus::{NoRules, RulesView};
 use crate::receive::{self, grpc, loki, otlp_http};
-use crate::{admin, backup, plugin_diff, plugins, prometheus, reingest, sql, telemetry, tenants};
+use crate::{admin, backup, plugin_diff, plugins, prometheus, reingest, replays, sql, telemetry, tenants};
 
 /// A running server.
 #[derive(Debug)]
@@ -149,6 +149,8 @@ fn main_routes(app: &App) -> Router {
         .route("/api/plugins", get(plugins::list))
         .route("/api/plugins/{name}", put(plugins::install).delete(plugins::remove))
         .route("/api/plugins/{name}/log", get(plugins::log))
+        .route("/api/plugins/{name}/replay", post(replays::begin))
+        .route("/api/plugins/{name}/replay/{id}", get(replays::status).delete(replays::cancel))
         .route("/api/plugins/{name}/rollback", post(plugins::roll_back))
         .route("/api/plugins/{name}/promote", post(plugins::promote))
         .route("/api/plugins/{name}/diff", get(plugin_diff::diff))

@@ -97,6 +97,16 @@ pub enum StoreError {
         /// What is wrong with it.
         reason: String,
     },
+    /// Rows or samples of so short a time that they cannot be held at once to be put in order.
+    #[error("{what} of {span_ms} ms need more than ingest.replay_memory_bytes = {limit}")]
+    Dense {
+        /// Of which table.
+        what: Kind,
+        /// The time.
+        span_ms: i64,
+        /// The limit.
+        limit: usize,
+    },
     /// A fault of ours.
     #[error("internal error in store: {0}")]
     Internal(String),
@@ -126,7 +136,7 @@ impl StoreError {
             | Self::Unavailable { .. }
             | Self::Backup { .. }
             | Self::TooManyTenants { .. } => ErrorKind::Unavailable,
-            Self::TooLarge { .. } => ErrorKind::TooLarge,
+            Self::TooLarge { .. } | Self::Dense { .. } => ErrorKind::TooLarge,
             Self::Matcher { .. } => ErrorKind::Malformed,
             Self::Setting { .. }
             | Self::Incompatible { .. }

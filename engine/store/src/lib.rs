@@ -37,6 +37,7 @@
 //! | what is on disk, and what a start would do | [`inspect`] |
 //! | copies that can be started again | [`backup`] |
 //! | what stays while a copy is made | `removals` |
+//! | deriving again: rows in order of time, samples replaced in one commit | `replay` |
 //! | what queries see | `view` |
 //! | Parquet layout, Delta commits, synced put | `files` (behind the trait in `tables`) |
 //! | S3 and the like, checksums on reads | `files::objects` |
@@ -66,6 +67,7 @@ mod open;
 mod pending;
 mod recovery;
 mod removals;
+mod replay;
 mod report;
 mod room;
 mod series;
@@ -89,6 +91,7 @@ pub use files::{
     CacheConfig, CacheStats, DiskStats, ObjectStats, ObjectsConfig, TierStats, TokenIndex, UnusableIndex,
 };
 pub use lock::Lock;
+pub use replay::{Draft, Gap, OrderedRows, OrderedWindow};
 pub use report::LostRange;
 pub use series::{
     Arrival, Days, LabelColumn, Limited, MatchOp, Matcher, Metric, Resolver, Series, SeriesIndex,
@@ -96,7 +99,7 @@ pub use series::{
 };
 pub use stats::StoreStats;
 pub use store::Store;
-pub use tables::{AttributeColumn, AttributeValues, DataFile, Kept};
+pub use tables::{AttributeColumn, AttributeValues, DataFile, Kept, Replaced, StoredSample};
 pub use upkeep::{CompactionConfig, HaConfig, Keep, KeepByKind, RetentionConfig, RetentionRule, RuleKind};
 pub use view::{HeadFilter, TableView, View};
 pub use wal::WalSegment;

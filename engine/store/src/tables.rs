@@ -15,7 +15,7 @@ use isinglass_model::{Kind, Tenant};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _};
 
-use crate::files::{Checker, DropRows, FilesError, HaDedup, ObjectStats};
+use crate::files::{Checker, DropRows, FilesError, Gone, HaDedup, NewFile, ObjectStats};
 use crate::log_id::LogId;
 use crate::removals::Removals;
 use crate::{Seq, StoreError};
@@ -169,6 +169,21 @@ impl SortedRows {
     }
 }
 
+/// A sample as the tables have it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StoredSample {
+    /// Hash of the metric name.
+    pub metric_id: i64,
+    /// The series.
+    pub series_id: i64,
+    /// Milliseconds since 1970.
+    pub time_ms: i64,
+    /// A stale marker is [`isinglass_model::batch::STALE_NAN_BITS`].
+    pub value: f64,
+    /// Start time in milliseconds, 0 = unknown.
+    pub start_ms: i64,
+}
+
 /// A row of the table `series`. A series has one for every day in which it was
 /// written.
 #[derive(Debug, Clone, Copy)]
@@ -229,6 +244,33 @@ pub(crate) struct Rewritten {
     pub replicas: u64,
 }
 
+/// Samples of some metrics within a time, to be replaced by others.
+#[derive(Debug)]
+pub(crate) struct Replace {
+    /// Files that may have some of them, those that are to stay apart in groups of their own.
+    pub inputs: Vec<Vec<DataFile>>,
+    /// What goes.
+    pub gone: Arc<Gone>,
+    /// What comes: files that are put and that no commit names.
+    pub added: Vec<NewFile>,
+    /// What the commit info says of it.
+    pub provenance: serde_json::Value,
+    pub zstd_level: i32,
+    pub file_bytes: u64,
+    pub memory_bytes: usize,
+}
+
+/// What became of a [`Replace`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Replaced {
+    /// Version of the table `samples` after it; below 0: there is no such table.
+    pub version: i64,
+    /// Samples that went.
+    pub removed: u64,
+    /// Samples that came.
+    pub added: u64,
+}
+
 /// An object in the folder of a table.
 #[derive(Debug, Clone)]
 pub(crate) struct FoundFile {
@@ -271,6 +313,28 @@ pub(crate) trait TableFiles: Send + Sync {
         gate: &tokio::sync::Mutex<()>,
         publish: &(dyn for<'r> Fn(&'r TableState) + Send + Sync),
     ) -> Result<Option<Rewritten>, StoreError>;
+
+    /// Puts samples into files that no commit names yet.
+    async fn put_samples(&self, _: &Tenant, _: SortedRows) -> Result<Vec<NewFile>, StoreError> {
+        Err(StoreError::Internal("these tables take no drafts".to_owned()))
+    }
+
+    /// Removes such files again.
+    async fn discard_samples(&self, _: &Tenant, _: &[NewFile]) {}
+
+    /// Replaces samples, in one commit. `None`: a rewrite was first, and nothing is done. `may`
+    /// is asked while `gate` is held, before anything is committed; `publish` as in
+    /// [`TableFiles::rewrite`].
+    async fn replace(
+        &self,
+        _: &Tenant,
+        _: &Replace,
+        _gate: &tokio::sync::Mutex<()>,
+        _may: &(dyn Fn() -> Result<(), StoreError> + Send + Sync),
+        _publish: &(dyn for<'r> Fn(&'r TableState) + Send + Sync),
+    ) -> Result<Option<Replaced>, StoreError> {
+        Err(StoreError::Internal("these tables replace no samples".to_owned()))
+    }
 
     /// Takes all files out of a table and marks it flushed up to a record, unless it is: what
     /// the tenant had before its deletion. The answer is the table after it, `None` if there

@@ -339,6 +339,15 @@ impl TenantState {
         Ok(())
     }
 
+    /// Samples were replaced by others, of which there may be as many.
+    pub(crate) fn replaced(&self, table: TableState) -> Result<(), StoreError> {
+        self.rewritten(Kind::Samples, table)?;
+        let mut state = self.state.lock();
+        Arc::make_mut(&mut state.changes).everything();
+        state.view = None;
+        Ok(())
+    }
+
     /// A table is flushed as far as is known here, or as far as the flush that is under way
     /// goes. Else a flush of a process before this one has landed after that died: some of
     /// the rows that this one read from the log are in it, and only a new start can tell which.

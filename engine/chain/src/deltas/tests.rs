@@ -145,8 +145,12 @@ fn exponential_buckets_are_checked() {
         |out| out.index[0] = i32::MIN,
         |out| out.count[0] = -1.0,
         |out| out.count[1] = f64::NAN,
-        |out| drop(out.index.pop()),
-        |out| drop(out.zeros.pop()),
+        |out| {
+            let _ = out.index.pop();
+        },
+        |out| {
+            let _ = out.zeros.pop();
+        },
     ];
     for fault in faults {
         let mut out = good();

@@ -7,7 +7,7 @@
 //! | `build/` | `plugin build`: from sources to a component |
 //! | `test/` | `plugin test`: its cases, in the sandbox of a server |
 //! | `bench/` | `plugin bench`: what a row costs |
-//! | `server/` | `plugin install`, `list`, `log`, `remove`, `rollback`, `promote`, `diff`, `reingest`: what a running server does |
+//! | `server/` | `plugin install`, `list`, `log`, `remove`, `rollback`, `promote`, `diff`, `reingest`, `replay`: what a running server does |
 //! | `registry/` | `plugin pull`: components from OCI registries |
 //! | `check.rs` | `plugin check`: what a component is, and whether a server would load it |
 
@@ -32,7 +32,9 @@ pub use check::CheckArgs;
 pub use manifest::Lang;
 pub use new::NewArgs;
 pub use registry::PullArgs;
-pub use server::{DiffArgs, EitherArgs, InstallArgs, ListArgs, NamedArgs, ReingestArgs, ServerArgs};
+pub use server::{
+    DiffArgs, EitherArgs, InstallArgs, ListArgs, NamedArgs, ReingestArgs, ReplayArgs, ServerArgs,
+};
 pub use test::TestArgs;
 
 /// Which of its commands.
@@ -72,6 +74,8 @@ pub enum PluginCommand {
     Promote(NamedArgs),
     /// Send refused items through the chain again
     Reingest(ReingestArgs),
+    /// Derive again from what a running server has stored
+    Replay(ReplayArgs),
     /// Go back to what was installed under a name before
     Rollback(NamedArgs),
 }
@@ -92,6 +96,7 @@ pub async fn run(args: PluginArgs) -> anyhow::Result<ExitCode> {
         PluginCommand::Diff(args) => server::diff(&args).await,
         PluginCommand::Promote(args) => server::promote(&args).await,
         PluginCommand::Reingest(args) => server::reingest(&args).await,
+        PluginCommand::Replay(args) => server::replay(&args).await,
         PluginCommand::Rollback(args) => server::roll_back(&args).await,
     }
 }

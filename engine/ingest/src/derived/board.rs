@@ -88,6 +88,8 @@ pub(crate) struct OfDeriver {
     pairing: Option<Arc<Pairing>>,
     /// A label of exemplars with the trace's id; empty = none.
     pub(crate) exemplar_label: Arc<str>,
+    /// What had been counted before they began anew, all of it in the tick under way.
+    before: Option<Counters>,
     /// Its deriver is gone, and all it has is in the tick under way.
     pub(crate) ended: bool,
 }
@@ -141,6 +143,7 @@ impl TenantBoard {
                 pairs: Pairs::default(),
                 pairing: None,
                 exemplar_label: Arc::default(),
+                before: None,
                 ended: false,
             });
             self.counters.len() - 1
@@ -156,12 +159,31 @@ impl TenantBoard {
     pub(crate) fn commit_tick(&mut self) {
         self.ledger.commit_tick();
         self.counters.retain(|one| !one.ended);
+        self.counters.iter_mut().for_each(|one| one.before = None);
     }
 
     /// It is not; the next one has what it had.
-    pub(crate) fn abort_tick(&mut self) {
+    pub(crate) fn abort_tick(&mut self, limits: Limits) {
         self.ledger.abort_tick();
-        self.counters.iter_mut().for_each(|one| one.ended = false);
+        for one in &mut self.counters {
+            one.ended = false;
+            if let Some(before) = one.before.take() {
+                let later = std::mem::replace(&mut one.counters, before);
+                one.counters.absorb(later, &one.metrics, limits);
+            }
+        }
+    }
+
+    /// Whether a deriver of this name has a series that began to count before a time.
+    pub(crate) fn began_before(&self, name: &str, unix_ms: i64) -> bool {
+        self.counters.iter().any(|one| one.name == name && one.counters.began_before(unix_ms))
+    }
+
+    /// Counters of this name begin anew at 0. What they have is in the tick under way.
+    pub(crate) fn begin_anew(&mut self, name: &str) {
+        for one in self.counters.iter_mut().filter(|one| one.name == name) {
+            one.before = Some(std::mem::take(&mut one.counters));
+        }
     }
 }
 
@@ -172,10 +194,12 @@ type Ticked = HashMap<Tenant, Seq, ahash::RandomState>;
 pub(crate) struct Board {
     chains: Arc<LiveChain>,
     clock: Arc<dyn Clock>,
-    limits: Limits,
+    pub(crate) limits: Limits,
     stale_after: Duration,
     tenants: Mutex<HashMap<Tenant, Arc<Mutex<TenantBoard>>, ahash::RandomState>>,
     ticked: RwLock<Ticked>,
+    /// The last record of each tenant that is counted, if there was anything to count in it.
+    applied: Mutex<Ticked>,
 }
 
 impl Board {
@@ -185,7 +209,8 @@ impl Board {
         limits: Limits,
         stale_after: Duration,
     ) -> Self {
-        Self { chains, clock, limits, stale_after, tenants: Mutex::default(), ticked: RwLock::default() }
+        let (tenants, ticked, applied) = (Mutex::default(), RwLock::default(), Mutex::default());
+        Self { chains, clock, limits, stale_after, tenants, ticked, applied }
     }
 
     /// Tenants that ever had a derived series, with their boards.
@@ -225,10 +250,29 @@ impl Board {
         Arc::clone(board)
     }
 
+    /// The board of a tenant that has one.
+    pub(crate) fn find(&self, tenant: &Tenant) -> Option<Arc<Mutex<TenantBoard>>> {
+        self.tenants.lock().get(tenant).map(Arc::clone)
+    }
+
+    /// The last record of a tenant that this process was told of; 0 = there was none.
+    pub(crate) fn applied_of(&self, tenant: &Tenant) -> Seq {
+        self.applied.lock().get(tenant).copied().unwrap_or(0)
+    }
+
+    fn note_applied(&self, tenant: &Tenant, seq: Seq) {
+        let mut applied = self.applied.lock();
+        match applied.get_mut(tenant) {
+            Some(last) => *last = seq.max(*last),
+            None => _ = applied.insert(tenant.clone(), seq),
+        }
+    }
+
     fn count(&self, tenant: &Tenant, seq: Seq, note: &Note) {
-        let now = self.now();
         let board = self.board(tenant);
         let mut board = board.lock();
+        // Now that it is known which tick comes before.
+        let now = self.now();
         board.ledger.count(seq);
         for Derived { deltas, rows } in &note.derived {
             let points = Points::of(rows);
@@ -249,10 +293,12 @@ impl Observer for Board {
         if let Some(note) = note.and_then(|note| note.downcast::<Note>().ok()) {
             self.count(tenant, seq, &note);
         }
+        self.note_applied(tenant, seq);
     }
 
     /// In place, so that a tick under way finds nothing either.
-    fn deleted(&self, tenant: &Tenant, _seq: Seq) {
+    fn deleted(&self, tenant: &Tenant, seq: Seq) {
+        self.note_applied(tenant, seq);
         let board = self.tenants.lock().get(tenant).map(Arc::clone);
         if let Some(board) = board {
             *board.lock() = TenantBoard::default();
@@ -277,13 +323,13 @@ impl Observer for Board {
         logs: Option<&RecordBatch>,
         _tick: Option<TickMark>,
     ) {
-        if !self.wants(tenant, seq) {
-            return;
-        }
-        if let Some(note) = Note::of(&self.chains.current(), tenant, spans, logs, self.clock.now_unix_nanos())
+        let (chain, now) = (self.chains.current(), self.clock.now_unix_nanos());
+        if self.wants(tenant, seq)
+            && let Some(note) = Note::of(&chain, tenant, spans, logs, now)
         {
             self.count(tenant, seq, &note);
         }
+        self.note_applied(tenant, seq);
     }
 
     fn holds(&self) -> Option<Seq> {

@@ -55,6 +55,31 @@ pub(crate) struct Derived {
     pub(crate) touched: Duration,
 }
 
+impl Derived {
+    fn absorb(&mut self, later: Self, metrics: &[DerivedMetric]) {
+        self.touched = self.touched.max(later.touched);
+        for ((cell, later), metric) in self.cells.iter_mut().zip(later.cells).zip(metrics) {
+            if !later.used {
+                continue;
+            }
+            cell.value =
+                if metric.kind == DerivedKind::Gauge { later.value } else { cell.value + later.value };
+            cell.used = true;
+            if cell.buckets.is_empty() {
+                cell.buckets = later.buckets;
+            } else {
+                cell.buckets.iter_mut().zip(later.buckets).for_each(|(count, later)| *count += later);
+            }
+            match (&mut cell.exponential, later.exponential) {
+                (Some(known), Some(later)) => known.absorb(&later),
+                (known @ None, later) => *known = later,
+                (Some(_), None) => {}
+            }
+            cell.exemplars = later.exemplars;
+        }
+    }
+}
+
 /// All derived series of one tenant and deriver.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
@@ -184,6 +209,33 @@ impl Counters {
         let slot = *self.by_labels.get(key)?;
         self.series[slot].touched = now.monotonic;
         Some(slot)
+    }
+
+    /// Adds what later counters have: they took the place of these for nothing.
+    pub(crate) fn absorb(&mut self, later: Self, metrics: &[DerivedMetric], limits: Limits) {
+        self.overflowed += later.overflowed;
+        let mut series: Vec<Option<Derived>> = later.series.into_iter().map(Some).collect();
+        for (key, slot) in later.by_labels {
+            let Some(one) = series[slot].take() else { continue };
+            match self.by_labels.get(&key) {
+                Some(known) => self.series[*known].absorb(one, metrics),
+                None => {
+                    self.values.keep(&one.labels, limits.values_max);
+                    self.by_labels.insert(key, self.series.len());
+                    self.series.push(one);
+                }
+            }
+        }
+    }
+
+    /// Whether any series began to count before a time, milliseconds since 1970.
+    pub(crate) fn began_before(&self, unix_ms: i64) -> bool {
+        self.series.iter().any(|series| series.start_ms < unix_ms)
+    }
+
+    /// Whether there is no series.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.series.is_empty()
     }
 
     /// All series.
@@ -383,6 +435,20 @@ mod tests {
         }
         let cells = &counters.series_mut()[0].cells;
         assert_eq!((cells[0].value, cells[0].used, cells[1].used), (1.0, true, false));
+    }
+
+    #[test]
+    fn counters_that_began_anew_for_nothing_go_on() {
+        let mut counters = Counters::default();
+        counters.add(&metrics(), &deltas(&["a", "b"]), &|_, _| None, limits(10), at(1));
+        let mut later = Counters::default();
+        later.add(&metrics(), &deltas(&["b", "c"]), &|_, _| None, limits(10), at(2));
+        counters.absorb(later, &metrics(), limits(10));
+        counters.add(&metrics(), &deltas(&["c"]), &|_, _| None, limits(10), at(3));
+        let values: Vec<_> = counters.series_mut().iter().map(|one| one.cells[0].value).collect();
+        assert_eq!(values, [2.0, 4.0, 4.0]);
+        assert_eq!(counters.series_mut()[1].cells[1].buckets, [2.0, 0.0, 2.0]);
+        assert!(counters.began_before(1_001) && !counters.began_before(1_000));
     }
 
     #[test]

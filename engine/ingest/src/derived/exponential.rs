@@ -44,6 +44,14 @@ impl Exponential {
         *self.buckets.entry(index).or_default() += count;
     }
 
+    /// Counts what another one has counted.
+    pub(crate) fn absorb(&mut self, other: &Self) {
+        for (index, count) in &other.buckets {
+            self.add(other.scale, *index, *count);
+        }
+        self.zeros += other.zeros;
+    }
+
     /// Counts observations of zero.
     pub(crate) fn add_zeros(&mut self, count: f64) {
         self.zeros += count;

@@ -32,4 +32,6 @@ mod samples;
 
 pub(crate) use board::{Board, Note, TenantBoard};
 pub(crate) use cardinality::Limits;
-pub(crate) use samples::write_tick;
+pub(crate) use counters::{Counters, Now};
+pub(crate) use pairs::{Joined, Pairs};
+pub(crate) use samples::{Tick, label_sets, meta, sample_names, write_end, write_series, write_tick};

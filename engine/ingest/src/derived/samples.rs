@@ -90,8 +90,7 @@ fn open_series(
     }
 }
 
-/// The series of one metric: one for a counter or gauge; buckets, sum, count for a classic
-/// histogram; one for the exponential form of a histogram.
+/// The series of one metric: those of [`label_sets`], and one for the exponential form of a histogram.
 fn resolve(
     cell: &mut Cell,
     labels: &[(String, String)],
@@ -99,13 +98,8 @@ fn resolve(
     resolver: &mut Resolver,
     unjudged: &mut Vec<SeriesRef>,
 ) {
-    let mut one = |suffix: &str, le: Option<&str>| {
-        let name = format!("{}{suffix}", metric.name);
-        let mut pairs: Vec<(&str, &str)> = labels.iter().map(|(name, value)| (&**name, &**value)).collect();
-        pairs.push((METRIC_NAME, &name));
-        pairs.extend(le.map(|le| ("le", le)));
-        let set = LabelSet::new(&mut pairs, Temporality::Unspecified).ok()?;
-        let known = resolver.intern_labels(set).ok()?;
+    let mut one = |set: Option<LabelSet>| {
+        let known = resolver.intern_labels(set?).ok()?;
         match known.judgement {
             Judgement::Keep => {}
             Judgement::Pending => unjudged.push(known.series),
@@ -113,22 +107,47 @@ fn resolve(
         }
         Some(known.series)
     };
-    match metric.kind {
-        DerivedKind::Counter | DerivedKind::Gauge => cell.refs = vec![one("", None)],
-        DerivedKind::Histogram if metric.classic => {
-            let bounds = metric.bounds.iter().map(f64::to_string).chain(["+Inf".to_owned()]);
-            cell.refs = bounds.map(|le| one("_bucket", Some(&le))).collect();
-            cell.refs.extend([one("_sum", None), one("_count", None)]);
-        }
-        DerivedKind::Histogram => {}
-    }
+    cell.refs = label_sets(labels, metric).into_iter().map(&mut one).collect();
     if metric.exponential_buckets_max > 0 {
-        cell.exponential_ref = one("", None);
+        cell.exponential_ref = one(label_set(labels, &metric.name, None));
     }
     resolver.describe(&metric.name, &meta(metric));
 }
 
-fn meta(metric: &DerivedMetric) -> MetricMeta {
+/// The label sets of one metric: one for a counter or gauge; buckets, sum, count for a classic
+/// histogram. `None` where they are too much for a label set.
+pub(crate) fn label_sets(labels: &[(String, String)], metric: &DerivedMetric) -> Vec<Option<LabelSet>> {
+    let one = |suffix: &str, le: Option<&str>| label_set(labels, &format!("{}{suffix}", metric.name), le);
+    match metric.kind {
+        DerivedKind::Counter | DerivedKind::Gauge => vec![one("", None)],
+        DerivedKind::Histogram if metric.classic => {
+            let bounds = metric.bounds.iter().map(f64::to_string).chain(["+Inf".to_owned()]);
+            let mut sets: Vec<_> = bounds.map(|le| one("_bucket", Some(&le))).collect();
+            sets.extend([one("_sum", None), one("_count", None)]);
+            sets
+        }
+        DerivedKind::Histogram => Vec::new(),
+    }
+}
+
+fn label_set(labels: &[(String, String)], name: &str, le: Option<&str>) -> Option<LabelSet> {
+    let mut pairs: Vec<(&str, &str)> = labels.iter().map(|(name, value)| (&**name, &**value)).collect();
+    pairs.push((METRIC_NAME, name));
+    pairs.extend(le.map(|le| ("le", le)));
+    LabelSet::new(&mut pairs, Temporality::Unspecified).ok()
+}
+
+/// Names of the metrics that samples of a derived metric are of.
+pub(crate) fn sample_names(metric: &DerivedMetric) -> Vec<String> {
+    match metric.kind {
+        DerivedKind::Counter | DerivedKind::Gauge => vec![metric.name.clone()],
+        DerivedKind::Histogram => {
+            ["_bucket", "_sum", "_count"].iter().map(|suffix| format!("{}{suffix}", metric.name)).collect()
+        }
+    }
+}
+
+pub(crate) fn meta(metric: &DerivedMetric) -> MetricMeta {
     let metric_type = match metric.kind {
         DerivedKind::Counter => "counter",
         DerivedKind::Gauge => "gauge",
@@ -138,14 +157,14 @@ fn meta(metric: &DerivedMetric) -> MetricMeta {
 }
 
 /// A series gets nothing any more.
-fn write_end(series: &Derived, now_ms: i64, tick: &mut Tick) {
+pub(crate) fn write_end(series: &Derived, now_ms: i64, tick: &mut Tick) {
     let refs = series.cells.iter().flat_map(|cell| &cell.refs).flatten();
     refs.for_each(|r| tick.samples.push(*r, now_ms + 1, f64::from_bits(STALE_NAN_BITS), 0));
     let refs = series.cells.iter().filter_map(|cell| cell.exponential_ref);
     tick.histograms.rows.extend(refs.map(|r| stale_row(r, now_ms + 1)));
 }
 
-fn write_series(
+pub(crate) fn write_series(
     series: &mut Derived,
     metrics: &[DerivedMetric],
     exemplar_label: &str,
@@ -194,7 +213,7 @@ fn trace_label(name: &str, trace_id: [u8; 16]) -> (String, String) {
     (name.to_owned(), format!("\"{hex}\""))
 }
 
-/// Sample values in the order of [`resolve`].
+/// Sample values in the order of [`label_sets`].
 fn values(cell: &Cell, metric: &DerivedMetric) -> Vec<f64> {
     match metric.kind {
         DerivedKind::Counter | DerivedKind::Gauge => vec![cell.value],

@@ -6,7 +6,7 @@ use hashbrown::HashMap;
 use isinglass_chain::{Shadow, Unknown, World};
 use isinglass_model::Reason;
 use isinglass_model::columns::Columns;
-use isinglass_model::deltas::{Deltas, DerivedKind};
+use isinglass_model::deltas::{Deltas, DerivedKind, ExponentialIncrements};
 use isinglass_model::reason::{DROPPED, code};
 use isinglass_model::tables::shadow::what;
 use isinglass_model::verdict::{Decision, Verdicts};
@@ -271,17 +271,31 @@ impl Asked<'_> {
                 sums.add_value(&self.seen.tenant, group, 1, value, |_| Vec::new());
             };
             for (series, value) in increments.values.iter().enumerate() {
-                if metric.kind == DerivedKind::Counter {
+                if metric.kind != DerivedKind::Histogram {
                     add("", series, *value);
                     continue;
                 }
                 let width = metric.bounds.len() + 1;
-                let buckets = increments.buckets.get(series * width..(series + 1) * width);
-                add("_count", series, buckets.unwrap_or_default().iter().sum::<u64>() as f64);
+                let count = match (metric.classic, &increments.exponential) {
+                    (false, Some(given)) => counted(given, series),
+                    _ => increments
+                        .buckets
+                        .get(series * width..(series + 1) * width)
+                        .unwrap_or_default()
+                        .iter()
+                        .sum(),
+                };
+                add("_count", series, count);
                 add("_sum", series, *value);
             }
         }
     }
+}
+
+/// How much a native histogram has of a series.
+fn counted(given: &ExponentialIncrements, series: usize) -> f64 {
+    let of_series = given.buckets.iter().filter(|(of, ..)| *of as usize == series);
+    of_series.map(|(.., count)| count).sum::<f64>() + given.zeros.get(series).copied().unwrap_or(0.0)
 }
 
 /// The labels of a derived series as JSON text.

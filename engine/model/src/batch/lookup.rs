@@ -20,7 +20,7 @@ use super::metrics::text_column;
 use super::resource::resource_column;
 use super::table::table_column;
 use crate::columns::{Column, ColumnData, Encoding, TextBuffers};
-use crate::tables::promoted::{Promoted, RESOURCE};
+use crate::tables::promoted::{LOG, Promoted, RESOURCE, SPAN};
 
 /// The column of a name with a colon. `promoted`: attributes of the item with a column.
 pub(super) fn attribute_column(
@@ -44,6 +44,23 @@ pub(super) fn attribute_column(
             (one, other) => one.or(other),
         },
         _ => None,
+    }
+}
+
+/// Columns of the table, besides the maps, that a name with a colon is made of.
+pub fn columns_behind(name: &str) -> Vec<&'static str> {
+    let Some((scope, key)) = name.split_once(':') else { return Vec::new() };
+    let of = |all: &[Promoted]| {
+        let asked = all.iter().filter(|promoted| key == "*" || promoted.key == key);
+        asked.map(|promoted| promoted.column).collect::<Vec<_>>()
+    };
+    let own = || [of(SPAN), of(LOG)].concat();
+    let resource = || [of(RESOURCE), vec!["service"]].concat();
+    match scope {
+        "own" => own(),
+        "resource" => resource(),
+        "any" => [resource(), own()].concat(),
+        _ => Vec::new(),
     }
 }
 

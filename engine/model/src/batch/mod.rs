@@ -13,6 +13,7 @@ mod resource;
 mod table;
 
 pub use attributes::AttributeIndex;
+pub use lookup::columns_behind;
 pub use metrics::{ExemplarBatch, HistogramBatch, HistogramRow, STALE_NAN_BITS, SampleBatch, SeriesBatch};
 pub use table::{LogBatch, SpanBatch};
 

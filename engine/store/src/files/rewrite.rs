@@ -33,6 +33,7 @@ pub(super) async fn merge(
         keep_from: rewrite.keep_from,
         drop_rows: rewrite.drop_rows.clone(),
         ha: rewrite.ha.clone(),
+        gone: None,
     };
     // Oldest acceptance first: of two samples with one key the first accepted stays.
     let mut inputs = rewrite.inputs.clone();

@@ -18,11 +18,12 @@ use super::delta::{self, Table};
 use super::epoch::{Epoch, OWN_FOLDER};
 use super::objects::{self, Checker, Counters, ObjectStats, ObjectsConfig};
 use super::parquet::{self, Encoded};
-use super::{FilesError, Result, days, epoch, error, rewrite, series, tokens};
+use super::{FilesError, Result, days, epoch, error, replace, rewrite, series, tokens};
 use crate::log_id::LogId;
 use crate::removals::Removals;
 use crate::tables::{
-    DataFile, FoundFile, Reach, Rewrite, Rewritten, SeriesRow, SortedRows, TableFiles, TableState,
+    DataFile, FoundFile, Reach, Replace, Replaced, Rewrite, Rewritten, SeriesRow, SortedRows, TableFiles,
+    TableState,
 };
 use crate::{Seq, StoreConfig, StoreError};
 
@@ -276,6 +277,63 @@ impl Tables {
         Ok(committed)
     }
 
+    /// Encodes samples, a file for each day, and puts them.
+    async fn put_drafts(&self, tenant: &Tenant, rows: SortedRows) -> Result<Vec<delta::NewFile>> {
+        let encode = move || {
+            let days = days::split(Kind::Samples, rows)?;
+            days.into_iter().map(|rows| parquet::encode(Kind::Samples, rows)).collect::<Result<Vec<_>>>()
+        };
+        let mut files = Vec::new();
+        for encoded in tokio::task::spawn_blocking(encode).await?? {
+            files.push(self.put_new(tenant, Kind::Samples, encoded).await?);
+        }
+        Ok(files)
+    }
+
+    async fn replace_rows(
+        &self,
+        tenant: &Tenant,
+        replace: &Replace,
+        gate: &tokio::sync::Mutex<()>,
+        may: &(dyn Fn() -> Result<(), StoreError> + Send + Sync),
+        publish: &(dyn for<'r> Fn(&'r TableState) + Send + Sync),
+    ) -> Result<Option<Replaced>, StoreError> {
+        let objects = &self.shared.objects;
+        let mut name = || format!("{}.parquet", self.new_id());
+        let mut merged = Vec::new();
+        let result = replace::merge(objects, tenant, replace, &mut name, &mut merged).await;
+        let files = |merged: &[replace::Group]| -> Vec<Path> {
+            let names = merged.iter().flat_map(replace::Group::files);
+            names.filter_map(|file| data_path(tenant, Kind::Samples, &file.name).ok()).collect()
+        };
+        if let Err(error) = result {
+            // None of them was in a commit.
+            let _ = self.delete_files(files(&merged)).await;
+            return Err(error.into());
+        }
+        let slot = self.slot(tenant, Kind::Samples);
+        let _closed = gate.lock().await;
+        may()?;
+        let mut place = slot.table.lock().await;
+        let mut table = match place.take() {
+            Some(table) => table,
+            None => {
+                let epoch = self.shared.epoch.get().cloned();
+                Table::open_or_create(objects, tenant, Kind::Samples, self.log()).await?.written_by(epoch)
+            }
+        };
+        // After an error the outputs may be in the table: they stay, and are collected as
+        // orphans if they are not.
+        let now = self.shared.clock.now_unix_millis();
+        let committed = replace::commit(&mut table, replace, &merged, now).await?;
+        publish(table.state());
+        *place = Some(table);
+        if committed.is_none() {
+            let _ = self.delete_files(files(&merged)).await;
+        }
+        Ok(committed)
+    }
+
     /// Removes files that no version of the table names.
     async fn discard(&self, tenant: &Tenant, kind: Kind, files: &[delta::NewFile]) {
         let paths: Result<Vec<Path>> = files.iter().map(|file| data_path(tenant, kind, &file.name)).collect();
@@ -423,6 +481,29 @@ impl TableFiles for Tables {
         publish: &(dyn for<'r> Fn(&'r TableState) + Send + Sync),
     ) -> Result<Option<Rewritten>, StoreError> {
         Ok(self.rewrite_files(tenant, kind, rewrite, gate, publish).await?)
+    }
+
+    async fn put_samples(
+        &self,
+        tenant: &Tenant,
+        rows: SortedRows,
+    ) -> Result<Vec<delta::NewFile>, StoreError> {
+        Ok(self.put_drafts(tenant, rows).await?)
+    }
+
+    async fn discard_samples(&self, tenant: &Tenant, files: &[delta::NewFile]) {
+        self.discard(tenant, Kind::Samples, files).await;
+    }
+
+    async fn replace(
+        &self,
+        tenant: &Tenant,
+        replace: &Replace,
+        gate: &tokio::sync::Mutex<()>,
+        may: &(dyn Fn() -> Result<(), StoreError> + Send + Sync),
+        publish: &(dyn for<'r> Fn(&'r TableState) + Send + Sync),
+    ) -> Result<Option<Replaced>, StoreError> {
+        self.replace_rows(tenant, replace, gate, may, publish).await
     }
 
     async fn erase(

@@ -23,6 +23,7 @@ mod label_sets;
 mod late;
 mod quiet;
 mod races;
+mod replays;
 mod replicas;
 mod rules;
 mod torn;

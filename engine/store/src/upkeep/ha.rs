@@ -29,7 +29,7 @@ use crate::wal::record::{self, Head};
 use crate::wal::section::put_series;
 
 /// Rows of `series` in one record.
-const PAIRS_MAX: usize = 10_000;
+pub(crate) const PAIRS_MAX: usize = 10_000;
 
 /// What is known of the replicas of a tenant.
 pub(super) struct Replicas {
@@ -122,10 +122,14 @@ impl Upkeep {
 impl Core {
     /// Rows of `series` on the way that all rows take: through the log into the table. They
     /// are committed when this resolves.
-    async fn record_series(&self, of: &TenantState, pairs: Vec<(SeriesRef, i32)>) -> Result<(), StoreError> {
+    pub(crate) async fn record_series(
+        &self,
+        of: &TenantState,
+        pairs: Vec<(SeriesRef, i32)>,
+    ) -> Result<(), StoreError> {
         let (tenant, writing) = self.enter(&of.name).await?;
         if tenant.life != of.life {
-            return Err(StoreError::unavailable("the tenant was deleted while its files were merged"));
+            return Err(StoreError::unavailable("the tenant was deleted meanwhile"));
         }
         let (time_unix_ms, counts) = (self.clock.now_unix_millis(), Counts::default());
         let head =

@@ -37,6 +37,7 @@ use std::time::Duration;
 use isinglass_model::{Clock, Kind};
 
 pub use config::{CompactionConfig, HaConfig, Keep, KeepByKind, RetentionConfig, RetentionRule, RuleKind};
+pub(crate) use ha::PAIRS_MAX;
 use orphans::Idle;
 use plan::{Job, Times, in_unit};
 pub(crate) use rules::Rules;
@@ -47,9 +48,10 @@ use vacuum::Vacuum;
 use crate::StoreError;
 use crate::config::StoreConfig;
 use crate::fence::Fenced;
+use crate::files::{Gone, NewFile};
 use crate::removals::Removals;
 use crate::store::Core;
-use crate::tables::{DataFile, Rewrite, Rewritten, TableFiles, TableState};
+use crate::tables::{DataFile, Replace, Replaced, Rewrite, Rewritten, TableFiles, TableState};
 use crate::tenant::TenantState;
 use crate::tenants::Tenants;
 
@@ -272,6 +274,50 @@ impl Upkeep {
             memory_bytes: config.memory_bytes,
             attribute_columns_max: config.attribute_columns_max,
         }
+    }
+
+    /// Replaces samples; no merge runs meanwhile. `None`: another process was first.
+    pub(crate) async fn replace(
+        &self,
+        tenant: &TenantState,
+        gone: Arc<Gone>,
+        added: Vec<NewFile>,
+        provenance: serde_json::Value,
+    ) -> Result<Option<Replaced>, StoreError> {
+        let mut state = self.state.lock().await;
+        let config = &self.config.compaction;
+        let files = tenant.files(Kind::Samples);
+        let inputs = plan::by_day(files.iter().filter(|file| gone.may_be_in(file)));
+        let replace = Replace {
+            inputs,
+            gone,
+            added,
+            provenance,
+            zstd_level: config.zstd_level,
+            file_bytes: config.file_bytes,
+            memory_bytes: config.memory_bytes,
+        };
+        // A deletion comes before the commit or after it, and waits for no merge.
+        let writing = parking_lot::Mutex::new(None);
+        let may = || {
+            *writing.lock() = Arc::clone(&tenant.writing).try_read_owned().ok();
+            match writing.lock().is_none() || tenant.is_retired() {
+                true => Err(StoreError::unavailable("the tenant was deleted meanwhile")),
+                false => Ok(()),
+            }
+        };
+        let known = parking_lot::Mutex::new(Ok(()));
+        let publish = |table: &TableState| *known.lock() = tenant.replaced(table.clone());
+        let gate = &tenant.flushing[Kind::Samples as usize - 1];
+        let done = self.files.replace(&tenant.name, &replace, gate, &may, &publish).await?;
+        known.into_inner()?;
+        if done.is_some() {
+            let paths = replace.inputs.iter().flatten().map(|file| file.path.clone()).collect();
+            state.vacuum.replaced(&tenant.name, Kind::Samples, paths, self.clock.monotonic());
+        } else {
+            self.files.discard_samples(&tenant.name, &replace.added).await;
+        }
+        Ok(done)
     }
 
     async fn apply(

@@ -68,6 +68,17 @@ pub(super) fn in_unit(kind: Kind, ms: i64) -> i64 {
     }
 }
 
+/// Files of samples by their day and level, those that span days by themselves.
+pub(super) fn by_day<'a>(files: impl Iterator<Item = &'a DataFile>) -> Vec<Vec<DataFile>> {
+    let times = Times::new(Kind::Samples, 0, 0);
+    let mut days: BTreeMap<_, Vec<DataFile>> = BTreeMap::new();
+    for file in files {
+        let day = file.time.map(|(first, last)| (first.div_euclid(times.day), last.div_euclid(times.day)));
+        days.entry((day, file.level)).or_default().push(file.clone());
+    }
+    days.into_values().collect()
+}
+
 /// The next merge of a table, the oldest day first; `None` if all is as it should be.
 pub(super) fn next(files: &[DataFile], times: Times, config: &CompactionConfig) -> Option<Job> {
     let mut days: BTreeMap<i64, Vec<&DataFile>> = BTreeMap::new();

@@ -13,7 +13,8 @@ const WAITS_MAX: u32 = 100;
 pub(super) struct Client {
     http: reqwest::Client,
     server: Url,
-    tenant: Option<String>,
+    /// For whom; nobody in particular without it.
+    pub(super) tenant: Option<String>,
 }
 
 impl Client {

@@ -1,5 +1,5 @@
 //! Commands that a running server carries out: `install`, `list`, `log`, `remove`, `rollback`,
-//! `promote`, `diff`, `reingest`.
+//! `promote`, `diff`, `reingest`, `replay`.
 //!
 //! | file | is |
 //! |---|---|
@@ -8,10 +8,13 @@
 //! | `source.rs` | where what is installed comes from |
 //! | `diff.rs` | what one that is tried out would have done |
 //! | `reingest.rs` | refused items through the chain again |
+//! | `replay.rs`, `replay_shown.rs` | `replay` and its report |
 
 mod client;
 mod diff;
 mod reingest;
+mod replay;
+mod replay_shown;
 mod show;
 mod source;
 
@@ -29,6 +32,8 @@ pub use diff::DiffArgs;
 pub(super) use diff::diff;
 pub use reingest::ReingestArgs;
 pub(super) use reingest::reingest;
+pub use replay::ReplayArgs;
+pub(super) use replay::replay;
 use source::{Component, Source};
 
 /// The server that is asked.

@@ -100,6 +100,11 @@ impl Pairs {
         }
     }
 
+    /// Whether nobody waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.pending.len() == 0
+    }
+
     /// How many wait.
     #[cfg(test)]
     fn len(&self) -> usize {

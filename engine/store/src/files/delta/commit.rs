@@ -21,7 +21,7 @@ const BACKOFF: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 20 })
 
 /// A file that is put and not yet part of the table.
 #[derive(Debug)]
-pub(in crate::files) struct NewFile {
+pub(crate) struct NewFile {
     /// Its name in the folder of the table.
     pub(in crate::files) name: String,
     pub(in crate::files) size_bytes: u64,

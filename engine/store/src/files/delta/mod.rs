@@ -16,14 +16,16 @@ mod erase;
 mod log_files;
 mod maintenance;
 mod objects;
+mod replay;
 mod rewrite;
 mod schema;
 mod sealed;
 mod stats;
 mod table;
 
-pub(super) use commit::NewFile;
+pub(crate) use commit::NewFile;
 pub(super) use log_files::{log_files, read_log_file};
+pub(super) use replay::{Output, Replayed};
 pub(super) use rewrite::Replacement;
 pub(super) use stats::Extent;
 pub(super) use table::Table;

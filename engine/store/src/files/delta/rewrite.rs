@@ -69,7 +69,7 @@ impl Table {
     }
 
     /// Whether every one of these files is part of the newest known version.
-    fn has_all(&self, files: &[DataFile]) -> bool {
+    pub(super) fn has_all(&self, files: &[DataFile]) -> bool {
         let live: HashSet<_> = self.state().files.iter().map(|file| &file.path).collect();
         files.iter().all(|file| live.contains(&file.path))
     }

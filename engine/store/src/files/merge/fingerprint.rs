@@ -41,10 +41,12 @@ impl Fingerprints {
     }
 }
 
-const NULL: u8 = 0;
+/// What stands for a null, and for a column that is not there.
+pub(crate) const NULL: u8 = 0;
 const VALUE: u8 = 1;
 
-fn encode(array: &ArrayRef, row: usize, into: &mut Vec<u8>) -> Result<(), String> {
+/// Appends a value of a column, the same bytes for its type in files and in memory.
+pub(crate) fn encode(array: &ArrayRef, row: usize, into: &mut Vec<u8>) -> Result<(), String> {
     if array.is_null(row) {
         into.push(NULL);
         return Ok(());
@@ -64,6 +66,14 @@ fn encode(array: &ArrayRef, row: usize, into: &mut Vec<u8>) -> Result<(), String
         }
         DataType::Utf8 => bytes(array.as_string::<i32>().value(row).as_bytes(), into),
         DataType::Binary => bytes(array.as_binary::<i32>().value(row), into),
+        DataType::FixedSizeBinary(_) => bytes(array.as_fixed_size_binary().value(row), into),
+        DataType::Dictionary(..) => {
+            let array =
+                array.as_dictionary_opt::<Int32Type>().ok_or("keys of a dictionary are no INTEGER")?;
+            let (keys, values) = (array.keys(), array.values().as_string::<i32>());
+            let key = usize::try_from(keys.value(row)).map_err(|_| "a key of a dictionary is negative")?;
+            bytes(values.value(key).as_bytes(), into);
+        }
         DataType::List(_) => {
             let list = array.as_list::<i32>();
             let offsets = list.value_offsets();

@@ -4,6 +4,7 @@
 //! pages are fetched together and decoded batch by batch; columns that hold
 //! nothing but nulls are not fetched at all.
 
+use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use ::parquet::arrow::async_reader::MetadataFetch;
 use ::parquet::arrow::push_decoder::{ParquetPushDecoder, ParquetPushDecoderBuilder};
 use ::parquet::errors::ParquetError;
 use ::parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
+use ::parquet::file::statistics::Statistics;
 use arrow_array::RecordBatch;
 use bytes::Bytes;
 use futures::FutureExt as _;
@@ -82,6 +84,8 @@ pub(super) struct Opened {
     metadata: ArrowReaderMetadata,
     /// Columns that hold a value, for each row group.
     live: Vec<Vec<usize>>,
+    /// Row groups that are not read, if any are left out.
+    left_out: Vec<bool>,
     /// What it needs in memory at the very least.
     floor: usize,
 }
@@ -104,11 +108,26 @@ impl Opened {
         let live: Vec<Vec<usize>> = metadata.row_groups().iter().map(live_columns).collect();
         let floor = metadata.row_groups().iter().zip(&live).map(|(group, live)| floor_of(group, live));
         let floor = floor.max().unwrap_or(0) + metadata.memory_size() + BATCH_BYTES_MIN;
-        Ok(Self { source, table, metadata: arrow, live, floor })
+        Ok(Self { source, table, metadata: arrow, live, left_out: Vec::new(), floor })
     }
 
     pub(super) fn floor(&self) -> usize {
         self.floor
+    }
+
+    /// Leaves out the row groups without any of these metrics, as far as the footer tells.
+    pub(super) fn only_metrics(&mut self, wanted: &HashSet<i64>) {
+        let may_have = |group: &RowGroupMetaData| {
+            let chunk = group.columns().iter().find(|chunk| chunk.column_path().string() == "metric_id");
+            match chunk.and_then(|chunk| chunk.statistics()) {
+                Some(Statistics::Int64(ids)) => match (ids.min_opt(), ids.max_opt()) {
+                    (Some(low), Some(high)) => wanted.iter().any(|id| (low..=high).contains(&id)),
+                    _ => true,
+                },
+                _ => true,
+            }
+        };
+        self.left_out = self.parquet().row_groups().iter().map(|group| !may_have(group)).collect();
     }
 
     /// Whether any row has a value in this column, as far as the footer tells.
@@ -348,6 +367,9 @@ impl Input {
     }
 
     fn next_window(&mut self) -> Result<Option<Decoder>> {
+        while self.opened.left_out.get(self.row_group).is_some_and(|left_out| *left_out) {
+            self.row_group += 1;
+        }
         let Some(group) = self.opened.parquet().row_groups().get(self.row_group) else { return Ok(None) };
         let live = &self.opened.live[self.row_group];
         let rows = usize::try_from(group.num_rows()).unwrap_or(0);

@@ -27,6 +27,7 @@
 //! | [`fingerprint`] | whether two rows are the same in all columns |
 //! | [`attributes`] | attributes that get a column of their own |
 //! | [`ha`] | one of several replicas, with failover |
+//! | [`scan`] | rows that are looked at and not merged |
 //! | [`output`] | files, closed at about one size |
 //! | [`worker`] | the thread that does the work |
 
@@ -41,9 +42,12 @@ mod output;
 mod passes;
 mod rows;
 mod samples;
+mod scan;
 mod worker;
 
+use std::collections::HashSet;
 use std::fmt::Debug;
+use std::ops::Range;
 use std::sync::Arc;
 
 use isinglass_model::{Kind, Tenant};
@@ -57,7 +61,9 @@ use crate::tables::DataFile;
 use output::Folder;
 use worker::Worker;
 
+pub(crate) use fingerprint::{NULL, encode};
 pub(crate) use ha::{HaDedup, Replica};
+pub(crate) use scan::{Scanned, scan, scan_samples};
 
 /// How to merge.
 #[derive(Debug, Clone)]
@@ -78,6 +84,26 @@ pub(in crate::files) struct MergeOptions {
     pub(in crate::files) drop_rows: Option<Arc<dyn DropRows>>,
     /// Series that replicas of one Prometheus wrote; `samples` only.
     pub(in crate::files) ha: Option<HaDedup>,
+    /// Samples that others take the place of; `samples` only.
+    pub(in crate::files) gone: Option<Arc<Gone>>,
+}
+
+/// Samples of some metrics within a time: they are dropped.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Gone {
+    /// Ids of the metrics.
+    pub(crate) metrics: HashSet<i64>,
+    /// From and to, the latter excluded, in microseconds.
+    pub(crate) time: Range<i64>,
+}
+
+impl Gone {
+    /// Whether a file may have some of them, as far as its commit tells.
+    pub(crate) fn may_be_in(&self, file: &DataFile) -> bool {
+        let within = |(low, high): (i64, i64)| low < self.time.end && high >= self.time.start;
+        let any = |(low, high)| self.metrics.iter().any(|id| (low..=high).contains(id));
+        file.time.is_none_or(within) && file.metric_id.is_none_or(any)
+    }
 }
 
 /// Rows that belong together and lie together in a file.

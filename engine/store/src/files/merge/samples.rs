@@ -77,8 +77,13 @@ pub(super) async fn merge(
         let from = kept.first(&slice);
         counts.expired += (from - slice.from) as u64;
         let columns = Columns::of(&slice.batch).map_err(bad)?;
+        let gone = options.gone.as_ref().filter(|gone| gone.metrics.contains(&slice.prefix.as_series().0));
         for row in from..slice.to {
             let sample = columns.sample(row);
+            if gone.is_some_and(|gone| gone.time.contains(&sample.time)) {
+                counts.expired += 1;
+                continue;
+            }
             match &mut election {
                 None => waiting.push(sample, counts),
                 Some(election) => counts.replicas += election.push(sample, &mut elected),

@@ -37,6 +37,7 @@ pub(super) fn options() -> MergeOptions {
         keep_from: None,
         drop_rows: None,
         ha: None,
+        gone: None,
     }
 }
 

@@ -1,0 +1,344 @@
+//! A replay from its request to its report.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use isinglass_chain::Again;
+use isinglass_model::Kind;
+use isinglass_model::batch::SampleBatch;
+use isinglass_model::columns::Shape;
+use isinglass_model::ids::metric_id;
+use isinglass_model::labels::LabelSet;
+use isinglass_store::{OrderedRows, StoredSample, View};
+use xxhash_rust::xxh3::Xxh3;
+
+use super::background::Background;
+use super::compare::Comparison;
+use super::cut::{Cut, Replaced};
+use super::derivation::Derivation;
+use super::report::{Provenance, ReplayReport, SourceReport};
+use super::source::Source;
+use super::work::{Tick, Work};
+use super::write::{Writing, names};
+use super::{NANOS, ReplayError, ReplayProgress, ReplayRequest};
+use crate::derived::{Counters, Pairs};
+use crate::push::Ingest;
+
+/// Samples of so long a time are compared at once, of less where they are many.
+pub(super) const SLICE_MS: i64 = 3_600_000;
+pub(super) const SLICE_MS_MIN: i64 = 1_000;
+
+/// Series that differ and are named in a report.
+const DIFFERENCES_MAX: usize = 100;
+
+/// How long it waits for memory.
+const ROOM_WAIT: Duration = Duration::from_secs(30);
+
+impl Ingest {
+    /// Derives again, and compares with what is stored. With `write` the result takes the place
+    /// of what is stored: all of it or, after an error, nothing.
+    pub async fn replay(
+        &self,
+        request: ReplayRequest,
+        progress: Arc<ReplayProgress>,
+    ) -> Result<ReplayReport, ReplayError> {
+        if request.from_ms >= request.to_ms {
+            let (from, to) = (request.from_ms, request.to_ms);
+            return Err(ReplayError::Request(format!("from = {from} ms must be before to = {to} ms")));
+        }
+        let again = self.deriver_of(&request).await?;
+        let deriver = again.deriver().cloned();
+        let deriver = deriver.ok_or_else(|| ReplayError::Internal("a deriver without metrics".to_owned()))?;
+        if let Some(metric) = deriver.metrics.iter().find(|metric| metric.exponential_buckets_max > 0) {
+            let name = &metric.name;
+            return Err(ReplayError::Request(format!(
+                "{name} is a native histogram, and those are not derived again: take histograms = \"classic\""
+            )));
+        }
+        let replaced = names(deriver.metrics.iter().chain(self.metrics_of(&request.name).iter()));
+        let mut run = Run::prepare(self, &request, again, replaced, progress).await?;
+        let result = run.go().await;
+        if result.is_err()
+            && let Some(writing) = run.writing.take()
+        {
+            writing.abandon().await;
+        }
+        result?;
+        run.finish().await
+    }
+
+    async fn deriver_of(&self, request: &ReplayRequest) -> Result<Again, ReplayError> {
+        let chains = Arc::clone(self.chains());
+        let ReplayRequest { name, tenant, instead, .. } = request.clone();
+        let loaded = tokio::task::spawn_blocking(move || chains.again(&name, &tenant, instead)).await;
+        Ok(loaded.map_err(|error| ReplayError::Internal(error.to_string()))??)
+    }
+
+    /// What the live deriver of this name writes, under any configuration.
+    fn metrics_of(&self, name: &str) -> Vec<isinglass_model::deltas::DerivedMetric> {
+        let chain = self.chains().current();
+        let of_name = chain.derivers().iter().filter(|deriver| deriver.name == name);
+        of_name.flat_map(|deriver| deriver.metrics.iter().cloned()).collect()
+    }
+}
+
+/// A replay under way.
+pub(super) struct Run<'a> {
+    pub(super) ingest: &'a Ingest,
+    pub(super) request: &'a ReplayRequest,
+    pub(super) progress: Arc<ReplayProgress>,
+    pub(super) background: Background,
+    pub(super) work: Option<Work>,
+    pub(super) comparison: Comparison,
+    pub(super) writing: Option<Writing>,
+    /// Where the rows are.
+    pub(super) cut: Cut,
+    /// What is compared.
+    pub(super) stored: Arc<View>,
+    /// Names of the metrics whose samples are replaced, and their ids.
+    pub(super) replaced: BTreeSet<String>,
+    pub(super) replaced_ids: HashSet<i64>,
+    pub(super) places: HashMap<i64, Option<usize>, ahash::RandomState>,
+    pub(super) provenance: Provenance,
+    pub(super) digest: Xxh3,
+    /// Samples that are not compared yet, and from where on.
+    pub(super) pending: SampleBatch,
+    pub(super) pending_from_ms: i64,
+    pub(super) samples_max: usize,
+    pub(super) memory: usize,
+    pub(super) slice_ms: i64,
+}
+
+impl<'a> Run<'a> {
+    async fn prepare(
+        ingest: &'a Ingest,
+        request: &'a ReplayRequest,
+        again: Again,
+        replaced: BTreeSet<String>,
+        progress: Arc<ReplayProgress>,
+    ) -> Result<Self, ReplayError> {
+        let (config, tenant) = (ingest.config(), &request.tenant);
+        let tick_ms = i64::try_from(config.tick_interval_ms).unwrap_or(i64::MAX).clamp(1_000, 3_600_000);
+        let running = Replaced { name: request.name.clone(), to_ms: request.to_ms };
+        let cut = ingest.cut(tenant, Some(running).filter(|_| request.write)).await?;
+        let stored = ingest.store().view(tenant).await?;
+        let replaced_ids: HashSet<i64> = replaced.iter().map(|name| metric_id(name)).collect();
+        let memory_bytes = config.replay_memory_bytes.min(request.memory.bytes() / 8);
+        let memory = usize::try_from(memory_bytes).unwrap_or(usize::MAX);
+        let mut run = Run {
+            ingest,
+            request,
+            background: Background::start()?,
+            work: None,
+            comparison: Comparison::new(request.from_ms, config.derived_series_max.saturating_mul(64)),
+            writing: None,
+            cut,
+            stored,
+            replaced,
+            replaced_ids,
+            places: HashMap::default(),
+            provenance: provenance(request, &again, tick_ms),
+            digest: Xxh3::new(),
+            pending: SampleBatch::default(),
+            pending_from_ms: 0,
+            samples_max: (memory / 256).clamp(10_000, 1 << 20),
+            memory,
+            slice_ms: SLICE_MS,
+            progress,
+        };
+        run.provenance.to_ms = run.end().await?;
+        run.provenance.asked_to_ms = request.to_ms.min(run.cut.end_ms);
+        if run.provenance.from_ms >= run.provenance.to_ms {
+            return Err(ReplayError::Request("the range lies in the future".to_owned()));
+        }
+        run.progress.to_ms.store(run.provenance.to_ms, Ordering::Relaxed);
+        // From where on a counter that is not stale has a sample.
+        let reach = i64::try_from(config.derived_stale_after_ms).unwrap_or(i64::MAX);
+        run.pending_from_ms = request.from_ms.saturating_sub(reach.saturating_add(2 * tick_ms));
+        run.work = Some(run.begin(again)?);
+        if request.write {
+            let metrics = run.work.as_ref().map(|work| Arc::clone(&work.derivation.metrics));
+            let metrics = metrics.unwrap_or_else(|| Arc::from([]));
+            run.writing = Some(Writing::begin(ingest.store(), tenant, &metrics).await?);
+        }
+        Ok(run)
+    }
+
+    fn begin(&mut self, again: Again) -> Result<Work, ReplayError> {
+        let time = self.provenance.from_ms.saturating_mul(NANOS)..self.provenance.to_ms.saturating_mul(NANOS);
+        let step = self.provenance.tick_ms.saturating_mul(NANOS);
+        let mut sources = Vec::new();
+        for (kind, shape) in [(Kind::Spans, Shape::Spans), (Kind::Logs, Shape::Logs)] {
+            if let Some(columns) = again.columns(shape) {
+                let rows = OrderedRows::of(&self.cut.rows, kind, &columns, time.clone(), step, self.memory)?;
+                sources.push(Source::new(kind, rows));
+            }
+        }
+        if sources.is_empty() {
+            let name = &self.request.name;
+            return Err(ReplayError::Request(format!("{name} is shown neither spans nor logs")));
+        }
+        let config = self.ingest.config();
+        let pairing = again.deriver().and_then(|deriver| deriver.pairing.clone());
+        let derivation = Derivation {
+            metrics: again.deriver().map_or_else(|| Arc::from([]), |deriver| Arc::clone(&deriver.metrics)),
+            again: Arc::new(again),
+            chain: self.ingest.chains().current(),
+            tenant: self.request.tenant.clone(),
+            limits: self.ingest.derived_limits(),
+            stale_after: Duration::from_millis(config.derived_stale_after_ms),
+            counters: Counters::default(),
+            pairs: Pairs::default(),
+            pairing,
+            series: Vec::new(),
+            refused: 0,
+        };
+        Ok(Work { derivation, sources })
+    }
+
+    /// Where the range ends. Of counters that run across the end that was asked for nobody can
+    /// replace a part: their increases after it would be measured against what is gone.
+    async fn end(&mut self) -> Result<i64, ReplayError> {
+        let asked = self.request.to_ms.min(self.cut.end_ms);
+        if !self.request.write {
+            return Ok(asked);
+        }
+        if self.cut.began_anew {
+            return Ok(self.cut.end_ms);
+        }
+        let (mut end, mut at) = (asked, asked);
+        let reach = SLICE_MS.max(self.provenance.tick_ms.saturating_mul(2));
+        while at < end.saturating_add(reach) {
+            let (samples, until) = self.slice(at, end.saturating_add(reach)).await?;
+            let of_earlier = |sample: &&StoredSample| sample.start_ms != 0 && sample.start_ms < end;
+            let last = samples.iter().filter(of_earlier).map(|sample| sample.time_ms).max();
+            end = last.map_or(end, |last| end.max(last.saturating_add(1)));
+            at = until;
+        }
+        Ok(end)
+    }
+
+    async fn go(&mut self) -> Result<(), ReplayError> {
+        let (from, to, tick) = (self.provenance.from_ms, self.provenance.to_ms, self.provenance.tick_ms);
+        let mut number = from.div_euclid(tick);
+        while number.saturating_mul(tick) < to {
+            self.progress.is_cancelled()?;
+            self.wait_for_room().await?;
+            let Some(mut work) = self.work.take() else { break };
+            let next = work.next_ms().await?;
+            if work.derivation.is_idle() {
+                let Some(next) = next else {
+                    self.work = Some(work);
+                    break;
+                };
+                let at = next.div_euclid(tick);
+                if at > number {
+                    self.work = Some(work);
+                    self.settle(number.saturating_mul(tick).max(from)).await?;
+                    self.settle(at.saturating_mul(tick)).await?;
+                    number = at;
+                    continue;
+                }
+            }
+            let start_ms = number.saturating_mul(tick).max(from);
+            let end_ms = (number + 1).saturating_mul(tick).min(to);
+            let ticking = self.background.run(move || {
+                let samples = work.tick(Tick { start_ms, end_ms });
+                (work, samples)
+            });
+            let (work, samples) = ticking.await?;
+            self.progress.rows.store(work.rows(), Ordering::Relaxed);
+            self.progress.at_ms.store(end_ms, Ordering::Relaxed);
+            self.take(&work.derivation.series, samples?, to);
+            self.work = Some(work);
+            if self.pending.len() >= self.samples_max || end_ms - self.pending_from_ms >= SLICE_MS {
+                self.settle(end_ms).await?;
+            }
+            number += 1;
+        }
+        self.settle(number.saturating_mul(tick).clamp(from, to)).await?;
+        self.settle(to).await
+    }
+
+    /// Waits while the process holds more than leaves room.
+    async fn wait_for_room(&self) -> Result<(), ReplayError> {
+        let wanted = self.memory as u64;
+        let until = tokio::time::Instant::now() + ROOM_WAIT;
+        while self.request.memory.is_exceeded() {
+            if tokio::time::Instant::now() >= until {
+                return Err(ReplayError::NoRoom { wanted });
+            }
+            self.progress.is_cancelled()?;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        Ok(())
+    }
+
+    /// Takes what a tick wrote.
+    fn take(&mut self, series: &[LabelSet], samples: SampleBatch, to_ms: i64) {
+        let rows = samples.series.iter().zip(&samples.time_ms).zip(&samples.value);
+        for (row, ((of, time), value)) in rows.enumerate().filter(|(_, ((_, time), _))| **time < to_ms) {
+            let start = samples.start_ms_at(row);
+            self.pending.push(*of, *time, *value, start);
+            let labels = series.get(of.0 as usize).map_or(&[][..], |labels| labels.as_bytes());
+            self.digest.update(&(labels.len() as u64).to_le_bytes());
+            self.digest.update(labels);
+            for part in [time.to_le_bytes(), value.to_bits().to_le_bytes(), start.to_le_bytes()] {
+                self.digest.update(&part);
+            }
+            self.provenance.samples += 1;
+        }
+    }
+
+    async fn finish(mut self) -> Result<ReplayReport, ReplayError> {
+        let work = self.work.take();
+        let work = work.ok_or_else(|| ReplayError::Internal("a replay lost its work".to_owned()))?;
+        for source in &work.sources {
+            let version = self.cut.rows.table(source.kind).version;
+            let report = SourceReport { version, rows: source.taken, duplicates: source.duplicates };
+            self.provenance.sources.insert(source.kind.to_string(), report);
+        }
+        self.provenance.samples_digest = format!("xxh3:{:032x}", self.digest.digest128());
+        let metrics = self.comparison.metrics();
+        let reconciled = metrics.iter().all(|metric| metric.equal);
+        let reasons = if reconciled { Vec::new() } else { self.reasons(&work).await? };
+        // Where nothing is to go, no file is written again without it.
+        let gone = match self.comparison.stored_samples() {
+            0 => BTreeSet::new(),
+            _ => std::mem::take(&mut self.replaced),
+        };
+        let written = match self.writing.take() {
+            Some(writing) => Some(writing.commit(gone, &self.provenance).await?),
+            None => None,
+        };
+        Ok(ReplayReport {
+            reconciled,
+            series: self.comparison.counts(),
+            metrics,
+            differences: self.comparison.differences(DIFFERENCES_MAX),
+            reasons,
+            stored_samples: self.comparison.stored_samples(),
+            written,
+            provenance: self.provenance,
+        })
+    }
+}
+
+fn provenance(request: &ReplayRequest, again: &Again, tick_ms: i64) -> Provenance {
+    let deriver = again.deriver();
+    Provenance {
+        name: request.name.clone(),
+        plugin: deriver.map(|deriver| deriver.plugin.clone()).unwrap_or_default(),
+        digest: deriver.map(|deriver| format!("sha256:{}", deriver.digest)).unwrap_or_default(),
+        config_digest: format!("sha256:{}", again.config_digest()),
+        from_ms: request.from_ms,
+        to_ms: request.to_ms,
+        asked_to_ms: request.to_ms,
+        tick_ms,
+        sources: BTreeMap::new(),
+        samples: 0,
+        samples_digest: String::new(),
+    }
+}

@@ -1,0 +1,74 @@
+//! Samples into the tables.
+
+use std::collections::BTreeSet;
+
+use isinglass_model::Tenant;
+use isinglass_model::batch::SampleBatch;
+use isinglass_model::deltas::DerivedMetric;
+use isinglass_model::labels::LabelSet;
+use isinglass_model::series::{SeriesRef, SeriesResolver as _};
+use isinglass_store::{Draft, Gap, Resolver, Store};
+
+use super::report::Written;
+use super::{Provenance, ReplayError};
+use crate::derived::{meta, sample_names};
+
+/// Samples of a replay that nobody sees yet.
+pub(super) struct Writing {
+    draft: Draft,
+    resolver: Resolver,
+    /// The store's refs by those of the replay; `None` where the tenant has no room.
+    refs: Vec<Option<SeriesRef>>,
+}
+
+impl Writing {
+    pub(super) async fn begin(
+        store: &Store,
+        tenant: &Tenant,
+        metrics: &[DerivedMetric],
+    ) -> Result<Self, ReplayError> {
+        let mut resolver = store.resolver(tenant).await?;
+        metrics.iter().for_each(|metric| resolver.describe(&metric.name, &meta(metric)));
+        let draft = store.draft(tenant, &resolver).await?;
+        Ok(Self { draft, resolver, refs: Vec::new() })
+    }
+
+    /// Takes samples whose refs are places in `series`.
+    pub(super) async fn add(
+        &mut self,
+        mut samples: SampleBatch,
+        series: &[LabelSet],
+    ) -> Result<(), ReplayError> {
+        for labels in &series[self.refs.len()..] {
+            self.refs.push(self.resolver.intern_labels(labels.clone()).ok().map(|known| known.series));
+        }
+        let known = |series: &SeriesRef| self.refs.get(series.0 as usize).copied().flatten();
+        samples.retain_series(|series| known(&series).is_some());
+        samples.series.iter_mut().for_each(|series| *series = known(series).unwrap_or(*series));
+        Ok(self.draft.add(samples).await?)
+    }
+
+    /// Commits all of it in the place of what these metrics have within the range.
+    pub(super) async fn commit(
+        self,
+        metrics: BTreeSet<String>,
+        provenance: &Provenance,
+    ) -> Result<Written, ReplayError> {
+        let time_ms = provenance.from_ms..provenance.to_ms;
+        let gap = Gap { metrics: metrics.into_iter().collect(), time_ms };
+        let provenance =
+            serde_json::to_value(provenance).map_err(|error| ReplayError::Internal(error.to_string()))?;
+        let replaced = self.draft.commit(gap, provenance).await?;
+        Ok(Written { version: replaced.version, removed: replaced.removed, added: replaced.added })
+    }
+
+    /// Nothing of it was ever there.
+    pub(super) async fn abandon(self) {
+        self.draft.abandon().await;
+    }
+}
+
+/// Names of the metrics whose samples are those of derived metrics.
+pub(super) fn names<'a>(metrics: impl IntoIterator<Item = &'a DerivedMetric>) -> BTreeSet<String> {
+    metrics.into_iter().flat_map(sample_names).collect()
+}

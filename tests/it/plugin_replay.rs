@@ -1,0 +1,145 @@
+//! Deriving again on a running server: what was counted live against what is stored.
+
+use std::process::{Command, Output};
+
+use isinglass_testkit::{load, otlp};
+use serde_json::Value;
+
+use crate::derived;
+use crate::harness::{Client, Server, now_nanos};
+
+fn run(server: &Server, arguments: &[&str]) -> Output {
+    let url = format!("http://{}", server.addresses().http);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_isinglass"));
+    command.args(["plugin", "replay"]).args(arguments).args(["--server", &url]);
+    command.current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap()
+}
+
+/// Runs it, which must end with `code` and say `wanted`.
+fn says(server: &Server, arguments: &[&str], code: i32, wanted: &str) -> String {
+    let output = run(server, arguments);
+    let text = [&output.stdout[..], &output.stderr[..]].concat();
+    let text = String::from_utf8_lossy(&text).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}\n{text}");
+    assert!(text.contains(wanted), "{arguments:?}: {wanted:?} in {text}");
+    text
+}
+
+fn json_of(server: &Server, arguments: &[&str]) -> Value {
+    let output = run(server, &[arguments, &["--json"]].concat());
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|_| {
+        panic!("{arguments:?}\n{}", String::from_utf8_lossy(&output.stderr));
+    })
+}
+
+/// Spans that come at once and others that come late.
+async fn send(client: &Client, seed: u64) {
+    let now = now_nanos();
+    for late_s in [60, 600, 3_000] {
+        client.otlp("traces", load::traces(seed + late_s, 300, now - late_s * 1_000_000_000)).await.ok();
+    }
+}
+
+/// Late spans, a flush in the middle, and a crash: counters are those of the spans.
+#[tokio::test(flavor = "multi_thread")]
+async fn live_counters_are_those_that_are_derived_again() {
+    let mut server = Server::start();
+    let client = server.client();
+    send(&client, 1).await;
+    client.flush().await;
+    send(&client, 2).await;
+    let text = says(&server, &["span-metrics", "--from", "-2h", "--diff"], 0, "\nreconciled\n");
+    assert!(
+        text.contains("read 1800 spans") && text.contains(" 0 different, 0 only stored, 0 only"),
+        "{text}"
+    );
+
+    server.kill();
+    server.start_again();
+    let client = server.client();
+    send(&client, 3).await;
+    says(&server, &["span-metrics", "--from", "-2h", "--diff"], 0, "\nreconciled\n");
+    // Nothing was written by that.
+    assert_eq!(client.count("system.replays where state = 'done' and version is null").await, 1);
+    derived::check_all(&{
+        client.flush().await;
+        client.clone()
+    })
+    .await;
+
+    // All of history again, in the place of what is there, and counting goes on.
+    let text = says(&server, &["span-metrics", "--from", "-2h"], 0, "written: ");
+    assert!(text.contains("counters run across it") || text.contains("to 20"), "{text}");
+    derived::check_all(&client).await;
+    send(&client, 4).await;
+    client.flush().await;
+    derived::check_all(&client).await;
+    server.kill();
+    server.start_again();
+    derived::check_all(&server.client()).await;
+}
+
+/// Buckets and labels that nobody counted live are there as if somebody had.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_configuration_over_history() {
+    let server = Server::start();
+    let client = server.client();
+    send(&client, 1).await;
+    client.flush().await;
+    let config = r#"{ "histogram_buckets": [0.01, 0.1], "dimensions": ["service_version"] }"#;
+    let with = ["span-metrics", "--from", "-2h", "--config", config];
+    says(&server, &[&with[..], &["--dry-run"]].concat(), 0, "would put ");
+    says(&server, &[&with[..], &["--diff"]].concat(), 1, "only replayed");
+    derived::check_all(&client).await;
+    // Prometheus' language keeps results; this one must not stay.
+    let graph = async || {
+        let now = now_nanos() / 1_000_000_000;
+        let query = "count(traces_spanmetrics_latency_bucket%7Ble%3D%220.1%22%7D)";
+        let path = format!("api/v1/query_range?query={query}&start={}&end={now}&step=60", now - 3_600);
+        client.get(&path).await.ok().json()["data"]["result"].as_array().unwrap().len()
+    };
+    assert_eq!(graph().await, 0);
+    let written = json_of(&server, &with);
+    assert_eq!(graph().await, 1);
+    let digest = written["provenance"]["samples_digest"].as_str().unwrap().to_owned();
+    assert!(written["written"]["removed"].as_u64().unwrap() > 0, "{written}");
+    for (bound, nanos) in [("0.01", 10_000_000), ("0.1", 100_000_000)] {
+        let le = format!("le = '{bound}'");
+        let within = format!("count(*) filter (where duration <= {nanos})");
+        derived::check(&client, "traces_spanmetrics_latency_bucket", &le, &within).await;
+    }
+    assert_eq!(client.count("metrics.traces_spanmetrics_latency_bucket where le = '0.002'").await, 0);
+    let seen = format!(
+        "system.replays where samples_digest = '{digest}' and added > 0 and plugin like 'span-metrics@%'"
+    );
+    assert_eq!(client.count(&seen).await, 1);
+
+    // Over the same range again: the same bytes.
+    let (from, to) =
+        (written["provenance"]["from_ms"].to_string(), written["provenance"]["to_ms"].to_string());
+    let again = ["span-metrics", "--from", &from, "--to", &to, "--config", config];
+    let found = json_of(&server, &[&again[..], &["--diff"]].concat());
+    assert_eq!(found["provenance"]["samples_digest"].as_str(), Some(digest.as_str()));
+    let series = &found["series"];
+    assert_eq!((&series["different"], &series["equal"]), (&0.into(), &0.into()), "{series}");
+    assert!(series["identical"].as_u64().unwrap() > 0, "{series}");
+}
+
+/// A component that the server does not have, over log records; one tenant's only.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_component_over_the_history_of_a_tenant() {
+    let server = Server::start();
+    let acme = server.client().tenant("acme");
+    let record =
+        |at: u64| otlp::LogRecord { severity_number: 9, ..otlp::LogRecord::new(now_nanos() - at, "a line") };
+    let records: Vec<_> = (0..50).map(|at| record(at * 1_000_000_000)).collect();
+    acme.otlp("logs", otlp::logs(&[otlp::text("service.name", "shop")], &records)).await.ok();
+    let file = ["--file", "plugins/dist/examples/log-counts.wasm", "--from", "-1h", "--tenant", "acme"];
+    says(&server, &[&["counts"], &file[..]].concat(), 0, "read 50 logs");
+    assert_eq!(acme.number("select max(value) from metrics.log_records_total").await, 50.0);
+    assert_eq!(server.client().count("system.replays").await, 0);
+    says(&server, &["nobody", "--from", "-1h"], 1, "there is no plugin \"nobody\"");
+    says(&server, &["validate", "--from", "-1h"], 1, "it is a validator");
+    says(&server, &["span-metrics", "--from", "yesterday"], 1, "from = \"yesterday\" is no time");
+    says(&server, &["span-metrics", "--from", "now", "--to", "-1h"], 1, "must be before");
+}
