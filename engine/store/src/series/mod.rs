@@ -10,6 +10,7 @@
 //! | raw label bytes to a ref, a ref to its ids and verdict | `fingerprints`, `table` |
 //! | labels to series and back | `inverted`: `texts`, `lists`, `posting` |
 //! | what the validators said, what is forgotten | `verdicts` |
+//! | which series are active, and how many may be | `active` |
 //! | metric names and their metadata | `metrics` |
 //! | matchers to series | `matcher`, `expression`, `re2`, `select`, `values` |
 //! | which label names and values there are | `listing` |
@@ -48,6 +49,7 @@
 //! a million series. Values of a label are put in order by queries that need it, without
 //! the lock.
 
+mod active;
 mod chunked;
 mod days;
 mod expression;
@@ -71,6 +73,7 @@ mod texts;
 mod values;
 mod verdicts;
 
+pub use active::SeriesLimits;
 pub(crate) use days::DaySet;
 pub use index::{Days, Metric, Series, SeriesIndex};
 pub use matcher::{MatchOp, Matcher};
@@ -78,7 +81,6 @@ pub use resolver::Resolver;
 pub(crate) use rows::{restore_row, series_rows};
 pub(crate) use select::select;
 pub use selection::{LabelColumn, Limited, SeriesSelection};
-pub use table::SeriesLimits;
 pub(crate) use table::SeriesTable;
 pub use verdicts::Arrival;
 

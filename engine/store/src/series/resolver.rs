@@ -9,9 +9,10 @@ use isinglass_model::series::{
     Fingerprint, Judgement, Known, MetricMeta, Refusal, ResolveError, SeriesRef, SeriesResolver,
 };
 
+use super::active::SeriesLimits;
 use super::fingerprints::Map;
 use super::index::Series;
-use super::table::{SeriesLimits, SeriesTable};
+use super::table::SeriesTable;
 use super::verdicts::Arrival;
 use crate::append::Life;
 

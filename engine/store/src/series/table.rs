@@ -9,8 +9,8 @@ use isinglass_model::ids;
 use isinglass_model::labels::{LabelSet, Temporality};
 use isinglass_model::series::{Fingerprint, Refusal, ResolveError, SeriesRef};
 use parking_lot::RwLock;
-use roaring::RoaringBitmap;
 
+use super::active::{Active, SeriesLimits};
 use super::days::Days;
 use super::fingerprints::Fingerprints;
 use super::grow::Grow;
@@ -26,61 +26,6 @@ const TOTAL_PER_ACTIVE: usize = 4;
 
 /// Bytes of label sets, as a multiple of the cap on active series.
 const LABEL_BYTES_PER_ACTIVE: usize = 1 << 10;
-
-/// How many series a tenant may have, and how much may be said of them. Series that are there
-/// flow on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SeriesLimits {
-    /// Active ones; the cap of the store holds all the same.
-    pub total: usize,
-    /// Active ones of one metric.
-    pub per_metric: usize,
-    /// Bytes of the help and of the unit of a metric; what is longer is cut.
-    pub metadata_bytes: usize,
-}
-
-impl SeriesLimits {
-    /// Only the cap of the store.
-    pub const NONE: Self = Self { total: usize::MAX, per_metric: usize::MAX, metadata_bytes: usize::MAX };
-}
-
-/// Which series count: those that were sent since the start.
-#[derive(Default)]
-pub(super) struct Active {
-    total: usize,
-    of_metric: HashMap<i64, u32, ahash::RandomState>,
-    /// Series that were read back and not sent again.
-    asleep: RoaringBitmap,
-}
-
-impl Active {
-    fn add(&mut self, metric_id: i64) {
-        self.total += 1;
-        *self.of_metric.entry(metric_id).or_default() += 1;
-    }
-
-    /// Counts a series that was read back when it is sent again; the cap does not apply.
-    fn wake(&mut self, series: SeriesRef, metric_id: i64) {
-        if self.asleep.remove(series.0) {
-            self.add(metric_id);
-        }
-    }
-
-    /// A series goes.
-    pub(super) fn remove(&mut self, metric_id: i64) {
-        self.total = self.total.saturating_sub(1);
-        if let Some(series) = self.of_metric.get_mut(&metric_id) {
-            *series -= 1;
-            if *series == 0 {
-                self.of_metric.remove(&metric_id);
-            }
-        }
-    }
-
-    fn of_metric(&self, metric_id: i64) -> usize {
-        self.of_metric.get(&metric_id).map_or(0, |series| *series as usize)
-    }
-}
 
 /// What the hot path wants to know of a series.
 #[derive(Default)]
@@ -202,7 +147,10 @@ impl SeriesTable {
                 series
             }
             None => {
-                self.check_room(&inner, &labels, limits)?;
+                if self.is_full(&inner) {
+                    return Err(ResolveError::TooManySeries { limit: self.active_max });
+                }
+                inner.active.check(labels.metric(), limits.within(self.active_max))?;
                 inner.active.add(ids::metric_id(labels.metric()));
                 self.add_loose(&mut inner, wanted, labels)
             }
@@ -212,25 +160,8 @@ impl SeriesTable {
         Ok(series)
     }
 
-    /// Whether another series may be added.
-    fn check_room(&self, inner: &Inner, labels: &LabelSet, limits: SeriesLimits) -> Result<(), ResolveError> {
-        let limit = limits.total.min(self.active_max);
-        if self.is_full(inner) || inner.active.total >= limit {
-            return Err(ResolveError::TooManySeries { limit });
-        }
-        let metric = labels.metric();
-        match inner.active.of_metric(ids::metric_id(metric)) >= limits.per_metric {
-            true => Err(ResolveError::TooManySeriesOfMetric {
-                metric: metric.to_owned(),
-                limit: limits.per_metric,
-            }),
-            false => Ok(()),
-        }
-    }
-
     fn is_full(&self, inner: &Inner) -> bool {
-        inner.active.total >= self.active_max
-            || inner.given >= self.active_max.saturating_mul(TOTAL_PER_ACTIVE)
+        inner.given >= self.active_max.saturating_mul(TOTAL_PER_ACTIVE)
             || inner.label_bytes
                 >= self.active_max.saturating_mul(LABEL_BYTES_PER_ACTIVE).max(4 * REFUSED_BYTES_MAX)
     }
@@ -259,7 +190,7 @@ impl SeriesTable {
             return known;
         }
         let series = self.add(&mut inner, series_id, hash, &labels);
-        inner.active.asleep.insert(series.0);
+        inner.active.sleep(series);
         self.index(&mut inner, series, labels);
         series
     }
