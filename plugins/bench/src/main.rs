@@ -37,7 +37,7 @@ fn validate(rows: usize) -> f64 {
 fn span_metrics(rows: usize, config: &str) -> f64 {
     let plugin = configured::<SpanMetrics>(config);
     let batch = spans([SpanMetrics::REQUESTS.concat(), plugin.further_requests()].concat(), rows);
-    best(rows, || assert!(black_box(plugin.derive(black_box(&batch))).tables.len() > 0))
+    best(rows, || assert!(!black_box(plugin.derive(black_box(&batch))).tables.is_empty()))
 }
 
 fn best(rows: usize, mut run: impl FnMut()) -> f64 {

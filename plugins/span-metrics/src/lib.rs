@@ -101,7 +101,7 @@ impl PairingDeriver for SpanMetrics {
         Declaration {
             metrics: self.metrics.clone(),
             pairing: self.graph.as_ref().map(Graph::pairing),
-            exemplar_label: settings.exemplars.then(|| settings.exemplar_label.clone()).unwrap_or_default(),
+            exemplar_label: if settings.exemplars { settings.exemplar_label.clone() } else { String::new() },
         }
     }
 

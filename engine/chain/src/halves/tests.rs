@@ -50,12 +50,7 @@ fn rows_count_from_the_start_of_the_batch() {
 fn answers_are_checked() {
     check_fault(|out| out.rows[0] = 4, "that is not there");
     check_fault(|out| out.sets[1] = 2, "that is not there");
-    check_fault(
-        |out| {
-            let _ = out.keys.pop();
-        },
-        "differ in length",
-    );
+    check_fault(|out| out.keys.truncate(47), "differ in length");
     check_fault(|out| out.keys.truncate(24), "differ in length");
     check_fault(|out| out.flags.push(0), "differ in length");
     check_fault(|out| out.values.truncate(1), "differ in length");
