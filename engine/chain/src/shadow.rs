@@ -190,7 +190,8 @@ impl<'a> Shadow<'a> {
         }
     }
 
-    /// What a deriver makes of kept rows.
+    /// What a deriver makes of kept rows. What waits for its other half does so in vain: pairs are
+    /// made of what is enforced only.
     pub fn derive(
         &self,
         tenant: &Tenant,
@@ -198,13 +199,11 @@ impl<'a> Shadow<'a> {
         now_unix_nanos: i64,
     ) -> Result<Vec<Deltas>, Unknown> {
         let caller = self.chain.caller(tenant, now_unix_nanos);
-        let metrics = self.metrics(tenant);
+        let variant = &self.plugin.variants[self.plugin.variant_of(tenant)];
         let mut all = Vec::new();
         let result = self.plugin.each_cut(tenant, &mut Offered::new(batch), |cut| {
             let out = self.plugin.call(caller, |guest, context| guest.derive(context, cut.batch))?;
-            let deltas = deltas::check(out, 0, metrics, cut)?;
-            all.extend((deltas.series > 0).then_some(deltas));
-            Ok(())
+            deltas::check(out, variant, cut, &mut all)
         });
         result.map(|_| all).map_err(|failure| self.unknown(tenant, &failure))
     }
