@@ -190,7 +190,8 @@ impl<'a> Shadow<'a> {
         }
     }
 
-    /// What a deriver makes of kept rows.
+    /// What a deriver makes of kept rows. What waits for its other half does so in vain: pairs are
+    /// made of what is enforced only.
     pub fn derive(
         &self,
         tenant: &Tenant,

@@ -258,7 +258,10 @@ impl Ingest {
     /// Where plugins that are tried out are shown this request, what is remembered of it.
     fn seen(&self, chain: &Arc<Chain>, request: &Request, signal: Signal) -> Option<Seen> {
         let tenant = &request.tenant;
-        let new = || Seen::new(chain, (tenant, signal), request.body.len() as u64, &*self.0.clock);
+        let new = || {
+            let seen = Seen::new(chain, (tenant, signal), request.body.len() as u64, &*self.0.clock);
+            Seen { deletions: self.0.shadows.deletions(), ..seen }
+        };
         chain.has_shadows(tenant, signal).then(new)
     }
 

@@ -6,7 +6,7 @@ use hashbrown::HashMap;
 use isinglass_chain::{Shadow, Unknown, World};
 use isinglass_model::Reason;
 use isinglass_model::columns::Columns;
-use isinglass_model::deltas::{Deltas, DerivedKind, ExponentialIncrements};
+use isinglass_model::deltas::{Deltas, DerivedIncrements, DerivedKind, DerivedMetric};
 use isinglass_model::reason::{DROPPED, code};
 use isinglass_model::tables::shadow::what;
 use isinglass_model::verdict::{Decision, Verdicts};
@@ -27,6 +27,9 @@ pub(super) const EXAMPLES_MAX: usize = 3;
 
 /// Asks all that are for this request.
 pub(super) fn all(seen: &Seen, cache: &mut SeriesCache, sums: &Mutex<Sums>) {
+    if sums.lock().is_deleted_since(&seen.tenant, seen.deletions) {
+        return;
+    }
     for shadow in seen.chain.shadows(&seen.tenant, seen.signal) {
         let decoded = seen.rows.is_some() || seen.metrics.is_some();
         if !decoded && shadow.world() != World::Limiter {
@@ -271,31 +274,29 @@ impl Asked<'_> {
                 sums.add_value(&self.seen.tenant, group, 1, value, |_| Vec::new());
             };
             for (series, value) in increments.values.iter().enumerate() {
-                if metric.kind != DerivedKind::Histogram {
-                    add("", series, *value);
-                    continue;
+                match metric.kind {
+                    DerivedKind::Counter => add("", series, *value),
+                    // It has no increments.
+                    DerivedKind::Gauge => {}
+                    DerivedKind::Histogram => {
+                        add("_count", series, observations(increments, metric, series));
+                        add("_sum", series, *value);
+                    }
                 }
-                let width = metric.bounds.len() + 1;
-                let count = match (metric.classic, &increments.exponential) {
-                    (false, Some(given)) => counted(given, series),
-                    _ => increments
-                        .buckets
-                        .get(series * width..(series + 1) * width)
-                        .unwrap_or_default()
-                        .iter()
-                        .sum(),
-                };
-                add("_count", series, count);
-                add("_sum", series, *value);
             }
         }
     }
 }
 
-/// How much a native histogram has of a series.
-fn counted(given: &ExponentialIncrements, series: usize) -> f64 {
-    let of_series = given.buckets.iter().filter(|(of, ..)| *of as usize == series);
-    of_series.map(|(.., count)| count).sum::<f64>() + given.zeros.get(series).copied().unwrap_or(0.0)
+/// Observations of one series of a histogram, whichever form it has.
+fn observations(increments: &DerivedIncrements, metric: &DerivedMetric, series: usize) -> f64 {
+    let width = metric.bounds.len() + 1;
+    if let Some(buckets) = increments.buckets.get(series * width..(series + 1) * width) {
+        return buckets.iter().sum();
+    }
+    let Some(exponential) = &increments.exponential else { return 0.0 };
+    let own = exponential.buckets.iter().filter(|(of, ..)| *of as usize == series);
+    own.map(|(.., count)| count).sum::<f64>() + exponential.zeros.get(series).copied().unwrap_or(0.0)
 }
 
 /// The labels of a derived series as JSON text.

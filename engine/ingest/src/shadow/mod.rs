@@ -92,6 +92,11 @@ impl Shadows {
         Self { queue, counters, sums }
     }
 
+    /// Deletions of tenants so far, for [`Seen::deletions`].
+    pub(crate) fn deletions(&self) -> u64 {
+        self.sums.lock().deletions()
+    }
+
     /// Lets the plugins look at a request, if they are not too far behind.
     pub(crate) fn offer(&self, seen: Seen) {
         let (bytes, waiting) = (seen.bytes(), &self.counters.waiting_bytes);
@@ -230,8 +235,14 @@ mod tests {
         shadows.offer(seen(&chain, 2 * WAITING_BYTES_MAX));
         shadows.settle(Duration::from_secs(60)).await;
         assert_eq!(said(&shadows), [("seen", 6), ("skipped", 2)]);
+        // Of a tenant that is deleted nothing is said any more, but of what comes later.
+        shadows.offer(seen(&chain, 1));
+        shadows.forget(&Tenant::default());
+        shadows.offer(Seen { deletions: shadows.deletions(), ..seen(&chain, 1) });
+        shadows.settle(Duration::from_secs(60)).await;
+        assert_eq!(said(&shadows), [("seen", 2)]);
         let stats = shadows.stats();
-        assert_eq!((stats.requests, stats.skipped, stats.folded), (WAITING_MAX as u64 + 3, 101, 0));
+        assert_eq!((stats.requests, stats.skipped, stats.folded), (WAITING_MAX as u64 + 5, 101, 0));
         assert_eq!(shadows.counters.waiting_bytes.load(Ordering::Relaxed), 0);
     }
 }

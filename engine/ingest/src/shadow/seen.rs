@@ -30,6 +30,8 @@ pub(crate) struct Seen {
     pub(crate) metrics: Option<SeenMetrics>,
     /// Whether a limiter refused all of it.
     pub(crate) limited: bool,
+    /// Deletions of tenants before it came.
+    pub(crate) deletions: u64,
 }
 
 /// What the validators said of samples.
@@ -80,6 +82,7 @@ impl Seen {
             rows: None,
             metrics: None,
             limited: false,
+            deletions: 0,
         }
     }
 

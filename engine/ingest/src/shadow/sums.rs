@@ -1,5 +1,6 @@
 //! What was said, added up between two writes, with a few examples.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
@@ -145,7 +146,14 @@ fn folded(group: Group) -> Group {
 pub(super) struct Sums {
     tenants: HashMap<Tenant, TenantSums, ahash::RandomState>,
     folded: u64,
+    /// Deletions of tenants so far.
+    deletions: u64,
+    /// The last of them, each with its number.
+    deleted: VecDeque<(u64, Tenant)>,
 }
+
+/// Deletions that are remembered: more than come while a request waits to be looked at.
+const DELETED_MAX: usize = 1_000;
 
 impl Sums {
     /// Adds items that were treated alike. `examples` is asked for so many at most.
@@ -189,8 +197,24 @@ impl Sums {
         }
     }
 
+    /// Forgets a tenant that is deleted, and what is still to be said of earlier requests of it.
     pub(super) fn forget(&mut self, tenant: &Tenant) {
         self.tenants.remove(tenant);
+        self.deletions += 1;
+        self.deleted.push_back((self.deletions, tenant.clone()));
+        if self.deleted.len() > DELETED_MAX {
+            self.deleted.pop_front();
+        }
+    }
+
+    /// Deletions of tenants so far.
+    pub(super) fn deletions(&self) -> u64 {
+        self.deletions
+    }
+
+    /// Whether a tenant was deleted after so many deletions.
+    pub(super) fn is_deleted_since(&self, tenant: &Tenant, deletions: u64) -> bool {
+        self.deleted.iter().rev().take_while(|(at, _)| *at > deletions).any(|(_, deleted)| deleted == tenant)
     }
 
     pub(super) fn folded(&self) -> u64 {
