@@ -115,6 +115,37 @@ fn nothing(bencher: Bencher<'_, '_>, rows: usize) {
     measure(bencher, rows, binding);
 }
 
+/// One span, by an instance that is there and by one that is made for it: the difference is what
+/// making one costs, `describe` and `configure` included.
+#[divan::bench(args = ["warm", "fresh"])]
+fn one_span(bencher: Bencher<'_, '_>, isolation: &str) {
+    let source = format!("file:{}/../../plugins/dist/noop.wasm", env!("CARGO_MANIFEST_DIR"));
+    let binding = json!({
+        "name": "noop", "source": source, "world": "validator", "isolation": isolation,
+        "config": { "columns": ["spans time values"] },
+    });
+    measure(bencher, 1, binding);
+}
+
+/// A plugin that never answers, stopped at its limit of 20 ms.
+#[divan::bench(sample_count = 20)]
+fn a_runaway(bencher: Bencher<'_, '_>) {
+    let source =
+        format!("file:{}/../../plugins/dist/test/hostile-validator.wasm", env!("CARGO_MANIFEST_DIR"));
+    let binding = json!({
+        "name": "hostile", "source": source, "world": "validator",
+        "config": { "does": "spin" }, "budget": { "cpu_soft_ms": 5, "cpu_hard_ms": 20 },
+    });
+    let (chain, spans, mut tenants) = (chain(binding), Spans::new(1), 0_u32);
+    bencher.bench_local(|| {
+        // Whoever fails again and again is left alone, so each time it fails for another.
+        tenants += 1;
+        let tenant = Tenant::new(&format!("t{tenants}")).expect("a tenant");
+        let verdicts = chain.validate(&tenant, black_box(&spans), NOW);
+        assert_eq!(verdicts.plugin_errors, 1);
+    });
+}
+
 fn main() {
     divan::main();
 }

@@ -125,6 +125,9 @@ pub struct Binding {
     /// Rates for `on_error = "native"`; absent = read from `config`.
     #[serde(default)]
     pub fallback: Option<SignalRates>,
+    /// Whether what a call leaves in memory is there for the next one.
+    #[serde(default, skip_serializing_if = "Isolation::is_warm")]
+    pub isolation: Isolation,
     /// What the names of a function plugin's functions begin with.
     #[serde(default)]
     pub prefix: String,
@@ -149,6 +152,7 @@ impl Binding {
             tenants: BTreeMap::new(),
             on_error: None,
             fallback: None,
+            isolation: Isolation::Warm,
             prefix: String::new(),
             budget: Budget::default(),
         }
@@ -214,6 +218,23 @@ impl Binding {
             return Err(fault("prefix is used only with world = \"function\"".to_owned()));
         }
         self.budget.check().map_err(fault)
+    }
+}
+
+/// What becomes of an instance after a call.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Isolation {
+    /// It is kept for the next one, as long as it behaves.
+    #[default]
+    Warm,
+    /// It goes: nothing that a guest keeps outlives a call. Its memory is touched anew each time.
+    Fresh,
+}
+
+impl Isolation {
+    fn is_warm(&self) -> bool {
+        *self == Self::Warm
     }
 }
 

@@ -81,7 +81,7 @@ mod verdicts;
 
 pub use chain::{Bound, Chain, Deriver, PluginCost};
 pub use code_cache::CODE_FOLDER;
-pub use config::{Binding, Budget, ChainConfig, OnError, Source, World};
+pub use config::{Binding, Budget, ChainConfig, Isolation, OnError, Source, World};
 pub use error::ChainError;
 pub use failure::FailureKind;
 pub use installed::{Installed, InstalledFolder, InstalledList, Version};

@@ -13,7 +13,7 @@ use crate::abi::{BatchIn, ColumnIn, ShapeName};
 use crate::breaker::{Breakers, Led};
 use crate::columns::{Offered, Prepared};
 use crate::component::{Component, Loader};
-use crate::config::{Budget, ChainConfig, OnError, World};
+use crate::config::{Budget, ChainConfig, Isolation, OnError, World};
 use crate::cuts::{CallSize, cuts};
 use crate::deltas::SERIES_MAX;
 use crate::error::ChainError;
@@ -111,6 +111,7 @@ impl Plugin {
             tenants.insert(tenant, at);
         }
         let pool = Pool::new(variants.len(), config.instances_max, config.instance_wait(), warm);
+        let pool = if binding.isolation == Isolation::Fresh { pool.of_fresh() } else { pool };
         Ok(Self {
             index: u16::try_from(index).unwrap_or(u16::MAX),
             binding: binding.name.clone(),

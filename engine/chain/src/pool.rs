@@ -17,6 +17,8 @@ pub(crate) struct Pool {
     freed: Condvar,
     instances_max: u32,
     wait: Duration,
+    /// Whether instances outlive a call.
+    keeps: bool,
 }
 
 struct State {
@@ -38,7 +40,13 @@ impl Pool {
     pub(crate) fn new(variants: usize, instances_max: u32, wait: Duration, first: Instance) -> Self {
         let mut idle: Vec<Vec<Instance>> = (0..variants.max(1)).map(|_| Vec::new()).collect();
         idle[0].push(first);
-        Self { state: Mutex::new(State { idle, live: 1 }), freed: Condvar::new(), instances_max, wait }
+        let state = Mutex::new(State { idle, live: 1 });
+        Self { state, freed: Condvar::new(), instances_max, wait, keeps: true }
+    }
+
+    /// The same, whose instances are for one call each.
+    pub(crate) fn of_fresh(self) -> Self {
+        Self { keeps: false, ..self }
     }
 
     /// An idle instance of `variant`, or a new one from `start`.
@@ -87,7 +95,8 @@ impl Lease<'_> {
 
     /// Puts the instance back for the next call.
     pub(crate) fn give_back(mut self) {
-        let Some(instance) = self.instance.take_if(|instance| !instance.is_worn()) else { return };
+        let keeps = self.pool.keeps;
+        let Some(instance) = self.instance.take_if(|instance| keeps && !instance.is_worn()) else { return };
         self.pool.state.lock().idle[self.variant].push(instance);
         self.pool.freed.notify_one();
         std::mem::forget(self);

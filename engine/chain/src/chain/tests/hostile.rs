@@ -72,6 +72,25 @@ fn the_instance_that_failed_is_gone() {
     assert_eq!(stats_of(&chain, "hostile").instances_started, 2);
 }
 
+/// The first one is made when the chain loads, and goes after its call like any other.
+#[test]
+fn a_fresh_instance_sees_one_call() {
+    for (isolation, started) in [("warm", 1), ("fresh", 4)] {
+        let binding = with(hostile(World::Validator, ""), "isolation", json!(isolation));
+        let chain = load(json!({ "bindings": [binding] }));
+        for _ in 0..4 {
+            assert!(chain.validate(&tenant("acme"), &spans(3), NOW).keeps_all());
+        }
+        let stats = stats_of(&chain, "hostile");
+        let left = u64::from(isolation == "warm");
+        assert_eq!(
+            (stats.calls, stats.instances_started, stats.instances),
+            (4, started, left),
+            "{isolation}"
+        );
+    }
+}
+
 #[test]
 fn reject_refuses_every_row() {
     let binding = with(hostile(World::Validator, "trap"), "on_error", json!("reject"));
