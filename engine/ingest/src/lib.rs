@@ -11,7 +11,9 @@
 //!
 //! | file | is |
 //! |---|---|
+//! | `ingest.rs` | what the write path is made of, its start and end |
 //! | `push.rs` | the way of one request, top to bottom |
+//! | `ticks.rs` | what is written from time to time |
 //! | `transform.rs` | what transformers change, drop and make of label sets |
 //! | `judge.rs` | a label set is judged once |
 //! | `filter.rs` | takes refused rows out of batches |
@@ -33,6 +35,7 @@ mod derived;
 mod error;
 mod faults;
 mod filter;
+mod ingest;
 mod judge;
 mod limits;
 mod live;
@@ -46,13 +49,14 @@ pub mod replay;
 mod request;
 mod shadow;
 mod stats;
+mod ticks;
 mod transform;
 
 pub use config::IngestConfig;
 pub use error::IngestError;
+pub use ingest::Ingest;
 pub use isinglass_decode::LogsConfig;
 pub use limits::{OwnLimits, TenantLimits};
-pub use push::Ingest;
 pub use reingest::{REJECTED_AT_ONCE_MAX, ReingestTurn, Reingested, RejectedRow};
 pub use request::{Fault, Outcome, Request};
 pub use shadow::ShadowStats;

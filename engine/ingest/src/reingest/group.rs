@@ -26,9 +26,10 @@ use serde_json::Value;
 use super::item::{Content, Item};
 use super::{Reingested, kind_of, rows};
 use crate::error::IngestError;
+use crate::ingest::Ingest;
 use crate::judge::{RefusedSeries, judge};
 use crate::payload::{self, Point};
-use crate::push::{Ingest, Prepared, allow, kept_batches};
+use crate::push::{Prepared, allow, kept_batches};
 use crate::transform::transform_exemplars;
 
 /// What became of an item; `None` = kept so far.

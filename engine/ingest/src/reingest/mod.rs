@@ -29,7 +29,7 @@ use isinglass_model::{Reason, Tenant};
 use tokio::sync::OwnedMutexGuard;
 
 use crate::error::IngestError;
-use crate::push::Ingest;
+use crate::ingest::Ingest;
 use item::{Item, items};
 
 pub use item::RejectedRow;

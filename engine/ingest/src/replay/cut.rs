@@ -13,7 +13,7 @@ use isinglass_store::{Append, Resolver, Tick as TickMark, View};
 
 use super::ReplayError;
 use crate::derived::{TenantBoard, write_tick};
-use crate::push::Ingest;
+use crate::ingest::Ingest;
 
 /// Looks for such a moment, and the pause between two.
 const TRIES: u32 = 2_000;
@@ -81,7 +81,7 @@ impl Ingest {
         &self,
         tenant: &Tenant,
         replaced: Option<Replaced>,
-    ) -> Result<(Arc<View>, Tried, Option<crate::push::SharedBoard>), ReplayError> {
+    ) -> Result<(Arc<View>, Tried, Option<crate::ticks::SharedBoard>), ReplayError> {
         for _ in 0..TRIES {
             let resolver = self.store().resolver(tenant).await?;
             let board = self.board().find(tenant);
@@ -101,7 +101,7 @@ impl Ingest {
     fn try_cut(
         &self,
         tenant: &Tenant,
-        board: Option<crate::push::SharedBoard>,
+        board: Option<crate::ticks::SharedBoard>,
         mut resolver: Resolver,
         view: &View,
         replaced: Option<&Replaced>,

@@ -11,7 +11,7 @@ use isinglass_model::{ErrorKind, SystemTable, Tenant};
 use parking_lot::Mutex;
 
 use super::{ReplayError, ReplayProgress, ReplayReport, ReplayRequest};
-use crate::push::Ingest;
+use crate::ingest::Ingest;
 
 /// Replays that are remembered.
 const JOBS_MAX: usize = 64;

@@ -24,7 +24,7 @@ use super::work::{Tick, Work};
 use super::write::{Writing, names};
 use super::{NANOS, ReplayError, ReplayProgress, ReplayRequest};
 use crate::derived::{Counters, Pairs};
-use crate::push::Ingest;
+use crate::ingest::Ingest;
 
 /// Samples of so long a time are compared at once, of less where they are many.
 pub(super) const SLICE_MS: i64 = 3_600_000;
