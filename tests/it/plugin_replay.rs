@@ -1,12 +1,13 @@
 //! Deriving again on a running server: what was counted live against what is stored.
 
 use std::process::{Command, Output};
+use std::time::Duration;
 
 use isinglass_testkit::{load, otlp};
 use serde_json::Value;
 
 use crate::derived;
-use crate::harness::{Client, Server, now_nanos};
+use crate::harness::{Client, Server, eventually, now_nanos};
 
 fn run(server: &Server, arguments: &[&str]) -> Output {
     let url = format!("http://{}", server.addresses().http);
@@ -32,6 +33,20 @@ fn json_of(server: &Server, arguments: &[&str]) -> Value {
     })
 }
 
+/// What a comparison says once nothing differs: rows of service graphs wait ten seconds for others,
+/// and what comes of those that are alone is counted then.
+async fn reconciled(server: &Server) -> String {
+    let equal = || async {
+        let output = run(server, &["span-metrics", "--from", "-2h", "--diff"]);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let equal = text.contains("\nreconciled\n");
+        assert!(equal || text.contains("two rows are paired live"), "{text}");
+        assert_eq!(output.status.code(), Some(i32::from(!equal)), "{text}");
+        equal.then_some(text)
+    };
+    eventually("counters that are those of the spans", Duration::from_secs(60), equal).await
+}
+
 /// Spans that come at once and others that come late.
 async fn send(client: &Client, seed: u64) {
     let now = now_nanos();
@@ -48,7 +63,7 @@ async fn live_counters_are_those_that_are_derived_again() {
     send(&client, 1).await;
     client.flush().await;
     send(&client, 2).await;
-    let text = says(&server, &["span-metrics", "--from", "-2h", "--diff"], 0, "\nreconciled\n");
+    let text = reconciled(&server).await;
     assert!(
         text.contains("read 1800 spans") && text.contains(" 0 different, 0 only stored, 0 only"),
         "{text}"
@@ -58,9 +73,10 @@ async fn live_counters_are_those_that_are_derived_again() {
     server.start_again();
     let client = server.client();
     send(&client, 3).await;
-    says(&server, &["span-metrics", "--from", "-2h", "--diff"], 0, "\nreconciled\n");
+    reconciled(&server).await;
     // Nothing was written by that.
-    assert_eq!(client.count("system.replays where state = 'done' and version is null").await, 1);
+    assert!(client.count("system.replays where state = 'done' and version is null").await > 0);
+    assert_eq!(client.count("system.replays where version is not null").await, 0);
     derived::check_all(&{
         client.flush().await;
         client.clone()

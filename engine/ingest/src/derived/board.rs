@@ -125,6 +125,11 @@ impl OfDeriver {
         }
     }
 
+    /// Rows that wait for another.
+    pub(crate) fn waiting(&self) -> usize {
+        self.pairs.len()
+    }
+
     /// Whether its deriver is in a chain.
     pub(crate) fn is_in(&self, chain: &Chain) -> bool {
         chain.derivers().iter().any(|deriver| self.is_of(deriver))
@@ -177,6 +182,11 @@ impl TenantBoard {
     /// Whether a deriver of this name has a series that began to count before a time.
     pub(crate) fn began_before(&self, name: &str, unix_ms: i64) -> bool {
         self.counters.iter().any(|one| one.name == name && one.counters.began_before(unix_ms))
+    }
+
+    /// Rows that wait for another, of derivers of this name.
+    pub(crate) fn waiting(&self, name: &str) -> usize {
+        self.counters.iter().filter(|one| one.name == name).map(OfDeriver::waiting).sum()
     }
 
     /// Counters of this name begin anew at 0. What they have is in the tick under way.

@@ -42,6 +42,15 @@ impl Run<'_> {
             let max = config.derived_series_max;
             reasons.push(format!("series beyond ingest.derived_series_max = {max} are counted in one"));
         }
+        if let Some(pairing) = &work.derivation.pairing {
+            let wait_ms = pairing.wait_ms;
+            let board = self.ingest.board().find(&self.request.tenant);
+            let waiting = board.map_or(0, |board| board.lock().waiting(&self.request.name));
+            if waiting > 0 {
+                reasons.push(format!("{waiting} rows wait for another one now: what comes of them is counted within {wait_ms} ms and the tick after"));
+            }
+            reasons.push(format!("two rows are paired live if they come within {wait_ms} ms, and here if they lie so near each other"));
+        }
         if work.derivation.refused > 0 {
             let refused = work.derivation.refused;
             reasons.push(format!("validators refuse {refused} label sets of derived series"));

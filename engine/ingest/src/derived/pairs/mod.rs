@@ -102,12 +102,11 @@ impl Pairs {
 
     /// Whether nobody waits.
     pub(crate) fn is_empty(&self) -> bool {
-        self.pending.len() == 0
+        self.len() == 0
     }
 
     /// How many wait.
-    #[cfg(test)]
-    fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.pending.len()
     }
 }
