@@ -79,6 +79,10 @@ impl PartialGroupsExec {
             schema: self.schema(),
             reservation: consumer.register(context.memory_pool()),
             batch_rows: context.session_config().batch_size(),
+            probe: Some(Probe::of(context)),
+            rows: 0,
+            given: 0,
+            passes: false,
             metrics: BaselineMetrics::new(&self.metrics, partition),
         })
     }
@@ -148,7 +152,11 @@ impl ExecutionPlan for PartialGroupsExec {
                 return Ok::<_, DataFusionError>(None);
             };
             while let Some(batch) = input.next().await {
-                if groups.take(&batch?)? {
+                let batch = batch?;
+                if groups.passes {
+                    return Ok(Some((vec![groups.pass(&batch)?], Some((input, groups)))));
+                }
+                if groups.take(&batch)? {
                     return Ok(Some((groups.give()?, Some((input, groups)))));
                 }
             }
@@ -184,16 +192,42 @@ impl Function {
 
     fn take(&mut self, batch: &RecordBatch, groups: &[usize], count: usize) -> Result<()> {
         let arguments = evaluate(&self.arguments, batch)?;
-        let filter = self.filter.as_ref().map(|filter| filter.evaluate(batch)?.into_array(batch.num_rows()));
-        let filter = filter.transpose()?;
-        let filter = filter.as_ref().map(|filter| datafusion::common::cast::as_boolean_array(filter));
-        let filter: Option<&BooleanArray> = filter.transpose()?;
-        self.states.update_batch(&arguments, groups, filter, count)
+        self.states.update_batch(&arguments, groups, self.wanted(batch)?.as_ref(), count)
+    }
+
+    /// The state of each row by itself.
+    fn of_rows(&self, batch: &RecordBatch) -> Result<Vec<ArrayRef>> {
+        self.states.convert_to_state(&evaluate(&self.arguments, batch)?, self.wanted(batch)?.as_ref())
+    }
+
+    /// Rows that the function's own filter lets.
+    fn wanted(&self, batch: &RecordBatch) -> Result<Option<BooleanArray>> {
+        let Some(filter) = &self.filter else { return Ok(None) };
+        let filter = filter.evaluate(batch)?.into_array(batch.num_rows())?;
+        Ok(Some(datafusion::common::cast::as_boolean_array(&filter)?.clone()))
     }
 }
 
 fn evaluate(exprs: &[Arc<dyn PhysicalExpr>], batch: &RecordBatch) -> Result<Vec<ArrayRef>> {
     exprs.iter().map(|expr| expr.evaluate(batch)?.into_array(batch.num_rows())).collect()
+}
+
+/// When to look whether there are many groups, and how many a row that is: DataFusion's settings
+/// for its own partial aggregation.
+#[derive(Clone, Copy)]
+struct Probe {
+    rows: usize,
+    ratio: f64,
+}
+
+impl Probe {
+    fn of(context: &TaskContext) -> Self {
+        let settings = &context.session_config().options().execution;
+        Self {
+            rows: settings.skip_partial_aggregation_probe_rows_threshold,
+            ratio: settings.skip_partial_aggregation_probe_ratio_threshold,
+        }
+    }
 }
 
 /// The groups of one partition.
@@ -209,13 +243,21 @@ struct Partition {
     schema: SchemaRef,
     reservation: MemoryReservation,
     batch_rows: usize,
+    /// Until it is known whether grouping here is worth it.
+    probe: Option<Probe>,
+    /// Rows taken, and groups given on.
+    rows: usize,
+    given: usize,
+    /// Whether rows are given on as groups of one.
+    passes: bool,
     metrics: BaselineMetrics,
 }
 
 impl Partition {
     /// Takes rows. Says whether the groups are to be given on.
     fn take(&mut self, batch: &RecordBatch) -> Result<bool> {
-        let _timer = self.metrics.elapsed_compute().timer();
+        let elapsed = self.metrics.elapsed_compute().clone();
+        let _timer = elapsed.timer();
         let by = evaluate(&self.by, batch)?;
         self.keys.number(&by, &mut self.numbers)?;
         self.groups.clear();
@@ -224,7 +266,27 @@ impl Partition {
         for function in &mut self.functions {
             function.take(batch, &self.groups, count)?;
         }
-        Ok(count >= GROUPS_MAX || self.reservation.try_resize(self.size()).is_err())
+        self.rows += batch.num_rows();
+        self.look();
+        Ok(self.passes || count >= GROUPS_MAX || self.reservation.try_resize(self.size()).is_err())
+    }
+
+    /// Where nearly every row is a group, who merges groups may as well have the rows.
+    fn look(&mut self) {
+        let Some(probe) = self.probe.take_if(|probe| self.rows >= probe.rows) else { return };
+        let groups = self.given + self.keys.len();
+        self.passes = groups as f64 >= self.rows as f64 * probe.ratio;
+    }
+
+    /// Rows as groups of one.
+    fn pass(&mut self, batch: &RecordBatch) -> Result<RecordBatch> {
+        let _timer = self.metrics.elapsed_compute().timer();
+        let mut columns = evaluate(&self.by, batch)?;
+        for function in &self.functions {
+            columns.extend(function.of_rows(batch)?);
+        }
+        self.metrics.record_output(batch.num_rows());
+        Ok(RecordBatch::try_new(Arc::clone(&self.schema), columns)?)
     }
 
     fn size(&self) -> usize {
@@ -238,6 +300,7 @@ impl Partition {
         if self.keys.len() == 0 {
             return Ok(Vec::new());
         }
+        self.given += self.keys.len();
         let mut columns = self.keys.arrays();
         for function in &mut self.functions {
             columns.extend(function.states.state(EmitTo::All)?);

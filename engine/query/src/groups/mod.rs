@@ -7,7 +7,8 @@
 //!
 //! [`PartialGroupsExec`] takes the place of DataFusion's partial aggregation where it can. What it
 //! gives is the same, states of groups, and whoever merges those takes them in any pieces: where
-//! there are too many groups, or no memory for them, it gives what it has and begins again.
+//! there are too many groups, or no memory for them, it gives what it has and begins again; where nearly
+//! every row is a group of its own, it gives the rows.
 
 mod exec;
 mod keys;

@@ -94,8 +94,16 @@ fn batch(rows: &[Row]) -> RecordBatch {
 }
 
 /// A session with the rules of the engine, or with DataFusion's alone.
-fn session(own: bool, memory_bytes: usize, partitions: Vec<Vec<RecordBatch>>) -> SessionContext {
-    let config = SessionConfig::new().with_target_partitions(2).with_batch_size(64);
+fn session(
+    own: bool,
+    memory_bytes: usize,
+    probe_rows: usize,
+    partitions: Vec<Vec<RecordBatch>>,
+) -> SessionContext {
+    let mut config = SessionConfig::new().with_target_partitions(2).with_batch_size(64);
+    let execution = &mut config.options_mut().execution;
+    execution.skip_partial_aggregation_probe_rows_threshold = probe_rows;
+    execution.skip_partial_aggregation_probe_ratio_threshold = 0.1;
     let pool = Arc::new(GreedyMemoryPool::new(memory_bytes));
     let runtime = RuntimeEnvBuilder::new().with_memory_pool(pool).build_arc().unwrap();
     let mut state =
@@ -127,11 +135,15 @@ async fn plan(session: &SessionContext, question: &str) -> String {
         .collect()
 }
 
-/// Questions, and whether the groups are ours.
+/// Questions, and whether the groups are ours. Deviations are rounded: their last digits follow from
+/// the order in which states are merged, which nobody promises.
 const QUESTIONS: &[(&str, bool)] = &[
     ("SELECT t, m, count(*) FROM rows GROUP BY 1, 2", true),
     ("SELECT t, m, c, count(v), sum(v), min(v), max(c), avg(v) FROM rows GROUP BY 1, 2, 3", true),
-    ("SELECT c, t, count(*) FILTER (WHERE v > 10), stddev(v), max(t) FROM rows GROUP BY 1, 2", true),
+    (
+        "SELECT c, t, count(*) FILTER (WHERE v > 10), round(stddev(v), 9), max(t) FROM rows GROUP BY 1, 2",
+        true,
+    ),
     (
         "SELECT date_bin(interval '1 minute', m) b, upper(t), count(*) FROM rows WHERE v > 3 GROUP BY 1, 2",
         true,
@@ -148,7 +160,7 @@ const QUESTIONS: &[(&str, bool)] = &[
 #[tokio::test]
 async fn who_makes_the_groups() {
     let rows: Vec<Row> = (0..300).map(|n| (Some(format!("t{}", n % 3)), Some(n % 5), Some(n % 2))).collect();
-    let session = session(true, 1 << 30, vec![vec![batch(&rows)], vec![batch(&rows)]]);
+    let session = session(true, 1 << 30, usize::MAX, vec![vec![batch(&rows)], vec![batch(&rows)]]);
     for (question, ours) in QUESTIONS {
         let plan = plan(&session, question).await;
         assert_eq!(plan.contains("PartialGroupsExec"), *ours, "{question}: {plan}");
@@ -159,12 +171,12 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
     /// With little memory groups are given on before all rows were seen.
     #[test]
-    fn answers_are_those_of_datafusion(one in rows(), other in rows(), little in any::<bool>()) {
+    fn answers_are_those_of_datafusion(one in rows(), other in rows(), little in any::<bool>(), passes in any::<bool>()) {
         let partitions = || vec![one.chunks(50).map(batch).chain([batch(&[])]).collect(), vec![batch(&other)]];
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let memory_bytes = if little { 600 << 10 } else { 1 << 30 };
-            let (ours, theirs) = (session(true, memory_bytes, partitions()), session(false, 1 << 30, partitions()));
+            let (ours, theirs) = (session(true, memory_bytes, if passes { 20 } else { usize::MAX }, partitions()), session(false, 1 << 30, usize::MAX, partitions()));
             for (question, _) in QUESTIONS.iter().filter(|(_, ours)| *ours) {
                 assert_eq!(asked(&ours, question).await, asked(&theirs, question).await, "{question}");
             }
@@ -176,7 +188,7 @@ proptest! {
 async fn more_groups_than_are_kept_at_once() {
     let rows = |from: i64| (from..from + 5_000).map(|n| (Some(format!("t{}", n % 60)), Some(n / 2), Some(0)));
     let batches: Vec<_> = (0..4).map(|n| batch(&rows(n * 2_400).collect::<Vec<_>>())).collect();
-    let session = session(true, 1 << 30, vec![batches, vec![batch(&[])]]);
+    let session = session(true, 1 << 30, usize::MAX, vec![batches, vec![batch(&[])]]);
     let got =
         asked(&session, "SELECT count(*), sum(n) FROM (SELECT t, m, count(*) n FROM rows GROUP BY 1, 2)")
             .await;
