@@ -82,15 +82,16 @@ pub(in crate::files) enum Values {
 }
 
 /// The columns of a file of a table and how they are written, with such values in those of the
-/// table. Promoted attributes that no row has are left out: a reader of the table takes them for
-/// null, and need not open a page to find that they are. Of 85 columns of `spans` that is most.
+/// table. Promoted attributes, maps and lists that no row has are left out: a reader of the table
+/// takes them for null, and need not open a page to find that they are. Of 85 columns of `spans`
+/// that is most.
 pub(in crate::files) fn of(
     table: &Table,
     zstd_level: i32,
     values: &[Values],
 ) -> Result<(SchemaRef, WriterPropertiesPtr)> {
     let there = table.columns.iter().zip(values).zip(table.file_schema().fields());
-    let there = there.filter(|((column, values), _)| **values != Values::None || !is_promoted(column));
+    let there = there.filter(|((column, values), _)| **values != Values::None || !may_be_left_out(column));
     let schema = Arc::new(Schema::new(there.map(|(_, field)| Arc::clone(field)).collect::<Vec<_>>()));
     let properties = properties(table, &schema, zstd_level, values)?;
     Ok((schema, properties))
@@ -173,8 +174,15 @@ fn statistics(table: &Table, column: &Column) -> EnabledStatistics {
     }
 }
 
+/// Whether a file without a value of this column need not have it. Nulls of a column at the top
+/// are counted in the footer; inside of maps and lists nothing is, and a list of links has seven
+/// leaves, each with pages that say that there are none.
+pub(in crate::files) fn may_be_left_out(column: &Column) -> bool {
+    is_promoted(column) || matches!(column.ty, Type::TextMap | Type::List(_) | Type::Struct(_))
+}
+
 /// Whether it is promoted from an attribute, of an item or of its resource.
-pub(in crate::files) fn is_promoted(column: &Column) -> bool {
+fn is_promoted(column: &Column) -> bool {
     is_of_items(column) || RESOURCE.iter().any(|promoted| promoted.column == column.name)
 }
 

@@ -37,7 +37,7 @@ fn read(encoded: &Encoded, kind: Kind) -> RecordBatch {
 }
 
 /// The rows of a file with all columns of the table. What a file may leave out are promoted
-/// attributes that no row has.
+/// attributes, maps and lists that no row has.
 pub(in crate::files) fn whole(kind: Kind, rows: &RecordBatch) -> RecordBatch {
     let schema = Table::of(kind).file_schema();
     let beside = |at: &usize| AttributeColumn::is_name(rows.schema().field(*at).name());
@@ -47,7 +47,7 @@ pub(in crate::files) fn whole(kind: Kind, rows: &RecordBatch) -> RecordBatch {
     assert_eq!(there, rows.schema().fields().iter().collect::<Vec<_>>(), "{kind}");
     let columns = schema.fields().iter().enumerate().map(|(at, field)| {
         let absent = || {
-            assert!(layout::is_promoted(&Table::of(kind).columns[at]), "{kind}.{}", field.name());
+            assert!(layout::may_be_left_out(&Table::of(kind).columns[at]), "{kind}.{}", field.name());
             arrow_array::new_null_array(field.data_type(), rows.num_rows())
         };
         rows.column_by_name(field.name()).cloned().unwrap_or_else(absent)
