@@ -32,7 +32,7 @@ use crate::table::TokenStats;
 use crate::turns::{NoTurn, Turn, Turns};
 use crate::warnings::Warnings;
 use crate::workers::Workers;
-use crate::{hints, patterns, statement, width};
+use crate::{hints, patterns, statement, width, wildcard};
 
 /// Answers SQL over the tables of a store. Cheap to clone.
 #[derive(Clone)]
@@ -436,7 +436,10 @@ impl Planner {
                 &self.inner.sessions.system,
             )
         };
-        let plan = self.state.statement_to_plan(statement).await.map_err(of)?;
+        let plan = match wildcard::plan(&self.state, &statement).await {
+            Some(plan) => plan,
+            None => self.state.statement_to_plan(statement).await.map_err(of)?,
+        };
         statement::options().verify_plan(&plan).map_err(|error| QueryError::forbidden(error.message()))?;
         patterns::check(&plan, self.inner.config.regex_bytes_max).map_err(of)?;
         Ok(plan)

@@ -20,7 +20,7 @@
 //! | ids as hex, times, values; filters turned into what files hold | `shown` |
 //! | `metrics.<name>` and its label columns | `metric` |
 //! | PromQL: series and samples for the engine of `isinglass-promql`, questions about labels | `promql` |
-//! | plans that DataFusion makes worse than it could | `rules` |
+//! | plans that DataFusion makes worse than it could, or takes long to make | `rules`, `wildcard` |
 //! | what queries read through | `caches` |
 //! | tables about the engine itself, which queries run | `system`, `queries`, `read` |
 //! | types of an answer | `plain` |
@@ -71,6 +71,7 @@ mod turns;
 mod types;
 mod warnings;
 mod width;
+mod wildcard;
 mod workers;
 
 pub use caches::CacheFigures;
