@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use isinglass_model::Tenant;
-use isinglass_store::{Append, Resolver, Tick as TickMark};
+use isinglass_store::{Append, Life, Resolver, Tick as TickMark};
 
-use crate::derived::write_tick;
+use crate::derived::{Tick, write_tick};
 use crate::error::IngestError;
 use crate::ingest::Ingest;
 use crate::shadow::ShadowStats;
@@ -53,15 +53,7 @@ impl Ingest {
         resolver.limit(inner.live.of_series(tenant));
         let tick =
             write_tick(&inner.board, tenant, &mut board.lock(), &inner.chains.current(), &mut resolver, now);
-        tick.map(|tick| {
-            let mut append = Append::new(tenant.clone());
-            append.life = resolver.life();
-            append.tick = Some(TickMark { covers: tick.covers });
-            append.samples = tick.samples;
-            append.histograms = tick.histograms;
-            append.exemplars = tick.exemplars;
-            append
-        })
+        tick.map(|tick| tick_record(tenant, resolver.life(), tick))
     }
 
     pub(crate) async fn append_tick(&self, tenant: &Tenant, append: Append) -> Result<(), IngestError> {
@@ -119,6 +111,18 @@ impl Ingest {
     /// Held while a tick is written: there is one at a time.
     pub(crate) async fn one_tick(&self) -> tokio::sync::MutexGuard<'_, ()> {
         self.0.ticking.lock().await
+    }
+}
+
+/// A tick as one record of the log.
+pub(crate) fn tick_record(tenant: &Tenant, life: Life, tick: Tick) -> Append {
+    Append {
+        life,
+        tick: Some(TickMark { covers: tick.covers }),
+        samples: tick.samples,
+        histograms: tick.histograms,
+        exemplars: tick.exemplars,
+        ..Append::new(tenant.clone())
     }
 }
 

@@ -4,9 +4,7 @@ use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::Int64Type;
-use arrow_array::{Array as _, FixedSizeBinaryArray, PrimitiveArray, RecordBatch};
+use arrow_array::RecordBatch;
 use hashbrown::HashMap;
 use isinglass_chain::{Chain, Deriver, LiveChain};
 use isinglass_model::batch::{LogBatch, SpanBatch};
@@ -17,9 +15,10 @@ use isinglass_store::{Life, Observer, Seq, Tick as TickMark};
 use parking_lot::{Mutex, RwLock};
 
 use super::cardinality::Limits;
-use super::counters::{Counters, Exemplar, Now};
+use super::counters::{Counters, Now};
 use super::ledger::{Ledger, min_option};
 use super::pairs::{Joined, Pairs, PointOf};
+use super::points::Points;
 
 /// What travels with a request through the WAL's queue to its counters.
 pub(crate) struct Note {
@@ -345,35 +344,5 @@ impl Observer for Board {
     fn holds(&self) -> Option<Seq> {
         let boards = self.tenants();
         boards.iter().fold(None, |lowest, (_, board)| min_option(lowest, board.lock().ledger.holds()))
-    }
-}
-
-/// The rows of a batch as exemplars: at the span's start or the record's time, with its ids. A
-/// log record without them is none.
-struct Points<'a> {
-    time: &'a PrimitiveArray<Int64Type>,
-    trace_id: &'a FixedSizeBinaryArray,
-    span_id: &'a FixedSizeBinaryArray,
-}
-
-impl<'a> Points<'a> {
-    fn of(rows: &'a RecordBatch) -> Option<Self> {
-        Some(Self {
-            time: rows.column_by_name("time")?.as_primitive_opt()?,
-            trace_id: rows.column_by_name("trace_id")?.as_fixed_size_binary_opt()?,
-            span_id: rows.column_by_name("span_id")?.as_fixed_size_binary_opt()?,
-        })
-    }
-
-    fn at(&self, row: u32, value: f64) -> Option<Exemplar> {
-        let row = row as usize;
-        let Self { time, trace_id, span_id } = self;
-        (row < time.len() && trace_id.is_valid(row) && span_id.is_valid(row)).then_some(())?;
-        Some(Exemplar {
-            value,
-            time_ms: time.value(row).div_euclid(1_000_000),
-            trace_id: trace_id.value(row).try_into().ok()?,
-            span_id: span_id.value(row).try_into().ok()?,
-        })
     }
 }

@@ -9,11 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use isinglass_model::Tenant;
-use isinglass_store::{Append, Resolver, Tick as TickMark, View};
+use isinglass_store::{Append, Resolver, View};
 
 use super::ReplayError;
 use crate::derived::{TenantBoard, write_tick};
 use crate::ingest::Ingest;
+use crate::ticks::tick_record;
 
 /// Looks for such a moment, and the pause between two.
 const TRIES: u32 = 2_000;
@@ -126,14 +127,7 @@ impl Ingest {
         if began_anew {
             self.pass(end_ms);
         }
-        let append = tick.map(|tick| {
-            let mut append = Append::new(tenant.clone());
-            append.life = resolver.life();
-            append.tick = Some(TickMark { covers: tick.covers });
-            append.samples = tick.samples;
-            append.exemplars = tick.exemplars;
-            append
-        });
+        let append = tick.map(|tick| tick_record(tenant, resolver.life(), tick));
         Some(Tried { append, end_ms, began_anew })
     }
 }

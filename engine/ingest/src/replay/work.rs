@@ -1,10 +1,9 @@
 //! What is handed to the thread in the background and back.
 
-use isinglass_model::batch::SampleBatch;
-
 use super::derivation::Derivation;
 use super::source::Source;
 use super::{NANOS, ReplayError};
+use crate::derived::Tick as Made;
 
 /// Rows and the counters that they go into.
 pub(super) struct Work {
@@ -14,7 +13,7 @@ pub(super) struct Work {
 
 impl Work {
     /// Counts the rows of a tick and writes it.
-    pub(super) fn tick(&mut self, tick: Tick) -> Result<SampleBatch, ReplayError> {
+    pub(super) fn tick(&mut self, tick: Tick) -> Result<Made, ReplayError> {
         for source in &mut self.sources {
             while let Some(rows) = source.take(tick.end_ms.saturating_mul(NANOS))? {
                 // After the end of the series before it.
