@@ -1,6 +1,7 @@
 //! What is written from time to time: derived metrics, and what plugins that are tried out said.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use isinglass_model::Tenant;
@@ -85,6 +86,9 @@ impl Ingest {
 
     /// Writes what plugins that are tried out said so far.
     pub(crate) async fn write_shadows(&self) -> Result<(), IngestError> {
+        let inner = &*self.0;
+        let stopping = inner.stopping.load(Ordering::Acquire);
+        inner.shadows.expire(&inner.chains.current(), inner.clock.monotonic(), stopping);
         let mut first_error = Ok(());
         for (tenant, said) in self.0.shadows.take() {
             let rows = self.0.shadows.rows(&said, self.0.clock.now_unix_nanos());
