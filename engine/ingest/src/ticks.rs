@@ -29,7 +29,7 @@ impl Ingest {
             match self.tick_tenant(&tenant, &board).await {
                 Ok(()) => board.lock().commit_tick(),
                 Err(error) => {
-                    board.lock().abort_tick(self.0.board.limits);
+                    board.lock().abort_tick(self.0.board.limits, self.0.board.now());
                     self.0.recorder.tenant(&tenant, |stats| stats.failed_ticks += 1);
                     tracing::warn!(%tenant, %error, "derived metrics were not written; the next tick covers them");
                     first_error = first_error.and(Err(error));

@@ -87,8 +87,9 @@ pub(crate) struct OfDeriver {
     pairing: Option<Arc<Pairing>>,
     /// A label of exemplars with the trace's id; empty = none.
     pub(crate) exemplar_label: Arc<str>,
-    /// What had been counted before they began anew, all of it in the tick under way.
-    before: Option<Counters>,
+    /// What had been counted before they began anew, all of it in the tick under way, and the rows
+    /// that had waited then.
+    before: Option<(Counters, Pairs)>,
     /// Its deriver is gone, and all it has is in the tick under way.
     pub(crate) ended: bool,
 }
@@ -167,13 +168,18 @@ impl TenantBoard {
     }
 
     /// It is not; the next one has what it had.
-    pub(crate) fn abort_tick(&mut self, limits: Limits) {
+    pub(crate) fn abort_tick(&mut self, limits: Limits, now: Now) {
         self.ledger.abort_tick();
         for one in &mut self.counters {
             one.ended = false;
-            if let Some(before) = one.before.take() {
-                let later = std::mem::replace(&mut one.counters, before);
+            if let Some((counters, pairs)) = one.before.take() {
+                let later = std::mem::replace(&mut one.counters, counters);
                 one.counters.absorb(later, &one.metrics, limits);
+                let later = std::mem::replace(&mut one.pairs, pairs);
+                if let Some(pairing) = one.pairing.clone() {
+                    let joined = one.pairs.absorb(later, &pairing, &one.metrics);
+                    one.add_joined(&joined, limits, now);
+                }
             }
         }
     }
@@ -188,10 +194,11 @@ impl TenantBoard {
         self.counters.iter().filter(|one| one.name == name).map(OfDeriver::waiting).sum()
     }
 
-    /// Counters of this name begin anew at 0. What they have is in the tick under way.
+    /// Counters of this name begin anew at 0. What they have is in the tick under way, and no row
+    /// waits any more that came before.
     pub(crate) fn begin_anew(&mut self, name: &str) {
         for one in self.counters.iter_mut().filter(|one| one.name == name) {
-            one.before = Some(std::mem::take(&mut one.counters));
+            one.before = Some((std::mem::take(&mut one.counters), std::mem::take(&mut one.pairs)));
         }
     }
 }
@@ -232,7 +239,7 @@ impl Board {
         self.clock.monotonic().saturating_sub(self.stale_after)
     }
 
-    fn now(&self) -> Now {
+    pub(crate) fn now(&self) -> Now {
         Now { unix_ms: self.clock.now_unix_millis(), monotonic: self.clock.monotonic() }
     }
 

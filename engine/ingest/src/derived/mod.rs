@@ -36,6 +36,7 @@ pub(crate) use board::{Board, Note, TenantBoard};
 pub(crate) use cardinality::Limits;
 pub(crate) use counters::{Counters, Now};
 pub(crate) use exponential::Exponential;
+pub use pairs::paired;
 pub(crate) use pairs::{Joined, Pairs};
 pub(crate) use points::Points;
 pub(crate) use samples::{

@@ -3,7 +3,8 @@
 //! Records become visible and are counted one after the other, so a view and the counters say the
 //! same only between two of them. There a tick is written. If the samples of counters that still
 //! run are to be replaced, these begin anew at 0 in the same moment, as after a restart: what
-//! they had is replaced, and what comes later goes into series of a new life.
+//! they had is replaced, and what comes later goes into series of a new life. So do rows that wait
+//! for another one: their wait ends, as at a stop.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,7 +60,7 @@ impl Ingest {
                 if let Some(board) = board {
                     match stored.is_ok() {
                         true => board.lock().commit_tick(),
-                        false => board.lock().abort_tick(self.derived_limits()),
+                        false => board.lock().abort_tick(self.derived_limits(), self.board().now()),
                     }
                 }
                 stored?;
@@ -123,7 +124,8 @@ impl Ingest {
             0 => now.div_euclid(1_000_000).saturating_add(1),
             last => last.saturating_add(1),
         };
-        let began_anew = replaced.is_some_and(|replaced| begin_anew(&mut board, replaced, tick.is_some()));
+        let began_anew =
+            replaced.is_some_and(|replaced| begin_anew(&mut board, replaced, tick.is_some(), end_ms));
         if began_anew {
             self.pass(end_ms);
         }
@@ -145,10 +147,12 @@ impl Ingest {
     }
 }
 
-fn begin_anew(board: &mut TenantBoard, replaced: &Replaced, ticks: bool) -> bool {
+/// Rows that wait for another one go with the counters: the replay reads them, and counts them.
+fn begin_anew(board: &mut TenantBoard, replaced: &Replaced, ticks: bool, end_ms: i64) -> bool {
     let runs = ticks && board.began_before(&replaced.name, replaced.to_ms);
-    if runs {
+    let waits = replaced.to_ms >= end_ms && board.waiting(&replaced.name) > 0;
+    if runs || waits {
         board.begin_anew(&replaced.name);
     }
-    runs
+    runs || waits
 }

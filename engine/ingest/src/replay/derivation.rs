@@ -69,11 +69,14 @@ impl Derivation {
         }
     }
 
-    /// Ends the wait of rows that waited long enough.
-    fn expire(&mut self, now_ms: i64) {
+    /// Ends the wait of rows that waited long enough, or of all.
+    fn expire(&mut self, now_ms: i64, all: bool) {
         let Some(pairing) = &self.pairing else { return };
         let now = Now { unix_ms: now_ms, monotonic: virtual_monotonic(now_ms) };
-        let joined = self.pairs.expire(pairing, &self.metrics, now.monotonic);
+        let joined = match all {
+            true => self.pairs.drain(pairing, &self.metrics),
+            false => self.pairs.expire(pairing, &self.metrics, now.monotonic),
+        };
         self.add_joined(&joined, now);
     }
 
@@ -82,9 +85,9 @@ impl Derivation {
         self.counters.is_empty() && self.pairs.is_empty()
     }
 
-    /// What a tick at this time writes.
-    pub(super) fn tick(&mut self, now_ms: i64) -> Tick {
-        self.expire(now_ms);
+    /// What a tick at this time writes. After the last one nothing waits any more.
+    pub(super) fn tick(&mut self, now_ms: i64, last: bool) -> Tick {
+        self.expire(now_ms, last);
         self.open_series(now_ms);
         let mut tick = Tick::default();
         for series in self.counters.series_mut() {

@@ -102,6 +102,8 @@ pub(super) struct Run<'a> {
     pub(super) samples_max: usize,
     pub(super) memory: usize,
     pub(super) slice_ms: i64,
+    /// Whether stored counters end with the range, and the wait of rows with them.
+    pub(super) counters_end: bool,
 }
 
 impl<'a> Run<'a> {
@@ -139,10 +141,11 @@ impl<'a> Run<'a> {
             samples_max: (memory / 256).clamp(10_000, 1 << 20),
             memory,
             slice_ms: SLICE_MS,
+            counters_end: true,
             progress,
         };
-        run.provenance.to_ms = run.end().await?;
         run.provenance.asked_to_ms = request.to_ms.min(run.cut.end_ms);
+        (run.provenance.to_ms, run.counters_end) = run.end().await?;
         if run.provenance.from_ms >= run.provenance.to_ms {
             return Err(ReplayError::Request("the range lies in the future".to_owned()));
         }
@@ -195,16 +198,23 @@ impl<'a> Run<'a> {
         Ok(Work { derivation, sources })
     }
 
-    /// Where the range ends. Of counters that run across the end that was asked for nobody can
-    /// replace a part: their increases after it would be measured against what is gone.
-    async fn end(&mut self) -> Result<i64, ReplayError> {
-        let asked = self.request.to_ms.min(self.cut.end_ms);
-        if !self.request.write {
-            return Ok(asked);
+    /// Where the range ends, and whether counters end there. Of counters that run across the end that
+    /// was asked for nobody can replace a part: their increases after it would be measured against
+    /// what is gone. Where nothing is replaced they go on, and so does the wait of rows.
+    async fn end(&mut self) -> Result<(i64, bool), ReplayError> {
+        let asked = self.provenance.asked_to_ms;
+        if self.request.write && self.cut.began_anew {
+            return Ok((self.cut.end_ms, true));
         }
-        if self.cut.began_anew {
-            return Ok(self.cut.end_ms);
+        if !self.request.write && asked >= self.cut.end_ms {
+            return Ok((asked, false));
         }
+        let end = self.end_of_counters(asked).await?;
+        if self.request.write { Ok((end, true)) } else { Ok((asked, end == asked)) }
+    }
+
+    /// Where those end that run across a time.
+    async fn end_of_counters(&mut self, asked: i64) -> Result<i64, ReplayError> {
         let (mut end, mut at) = (asked, asked);
         let reach = SLICE_MS.max(self.provenance.tick_ms.saturating_mul(2));
         while at < end.saturating_add(reach) {
@@ -243,8 +253,9 @@ impl<'a> Run<'a> {
             }
             let start_ms = number.saturating_mul(tick).max(from);
             let end_ms = (number + 1).saturating_mul(tick).min(to);
+            let last = self.counters_end && end_ms == to;
             let ticking = self.background.run(move || {
-                let made = work.tick(Tick { start_ms, end_ms });
+                let made = work.tick(Tick { start_ms, end_ms, last });
                 (work, made)
             });
             let (work, made) = ticking.await?;

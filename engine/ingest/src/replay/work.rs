@@ -20,7 +20,7 @@ impl Work {
                 self.derivation.count(source.kind, rows, tick.start_ms + 1)?;
             }
         }
-        Ok(self.derivation.tick(tick.end_ms - 1))
+        Ok(self.derivation.tick(tick.end_ms - 1, tick.last))
     }
 
     /// Time of the next row.
@@ -43,4 +43,6 @@ impl Work {
 pub(super) struct Tick {
     pub(super) start_ms: i64,
     pub(super) end_ms: i64,
+    /// Whether what is counted ends with it.
+    pub(super) last: bool,
 }

@@ -250,6 +250,79 @@ async fn native_histograms_and_exemplars_are_derived_again() {
     }
 }
 
+/// One side of a call, seconds after the beginning.
+fn side(service: &str, seconds: u64, id: u8, parent: u8) -> Vec<u8> {
+    let start = FROM_MS as u64 * 1_000_000 + seconds * 1_000_000_000;
+    let span = otlp::Span {
+        kind: if parent == 0 { 3 } else { 2 },
+        span_id: vec![id; 8],
+        parent_span_id: if parent == 0 { Vec::new() } else { vec![parent; 8] },
+        ..otlp::Span::server("call", start, start + 1_000)
+    };
+    otlp::traces(&[otlp::text("service.name", service)], &[span])
+}
+
+impl Rig {
+    async fn push_traces(&self, body: Vec<u8>) {
+        self.push(Protocol::OtlpTraces, body).await.unwrap();
+    }
+
+    /// What a metric of the service graph comes to, over all lives of its series.
+    async fn edges(&self, metric: &str) -> f64 {
+        let mut lives = HashMap::<String, f64>::new();
+        for sample in self.samples_of(&format!("traces_service_graph_{metric}_total")).await {
+            let mut parts = sample.rsplitn(4, ' ');
+            let (start, value) = (parts.next().unwrap(), parts.next().unwrap().parse().unwrap_or(0.0));
+            let life = lives.entry(format!("{start} {}", parts.nth(1).unwrap())).or_default();
+            *life = life.max(value);
+        }
+        lives.values().sum()
+    }
+}
+
+/// A row that waits for another one while the counters of its deriver are replaced counts in the
+/// replay, and not again when its wait would have ended.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_waits_during_a_replay_counts_once() {
+    let rig = Rig::of_minutes(json!({})).await;
+    rig.push_traces(side("shop", 0, 1, 0)).await;
+    rig.push_traces(side("cart", 1, 2, 1)).await;
+    // Long ago by their own time, and now by that of their arrival.
+    rig.push_traces(side("shop", 60, 3, 0)).await;
+    rig.push_traces(side("shop", 120, 5, 0)).await;
+    // Not long ago by either.
+    let now_s = u64::try_from((rig.clock.now_unix_millis() - FROM_MS) / 1_000).unwrap();
+    rig.push_traces(side("shop", now_s - 2, 7, 0)).await;
+    rig.clock.advance(Duration::from_secs(1));
+    let now = ReplayRequest { to_ms: i64::MAX, ..rig.request(true) };
+    // Nobody is deprived of anything by a comparison.
+    rig.replay(ReplayRequest { write: false, ..now.clone() }).await;
+    rig.replay(now).await;
+    assert_eq!((rig.edges("request").await, rig.edges("unpaired_spans").await), (1.0, 3.0));
+    // The other side of one of them comes too late.
+    rig.push_traces(side("cart", 61, 4, 3)).await;
+    rig.clock.advance(Duration::from_secs(60));
+    rig.ingest.flush().await.unwrap();
+    assert_eq!((rig.edges("request").await, rig.edges("unpaired_spans").await), (1.0, 4.0));
+}
+
+/// What is written over a range is found identical in it afterwards, rows that waited at its end
+/// included.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_a_range_ends_the_wait_each_time() {
+    let rig = Rig::of_minutes(json!({})).await;
+    let now_s = u64::try_from((rig.clock.now_unix_millis() - FROM_MS) / 1_000).unwrap();
+    rig.push_traces(side("shop", now_s - 1, 1, 0)).await;
+    rig.clock.advance(Duration::from_secs(1));
+    let written = rig.replay(ReplayRequest { to_ms: i64::MAX, ..rig.request(true) }).await;
+    rig.clock.advance(Duration::from_secs(3_600));
+    let to_ms = written.provenance.to_ms;
+    let again = rig.replay(ReplayRequest { to_ms, ..rig.request(false) }).await;
+    assert_eq!(digests(&again), digests(&written));
+    assert_eq!((again.series.equal, again.series.different, again.series.only_replayed), (0, 0, 0));
+    assert_eq!(rig.edges("unpaired_spans").await, 1.0);
+}
+
 /// Buckets are compared at the coarser resolution, and exemplars that are not made again go.
 #[tokio::test(flavor = "multi_thread")]
 async fn another_resolution_is_no_difference() {
