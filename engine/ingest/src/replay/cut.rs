@@ -85,7 +85,8 @@ impl Ingest {
         replaced: Option<Replaced>,
     ) -> Result<(Arc<View>, Tried, Option<crate::ticks::SharedBoard>), ReplayError> {
         for _ in 0..TRIES {
-            let resolver = self.store().resolver(tenant).await?;
+            let mut resolver = self.store().resolver(tenant).await?;
+            resolver.limit(self.series_limits(tenant));
             let board = self.board().find(tenant);
             let view = self.store().view(tenant).await?;
             let (this, of, at, replaced) = (self.clone(), board.clone(), Arc::clone(&view), replaced.clone());

@@ -157,7 +157,7 @@ impl<'a> Run<'a> {
         if request.write {
             let metrics = run.work.as_ref().map(|work| Arc::clone(&work.derivation.metrics));
             let metrics = metrics.unwrap_or_else(|| Arc::from([]));
-            run.writing = Some(Writing::begin(ingest.store(), tenant, &metrics).await?);
+            run.writing = Some(Writing::begin(ingest, tenant, &metrics).await?);
         }
         Ok(run)
     }

@@ -7,12 +7,13 @@ use isinglass_model::batch::HistogramRow;
 use isinglass_model::deltas::DerivedMetric;
 use isinglass_model::labels::LabelSet;
 use isinglass_model::series::{SeriesRef, SeriesResolver as _};
-use isinglass_store::{Draft, DraftRows, Gap, Replaced, Resolver, Store};
+use isinglass_store::{Draft, DraftRows, Gap, Replaced, Resolver};
 
 use super::pending::{Pending, push_exemplar};
 use super::report::{Written, WrittenRows};
 use super::{Provenance, ReplayError};
 use crate::derived::{meta, row_names};
+use crate::ingest::Ingest;
 
 /// Rows of a replay that nobody sees yet.
 pub(super) struct Writing {
@@ -24,13 +25,14 @@ pub(super) struct Writing {
 
 impl Writing {
     pub(super) async fn begin(
-        store: &Store,
+        ingest: &Ingest,
         tenant: &Tenant,
         metrics: &[DerivedMetric],
     ) -> Result<Self, ReplayError> {
-        let mut resolver = store.resolver(tenant).await?;
+        let mut resolver = ingest.store().resolver(tenant).await?;
+        resolver.limit(ingest.series_limits(tenant));
         metrics.iter().for_each(|metric| resolver.describe(&metric.name, &meta(metric)));
-        let draft = store.draft(tenant, &resolver).await?;
+        let draft = ingest.store().draft(tenant, &resolver).await?;
         Ok(Self { draft, resolver, refs: Vec::new() })
     }
 
