@@ -16,6 +16,7 @@
 //! |---|---|
 //! | `run.rs` | a replay from its request to its report |
 //! | `cut.rs` | which rows the live counters have counted, and how these begin anew |
+//! | `range.rs` | where it ends |
 //! | `source.rs` | rows by ticks |
 //! | `derivation.rs`, `work.rs` | rows into samples |
 //! | `pending.rs`, `histogram.rs` | samples, native histograms and exemplars on their way |
@@ -33,6 +34,7 @@ mod error;
 mod histogram;
 mod jobs;
 mod pending;
+mod range;
 mod reasons;
 mod report;
 mod run;

@@ -149,6 +149,8 @@ fn numbered(halves: &[Half]) -> Vec<(&Half, usize)> {
 
 #[cfg(test)]
 mod tests {
+    use std::slice::from_ref;
+
     use super::*;
 
     fn half(text: &str) -> Half {
@@ -159,12 +161,12 @@ mod tests {
     fn what_a_case_does_not_say_is_not_looked_at() {
         let given = half("row = 1\nside = \"first\"\nvalue = 2\nlabels = { a = \"b\" }");
         let got = Half { key: Some("00".repeat(24)), nanos: Some(5), ..given.clone() };
-        assert!(halves(&[given.clone()], &[got.clone()]).is_empty());
+        assert!(halves(from_ref(&given), from_ref(&got)).is_empty());
         let other = Half { key: Some("01".repeat(24)), ..given.clone() };
-        let lines = halves(&[other], &[got.clone()]);
+        let lines = halves(&[other], from_ref(&got));
         assert!(lines[0].starts_with("key of half of row 1, first\n    expected  0101"), "{lines:?}");
         let other = half("row = 1\nside = \"first\"\nvalue = 2\nlabels = { a = \"c\" }\nmarked = true");
-        let lines = halves(&[other], &[got.clone()]);
+        let lines = halves(&[other], from_ref(&got));
         assert_eq!(lines.len(), 2, "{lines:?}");
         assert_eq!(halves(&[], &[got.clone(), got.clone()]).len(), 2, "each by itself");
         let second = half("row = 1\nside = \"second\"");

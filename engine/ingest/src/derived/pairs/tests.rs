@@ -166,7 +166,7 @@ fn two_sides_are_an_edge_in_any_order() {
 fn what_was_kept_apart_for_nothing_is_as_if_it_had_not_been() {
     let (metrics, pairing) = (metrics(), pairing(10));
     let (mut before, mut later, mut sums) = (Pairs::default(), Pairs::default(), Sums::new());
-    let mut take = |pairs: &mut Pairs, sides: &[Side], at: u64, sums: &mut Sums| {
+    let take = |pairs: &mut Pairs, sides: &[Side], at: u64, sums: &mut Sums| {
         let now = Duration::from_secs(at);
         add(sums, &pairs.take(&pairing, &metrics, &halves(sides), &|_, _| None, now));
     };

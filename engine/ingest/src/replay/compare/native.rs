@@ -2,7 +2,8 @@
 //!
 //! Only the difference of the buckets is kept, at the coarsest resolution that any of them had.
 
-use super::{Base, same};
+use super::same;
+use super::side::Base;
 use crate::derived::Exponential;
 use crate::replay::histogram::Histogram;
 
