@@ -3,12 +3,13 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::Duration;
 
 use isinglass_testkit::otlp::{self, LogRecord};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::harness::{Server, now_nanos, outside};
+use crate::harness::{Server, eventually, now_nanos, outside};
 
 const NAME: &str = "my-plugin";
 
@@ -55,7 +56,8 @@ impl Author {
     fn built(self) -> Self {
         self.says(&["build", NAME], 0, "my-plugin.wasm: ");
         let said = self.says(&["test", NAME], 0, " passed, 0 failed\n");
-        let of_world = if self.path("cases/calls.toml").exists() { "calls" } else { "logs" };
+        let mut cases = ["calls", "logs", "spans"].into_iter();
+        let of_world = cases.find(|case| self.path(&format!("cases/{case}.toml")).exists()).unwrap();
         assert!(said.contains(&format!("ok    cases/{of_world}.toml")), "{said}");
         self
     }
@@ -189,13 +191,49 @@ async fn computes(server: &Server) {
     assert_eq!(client.metric("isinglass_plugin_errors_total", &["mine"]).await, 0.0);
 }
 
+/// Counts calls between services, whose two sides come in requests of their own.
+async fn pairs(server: &Server) {
+    let client = server.client();
+    let start = now_nanos() - 1_000_000_000;
+    let side = |kind: u64, id: u8, parent: &[u8]| otlp::Span {
+        kind,
+        span_id: vec![id; 8],
+        parent_span_id: parent.to_vec(),
+        ..otlp::Span::server("call", start, start + 20_000_000)
+    };
+    let send = async |service: &str, span: otlp::Span| {
+        client.otlp("traces", otlp::traces(&[otlp::text("service.name", service)], &[span])).await.ok();
+    };
+    send("cart", side(2, 2, &[1; 8])).await;
+    send("shop", side(3, 1, &[])).await;
+    send("shop", side(3, 3, &[])).await;
+    client.flush().await;
+    let called = "client = 'shop' and server = 'cart'";
+    let calls = format!("select max(value) from metrics.service_calls_total where {called}");
+    assert_eq!(client.number(&calls).await, 1.0);
+    let within = format!("metrics.service_call_seconds_bucket where {called} and le = '0.1'");
+    assert_eq!(client.number(&format!("select max(value) from {within}")).await, 1.0);
+    // The wait of the configuration is over.
+    let unpaired = || async {
+        client.flush().await;
+        // There is no table before.
+        let known = "series where metric = 'service_calls_unpaired_total'";
+        (client.count(known).await > 0).then_some(())
+    };
+    eventually("a span that stayed alone", Duration::from_secs(20), unpaired).await;
+    let alone = "metrics.service_calls_unpaired_total where client = 'shop' and value = 1";
+    assert!(client.count(alone).await > 0);
+    assert_eq!(client.metric("isinglass_plugin_errors_total", &["mine"]).await, 0.0);
+}
+
 /// The configuration of a world's template, and what it comes to.
-const WORLDS: [(&str, &str); 5] = [
+const WORLDS: [(&str, &str); 6] = [
     ("transformer", r#"{"keys": ["password"], "drop_severities": ["debug"]}"#),
     ("function", r#"{"step": 5}"#),
     ("validator", r#"{"services": ["load-generator"]}"#),
     ("limiter", r#"{"items_per_second": 0.5, "burst": 20}"#),
     ("deriver", r#"{"metric": "lines_total"}"#),
+    ("pairing-deriver", r#"{"wait_ms": 500}"#),
 ];
 
 /// An object of JSON as a table on one line.
@@ -208,7 +246,8 @@ async fn whole_way(lang: &str, world: &str, budget: &str) {
     let (_, config) = WORLDS.into_iter().find(|(name, _)| *name == world).unwrap();
     let author = Author::new(lang, world).built();
     let found = author.checked(config, budget);
-    assert_eq!((&found["world"], &found["plugin"]), (&world.into(), &"my-plugin@0.1.0".into()));
+    let bound = if world == "pairing-deriver" { "deriver" } else { world };
+    assert_eq!((&found["world"], &found["plugin"]), (&bound.into(), &"my-plugin@0.1.0".into()));
     assert!(
         found["imports"]
             .as_array()
@@ -220,12 +259,13 @@ async fn whole_way(lang: &str, world: &str, budget: &str) {
 
     let (config, budget) = (as_toml(config), as_toml(budget));
     let fallback = if world == "limiter" { "on_error = \"reject\"\n" } else { "" };
-    let mut server = author.server(world, &format!("config = {config}\n{fallback}budget = {budget}"));
+    let mut server = author.server(bound, &format!("config = {config}\n{fallback}budget = {budget}"));
     match world {
         "validator" => validates(&server).await,
         "limiter" => limits(&server).await,
         "transformer" => transforms(&server).await,
         "function" => computes(&server).await,
+        "pairing-deriver" => pairs(&server).await,
         _ => derives(&mut server).await,
     }
 }
@@ -243,6 +283,11 @@ async fn a_limiter_in_rust() {
 #[tokio::test]
 async fn a_deriver_in_rust() {
     whole_way("rust", "deriver", "{}").await;
+}
+
+#[tokio::test]
+async fn a_pairing_deriver_in_rust() {
+    whole_way("rust", "pairing-deriver", "{}").await;
 }
 
 #[tokio::test]
@@ -295,6 +340,11 @@ async fn other_worlds_in_python() {
     for world in ["limiter", "deriver"] {
         whole_way("python", world, PYTHON).await;
     }
+}
+
+#[tokio::test]
+async fn a_pairing_deriver_in_python() {
+    whole_way("python", "pairing-deriver", PYTHON).await;
 }
 
 #[tokio::test]

@@ -7,9 +7,11 @@ use isinglass_testkit::loki::{self, Stream};
 use crate::harness::{Server, now_nanos, outside, root};
 
 /// Name, world, folder of its cases, component.
-const PLUGINS: [(&str, &str, &str, &str); 5] = [
+const PLUGINS: [(&str, &str, &str, &str); 7] = [
     ("validate", "validator", "validate", "validate"),
     ("rate-limit", "limiter", "rate-limit", "rate-limit"),
+    ("span-metrics", "pairing-deriver", "span-metrics", "span-metrics"),
+    ("redact", "transformer", "examples/redact", "examples/redact"),
     ("log-counts", "deriver", "examples/log-counts", "examples/log-counts"),
     ("log-patterns", "deriver", "examples/patterns/deriver", "examples/log-patterns"),
     ("log-pattern", "function", "examples/patterns/function", "examples/log-pattern"),

@@ -61,6 +61,13 @@ async fn of_rust_holds() {
     check("Rust", 0).await;
 }
 
+#[test]
+fn of_rows_that_belong_together_holds() {
+    let folder = tempfile::Builder::new().prefix("isinglass-guide-").tempdir().unwrap();
+    let said = typed(&blocks("Rows that belong together", "sh").concat(), folder.path());
+    assert!(said.contains("3 passed, 0 failed") && said.contains("calls@0.1.0, a deriver"), "{said}");
+}
+
 #[tokio::test]
 async fn of_c_holds() {
     check("C", 0).await;

@@ -95,6 +95,67 @@ async fn live_counters_are_those_that_are_derived_again() {
     derived::check_all(&server.client()).await;
 }
 
+/// Observations of native histograms, over all lives of their series.
+async fn observations(client: &Client) -> f64 {
+    let of = "series_id in (select series_id from series where metric = 'traces_spanmetrics_latency')";
+    let lives =
+        format!("select series_id, start_time, max(\"count\") as n from histograms where {of} group by 1, 2");
+    client.number(&format!("select sum(n) from ({lives})")).await
+}
+
+/// Native histograms and exemplars are derived again, late spans included, and take the place of
+/// those that were live.
+#[tokio::test(flavor = "multi_thread")]
+async fn native_histograms_and_exemplars_too() {
+    let config = "[plugins.config.span-metrics]\nhistograms = \"both\"\nservice_graph = { wait_ms = 1000 }\n";
+    let mut server = Server::start_with(config);
+    send(&server.client(), 1).await;
+    server.client().flush().await;
+    // Spans that wait at a crash are lost to the service graph.
+    reconciled(&server).await;
+    server.kill();
+    server.start_again();
+    let client = server.client();
+    send(&client, 2).await;
+    let text = reconciled(&server).await;
+    assert!(text.contains("traces_spanmetrics_latency  ") && text.contains(" histograms, xxh3:"), "{text}");
+
+    let written = json_of(&server, &["span-metrics", "--from", "-2h"]);
+    for table in ["histograms", "exemplars"] {
+        let (of, made) = (&written["written"][table], &written["provenance"][table]);
+        assert!(of["removed"].as_u64().unwrap() > 0 && of["added"] == *made, "{table}: {written}");
+        assert!(of["version"].as_u64().is_some(), "{table}: {of}");
+    }
+    let latency = written["metrics"].as_array().unwrap().iter();
+    let latency = latency.filter(|one| one["name"] == "traces_spanmetrics_latency").collect::<Vec<_>>();
+    assert_eq!((&latency[0]["stored"], &latency[0]["native"]["misplaced"]), (&1_800.0.into(), &0.0.into()));
+    assert_eq!(observations(&client).await, 1_800.0);
+    // Exemplars are those of the spans.
+    let exemplars = client.count("exemplars").await;
+    let found = "exemplars e join spans s on e.trace_id = s.trace_id and e.span_id = s.span_id \
+                 where e.time = date_trunc('millisecond', s.time)";
+    assert!(exemplars > 0);
+    assert_eq!(client.count(found).await, exemplars);
+    let labels = "exemplars where attributes['traceID'] is not null";
+    assert_eq!(client.count(labels).await, exemplars);
+
+    // Over the same range again: the same bytes.
+    let (from, to) =
+        (written["provenance"]["from_ms"].to_string(), written["provenance"]["to_ms"].to_string());
+    let found = json_of(&server, &["span-metrics", "--from", &from, "--to", &to, "--diff"]);
+    for digest in ["samples_digest", "histograms_digest", "exemplars_digest"] {
+        assert_eq!(found["provenance"][digest], written["provenance"][digest]);
+    }
+    assert_eq!((&found["series"]["different"], &found["series"]["equal"]), (&0.into(), &0.into()));
+
+    // Counting goes on, also after a crash.
+    send(&client, 3).await;
+    client.flush().await;
+    server.kill();
+    server.start_again();
+    assert_eq!(observations(&server.client()).await, 2_700.0);
+}
+
 /// Buckets and labels that nobody counted live are there as if somebody had.
 #[tokio::test(flavor = "multi_thread")]
 async fn another_configuration_over_history() {

@@ -1,10 +1,13 @@
 //! A plugin is tried out on live traffic, compared with the one that is enforced, and takes its place.
 
-use isinglass_testkit::loki;
+use std::collections::BTreeMap;
+
+use isinglass_testkit::{loki, otlp};
 use serde_json::Value;
 
 use crate::harness::{Server, now_nanos};
 use crate::plugin_install::{DENY, run, says, spans, stored};
+use crate::service_graph::query;
 
 fn config(services: &str) -> String {
     format!(r#"{{ "services": [{services}] }}"#)
@@ -63,6 +66,52 @@ async fn one_is_tried_out_looked_at_and_promoted() {
     says(&server, &["diff", "guard"], 0, "that is tried out no longer");
     says(&server, &["remove", "guard", "--shadow"], 1, "to be tried out");
     says(&server, &["remove", "guard"], 0, "guard removed");
+}
+
+/// One side of a call between `shop` and `cart`.
+fn side(service: &str, id: u64, parent: u64) -> Vec<u8> {
+    let start = now_nanos() - 1_000_000_000;
+    let bytes = |id: u64| id.to_be_bytes().to_vec();
+    let span = otlp::Span {
+        kind: if parent == 0 { 3 } else { 2 },
+        span_id: bytes(id),
+        parent_span_id: if parent == 0 { Vec::new() } else { bytes(parent) },
+        ..otlp::Span::server("call", start, start + 1_000)
+    };
+    otlp::traces(&[otlp::text("service.name", service)], &[span])
+}
+
+/// A deriver on trial pairs rows beside the one that is enforced, and what it is left with is gone
+/// when it takes that one's place.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_graph_is_tried_out() {
+    let validate = "name = \"validate\"\nsource = \"builtin:validate\"\nworld = \"validator\"";
+    let server = Server::start_with(&format!("[[plugins.bindings]]\n{validate}\n"));
+    let client = server.client();
+    let install = ["install", "plugins/dist/span-metrics.wasm", "--name", "graph"];
+    says(&server, &install, 0, "span-metrics@");
+    let config = r#"{ "service_graph": { "wait_ms": 30000, "virtual_node_label": true } }"#;
+    says(&server, &[&install[..], &["--shadow", "--config", config]].concat(), 0, "tried out");
+    client.otlp("traces", side("shop", 1, 0)).await.ok();
+    client.otlp("traces", side("cart", 2, 1)).await.ok();
+    let wanted = "traces_service_graph_request_total: 1 in 1 series";
+    says(&server, &["diff", "graph", "--since", "1h"], 0, wanted);
+    client.flush().await;
+    let edges = || query(&client, "traces_service_graph_request_total");
+    assert_eq!(edges().await, BTreeMap::from([("client=shop server=cart".to_owned(), 1.0)]));
+
+    // The enforced one's half goes on waiting, that of the trial does not.
+    client.otlp("traces", side("shop", 3, 0)).await.ok();
+    says(&server, &["diff", "graph"], 0, wanted);
+    says(&server, &["promote", "graph"], 0, "span-metrics@");
+    client.otlp("traces", side("cart", 4, 3)).await.ok();
+    client.flush().await;
+    assert_eq!(edges().await.values().sum::<f64>(), 2.0);
+    let told = "shadow where what = 'derived' and field like 'traces_service_graph_%'";
+    let before = client.count(told).await;
+    client.flush().await;
+    assert_eq!(client.count(told).await, before);
+    assert_eq!(client.count(&format!("{told} and field like '%_unpaired_%'")).await, 0);
 }
 
 /// A trial may be for one tenant, and nobody else is told of it.

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use isinglass_model::columns::{Column, Columns};
-use isinglass_model::deltas::{Deltas, DerivedMetric};
+use isinglass_model::deltas::{Deltas, DerivedMetric, Pairing};
 use isinglass_model::edits::Editable;
 use isinglass_model::functions::{FunctionSignature, States};
 use isinglass_model::kind::Signal;
@@ -127,6 +127,11 @@ impl Player<'_> {
     /// What a deriver declares.
     pub fn metrics(&self) -> &[DerivedMetric] {
         &self.plugin.variants[0].metrics
+    }
+
+    /// What becomes of the halves that a deriver gives.
+    pub fn pairing(&self) -> Option<&Pairing> {
+        self.plugin.variants[0].pairing.as_deref()
     }
 
     /// The columns that it asks for, as `shape name encoding` and `optional`.

@@ -4,11 +4,12 @@
 //! Nothing of them touches the chain that is enforced: they have instances, breakers, counters and
 //! token buckets of their own, and whoever asks them does so beside the requests.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use isinglass_model::Tenant;
 use isinglass_model::columns::Columns;
-use isinglass_model::deltas::{Deltas, DerivedMetric};
+use isinglass_model::deltas::{Deltas, DerivedMetric, Pairing};
 use isinglass_model::edits::Editable;
 use isinglass_model::kind::Signal;
 use isinglass_model::verdict::{Decision, Verdicts};
@@ -92,6 +93,11 @@ impl<'a> Shadow<'a> {
     /// What a deriver would write for a tenant.
     pub fn metrics(&self, tenant: &Tenant) -> &'a [DerivedMetric] {
         &self.plugin.variants[self.plugin.variant_of(tenant)].metrics
+    }
+
+    /// What would become of the halves that it gives for a tenant.
+    pub fn pairing(&self, tenant: &Tenant) -> Option<&'a Arc<Pairing>> {
+        self.plugin.variants[self.plugin.variant_of(tenant)].pairing.as_ref()
     }
 
     /// `name@version` and sha256 of the plugin that is enforced under this name for a tenant.
@@ -190,8 +196,7 @@ impl<'a> Shadow<'a> {
         }
     }
 
-    /// What a deriver makes of kept rows. What waits for its other half does so in vain: pairs are
-    /// made of what is enforced only.
+    /// What a deriver makes of kept rows. Whoever asks makes pairs of its halves.
     pub fn derive(
         &self,
         tenant: &Tenant,

@@ -53,6 +53,7 @@ mod ticks;
 mod transform;
 
 pub use config::IngestConfig;
+pub use derived::paired;
 pub use error::IngestError;
 pub use ingest::Ingest;
 pub use isinglass_decode::LogsConfig;

@@ -1,12 +1,13 @@
 //! What is written from time to time: derived metrics, and what plugins that are tried out said.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use isinglass_model::Tenant;
-use isinglass_store::{Append, Resolver, Tick as TickMark};
+use isinglass_store::{Append, Life, Resolver, Tick as TickMark};
 
-use crate::derived::write_tick;
+use crate::derived::{Tick, write_tick};
 use crate::error::IngestError;
 use crate::ingest::Ingest;
 use crate::shadow::ShadowStats;
@@ -28,7 +29,7 @@ impl Ingest {
             match self.tick_tenant(&tenant, &board).await {
                 Ok(()) => board.lock().commit_tick(),
                 Err(error) => {
-                    board.lock().abort_tick(self.0.board.limits);
+                    board.lock().abort_tick(self.0.board.limits, self.0.board.now());
                     self.0.recorder.tenant(&tenant, |stats| stats.failed_ticks += 1);
                     tracing::warn!(%tenant, %error, "derived metrics were not written; the next tick covers them");
                     first_error = first_error.and(Err(error));
@@ -53,15 +54,7 @@ impl Ingest {
         resolver.limit(inner.live.of_series(tenant));
         let tick =
             write_tick(&inner.board, tenant, &mut board.lock(), &inner.chains.current(), &mut resolver, now);
-        tick.map(|tick| {
-            let mut append = Append::new(tenant.clone());
-            append.life = resolver.life();
-            append.tick = Some(TickMark { covers: tick.covers });
-            append.samples = tick.samples;
-            append.histograms = tick.histograms;
-            append.exemplars = tick.exemplars;
-            append
-        })
+        tick.map(|tick| tick_record(tenant, resolver.life(), tick))
     }
 
     pub(crate) async fn append_tick(&self, tenant: &Tenant, append: Append) -> Result<(), IngestError> {
@@ -93,6 +86,9 @@ impl Ingest {
 
     /// Writes what plugins that are tried out said so far.
     pub(crate) async fn write_shadows(&self) -> Result<(), IngestError> {
+        let inner = &*self.0;
+        let stopping = inner.stopping.load(Ordering::Acquire);
+        inner.shadows.expire(&inner.chains.current(), inner.clock.monotonic(), stopping);
         let mut first_error = Ok(());
         for (tenant, said) in self.0.shadows.take() {
             let rows = self.0.shadows.rows(&said, self.0.clock.now_unix_nanos());
@@ -119,6 +115,18 @@ impl Ingest {
     /// Held while a tick is written: there is one at a time.
     pub(crate) async fn one_tick(&self) -> tokio::sync::MutexGuard<'_, ()> {
         self.0.ticking.lock().await
+    }
+}
+
+/// A tick as one record of the log.
+pub(crate) fn tick_record(tenant: &Tenant, life: Life, tick: Tick) -> Append {
+    Append {
+        life,
+        tick: Some(TickMark { covers: tick.covers }),
+        samples: tick.samples,
+        histograms: tick.histograms,
+        exemplars: tick.exemplars,
+        ..Append::new(tenant.clone())
     }
 }
 

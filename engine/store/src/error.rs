@@ -107,6 +107,16 @@ pub enum StoreError {
         /// The limit.
         limit: usize,
     },
+    /// Some tables have the rows that were derived again, another has not.
+    #[error("{done} have the new rows, {kind} have not: {reason}; derive the same range again")]
+    Partly {
+        /// The first table that has them.
+        done: Kind,
+        /// The first that has not.
+        kind: Kind,
+        /// Why.
+        reason: Box<StoreError>,
+    },
     /// A fault of ours.
     #[error("internal error in store: {0}")]
     Internal(String),
@@ -138,6 +148,7 @@ impl StoreError {
             | Self::TooManyTenants { .. } => ErrorKind::Unavailable,
             Self::TooLarge { .. } | Self::Dense { .. } => ErrorKind::TooLarge,
             Self::Matcher { .. } => ErrorKind::Malformed,
+            Self::Partly { reason, .. } => reason.kind(),
             Self::Setting { .. }
             | Self::Incompatible { .. }
             | Self::Table { .. }

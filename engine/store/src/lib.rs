@@ -91,7 +91,7 @@ pub use files::{
     CacheConfig, CacheStats, DiskStats, ObjectStats, ObjectsConfig, TierStats, TokenIndex, UnusableIndex,
 };
 pub use lock::Lock;
-pub use replay::{Draft, Gap, OrderedRows, OrderedWindow};
+pub use replay::{Draft, DraftRows, Gap, OrderedRows, OrderedWindow, ReplacedRows};
 pub use report::LostRange;
 pub use series::{
     Arrival, Days, LabelColumn, Limited, MatchOp, Matcher, Metric, Resolver, Series, SeriesIndex,
@@ -99,7 +99,7 @@ pub use series::{
 };
 pub use stats::StoreStats;
 pub use store::Store;
-pub use tables::{AttributeColumn, AttributeValues, DataFile, Kept, Replaced, StoredSample};
+pub use tables::{AttributeColumn, AttributeValues, DataFile, Kept, Replaced, StoredHistogram, StoredSample};
 pub use upkeep::{CompactionConfig, HaConfig, Keep, KeepByKind, RetentionConfig, RetentionRule, RuleKind};
 pub use view::{HeadFilter, TableView, View};
 pub use wal::WalSegment;

@@ -184,6 +184,37 @@ pub struct StoredSample {
     pub start_ms: i64,
 }
 
+/// A native histogram as the tables have it, without what derived ones have not: buckets of
+/// negative values, bounds of their own, smallest and largest value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredHistogram {
+    /// Hash of the metric name.
+    pub metric_id: i64,
+    /// The series.
+    pub series_id: i64,
+    /// Milliseconds since 1970.
+    pub time_ms: i64,
+    /// Start time in milliseconds, 0 = unknown.
+    pub start_ms: i64,
+    /// How much was observed; `None` is a stale marker.
+    pub count: Option<f64>,
+    /// The sum of it.
+    pub sum: f64,
+    /// Resolution.
+    pub schema: i16,
+    /// Observations of zero.
+    pub zero_count: f64,
+    /// Index and count of buckets.
+    pub buckets: Vec<(i32, f64)>,
+}
+
+impl StoredHistogram {
+    /// Memory that it takes.
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>() + self.buckets.len() * size_of::<(i32, f64)>()
+    }
+}
+
 /// A row of the table `series`. A series has one for every day in which it was
 /// written.
 #[derive(Debug, Clone, Copy)]
@@ -244,9 +275,11 @@ pub(crate) struct Rewritten {
     pub replicas: u64,
 }
 
-/// Samples of some metrics within a time, to be replaced by others.
+/// Rows of some metrics within a time, to be replaced by others.
 #[derive(Debug)]
 pub(crate) struct Replace {
+    /// The table: `samples`, `histograms` or `exemplars`.
+    pub kind: Kind,
     /// Files that may have some of them, those that are to stay apart in groups of their own.
     pub inputs: Vec<Vec<DataFile>>,
     /// What goes.
@@ -263,11 +296,11 @@ pub(crate) struct Replace {
 /// What became of a [`Replace`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Replaced {
-    /// Version of the table `samples` after it; below 0: there is no such table.
+    /// Version of the table after it; below 0: there is no such table.
     pub version: i64,
-    /// Samples that went.
+    /// Rows that went.
     pub removed: u64,
-    /// Samples that came.
+    /// Rows that came.
     pub added: u64,
 }
 
@@ -314,15 +347,15 @@ pub(crate) trait TableFiles: Send + Sync {
         publish: &(dyn for<'r> Fn(&'r TableState) + Send + Sync),
     ) -> Result<Option<Rewritten>, StoreError>;
 
-    /// Puts samples into files that no commit names yet.
-    async fn put_samples(&self, _: &Tenant, _: SortedRows) -> Result<Vec<NewFile>, StoreError> {
+    /// Puts rows into files that no commit names yet.
+    async fn put_drafts(&self, _: &Tenant, _: Kind, _: SortedRows) -> Result<Vec<NewFile>, StoreError> {
         Err(StoreError::Internal("these tables take no drafts".to_owned()))
     }
 
     /// Removes such files again.
-    async fn discard_samples(&self, _: &Tenant, _: &[NewFile]) {}
+    async fn discard_drafts(&self, _: &Tenant, _: Kind, _: &[NewFile]) {}
 
-    /// Replaces samples, in one commit. `None`: a rewrite was first, and nothing is done. `may`
+    /// Replaces rows of a table, in one commit. `None`: a rewrite was first, and nothing is done. `may`
     /// is asked while `gate` is held, before anything is committed; `publish` as in
     /// [`TableFiles::rewrite`].
     async fn replace(
@@ -333,7 +366,7 @@ pub(crate) trait TableFiles: Send + Sync {
         _may: &(dyn Fn() -> Result<(), StoreError> + Send + Sync),
         _publish: &(dyn for<'r> Fn(&'r TableState) + Send + Sync),
     ) -> Result<Option<Replaced>, StoreError> {
-        Err(StoreError::Internal("these tables replace no samples".to_owned()))
+        Err(StoreError::Internal("these tables replace no rows".to_owned()))
     }
 
     /// Takes all files out of a table and marks it flushed up to a record, unless it is: what

@@ -339,9 +339,9 @@ impl TenantState {
         Ok(())
     }
 
-    /// Samples were replaced by others, of which there may be as many.
-    pub(crate) fn replaced(&self, table: TableState) -> Result<(), StoreError> {
-        self.rewritten(Kind::Samples, table)?;
+    /// Rows of metrics were replaced by others, of which there may be as many.
+    pub(crate) fn replaced(&self, kind: Kind, table: TableState) -> Result<(), StoreError> {
+        self.rewritten(kind, table)?;
         let mut state = self.state.lock();
         Arc::make_mut(&mut state.changes).everything();
         state.view = None;

@@ -14,9 +14,6 @@ const PACKAGE: &str = "plugin-0.1";
 const VERSION: &str = "0.1.2";
 const WORLDS: [&str; 6] = ["validator", "limiter", "deriver", "pairing-deriver", "transformer", "function"];
 
-/// The world that no template has: who writes it in C generates the bindings.
-const RUST_ONLY: &str = "pairing-deriver";
-
 /// Interfaces that are the same in each world. They are generated for the
 /// first one; the others refer to it.
 const SHARED: [&str; 4] = ["columns", "log", "clock", "telemetry"];
@@ -49,9 +46,6 @@ fn all(workspace: &Path) -> Result<Vec<(PathBuf, Vec<u8>)>> {
     for world in WORLDS {
         let path = workspace.join(format!("sdk/src/bindings/{}.rs", snake(world)));
         files.push((path, of_rust(workspace, world)?.into_bytes()));
-        if world == RUST_ONLY {
-            continue;
-        }
         for (name, text) in of_c(workspace, world)? {
             files.push((workspace.join("templates/c/bindings").join(name), text));
         }

@@ -38,6 +38,42 @@ impl Lang {
     }
 }
 
+/// A world of the interface. To a server both kinds of derivers are one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Interface {
+    Transformer,
+    Validator,
+    Limiter,
+    Deriver,
+    PairingDeriver,
+    Function,
+}
+
+impl Interface {
+    /// As the interface calls it.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::PairingDeriver => PAIRING_DERIVER,
+            other => other.world().as_str(),
+        }
+    }
+
+    /// What a server uses it as.
+    pub(super) const fn world(self) -> World {
+        match self {
+            Self::Transformer => World::Transformer,
+            Self::Validator => World::Validator,
+            Self::Limiter => World::Limiter,
+            Self::Deriver | Self::PairingDeriver => World::Deriver,
+            Self::Function => World::Function,
+        }
+    }
+}
+
+/// The world whose name is not that of what a server uses it as.
+pub(super) const PAIRING_DERIVER: &str = "pairing-deriver";
+
 /// What the file says.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -45,7 +81,7 @@ pub(super) struct Manifest {
     format: u32,
     pub(super) name: String,
     pub(super) version: String,
-    pub(super) world: World,
+    pub(super) world: Interface,
     pub(super) lang: Lang,
     pub(super) sources: Vec<PathBuf>,
     /// Within what it is tested and measured, as in a binding.
@@ -136,7 +172,9 @@ mod tests {
             "{GOOD}\n[budget]\nmemory_bytes_max = 134217728\ncomponent_bytes_max = 33554432\ncpu_hard_ms = 1000\n"
         );
         let manifest = parse(&text).unwrap();
-        assert_eq!((manifest.world, manifest.lang), (World::Validator, Lang::C));
+        assert_eq!((manifest.world, manifest.lang), (Interface::Validator, Lang::C));
+        let pairing = parse(&GOOD.replace("validator", "pairing-deriver")).unwrap().world;
+        assert_eq!((pairing.world(), pairing.as_str()), (World::Deriver, "pairing-deriver"));
         assert_eq!(manifest.budget.unwrap().memory_bytes_max, 128 << 20);
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
 
-use super::manifest::Lang;
+use super::manifest::{Lang, PAIRING_DERIVER};
 
 /// A file of a new folder.
 #[derive(Debug)]
@@ -34,6 +34,8 @@ const TEMPLATES: &[Template] = templates! {
     "c/bindings/function.h",
     "c/bindings/limiter.c",
     "c/bindings/limiter.h",
+    "c/bindings/pairing_deriver.c",
+    "c/bindings/pairing_deriver.h",
     "c/bindings/transformer.c",
     "c/bindings/transformer.h",
     "c/bindings/validator.c",
@@ -43,6 +45,7 @@ const TEMPLATES: &[Template] = templates! {
     "c/isinglass.c",
     "c/isinglass.h",
     "c/limiter.c",
+    "c/pairing-deriver.c",
     "c/transformer.c",
     "c/validator.c",
     "common/README.md",
@@ -58,6 +61,10 @@ const TEMPLATES: &[Template] = templates! {
     "common/limiter/logs.toml",
     "common/limiter/no-rate.toml",
     "common/limiter/spans.toml",
+    "common/pairing-deriver/alone.toml",
+    "common/pairing-deriver/config.schema.json",
+    "common/pairing-deriver/spans.toml",
+    "common/pairing-deriver/unknown-key.toml",
     "common/plugin.toml",
     "common/transformer/config.schema.json",
     "common/transformer/logs.toml",
@@ -74,6 +81,7 @@ const TEMPLATES: &[Template] = templates! {
     "javascript/function.js",
     "javascript/isinglass.js",
     "javascript/limiter.js",
+    "javascript/pairing-deriver.js",
     "javascript/transformer.js",
     "javascript/validator.js",
     "python/budget.toml",
@@ -81,12 +89,14 @@ const TEMPLATES: &[Template] = templates! {
     "python/function.py",
     "python/isinglass.py",
     "python/limiter.py",
+    "python/pairing-deriver.py",
     "python/transformer.py",
     "python/validator.py",
     "rust/Cargo.toml.in",
     "rust/deriver.rs",
     "rust/function.rs",
     "rust/limiter.rs",
+    "rust/pairing-deriver.rs",
     "rust/sdk.toml.in",
     "rust/transformer.rs",
     "rust/validator.rs",
@@ -147,6 +157,7 @@ pub(super) fn of(name: &str, world: &str, lang: Lang) -> Vec<File> {
     let filled = |text: &str| {
         text.replace("{{name}}", name)
             .replace("{{world}}", world)
+            .replace("{{bound}}", if world == PAIRING_DERIVER { "deriver" } else { world })
             .replace("{{lang}}", lang.as_str())
             .replace("{{source}}", &sources[0])
             .replace("{{sources}}", &quoted.join(", "))
@@ -178,7 +189,9 @@ fn sources(lang: Lang, world: &str) -> Vec<String> {
     let of = |paths: &[&str]| paths.iter().map(|path| (*path).to_owned()).collect();
     match lang {
         Lang::Rust => of(&["src/lib.rs"]),
-        Lang::C => of(&["src/plugin.c", "src/isinglass.c", &format!("bindings/{world}.c")]),
+        Lang::C => {
+            of(&["src/plugin.c", "src/isinglass.c", &format!("bindings/{}.c", world.replace('-', "_"))])
+        }
         Lang::Javascript => of(&["src/plugin.js"]),
         Lang::Python => of(&["src/plugin.py"]),
     }
@@ -206,7 +219,9 @@ fn place(path: &str, world: &str, lang: Lang) -> Option<String> {
     if stem == world && folder == "src" {
         return Some(format!("src/{}.{suffix}", if lang == Lang::Rust { "lib" } else { "plugin" }));
     }
-    let of_another = world_names().contains(&stem) && stem != world;
+    // Bindings are named as C names things.
+    let of = stem.replace('_', "-");
+    let of_another = world_names().contains(&of.as_str()) && of != world;
     (!of_another).then(|| format!("{folder}/{file}"))
 }
 
@@ -244,7 +259,7 @@ mod tests {
 
     #[test]
     fn every_language_has_every_world() {
-        assert!(world_names().len() >= 5);
+        assert!(world_names().len() >= 6);
         for world in world_names() {
             for lang in Lang::ALL {
                 let files = of("my-plugin", world, lang);

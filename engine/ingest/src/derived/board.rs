@@ -4,9 +4,7 @@ use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::Int64Type;
-use arrow_array::{Array as _, FixedSizeBinaryArray, PrimitiveArray, RecordBatch};
+use arrow_array::RecordBatch;
 use hashbrown::HashMap;
 use isinglass_chain::{Chain, Deriver, LiveChain};
 use isinglass_model::batch::{LogBatch, SpanBatch};
@@ -17,9 +15,10 @@ use isinglass_store::{Life, Observer, Seq, Tick as TickMark};
 use parking_lot::{Mutex, RwLock};
 
 use super::cardinality::Limits;
-use super::counters::{Counters, Exemplar, Now};
+use super::counters::{Counters, Now};
 use super::ledger::{Ledger, min_option};
 use super::pairs::{Joined, Pairs, PointOf};
+use super::points::Points;
 
 /// What travels with a request through the WAL's queue to its counters.
 pub(crate) struct Note {
@@ -88,8 +87,9 @@ pub(crate) struct OfDeriver {
     pairing: Option<Arc<Pairing>>,
     /// A label of exemplars with the trace's id; empty = none.
     pub(crate) exemplar_label: Arc<str>,
-    /// What had been counted before they began anew, all of it in the tick under way.
-    before: Option<Counters>,
+    /// What had been counted before they began anew, all of it in the tick under way, and the rows
+    /// that had waited then.
+    before: Option<(Counters, Pairs)>,
     /// Its deriver is gone, and all it has is in the tick under way.
     pub(crate) ended: bool,
 }
@@ -168,13 +168,18 @@ impl TenantBoard {
     }
 
     /// It is not; the next one has what it had.
-    pub(crate) fn abort_tick(&mut self, limits: Limits) {
+    pub(crate) fn abort_tick(&mut self, limits: Limits, now: Now) {
         self.ledger.abort_tick();
         for one in &mut self.counters {
             one.ended = false;
-            if let Some(before) = one.before.take() {
-                let later = std::mem::replace(&mut one.counters, before);
+            if let Some((counters, pairs)) = one.before.take() {
+                let later = std::mem::replace(&mut one.counters, counters);
                 one.counters.absorb(later, &one.metrics, limits);
+                let later = std::mem::replace(&mut one.pairs, pairs);
+                if let Some(pairing) = one.pairing.clone() {
+                    let joined = one.pairs.absorb(later, &pairing, &one.metrics);
+                    one.add_joined(&joined, limits, now);
+                }
             }
         }
     }
@@ -189,10 +194,11 @@ impl TenantBoard {
         self.counters.iter().filter(|one| one.name == name).map(OfDeriver::waiting).sum()
     }
 
-    /// Counters of this name begin anew at 0. What they have is in the tick under way.
+    /// Counters of this name begin anew at 0. What they have is in the tick under way, and no row
+    /// waits any more that came before.
     pub(crate) fn begin_anew(&mut self, name: &str) {
         for one in self.counters.iter_mut().filter(|one| one.name == name) {
-            one.before = Some(std::mem::take(&mut one.counters));
+            one.before = Some((std::mem::take(&mut one.counters), std::mem::take(&mut one.pairs)));
         }
     }
 }
@@ -233,7 +239,7 @@ impl Board {
         self.clock.monotonic().saturating_sub(self.stale_after)
     }
 
-    fn now(&self) -> Now {
+    pub(crate) fn now(&self) -> Now {
         Now { unix_ms: self.clock.now_unix_millis(), monotonic: self.clock.monotonic() }
     }
 
@@ -345,35 +351,5 @@ impl Observer for Board {
     fn holds(&self) -> Option<Seq> {
         let boards = self.tenants();
         boards.iter().fold(None, |lowest, (_, board)| min_option(lowest, board.lock().ledger.holds()))
-    }
-}
-
-/// The rows of a batch as exemplars: at the span's start or the record's time, with its ids. A
-/// log record without them is none.
-struct Points<'a> {
-    time: &'a PrimitiveArray<Int64Type>,
-    trace_id: &'a FixedSizeBinaryArray,
-    span_id: &'a FixedSizeBinaryArray,
-}
-
-impl<'a> Points<'a> {
-    fn of(rows: &'a RecordBatch) -> Option<Self> {
-        Some(Self {
-            time: rows.column_by_name("time")?.as_primitive_opt()?,
-            trace_id: rows.column_by_name("trace_id")?.as_fixed_size_binary_opt()?,
-            span_id: rows.column_by_name("span_id")?.as_fixed_size_binary_opt()?,
-        })
-    }
-
-    fn at(&self, row: u32, value: f64) -> Option<Exemplar> {
-        let row = row as usize;
-        let Self { time, trace_id, span_id } = self;
-        (row < time.len() && trace_id.is_valid(row) && span_id.is_valid(row)).then_some(())?;
-        Some(Exemplar {
-            value,
-            time_ms: time.value(row).div_euclid(1_000_000),
-            trace_id: trace_id.value(row).try_into().ok()?,
-            span_id: span_id.value(row).try_into().ok()?,
-        })
     }
 }

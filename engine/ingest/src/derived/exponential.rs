@@ -27,6 +27,11 @@ impl Exponential {
         Self { scale, ..Self::default() }
     }
 
+    /// One with these counts.
+    pub(crate) fn with(scale: i8, zeros: f64, buckets: impl IntoIterator<Item = (i32, f64)>) -> Self {
+        Self { scale, zeros, buckets: buckets.into_iter().collect() }
+    }
+
     /// Counts an observation, which is not negative.
     pub(crate) fn observe(&mut self, value: f64, count: f64) {
         match value > ZERO_THRESHOLD {
@@ -46,10 +51,20 @@ impl Exponential {
 
     /// Counts what another one has counted.
     pub(crate) fn absorb(&mut self, other: &Self) {
+        self.absorb_times(other, 1.0);
+    }
+
+    /// Counts so many times what another one has counted; -1 takes it away.
+    pub(crate) fn absorb_times(&mut self, other: &Self, times: f64) {
         for (index, count) in &other.buckets {
-            self.add(other.scale, *index, *count);
+            self.add(other.scale, *index, *count * times);
         }
-        self.zeros += other.zeros;
+        self.zeros += other.zeros * times;
+    }
+
+    /// The largest count of any bucket, whatever its sign.
+    pub(crate) fn largest(&self) -> f64 {
+        self.buckets.values().fold(self.zeros.abs(), |largest, count| largest.max(count.abs()))
     }
 
     /// Counts observations of zero.

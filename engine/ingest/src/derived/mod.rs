@@ -19,6 +19,7 @@
 //! | `ledger.rs` | which sequences are counted and which are written |
 //! | `cardinality.rs`, `exponential.rs` | values of a label, and native histograms, within bounds |
 //! | `pairs/` | rows that wait for another one: the edges of service graphs |
+//! | `points.rs` | rows that exemplars point to |
 //! | `board.rs` | all tenants; the store's observer |
 //! | `samples.rs` | counters as samples and exemplars |
 
@@ -28,10 +29,16 @@ mod counters;
 mod exponential;
 mod ledger;
 mod pairs;
+mod points;
 mod samples;
 
 pub(crate) use board::{Board, Note, TenantBoard};
 pub(crate) use cardinality::Limits;
 pub(crate) use counters::{Counters, Now};
+pub(crate) use exponential::Exponential;
+pub use pairs::paired;
 pub(crate) use pairs::{Joined, Pairs};
-pub(crate) use samples::{Tick, label_sets, meta, sample_names, write_end, write_series, write_tick};
+pub(crate) use points::Points;
+pub(crate) use samples::{
+    Tick, exponential_set, label_sets, meta, row_names, write_end, write_series, write_tick,
+};

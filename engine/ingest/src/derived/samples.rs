@@ -109,7 +109,7 @@ fn resolve(
     };
     cell.refs = label_sets(labels, metric).into_iter().map(&mut one).collect();
     if metric.exponential_buckets_max > 0 {
-        cell.exponential_ref = one(label_set(labels, &metric.name, None));
+        cell.exponential_ref = one(exponential_set(labels, metric));
     }
     resolver.describe(&metric.name, &meta(metric));
 }
@@ -130,6 +130,11 @@ pub(crate) fn label_sets(labels: &[(String, String)], metric: &DerivedMetric) ->
     }
 }
 
+/// The label set of the exponential form of a histogram.
+pub(crate) fn exponential_set(labels: &[(String, String)], metric: &DerivedMetric) -> Option<LabelSet> {
+    label_set(labels, &metric.name, None)
+}
+
 fn label_set(labels: &[(String, String)], name: &str, le: Option<&str>) -> Option<LabelSet> {
     let mut pairs: Vec<(&str, &str)> = labels.iter().map(|(name, value)| (&**name, &**value)).collect();
     pairs.push((METRIC_NAME, name));
@@ -137,13 +142,14 @@ fn label_set(labels: &[(String, String)], name: &str, le: Option<&str>) -> Optio
     LabelSet::new(&mut pairs, Temporality::Unspecified).ok()
 }
 
-/// Names of the metrics that samples of a derived metric are of.
-pub(crate) fn sample_names(metric: &DerivedMetric) -> Vec<String> {
+/// Names of the metrics that samples, native histograms and exemplars of a derived metric are of.
+pub(crate) fn row_names(metric: &DerivedMetric) -> Vec<String> {
     match metric.kind {
         DerivedKind::Counter | DerivedKind::Gauge => vec![metric.name.clone()],
-        DerivedKind::Histogram => {
-            ["_bucket", "_sum", "_count"].iter().map(|suffix| format!("{}{suffix}", metric.name)).collect()
-        }
+        DerivedKind::Histogram => ["_bucket", "_sum", "_count", ""]
+            .iter()
+            .map(|suffix| format!("{}{suffix}", metric.name))
+            .collect(),
     }
 }
 

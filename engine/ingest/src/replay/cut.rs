@@ -3,17 +3,19 @@
 //! Records become visible and are counted one after the other, so a view and the counters say the
 //! same only between two of them. There a tick is written. If the samples of counters that still
 //! run are to be replaced, these begin anew at 0 in the same moment, as after a restart: what
-//! they had is replaced, and what comes later goes into series of a new life.
+//! they had is replaced, and what comes later goes into series of a new life. So do rows that wait
+//! for another one: their wait ends, as at a stop.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use isinglass_model::Tenant;
-use isinglass_store::{Append, Resolver, Tick as TickMark, View};
+use isinglass_store::{Append, Resolver, View};
 
 use super::ReplayError;
 use crate::derived::{TenantBoard, write_tick};
 use crate::ingest::Ingest;
+use crate::ticks::tick_record;
 
 /// Looks for such a moment, and the pause between two.
 const TRIES: u32 = 2_000;
@@ -58,7 +60,7 @@ impl Ingest {
                 if let Some(board) = board {
                     match stored.is_ok() {
                         true => board.lock().commit_tick(),
-                        false => board.lock().abort_tick(self.derived_limits()),
+                        false => board.lock().abort_tick(self.derived_limits(), self.board().now()),
                     }
                 }
                 stored?;
@@ -83,7 +85,8 @@ impl Ingest {
         replaced: Option<Replaced>,
     ) -> Result<(Arc<View>, Tried, Option<crate::ticks::SharedBoard>), ReplayError> {
         for _ in 0..TRIES {
-            let resolver = self.store().resolver(tenant).await?;
+            let mut resolver = self.store().resolver(tenant).await?;
+            resolver.limit(self.series_limits(tenant));
             let board = self.board().find(tenant);
             let view = self.store().view(tenant).await?;
             let (this, of, at, replaced) = (self.clone(), board.clone(), Arc::clone(&view), replaced.clone());
@@ -122,18 +125,12 @@ impl Ingest {
             0 => now.div_euclid(1_000_000).saturating_add(1),
             last => last.saturating_add(1),
         };
-        let began_anew = replaced.is_some_and(|replaced| begin_anew(&mut board, replaced, tick.is_some()));
+        let began_anew =
+            replaced.is_some_and(|replaced| begin_anew(&mut board, replaced, tick.is_some(), end_ms));
         if began_anew {
             self.pass(end_ms);
         }
-        let append = tick.map(|tick| {
-            let mut append = Append::new(tenant.clone());
-            append.life = resolver.life();
-            append.tick = Some(TickMark { covers: tick.covers });
-            append.samples = tick.samples;
-            append.exemplars = tick.exemplars;
-            append
-        });
+        let append = tick.map(|tick| tick_record(tenant, resolver.life(), tick));
         Some(Tried { append, end_ms, began_anew })
     }
 }
@@ -151,10 +148,12 @@ impl Ingest {
     }
 }
 
-fn begin_anew(board: &mut TenantBoard, replaced: &Replaced, ticks: bool) -> bool {
+/// Rows that wait for another one go with the counters: the replay reads them, and counts them.
+fn begin_anew(board: &mut TenantBoard, replaced: &Replaced, ticks: bool, end_ms: i64) -> bool {
     let runs = ticks && board.began_before(&replaced.name, replaced.to_ms);
-    if runs {
+    let waits = replaced.to_ms >= end_ms && board.waiting(&replaced.name) > 0;
+    if runs || waits {
         board.begin_anew(&replaced.name);
     }
-    runs
+    runs || waits
 }

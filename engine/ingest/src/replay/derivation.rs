@@ -1,18 +1,20 @@
-//! Rows of one tick after the other into samples, as intake and its ticks make them.
+//! Rows of one tick after the other into samples, native histograms and exemplars, as intake and its ticks make them.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use arrow_array::RecordBatch;
 use isinglass_chain::{Again, Chain};
-use isinglass_model::batch::{LogBatch, SampleBatch, SeriesBatch, SpanBatch};
+use isinglass_model::batch::{LogBatch, SeriesBatch, SpanBatch};
 use isinglass_model::deltas::{DerivedMetric, Pairing};
 use isinglass_model::labels::LabelSet;
 use isinglass_model::series::SeriesRef;
 use isinglass_model::{Kind, Tenant};
 
 use super::ReplayError;
-use crate::derived::{Counters, Joined, Limits, Now, Pairs, Tick, label_sets, write_end, write_series};
+use crate::derived::{
+    Counters, Joined, Limits, Now, Pairs, Points, Tick, exponential_set, label_sets, write_end, write_series,
+};
 
 /// The counters of a replay. Its clock is that of the rows.
 pub(super) struct Derivation {
@@ -27,6 +29,8 @@ pub(super) struct Derivation {
     /// Rows that wait for another, if the deriver gives such.
     pub(super) pairs: Pairs,
     pub(super) pairing: Option<Arc<Pairing>>,
+    /// A label of exemplars with the trace's id; empty = none.
+    pub(super) exemplar_label: Arc<str>,
     /// Label sets by the refs that samples have here.
     pub(super) series: Vec<LabelSet>,
     /// Label sets that validators refuse.
@@ -38,6 +42,9 @@ impl Derivation {
     pub(super) fn count(&mut self, kind: Kind, rows: RecordBatch, start_ms: i64) -> Result<(), ReplayError> {
         let now = Now { unix_ms: start_ms, monotonic: virtual_monotonic(start_ms) };
         let nanos = start_ms.saturating_mul(1_000_000);
+        let pointed_to = rows.clone();
+        let points = Points::of(&pointed_to);
+        let exemplar_of = |row, value| points.as_ref()?.at(row, value);
         let all = match kind {
             Kind::Logs => {
                 let batch = LogBatch { table: rows, attributes: None, stream_labels: Vec::new(), bytes: 0 };
@@ -46,9 +53,9 @@ impl Derivation {
             _ => self.again.derive(&SpanBatch { table: rows, attributes: None }, nanos),
         };
         for deltas in all.map_err(|failure| ReplayError::Plugin { time_ms: start_ms, failure })? {
-            self.counters.add(&self.metrics, &deltas, &|_, _| None, self.limits, now);
+            self.counters.add(&self.metrics, &deltas, &exemplar_of, self.limits, now);
             if let (Some(halves), Some(pairing)) = (&deltas.halves, &self.pairing) {
-                let joined = self.pairs.take(pairing, &self.metrics, halves, &|_, _| None, now.monotonic);
+                let joined = self.pairs.take(pairing, &self.metrics, halves, &exemplar_of, now.monotonic);
                 self.add_joined(&joined, now);
             }
         }
@@ -56,16 +63,20 @@ impl Derivation {
     }
 
     fn add_joined(&mut self, joined: &Joined, now: Now) {
+        let point = |row: u32, _| joined.points.get(row as usize).copied();
         for deltas in &joined.deltas {
-            self.counters.add(&self.metrics, deltas, &|_, _| None, self.limits, now);
+            self.counters.add(&self.metrics, deltas, &point, self.limits, now);
         }
     }
 
-    /// Ends the wait of rows that waited long enough.
-    fn expire(&mut self, now_ms: i64) {
+    /// Ends the wait of rows that waited long enough, or of all.
+    fn expire(&mut self, now_ms: i64, all: bool) {
         let Some(pairing) = &self.pairing else { return };
         let now = Now { unix_ms: now_ms, monotonic: virtual_monotonic(now_ms) };
-        let joined = self.pairs.expire(pairing, &self.metrics, now.monotonic);
+        let joined = match all {
+            true => self.pairs.drain(pairing, &self.metrics),
+            false => self.pairs.expire(pairing, &self.metrics, now.monotonic),
+        };
         self.add_joined(&joined, now);
     }
 
@@ -74,18 +85,18 @@ impl Derivation {
         self.counters.is_empty() && self.pairs.is_empty()
     }
 
-    /// What a tick at this time writes.
-    pub(super) fn tick(&mut self, now_ms: i64) -> SampleBatch {
-        self.expire(now_ms);
+    /// What a tick at this time writes. After the last one nothing waits any more.
+    pub(super) fn tick(&mut self, now_ms: i64, last: bool) -> Tick {
+        self.expire(now_ms, last);
         self.open_series(now_ms);
         let mut tick = Tick::default();
         for series in self.counters.series_mut() {
-            write_series(series, &self.metrics, "", now_ms, &mut tick);
+            write_series(series, &self.metrics, &self.exemplar_label, now_ms, &mut tick);
         }
         for series in self.counters.take_stale(virtual_monotonic(now_ms).saturating_sub(self.stale_after)) {
             write_end(&series, now_ms, &mut tick);
         }
-        tick.samples
+        tick
     }
 
     fn open_series(&mut self, now_ms: i64) {
@@ -100,6 +111,9 @@ impl Derivation {
                         u32::try_from(known.len() - 1).ok().map(SeriesRef)
                     };
                     cell.refs = label_sets(&series.labels, metric).into_iter().map(&mut given).collect();
+                    if metric.exponential_buckets_max > 0 {
+                        cell.exponential_ref = given(exponential_set(&series.labels, metric));
+                    }
                 }
             }
         }
@@ -119,7 +133,7 @@ impl Derivation {
             (series.0 as usize).checked_sub(first).is_none_or(|row| verdicts.refusal(row).is_none())
         };
         for cell in self.counters.series_mut().iter_mut().flat_map(|series| &mut series.cells) {
-            for series in &mut cell.refs {
+            for series in cell.refs.iter_mut().chain([&mut cell.exponential_ref]) {
                 let kept = series.filter(is_kept);
                 self.refused += u64::from(series.is_some() && kept.is_none());
                 *series = kept;

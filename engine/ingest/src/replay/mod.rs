@@ -4,7 +4,7 @@
 //! rows in order of time ─▶ the deriver by itself ─▶ counters ─▶ ticks by the rows' own time ─▶ samples
 //!                                                                                            │   │
 //!                                  what is stored ─▶ compared, series by series ◀────────────┘   ▼
-//!                                                                        one commit, in their place
+//!                                                                        one commit a table, in their place
 //! ```
 //!
 //! It is the component that intake calls, on batches such as intake makes, into the counters that
@@ -16,11 +16,13 @@
 //! |---|---|
 //! | `run.rs` | a replay from its request to its report |
 //! | `cut.rs` | which rows the live counters have counted, and how these begin anew |
+//! | `range.rs` | where it ends |
 //! | `source.rs` | rows by ticks |
 //! | `derivation.rs`, `work.rs` | rows into samples |
-//! | `settle.rs`, `compare.rs` | samples against those that are stored |
+//! | `pending.rs`, `histogram.rs` | samples, native histograms and exemplars on their way |
+//! | `settle.rs`, `compare/` | samples and native histograms against those that are stored |
 //! | `report.rs`, `reasons.rs` | what was found, and what may be behind it |
-//! | `write.rs` | samples into the tables |
+//! | `write.rs` | all of it into the tables |
 //! | `jobs.rs` | replays of a server, and the table `system.replays` |
 //! | `background.rs` | a thread that stands back behind queries |
 
@@ -29,7 +31,10 @@ mod compare;
 mod cut;
 mod derivation;
 mod error;
+mod histogram;
 mod jobs;
+mod pending;
+mod range;
 mod reasons;
 mod report;
 mod run;
@@ -47,7 +52,10 @@ use isinglass_model::memory::MemoryLimit;
 pub use error::ReplayError;
 pub(crate) use jobs::{Jobs, ReplaysTable};
 pub use jobs::{Outcome, ReplayJob};
-pub use report::{Difference, MetricReport, Provenance, ReplayReport, SeriesCounts, SourceReport, Written};
+pub use report::{
+    Difference, MetricReport, NativeRise, Provenance, ReplayReport, SeriesCounts, SourceReport, Written,
+    WrittenRows,
+};
 
 /// What is to be derived again.
 #[derive(Debug, Clone)]

@@ -21,6 +21,8 @@ pub struct ReplayReport {
     pub reasons: Vec<String>,
     /// Stored samples that the range has of these metrics.
     pub stored_samples: u64,
+    /// Stored native histograms that it has of them.
+    pub stored_histograms: u64,
     /// What was committed; `None`: nothing was to be.
     pub written: Option<Written>,
 }
@@ -50,6 +52,14 @@ pub struct Provenance {
     pub samples: u64,
     /// Hash over all of them, in their order.
     pub samples_digest: String,
+    /// Native histograms that were made.
+    pub histograms: u64,
+    /// The same of these.
+    pub histograms_digest: String,
+    /// Exemplars that were made.
+    pub exemplars: u64,
+    /// The same of these.
+    pub exemplars_digest: String,
 }
 
 /// A table that was read.
@@ -95,6 +105,20 @@ pub struct MetricReport {
     pub stored_overflow: f64,
     /// The same, derived again.
     pub replayed_overflow: f64,
+    /// Of native histograms, whose counts are the numbers above.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub native: Option<NativeRise>,
+}
+
+/// By how much native histograms rose, besides their counts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct NativeRise {
+    /// Their sums, by what is stored.
+    pub stored_sum: f64,
+    /// By what was derived again.
+    pub replayed_sum: f64,
+    /// The most observations that one side has more in a bucket, of all series together.
+    pub misplaced: f64,
 }
 
 /// A series that differs.
@@ -114,6 +138,9 @@ pub struct Difference {
     pub stored: f64,
     /// By how much the replayed one did.
     pub replayed: f64,
+    /// Of a native histogram, whose count is what rose.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub native: Option<NativeRise>,
 }
 
 /// What was committed.
@@ -124,5 +151,20 @@ pub struct Written {
     /// Samples that went.
     pub removed: u64,
     /// Samples that came.
+    pub added: u64,
+    /// The same of `histograms`; `None`: there was nothing to be done.
+    pub histograms: Option<WrittenRows>,
+    /// The same of `exemplars`.
+    pub exemplars: Option<WrittenRows>,
+}
+
+/// What was committed to another table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct WrittenRows {
+    /// Version of the table with it.
+    pub version: i64,
+    /// Rows that went.
+    pub removed: u64,
+    /// Rows that came.
     pub added: u64,
 }

@@ -7,17 +7,15 @@ use std::time::Duration;
 
 use isinglass_chain::Again;
 use isinglass_model::Kind;
-use isinglass_model::batch::SampleBatch;
 use isinglass_model::columns::Shape;
 use isinglass_model::ids::metric_id;
-use isinglass_model::labels::LabelSet;
-use isinglass_store::{OrderedRows, StoredSample, View};
-use xxhash_rust::xxh3::Xxh3;
+use isinglass_store::{OrderedRows, View};
 
 use super::background::Background;
 use super::compare::Comparison;
 use super::cut::{Cut, Replaced};
 use super::derivation::Derivation;
+use super::pending::{Digests, Pending};
 use super::report::{Provenance, ReplayReport, SourceReport};
 use super::source::Source;
 use super::work::{Tick, Work};
@@ -51,12 +49,6 @@ impl Ingest {
         let again = self.deriver_of(&request).await?;
         let deriver = again.deriver().cloned();
         let deriver = deriver.ok_or_else(|| ReplayError::Internal("a deriver without metrics".to_owned()))?;
-        if let Some(metric) = deriver.metrics.iter().find(|metric| metric.exponential_buckets_max > 0) {
-            let name = &metric.name;
-            return Err(ReplayError::Request(format!(
-                "{name} is a native histogram, and those are not derived again: take histograms = \"classic\""
-            )));
-        }
         let replaced = names(deriver.metrics.iter().chain(self.metrics_of(&request.name).iter()));
         let mut run = Run::prepare(self, &request, again, replaced, progress).await?;
         let result = run.go().await;
@@ -100,15 +92,18 @@ pub(super) struct Run<'a> {
     /// Names of the metrics whose samples are replaced, and their ids.
     pub(super) replaced: BTreeSet<String>,
     pub(super) replaced_ids: HashSet<i64>,
-    pub(super) places: HashMap<i64, Option<usize>, ahash::RandomState>,
+    /// By series id, of samples and of native histograms.
+    pub(super) places: HashMap<(i64, bool), Option<usize>, ahash::RandomState>,
     pub(super) provenance: Provenance,
-    pub(super) digest: Xxh3,
-    /// Samples that are not compared yet, and from where on.
-    pub(super) pending: SampleBatch,
+    pub(super) digests: Digests,
+    /// What is not compared yet, and from where on.
+    pub(super) pending: Pending,
     pub(super) pending_from_ms: i64,
     pub(super) samples_max: usize,
     pub(super) memory: usize,
     pub(super) slice_ms: i64,
+    /// Whether stored counters end with the range, and the wait of rows with them.
+    pub(super) counters_end: bool,
 }
 
 impl<'a> Run<'a> {
@@ -140,16 +135,17 @@ impl<'a> Run<'a> {
             replaced_ids,
             places: HashMap::default(),
             provenance: provenance(request, &again, tick_ms),
-            digest: Xxh3::new(),
-            pending: SampleBatch::default(),
+            digests: Digests::default(),
+            pending: Pending::default(),
             pending_from_ms: 0,
             samples_max: (memory / 256).clamp(10_000, 1 << 20),
             memory,
             slice_ms: SLICE_MS,
+            counters_end: true,
             progress,
         };
-        run.provenance.to_ms = run.end().await?;
         run.provenance.asked_to_ms = request.to_ms.min(run.cut.end_ms);
+        (run.provenance.to_ms, run.counters_end) = run.end().await?;
         if run.provenance.from_ms >= run.provenance.to_ms {
             return Err(ReplayError::Request("the range lies in the future".to_owned()));
         }
@@ -161,7 +157,7 @@ impl<'a> Run<'a> {
         if request.write {
             let metrics = run.work.as_ref().map(|work| Arc::clone(&work.derivation.metrics));
             let metrics = metrics.unwrap_or_else(|| Arc::from([]));
-            run.writing = Some(Writing::begin(ingest.store(), tenant, &metrics).await?);
+            run.writing = Some(Writing::begin(ingest, tenant, &metrics).await?);
         }
         Ok(run)
     }
@@ -171,7 +167,9 @@ impl<'a> Run<'a> {
         let step = self.provenance.tick_ms.saturating_mul(NANOS);
         let mut sources = Vec::new();
         for (kind, shape) in [(Kind::Spans, Shape::Spans), (Kind::Logs, Shape::Logs)] {
-            if let Some(columns) = again.columns(shape) {
+            if let Some(mut columns) = again.columns(shape) {
+                // For exemplars.
+                columns.extend(["trace_id", "span_id"].map(str::to_owned));
                 let rows = OrderedRows::of(&self.cut.rows, kind, &columns, time.clone(), step, self.memory)?;
                 sources.push(Source::new(kind, rows));
             }
@@ -182,6 +180,7 @@ impl<'a> Run<'a> {
         }
         let config = self.ingest.config();
         let pairing = again.deriver().and_then(|deriver| deriver.pairing.clone());
+        let exemplar_label = again.deriver().map(|deriver| Arc::clone(&deriver.exemplar_label));
         let derivation = Derivation {
             metrics: again.deriver().map_or_else(|| Arc::from([]), |deriver| Arc::clone(&deriver.metrics)),
             again: Arc::new(again),
@@ -192,32 +191,11 @@ impl<'a> Run<'a> {
             counters: Counters::default(),
             pairs: Pairs::default(),
             pairing,
+            exemplar_label: exemplar_label.unwrap_or_default(),
             series: Vec::new(),
             refused: 0,
         };
         Ok(Work { derivation, sources })
-    }
-
-    /// Where the range ends. Of counters that run across the end that was asked for nobody can
-    /// replace a part: their increases after it would be measured against what is gone.
-    async fn end(&mut self) -> Result<i64, ReplayError> {
-        let asked = self.request.to_ms.min(self.cut.end_ms);
-        if !self.request.write {
-            return Ok(asked);
-        }
-        if self.cut.began_anew {
-            return Ok(self.cut.end_ms);
-        }
-        let (mut end, mut at) = (asked, asked);
-        let reach = SLICE_MS.max(self.provenance.tick_ms.saturating_mul(2));
-        while at < end.saturating_add(reach) {
-            let (samples, until) = self.slice(at, end.saturating_add(reach)).await?;
-            let of_earlier = |sample: &&StoredSample| sample.start_ms != 0 && sample.start_ms < end;
-            let last = samples.iter().filter(of_earlier).map(|sample| sample.time_ms).max();
-            end = last.map_or(end, |last| end.max(last.saturating_add(1)));
-            at = until;
-        }
-        Ok(end)
     }
 
     async fn go(&mut self) -> Result<(), ReplayError> {
@@ -244,16 +222,17 @@ impl<'a> Run<'a> {
             }
             let start_ms = number.saturating_mul(tick).max(from);
             let end_ms = (number + 1).saturating_mul(tick).min(to);
+            let last = self.counters_end && end_ms == to;
             let ticking = self.background.run(move || {
-                let samples = work.tick(Tick { start_ms, end_ms });
-                (work, samples)
+                let made = work.tick(Tick { start_ms, end_ms, last });
+                (work, made)
             });
-            let (work, samples) = ticking.await?;
+            let (work, made) = ticking.await?;
             self.progress.rows.store(work.rows(), Ordering::Relaxed);
             self.progress.at_ms.store(end_ms, Ordering::Relaxed);
-            self.take(&work.derivation.series, samples?, to);
+            self.digests.take(&work.derivation.series, made?, to, &mut self.pending);
             self.work = Some(work);
-            if self.pending.len() >= self.samples_max || end_ms - self.pending_from_ms >= SLICE_MS {
+            if self.pending.weight() >= self.samples_max || end_ms - self.pending_from_ms >= SLICE_MS {
                 self.settle(end_ms).await?;
             }
             number += 1;
@@ -276,22 +255,6 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Takes what a tick wrote.
-    fn take(&mut self, series: &[LabelSet], samples: SampleBatch, to_ms: i64) {
-        let rows = samples.series.iter().zip(&samples.time_ms).zip(&samples.value);
-        for (row, ((of, time), value)) in rows.enumerate().filter(|(_, ((_, time), _))| **time < to_ms) {
-            let start = samples.start_ms_at(row);
-            self.pending.push(*of, *time, *value, start);
-            let labels = series.get(of.0 as usize).map_or(&[][..], |labels| labels.as_bytes());
-            self.digest.update(&(labels.len() as u64).to_le_bytes());
-            self.digest.update(labels);
-            for part in [time.to_le_bytes(), value.to_bits().to_le_bytes(), start.to_le_bytes()] {
-                self.digest.update(&part);
-            }
-            self.provenance.samples += 1;
-        }
-    }
-
     async fn finish(mut self) -> Result<ReplayReport, ReplayError> {
         let work = self.work.take();
         let work = work.ok_or_else(|| ReplayError::Internal("a replay lost its work".to_owned()))?;
@@ -300,12 +263,17 @@ impl<'a> Run<'a> {
             let report = SourceReport { version, rows: source.taken, duplicates: source.duplicates };
             self.provenance.sources.insert(source.kind.to_string(), report);
         }
-        self.provenance.samples_digest = format!("xxh3:{:032x}", self.digest.digest128());
+        let Digests { samples, histograms, exemplars } = &self.digests;
+        (self.provenance.samples, self.provenance.samples_digest) = (samples.rows, samples.digest());
+        (self.provenance.histograms, self.provenance.histograms_digest) =
+            (histograms.rows, histograms.digest());
+        (self.provenance.exemplars, self.provenance.exemplars_digest) = (exemplars.rows, exemplars.digest());
         let metrics = self.comparison.metrics();
         let reconciled = metrics.iter().all(|metric| metric.equal);
         let reasons = if reconciled { Vec::new() } else { self.reasons(&work).await? };
         // Where nothing is to go, no file is written again without it.
-        let gone = match self.comparison.stored_samples() {
+        let (stored_samples, stored_histograms) = self.comparison.stored();
+        let gone = match stored_samples + stored_histograms {
             0 => BTreeSet::new(),
             _ => std::mem::take(&mut self.replaced),
         };
@@ -319,7 +287,8 @@ impl<'a> Run<'a> {
             metrics,
             differences: self.comparison.differences(DIFFERENCES_MAX),
             reasons,
-            stored_samples: self.comparison.stored_samples(),
+            stored_samples,
+            stored_histograms,
             written,
             provenance: self.provenance,
         })
@@ -340,5 +309,9 @@ fn provenance(request: &ReplayRequest, again: &Again, tick_ms: i64) -> Provenanc
         sources: BTreeMap::new(),
         samples: 0,
         samples_digest: String::new(),
+        histograms: 0,
+        histograms_digest: String::new(),
+        exemplars: 0,
+        exemplars_digest: String::new(),
     }
 }

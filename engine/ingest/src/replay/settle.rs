@@ -1,52 +1,63 @@
-//! Samples of both sides, some at a time: compared, and drafted.
+//! Samples and native histograms of both sides, some at a time: compared, and drafted.
 
-use isinglass_model::batch::SampleBatch;
-use isinglass_store::{StoreError, StoredSample};
+use std::ops::Range;
 
-use super::compare::BySeries;
+use isinglass_model::labels::LabelSet;
+use isinglass_store::{StoreError, StoredHistogram, StoredSample};
+
+use super::compare::{BySeries, Comparison};
+use super::histogram::Histogram;
+use super::pending::Pending;
 use super::run::{Run, SLICE_MS_MIN};
 use super::{ReplayError, Sample};
 
+/// What is stored of a time.
+pub(super) struct Slice {
+    pub(super) samples: Vec<StoredSample>,
+    pub(super) histograms: Vec<StoredHistogram>,
+    /// The first millisecond after it.
+    pub(super) until_ms: i64,
+}
+
 impl Run<'_> {
-    /// Stored samples from a time on, as many as fit, and up to where they are.
-    pub(super) async fn slice(
-        &mut self,
-        from_ms: i64,
-        end_ms: i64,
-    ) -> Result<(Vec<StoredSample>, i64), ReplayError> {
-        let limit = self.memory / size_of::<StoredSample>();
+    /// What is stored from a time on, as much as fits.
+    pub(super) async fn slice(&mut self, from_ms: i64, end_ms: i64) -> Result<Slice, ReplayError> {
         loop {
-            let until = end_ms.min(from_ms.saturating_add(self.slice_ms));
-            let found = self.stored.samples_of(&self.replaced_ids, from_ms..until, limit).await;
-            match found {
-                Err(StoreError::Dense { .. }) if until - from_ms > SLICE_MS_MIN => {
-                    self.slice_ms = ((until - from_ms) / 4).max(SLICE_MS_MIN);
+            let until_ms = end_ms.min(from_ms.saturating_add(self.slice_ms));
+            match self.stored_within(from_ms..until_ms).await {
+                Err(StoreError::Dense { .. }) if until_ms - from_ms > SLICE_MS_MIN => {
+                    self.slice_ms = ((until_ms - from_ms) / 4).max(SLICE_MS_MIN);
                 }
-                found => return Ok((found?, until)),
+                found => {
+                    let (samples, histograms) = found?;
+                    return Ok(Slice { samples, histograms, until_ms });
+                }
             }
         }
+    }
+
+    async fn stored_within(
+        &self,
+        time_ms: Range<i64>,
+    ) -> Result<(Vec<StoredSample>, Vec<StoredHistogram>), StoreError> {
+        let limit = self.memory / size_of::<StoredSample>();
+        let samples = self.stored.samples_of(&self.replaced_ids, time_ms.clone(), limit).await?;
+        let left = self.memory.saturating_sub(samples.len() * size_of::<StoredSample>());
+        let histograms = self.stored.histograms_of(&self.replaced_ids, time_ms, left).await?;
+        Ok((samples, histograms))
     }
 
     /// Compares and drafts what is pending of the time before `end_ms`.
     pub(super) async fn settle(&mut self, end_ms: i64) -> Result<(), ReplayError> {
         while self.pending_from_ms < end_ms {
-            let (stored, until) = self.slice(self.pending_from_ms, end_ms).await?;
+            let stored = self.slice(self.pending_from_ms, end_ms).await?;
+            let until = stored.until_ms;
             let stored = self.by_series(stored)?;
             // A stale marker lies right behind the last sample, which may be beyond.
-            let (pending, later) = split(std::mem::take(&mut self.pending), until);
+            let (pending, later) = std::mem::take(&mut self.pending).split(until);
             self.pending = later;
             let Some(work) = self.work.as_ref() else { return Ok(()) };
-            let mut replayed = BySeries::default();
-            for (row, of) in pending.series.iter().enumerate() {
-                let Some(labels) = work.derivation.series.get(of.0 as usize) else { continue };
-                let sample = Sample {
-                    time_ms: pending.time_ms[row],
-                    value: pending.value[row],
-                    start_ms: pending.start_ms_at(row),
-                };
-                replayed.entry(self.comparison.place(labels)?).or_default().push(sample);
-            }
-            replayed.values_mut().for_each(|samples| samples.sort_by_key(|sample| sample.time_ms));
+            let replayed = made_by_series(&pending, &work.derivation.series, &mut self.comparison)?;
             self.comparison.take(stored, replayed);
             if let Some(writing) = &mut self.writing {
                 writing.add(pending, &work.derivation.series).await?;
@@ -56,33 +67,57 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn by_series(&mut self, samples: Vec<StoredSample>) -> Result<BySeries, ReplayError> {
+    fn by_series(&mut self, stored: Slice) -> Result<BySeries, ReplayError> {
         let mut by_series = BySeries::default();
-        for sample in samples {
-            let place = match self.places.get(&sample.series_id) {
-                Some(place) => *place,
-                None => {
-                    let series = self.stored.series().by_id(sample.series_id);
-                    let place = series.map(|series| self.comparison.place(&series.labels)).transpose()?;
-                    self.places.insert(sample.series_id, place);
-                    place
-                }
-            };
-            if let Some(place) = place {
-                by_series.entry(place).or_insert_with(Vec::new).push(sample.into());
+        for sample in stored.samples {
+            if let Some(place) = self.place_of(sample.series_id, false)? {
+                by_series.samples.entry(place).or_default().push(sample.into());
+            }
+        }
+        for histogram in stored.histograms {
+            if let Some(place) = self.place_of(histogram.series_id, true)? {
+                by_series.histograms.entry(place).or_default().push(histogram.into());
             }
         }
         Ok(by_series)
     }
+
+    /// The place of a stored series; `None` if nobody knows its labels.
+    fn place_of(&mut self, series_id: i64, native: bool) -> Result<Option<usize>, ReplayError> {
+        if let Some(place) = self.places.get(&(series_id, native)) {
+            return Ok(*place);
+        }
+        let comparison = &mut self.comparison;
+        let series = self.stored.series().by_id(series_id);
+        let place = series.map(|series| match native {
+            true => comparison.native_place(&series.labels),
+            false => comparison.place(&series.labels),
+        });
+        let place = place.transpose()?;
+        self.places.insert((series_id, native), place);
+        Ok(place)
+    }
 }
 
-/// Samples before a time, and the others.
-fn split(samples: SampleBatch, time_ms: i64) -> (SampleBatch, SampleBatch) {
-    let (mut before, mut later) = (SampleBatch::default(), SampleBatch::default());
-    for (row, series) in samples.series.iter().enumerate() {
-        let time = samples.time_ms[row];
-        let part = if time < time_ms { &mut before } else { &mut later };
-        part.push(*series, time, samples.value[row], samples.start_ms_at(row));
+/// What was made, in the order of time.
+fn made_by_series(
+    pending: &Pending,
+    series: &[LabelSet],
+    comparison: &mut Comparison,
+) -> Result<BySeries, ReplayError> {
+    let mut made = BySeries::default();
+    let Pending { samples, histograms, .. } = pending;
+    for (row, of) in samples.series.iter().enumerate() {
+        let Some(labels) = series.get(of.0 as usize) else { continue };
+        let (time_ms, value, start_ms) = (samples.time_ms[row], samples.value[row], samples.start_ms_at(row));
+        let place = comparison.place(labels)?;
+        made.samples.entry(place).or_default().push(Sample { time_ms, value, start_ms });
     }
-    (before, later)
+    for row in histograms {
+        let Some(labels) = series.get(row.series.0 as usize) else { continue };
+        made.histograms.entry(comparison.native_place(labels)?).or_default().push(Histogram::from(row));
+    }
+    made.samples.values_mut().for_each(|samples| samples.sort_by_key(|sample| sample.time_ms));
+    made.histograms.values_mut().for_each(|histograms| histograms.sort_by_key(|one| one.time_ms));
+    Ok(made)
 }

@@ -1,10 +1,9 @@
 //! What is handed to the thread in the background and back.
 
-use isinglass_model::batch::SampleBatch;
-
 use super::derivation::Derivation;
 use super::source::Source;
 use super::{NANOS, ReplayError};
+use crate::derived::Tick as Made;
 
 /// Rows and the counters that they go into.
 pub(super) struct Work {
@@ -14,14 +13,14 @@ pub(super) struct Work {
 
 impl Work {
     /// Counts the rows of a tick and writes it.
-    pub(super) fn tick(&mut self, tick: Tick) -> Result<SampleBatch, ReplayError> {
+    pub(super) fn tick(&mut self, tick: Tick) -> Result<Made, ReplayError> {
         for source in &mut self.sources {
             while let Some(rows) = source.take(tick.end_ms.saturating_mul(NANOS))? {
                 // After the end of the series before it.
                 self.derivation.count(source.kind, rows, tick.start_ms + 1)?;
             }
         }
-        Ok(self.derivation.tick(tick.end_ms - 1))
+        Ok(self.derivation.tick(tick.end_ms - 1, tick.last))
     }
 
     /// Time of the next row.
@@ -44,4 +43,6 @@ impl Work {
 pub(super) struct Tick {
     pub(super) start_ms: i64,
     pub(super) end_ms: i64,
+    /// Whether what is counted ends with it.
+    pub(super) last: bool,
 }

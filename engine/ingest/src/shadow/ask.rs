@@ -6,13 +6,15 @@ use hashbrown::HashMap;
 use isinglass_chain::{Shadow, Unknown, World};
 use isinglass_model::Reason;
 use isinglass_model::columns::Columns;
-use isinglass_model::deltas::{Deltas, DerivedIncrements, DerivedKind, DerivedMetric};
+use isinglass_model::deltas::Deltas;
 use isinglass_model::reason::{DROPPED, code};
 use isinglass_model::tables::shadow::what;
 use isinglass_model::verdict::{Decision, Verdicts};
 use parking_lot::Mutex;
 
 use super::changes::changes;
+use super::derived;
+use super::pairs::TrialPairs;
 use super::seen::{Seen, SeenRows};
 use super::senders::Senders;
 use super::series::{self, SeriesCache};
@@ -26,7 +28,7 @@ pub(super) const KEPT: &str = "kept";
 pub(super) const EXAMPLES_MAX: usize = 3;
 
 /// Asks all that are for this request.
-pub(super) fn all(seen: &Seen, cache: &mut SeriesCache, sums: &Mutex<Sums>) {
+pub(super) fn all(seen: &Seen, cache: &mut SeriesCache, pairs: &Mutex<TrialPairs>, sums: &Mutex<Sums>) {
     if sums.lock().is_deleted_since(&seen.tenant, seen.deletions) {
         return;
     }
@@ -39,7 +41,7 @@ pub(super) fn all(seen: &Seen, cache: &mut SeriesCache, sums: &Mutex<Sums>) {
         asked.seen();
         match shadow.world() {
             World::Limiter => asked.limiter(),
-            World::Deriver => asked.deriver(),
+            World::Deriver => asked.deriver(pairs),
             World::Validator | World::Transformer => {
                 if let Some(rows) = &seen.rows {
                     asked.rows(rows);
@@ -249,61 +251,28 @@ impl Asked<'_> {
         }
     }
 
-    fn deriver(&self) {
+    fn deriver(&self, pairs: &Mutex<TrialPairs>) {
         // What is refused is not derived from.
         let kept = self.seen.rows.as_ref().filter(|_| !self.seen.limited).and_then(SeenRows::kept);
         let Some(kept) = kept.filter(|kept| kept.table().num_rows() > 0) else { return };
         match self.shadow.derive(&self.seen.tenant, kept.columns(), self.seen.now_unix_nanos) {
-            Ok(all) => all.iter().for_each(|deltas| self.derived(deltas)),
+            Ok(all) => all.iter().for_each(|deltas| self.derived(deltas, pairs)),
             Err(unknown) => self.failed(unknown, kept.table().num_rows() as u64),
         }
     }
 
-    /// Increments, those of a histogram as its count and its sum.
-    fn derived(&self, deltas: &Deltas) {
-        let metrics = self.shadow.metrics(&self.seen.tenant);
-        let labels: Vec<String> =
-            (0..deltas.series as usize).map(|series| labels_of(deltas, series)).collect();
+    fn derived(&self, deltas: &Deltas, pairs: &Mutex<TrialPairs>) {
+        let seen = self.seen;
+        let metrics = self.shadow.metrics(&seen.tenant);
+        let mut pairs = pairs.lock();
         let mut sums = self.sums.lock();
-        for increments in &deltas.increments {
-            let Some(metric) = metrics.get(usize::from(increments.metric)) else { continue };
-            let mut add = |suffix: &str, series: usize, value: f64| {
-                let field = Some(format!("{}{suffix}", metric.name));
-                let labels = Some(labels[series].clone());
-                let group = Group { field, labels, ..self.group(what::DERIVED, "") };
-                sums.add_value(&self.seen.tenant, group, 1, value, |_| Vec::new());
-            };
-            for (series, value) in increments.values.iter().enumerate() {
-                match metric.kind {
-                    DerivedKind::Counter => add("", series, *value),
-                    // It has no increments.
-                    DerivedKind::Gauge => {}
-                    DerivedKind::Histogram => {
-                        add("_count", series, observations(increments, metric, series));
-                        add("_sum", series, *value);
-                    }
-                }
+        derived::add(&mut sums, (&seen.tenant, &self.about), metrics, deltas);
+        // In this order: a deletion is noted before halves are forgotten.
+        let gone = sums.is_deleted_since(&seen.tenant, seen.deletions);
+        if let Some(halves) = deltas.halves.as_deref().filter(|_| !gone) {
+            for deltas in pairs.take(self.shadow, (&seen.tenant, &self.about), halves, seen.at) {
+                derived::add(&mut sums, (&seen.tenant, &self.about), metrics, &deltas);
             }
         }
     }
-}
-
-/// Observations of one series of a histogram, whichever form it has.
-fn observations(increments: &DerivedIncrements, metric: &DerivedMetric, series: usize) -> f64 {
-    let width = metric.bounds.len() + 1;
-    if let Some(buckets) = increments.buckets.get(series * width..(series + 1) * width) {
-        return buckets.iter().sum();
-    }
-    let Some(exponential) = &increments.exponential else { return 0.0 };
-    let own = exponential.buckets.iter().filter(|(of, ..)| *of as usize == series);
-    own.map(|(.., count)| count).sum::<f64>() + exponential.zeros.get(series).copied().unwrap_or(0.0)
-}
-
-/// The labels of a derived series as JSON text.
-fn labels_of(deltas: &Deltas, series: usize) -> String {
-    let labels = deltas.labels.iter().filter_map(|label| {
-        let value = label.values.get(*label.keys.get(series)? as usize)?;
-        (!value.is_empty()).then(|| (label.name.clone(), serde_json::Value::from(value.as_str())))
-    });
-    serde_json::Value::Object(labels.collect()).to_string()
 }

@@ -18,12 +18,15 @@
 //! | `ask.rs` | asking each plugin about log records and spans, limiters and derivers |
 //! | `series.rs` | the same of samples, by their label sets |
 //! | `changes.rs` | a batch before and after a transformer, field by field |
+//! | `derived.rs`, `pairs.rs` | what derivers add to metrics, and rows of theirs that wait for another |
 //! | `senders.rs` | who sent a row |
 //! | `sums.rs` | what was said, added up, with a few examples |
 //! | `rows.rs` | sums as rows of the table |
 
 mod ask;
 mod changes;
+mod derived;
+mod pairs;
 mod rows;
 mod seen;
 mod senders;
@@ -36,10 +39,12 @@ use std::time::Duration;
 
 use arrow_array::RecordBatch;
 use arrow_schema::ArrowError;
+use isinglass_chain::Chain;
 use isinglass_model::Tenant;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
+use pairs::{Came, TrialPairs};
 pub(crate) use seen::{Judged, Seen, SeenBatch, SeenMetrics, SeenRows};
 use series::SeriesCache;
 use sums::{Sums, TenantSums};
@@ -80,6 +85,8 @@ enum Message {
 pub(crate) struct Shadows {
     queue: mpsc::Sender<Message>,
     counters: Arc<Counters>,
+    /// Locked before the sums.
+    pairs: Arc<Mutex<TrialPairs>>,
     sums: Arc<Mutex<Sums>>,
 }
 
@@ -88,8 +95,11 @@ impl Shadows {
     pub(crate) fn start() -> Self {
         let (queue, waiting) = mpsc::channel(WAITING_MAX);
         let (counters, sums) = (Arc::<Counters>::default(), Arc::<Mutex<Sums>>::default());
-        tokio::spawn(work(waiting, Arc::clone(&counters), Arc::clone(&sums)));
-        Self { queue, counters, sums }
+        let pairs = Arc::<Mutex<TrialPairs>>::default();
+        let asking =
+            Asking { counters: Arc::clone(&counters), pairs: Arc::clone(&pairs), sums: Arc::clone(&sums) };
+        tokio::spawn(work(waiting, asking));
+        Self { queue, counters, pairs, sums }
     }
 
     /// Deletions of tenants so far, for [`Seen::deletions`].
@@ -123,6 +133,19 @@ impl Shadows {
         let _ = tokio::time::timeout(wait, settled).await;
     }
 
+    /// Ends the wait of rows for others that took too long, or of all; those of trials that are over
+    /// are forgotten. `now` is of the monotonic clock.
+    pub(crate) fn expire(&self, chain: &Chain, now: Duration, all: bool) {
+        let mut pairs = self.pairs.lock();
+        let came = pairs.expire(chain, now, all);
+        let mut sums = self.sums.lock();
+        for Came { tenant, about, metrics, deltas } in came {
+            for deltas in &deltas {
+                derived::add(&mut sums, (&tenant, &about), &metrics, deltas);
+            }
+        }
+    }
+
     /// What was said since the last time, by tenant.
     pub(crate) fn take(&self) -> Vec<(Tenant, TenantSums)> {
         self.sums.lock().take()
@@ -145,7 +168,9 @@ impl Shadows {
 
     /// Forgets what was said of a tenant's data: it is deleted.
     pub(crate) fn forget(&self, tenant: &Tenant) {
+        let mut pairs = self.pairs.lock();
         self.sums.lock().forget(tenant);
+        pairs.forget(tenant);
     }
 
     pub(crate) fn stats(&self) -> ShadowStats {
@@ -159,7 +184,14 @@ impl Shadows {
     }
 }
 
-async fn work(mut waiting: mpsc::Receiver<Message>, counters: Arc<Counters>, sums: Arc<Mutex<Sums>>) {
+/// What the worker adds to.
+struct Asking {
+    counters: Arc<Counters>,
+    pairs: Arc<Mutex<TrialPairs>>,
+    sums: Arc<Mutex<Sums>>,
+}
+
+async fn work(mut waiting: mpsc::Receiver<Message>, asking: Asking) {
     let cache = Arc::<Mutex<SeriesCache>>::default();
     while let Some(message) = waiting.recv().await {
         match message {
@@ -169,11 +201,14 @@ async fn work(mut waiting: mpsc::Receiver<Message>, counters: Arc<Counters>, sum
             }
             Message::Seen(seen) => {
                 let bytes = seen.bytes();
-                let (sums, cache) = (Arc::clone(&sums), Arc::clone(&cache));
-                let asked = tokio::task::spawn_blocking(move || ask::all(&seen, &mut cache.lock(), &sums));
+                let (pairs, sums) = (Arc::clone(&asking.pairs), Arc::clone(&asking.sums));
+                let cache = Arc::clone(&cache);
+                let ask = move || ask::all(&seen, &mut cache.lock(), &pairs, &sums);
+                let asked = tokio::task::spawn_blocking(ask);
                 if let Err(error) = asked.await {
                     tracing::error!(%error, "plugins that are tried out were not asked");
                 }
+                let counters = &asking.counters;
                 counters.requests.fetch_add(1, Ordering::Relaxed);
                 counters.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
             }
@@ -185,7 +220,6 @@ async fn work(mut waiting: mpsc::Receiver<Message>, counters: Arc<Counters>, sum
 mod tests {
     use arrow_array::types::Int32Type;
     use arrow_array::{ArrayRef, DictionaryArray};
-    use isinglass_chain::Chain;
     use isinglass_model::batch::SpanBatch;
     use isinglass_model::clock::ManualClock;
     use isinglass_model::kind::Signal;

@@ -106,6 +106,23 @@ impl Rig {
         samples.into_iter().map(text).collect()
     }
 
+    /// All native histograms of metrics with this prefix that are in files, as text.
+    async fn histograms_of(&self, prefix: &str) -> Vec<String> {
+        let view = self.ingest.store().view(&Tenant::default()).await.unwrap();
+        let metrics = view.series().metrics().into_iter().filter(|metric| metric.name.starts_with(prefix));
+        let ids = metrics.map(|metric| metric.metric_id).collect();
+        let histograms = view.histograms_of(&ids, 0..i64::MAX / 1_000, usize::MAX).await.unwrap();
+        let text = |one: isinglass_store::StoredHistogram| {
+            let labels = &view.series().by_id(one.series_id).unwrap().labels;
+            let at = (one.time_ms, one.start_ms);
+            format!(
+                "{labels} {at:?} {:?} {} {} {} {:?}",
+                one.count, one.sum, one.schema, one.zero_count, one.buckets
+            )
+        };
+        histograms.into_iter().map(text).collect()
+    }
+
     /// The last commit of the table of samples.
     fn last_commit(&self) -> String {
         let log = self.dir.path().join("tables/default/samples/_delta_log");
@@ -169,6 +186,164 @@ async fn live_counters_are_those_of_a_replay_late_spans_included() {
     let report = rig.replay(rig.request(false)).await;
     agrees(&report);
     assert_eq!(report.metrics.iter().map(|metric| metric.lives).max(), Some(2));
+}
+
+/// Chains whose deriver gives histograms of both forms, or native ones alone.
+fn native(histograms: &str) -> serde_json::Value {
+    // Few buckets, so that some become coarser.
+    let config = json!({ "histograms": histograms, "native_buckets_max": 6 });
+    json!({ "config": { "span-metrics": config } })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn native_histograms_and_exemplars_are_derived_again() {
+    for form in ["both", "native"] {
+        let rig = Rig::of_minutes(native(form)).await;
+        let spans = hour();
+        let (late, prompt): (Vec<Made>, Vec<Made>) = spans.iter().partition(|span| span.3 % 7 == 0);
+        for some in prompt.chunks(150) {
+            rig.send(some).await;
+            rig.ingest.tick().await.unwrap();
+        }
+        rig.ingest.flush().await.unwrap();
+        let rig = rig.restarted(native(form)).await;
+        rig.send(&late).await;
+        let report = rig.replay(rig.request(false)).await;
+        agrees(&report);
+        let metric = |name: &str| report.metrics.iter().find(|metric| metric.name == name).unwrap();
+        let latency = metric("traces_spanmetrics_latency");
+        assert_eq!((latency.stored, latency.replayed, latency.lives), (600.0, 600.0, 2));
+        let rise = latency.native.unwrap();
+        assert!((rise.stored_sum - rise.replayed_sum).abs() < 1e-6 && rise.stored_sum > 10.0, "{rise:?}");
+        assert_eq!(rise.misplaced, 0.0);
+        assert!(report.stored_histograms > 0 && report.provenance.exemplars > 0, "{report:#?}");
+        if form == "native" {
+            continue;
+        }
+
+        rig.later().await;
+        let first = rig.replay(rig.request(true)).await;
+        agrees(&first);
+        let written = first.written.unwrap();
+        let histograms = written.histograms.unwrap();
+        assert_eq!(histograms.added, first.provenance.histograms);
+        assert!(histograms.removed > 0, "{written:?}");
+        let exemplars = written.exemplars.unwrap();
+        assert_eq!(exemplars.added, first.provenance.exemplars);
+        assert!(exemplars.removed > 0, "{written:?}");
+        let rows = rig.histograms_of("traces_s").await;
+        assert_eq!(rows.len() as u64, histograms.added);
+
+        // Again: the same bytes, and nothing that differs from what is there.
+        let to_ms = first.provenance.to_ms;
+        let again = rig.replay(ReplayRequest { to_ms, ..rig.request(false) }).await;
+        assert_eq!(digests(&again), digests(&first));
+        assert_eq!((again.series.equal, again.series.different, again.series.only_stored), (0, 0, 0));
+        rig.replay(ReplayRequest { to_ms, ..rig.request(true) }).await;
+        assert_eq!(rig.histograms_of("traces_s").await, rows);
+
+        // What comes later is counted from 0 on.
+        rig.send(&[(100, 1, 30, 10_000)]).await;
+        rig.ingest.flush().await.unwrap();
+        let to_ms = rig.clock.now_unix_millis() + 1;
+        let report = rig.replay(ReplayRequest { to_ms, ..rig.request(false) }).await;
+        agrees(&report);
+        let latency = report.metrics.iter().find(|one| one.name == "traces_spanmetrics_latency").unwrap();
+        assert_eq!((latency.stored, latency.native.unwrap().misplaced), (601.0, 0.0));
+    }
+}
+
+/// One side of a call, seconds after the beginning.
+fn side(service: &str, seconds: u64, id: u8, parent: u8) -> Vec<u8> {
+    let start = FROM_MS as u64 * 1_000_000 + seconds * 1_000_000_000;
+    let span = otlp::Span {
+        kind: if parent == 0 { 3 } else { 2 },
+        span_id: vec![id; 8],
+        parent_span_id: if parent == 0 { Vec::new() } else { vec![parent; 8] },
+        ..otlp::Span::server("call", start, start + 1_000)
+    };
+    otlp::traces(&[otlp::text("service.name", service)], &[span])
+}
+
+impl Rig {
+    async fn push_traces(&self, body: Vec<u8>) {
+        self.push(Protocol::OtlpTraces, body).await.unwrap();
+    }
+
+    /// What a metric of the service graph comes to, over all lives of its series.
+    async fn edges(&self, metric: &str) -> f64 {
+        let mut lives = HashMap::<String, f64>::new();
+        for sample in self.samples_of(&format!("traces_service_graph_{metric}_total")).await {
+            let mut parts = sample.rsplitn(4, ' ');
+            let (start, value) = (parts.next().unwrap(), parts.next().unwrap().parse().unwrap_or(0.0));
+            let life = lives.entry(format!("{start} {}", parts.nth(1).unwrap())).or_default();
+            *life = life.max(value);
+        }
+        lives.values().sum()
+    }
+}
+
+/// A row that waits for another one while the counters of its deriver are replaced counts in the
+/// replay, and not again when its wait would have ended.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_waits_during_a_replay_counts_once() {
+    let rig = Rig::of_minutes(json!({})).await;
+    rig.push_traces(side("shop", 0, 1, 0)).await;
+    rig.push_traces(side("cart", 1, 2, 1)).await;
+    // Long ago by their own time, and now by that of their arrival.
+    rig.push_traces(side("shop", 60, 3, 0)).await;
+    rig.push_traces(side("shop", 120, 5, 0)).await;
+    // Not long ago by either.
+    let now_s = u64::try_from((rig.clock.now_unix_millis() - FROM_MS) / 1_000).unwrap();
+    rig.push_traces(side("shop", now_s - 2, 7, 0)).await;
+    rig.clock.advance(Duration::from_secs(1));
+    let now = ReplayRequest { to_ms: i64::MAX, ..rig.request(true) };
+    // Nobody is deprived of anything by a comparison.
+    rig.replay(ReplayRequest { write: false, ..now.clone() }).await;
+    rig.replay(now).await;
+    assert_eq!((rig.edges("request").await, rig.edges("unpaired_spans").await), (1.0, 3.0));
+    // The other side of one of them comes too late.
+    rig.push_traces(side("cart", 61, 4, 3)).await;
+    rig.clock.advance(Duration::from_secs(60));
+    rig.ingest.flush().await.unwrap();
+    assert_eq!((rig.edges("request").await, rig.edges("unpaired_spans").await), (1.0, 4.0));
+}
+
+/// What is written over a range is found identical in it afterwards, rows that waited at its end
+/// included.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_a_range_ends_the_wait_each_time() {
+    let rig = Rig::of_minutes(json!({})).await;
+    let now_s = u64::try_from((rig.clock.now_unix_millis() - FROM_MS) / 1_000).unwrap();
+    rig.push_traces(side("shop", now_s - 1, 1, 0)).await;
+    rig.clock.advance(Duration::from_secs(1));
+    let written = rig.replay(ReplayRequest { to_ms: i64::MAX, ..rig.request(true) }).await;
+    rig.clock.advance(Duration::from_secs(3_600));
+    let to_ms = written.provenance.to_ms;
+    let again = rig.replay(ReplayRequest { to_ms, ..rig.request(false) }).await;
+    assert_eq!(digests(&again), digests(&written));
+    assert_eq!((again.series.equal, again.series.different, again.series.only_replayed), (0, 0, 0));
+    assert_eq!(rig.edges("unpaired_spans").await, 1.0);
+}
+
+/// Buckets are compared at the coarser resolution, and exemplars that are not made again go.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_resolution_is_no_difference() {
+    let rig = Rig::of_minutes(native("native")).await;
+    rig.send(&hour()).await;
+    let finer = json!({ "histograms": "native", "native_buckets_max": 160, "exemplars": false });
+    let instead = Instead { config: Some(finer), ..Instead::default() };
+    let report = rig.replay(ReplayRequest { instead, ..rig.request(true) }).await;
+    agrees(&report);
+    assert_eq!(report.provenance.exemplars, 0);
+    let exemplars = report.written.unwrap().exemplars.unwrap();
+    assert!(exemplars.removed > 0 && exemplars.added == 0, "{exemplars:?}");
+}
+
+/// Hashes over all that a replay made.
+fn digests(report: &ReplayReport) -> [String; 3] {
+    let of = &report.provenance;
+    [&of.samples_digest, &of.histograms_digest, &of.exemplars_digest].map(Clone::clone)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -438,14 +613,14 @@ proptest! {
     ) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         runtime.block_on(async {
-            let plain = Rig::of_minutes(json!({})).await;
+            let plain = Rig::of_minutes(native("both")).await;
             for batch in &batches {
                 plain.send(batch).await;
             }
             plain.later().await;
             let expected = plain.replay(plain.request(false)).await;
             agrees(&expected);
-            let other = Rig::of_minutes(json!({})).await;
+            let other = Rig::of_minutes(native("both")).await;
             let (before, after) = batches.split_at(order.index(batches.len()));
             for (batch, (flush, merge, tick)) in after.iter().chain(before).zip(steps) {
                 other.send(batch).await;
@@ -462,14 +637,17 @@ proptest! {
             other.later().await;
             let report = other.replay(other.request(false)).await;
             agrees(&report);
-            assert_eq!(report.provenance.samples_digest, expected.provenance.samples_digest);
+            assert_eq!(digests(&report), digests(&expected));
             let written = other.replay(other.request(true)).await;
             let expected = plain.replay(plain.request(true)).await;
-            assert_eq!(written.provenance.samples_digest, expected.provenance.samples_digest);
+            assert_eq!(digests(&written), digests(&expected));
             assert_eq!(
                 other.samples_of("traces_spanmetrics").await,
                 plain.samples_of("traces_spanmetrics").await
             );
+            let histograms = plain.histograms_of("traces_spanmetrics").await;
+            assert!(!histograms.is_empty());
+            assert_eq!(other.histograms_of("traces_spanmetrics").await, histograms);
         });
     }
 }

@@ -93,6 +93,69 @@ async fn what_a_validator_would_refuse_is_told_beside_what_the_live_one_did() {
     assert_eq!(rig.ingest.shadow_stats().skipped, 0);
 }
 
+/// One side of a call, in a request of its own.
+fn side(service: &str, kind: u64, id: u8, parent: u8) -> Vec<u8> {
+    let span = otlp::Span {
+        kind,
+        span_id: vec![id; 8],
+        parent_span_id: if parent == 0 { Vec::new() } else { vec![parent; 8] },
+        ..otlp::Span::server("call", NOW as u64, NOW as u64 + 1_000)
+    };
+    otlp::traces(&[otlp::text("service.name", service)], &[span])
+}
+
+const CLIENT: u64 = 3;
+const SERVER: u64 = 2;
+
+impl Rig {
+    /// Series of a metric that a trial would add to, and how much.
+    async fn derived(&self, metric: &str) -> Vec<(Value, f64)> {
+        let metric = format!("traces_service_graph_{metric}_total");
+        let said = self.said().await.into_iter().filter(|row| row["field"] == metric.as_str());
+        let mut said: Vec<_> = said
+            .map(|row| {
+                let labels = serde_json::from_str(row["item"].as_str().unwrap()).unwrap();
+                (labels, row["value"].as_f64().unwrap())
+            })
+            .collect();
+        said.sort_by_key(|(labels, _): &(Value, f64)| labels.to_string());
+        said
+    }
+}
+
+/// Halves of a trial wait apart from those of what is enforced, within the trial's own bounds, and
+/// go with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deriver_that_pairs_rows_does_so_on_trial() {
+    let graph = |shadow: bool, wait_ms: u32| {
+        let config = json!({ "service_graph": { "wait_ms": wait_ms, "pending_max": 3 } });
+        let source = "builtin:span-metrics";
+        json!({ "name": "graph", "source": source, "world": "deriver", "shadow": shadow, "config": config })
+    };
+    let rig = rig(&[graph(false, 60_000), graph(true, 2_000)]).await;
+    let push = async |body| _ = rig.push(Protocol::OtlpTraces, body).await.unwrap();
+    push(side("shop", CLIENT, 1, 0)).await;
+    assert_eq!(rig.derived("request").await, []);
+    push(side("cart", SERVER, 2, 1)).await;
+    let called = |client: &str, server: &str| json!({ "client": client, "server": server });
+    assert_eq!(rig.derived("request").await, [(called("shop", "cart"), 1.0)]);
+    // What is alone is told once its wait is over, which is that of the trial.
+    push(side("shop", CLIENT, 3, 0)).await;
+    rig.clock.advance(Duration::from_secs(1));
+    assert_eq!(rig.derived("unpaired_spans").await, []);
+    rig.clock.advance(Duration::from_secs(2));
+    assert_eq!(rig.derived("unpaired_spans").await, [(json!({ "client": "shop" }), 1.0)]);
+    for id in 10..15 {
+        push(side("shop", CLIENT, id, 0)).await;
+    }
+    assert_eq!(rig.derived("dropped_spans").await.iter().map(|(_, spans)| spans).sum::<f64>(), 2.0);
+    assert_eq!(rig.ingest.shadow_stats().skipped, 0);
+    // What waits at a stop is told then: the three of one client.
+    let rows = rig.rows("default", Kind::Shadow).await;
+    let rig = rig.restart().await;
+    assert_eq!(rig.rows("default", Kind::Shadow).await, rows + 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn changes_are_told_field_by_field() {
     let config =

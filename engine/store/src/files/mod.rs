@@ -22,7 +22,7 @@
 //! | [`parquet`] | how rows of each kind are laid out in a file |
 //! | [`tokens`] | which rows of a file of logs can have an identifier |
 //! | [`merge`] | sorted files into fewer sorted files |
-//! | [`replace`] | samples replaced by others that were derived again, in one commit
+//! | [`replace`] | rows of metrics replaced by others that were derived again, in one commit |
 //! | [`rewrite`] | files replaced by merged ones, in one commit |
 //! | [`delta`] | schemas, statistics, commits, checkpoints of one table |
 //! | [`epoch`] | which writer may commit: the one that started last |
@@ -45,7 +45,10 @@ pub(crate) mod tokens;
 pub(crate) use delta::NewFile;
 pub(crate) use epoch::{OWN_FOLDER, leave_off_at};
 pub(crate) use error::FilesError;
-pub(crate) use merge::{DropRows, Gone, Group, HaDedup, NULL, Replica, Scanned, encode, scan, scan_samples};
+pub(crate) use merge::{
+    DropRows, Gone, Group, HaDedup, NULL, Replica, Scanned, ScannedSeries, encode, scan, scan_metrics,
+    scan_samples,
+};
 pub use objects::{CacheConfig, CacheStats, DiskStats, ObjectStats, ObjectsConfig, TierStats};
 pub(crate) use objects::{Checker, PIECE_BYTES as CHECKED_BYTES, open, reach, to_read};
 pub(crate) use tables::Tables;

@@ -1,8 +1,8 @@
-//! Samples replaced by others: merges without them, and one commit.
+//! Rows of metrics replaced by others: merges without them, and one commit.
 
 use std::sync::Arc;
 
-use isinglass_model::{Kind, Tenant};
+use isinglass_model::Tenant;
 use object_store::ObjectStore;
 
 use super::Result;
@@ -48,7 +48,7 @@ pub(super) async fn merge(
     for inputs in &replace.inputs {
         let mut inputs = inputs.clone();
         inputs.sort_by(|a, b| (a.accepted, &a.path).cmp(&(b.accepted, &b.path)));
-        let result = merge::merge(objects, tenant, Kind::Samples, &inputs, &options, name).await?;
+        let result = merge::merge(objects, tenant, replace.kind, &inputs, &options, name).await?;
         merged.push(Group {
             files: result.files,
             level: inputs.iter().map(|file| file.level).min().unwrap_or(0),

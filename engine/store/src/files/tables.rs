@@ -277,15 +277,15 @@ impl Tables {
         Ok(committed)
     }
 
-    /// Encodes samples, a file for each day, and puts them.
-    async fn put_drafts(&self, tenant: &Tenant, rows: SortedRows) -> Result<Vec<delta::NewFile>> {
+    /// Encodes rows, a file for each day, and puts them.
+    async fn put_days(&self, tenant: &Tenant, kind: Kind, rows: SortedRows) -> Result<Vec<delta::NewFile>> {
         let encode = move || {
-            let days = days::split(Kind::Samples, rows)?;
-            days.into_iter().map(|rows| parquet::encode(Kind::Samples, rows)).collect::<Result<Vec<_>>>()
+            let days = days::split(kind, rows)?;
+            days.into_iter().map(|rows| parquet::encode(kind, rows)).collect::<Result<Vec<_>>>()
         };
         let mut files = Vec::new();
         for encoded in tokio::task::spawn_blocking(encode).await?? {
-            files.push(self.put_new(tenant, Kind::Samples, encoded).await?);
+            files.push(self.put_new(tenant, kind, encoded).await?);
         }
         Ok(files)
     }
@@ -298,20 +298,20 @@ impl Tables {
         may: &(dyn Fn() -> Result<(), StoreError> + Send + Sync),
         publish: &(dyn for<'r> Fn(&'r TableState) + Send + Sync),
     ) -> Result<Option<Replaced>, StoreError> {
-        let objects = &self.shared.objects;
+        let (objects, kind) = (&self.shared.objects, replace.kind);
         let mut name = || format!("{}.parquet", self.new_id());
         let mut merged = Vec::new();
         let result = replace::merge(objects, tenant, replace, &mut name, &mut merged).await;
         let files = |merged: &[replace::Group]| -> Vec<Path> {
             let names = merged.iter().flat_map(replace::Group::files);
-            names.filter_map(|file| data_path(tenant, Kind::Samples, &file.name).ok()).collect()
+            names.filter_map(|file| data_path(tenant, kind, &file.name).ok()).collect()
         };
         if let Err(error) = result {
             // None of them was in a commit.
             let _ = self.delete_files(files(&merged)).await;
             return Err(error.into());
         }
-        let slot = self.slot(tenant, Kind::Samples);
+        let slot = self.slot(tenant, kind);
         let _closed = gate.lock().await;
         may()?;
         let mut place = slot.table.lock().await;
@@ -319,7 +319,7 @@ impl Tables {
             Some(table) => table,
             None => {
                 let epoch = self.shared.epoch.get().cloned();
-                Table::open_or_create(objects, tenant, Kind::Samples, self.log()).await?.written_by(epoch)
+                Table::open_or_create(objects, tenant, kind, self.log()).await?.written_by(epoch)
             }
         };
         // After an error the outputs may be in the table: they stay, and are collected as
@@ -483,16 +483,17 @@ impl TableFiles for Tables {
         Ok(self.rewrite_files(tenant, kind, rewrite, gate, publish).await?)
     }
 
-    async fn put_samples(
+    async fn put_drafts(
         &self,
         tenant: &Tenant,
+        kind: Kind,
         rows: SortedRows,
     ) -> Result<Vec<delta::NewFile>, StoreError> {
-        Ok(self.put_drafts(tenant, rows).await?)
+        Ok(self.put_days(tenant, kind, rows).await?)
     }
 
-    async fn discard_samples(&self, tenant: &Tenant, files: &[delta::NewFile]) {
-        self.discard(tenant, Kind::Samples, files).await;
+    async fn discard_drafts(&self, tenant: &Tenant, kind: Kind, files: &[delta::NewFile]) {
+        self.discard(tenant, kind, files).await;
     }
 
     async fn replace(

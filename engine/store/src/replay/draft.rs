@@ -1,29 +1,30 @@
-//! Samples on their way into one commit.
+//! Rows of metrics on their way into one commit of each of their tables.
 //!
 //! They are put into files that no commit names, so that none of them is seen and a crash leaves
 //! orphans only. The rows of `series` that they need are committed before them. Then one commit
-//! takes in all of these files, and takes out what they replace.
+//! a table takes in all of its files, and takes out what they replace: of `samples`, then of
+//! `histograms` and `exemplars`, if there is anything to be done to these.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
 use isinglass_model::Kind;
-use isinglass_model::batch::SampleBatch;
+use isinglass_model::batch::{ExemplarBatch, HistogramBatch, SampleBatch};
 use isinglass_model::ids::day_of_millis;
 use isinglass_model::series::SeriesRef;
 
 use super::stored::ids;
 use crate::append::Life;
 use crate::files::{Gone, NewFile};
-use crate::head::{Run, SampleRun, sorted_rows};
+use crate::head::{Rows, Run, SampleRun, exemplar_rows, histogram_rows, sorted_rows};
 use crate::store::Core;
 use crate::tables::Replaced;
 use crate::tenant::TenantState;
 use crate::upkeep::PAIRS_MAX;
 use crate::{Resolver, Store, StoreError};
 
-/// What is to go: samples of metrics within a time.
+/// What is to go: rows of metrics within a time.
 #[derive(Debug, Clone, Default)]
 pub struct Gap {
     /// Names of the metrics.
@@ -32,11 +33,35 @@ pub struct Gap {
     pub time_ms: Range<i64>,
 }
 
-/// Samples that nobody sees yet.
+/// Rows of metrics.
+#[derive(Debug, Clone, Default)]
+pub struct DraftRows {
+    /// Of `samples`.
+    pub samples: SampleBatch,
+    /// Of `histograms`.
+    pub histograms: HistogramBatch,
+    /// Of `exemplars`.
+    pub exemplars: ExemplarBatch,
+}
+
+/// What became of the tables. `None`: there was nothing to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ReplacedRows {
+    /// Of `samples`.
+    pub samples: Replaced,
+    /// Of `histograms`.
+    pub histograms: Option<Replaced>,
+    /// Of `exemplars`.
+    pub exemplars: Option<Replaced>,
+}
+
+/// Rows that nobody sees yet.
 pub struct Draft {
     core: Arc<Core>,
     tenant: Arc<TenantState>,
-    files: Vec<NewFile>,
+    samples: Vec<NewFile>,
+    histograms: Vec<NewFile>,
+    exemplars: Vec<NewFile>,
     /// What has no row in `series` yet.
     pairs: BTreeSet<(SeriesRef, i32)>,
 }
@@ -47,7 +72,8 @@ impl Store {
         let core = Arc::clone(&self.core);
         let tenant = core.flusher.tenants.get(tenant).await.map_err(StoreError::for_writer)?;
         same_life(&tenant, of.life())?;
-        Ok(Draft { core, tenant, files: Vec::new(), pairs: BTreeSet::new() })
+        let (samples, histograms, exemplars) = (Vec::new(), Vec::new(), Vec::new());
+        Ok(Draft { core, tenant, samples, histograms, exemplars, pairs: BTreeSet::new() })
     }
 }
 
@@ -59,58 +85,132 @@ fn same_life(tenant: &TenantState, life: Life) -> Result<(), StoreError> {
 }
 
 impl Draft {
-    /// Puts samples, in any order, into files.
-    pub async fn add(&mut self, samples: SampleBatch) -> Result<(), StoreError> {
-        if samples.is_empty() {
-            return Ok(());
+    /// Puts rows, in any order, into files.
+    pub async fn add(&mut self, rows: DraftRows) -> Result<(), StoreError> {
+        let DraftRows { samples, histograms, exemplars } = rows;
+        self.note(samples.series.iter().copied().zip(samples.time_ms.iter().copied()));
+        self.note(histograms.rows.iter().map(|row| (row.series, row.time_ms)));
+        self.note(exemplars.series.iter().copied().zip(exemplars.time_ms.iter().copied()));
+        if !samples.is_empty() {
+            let run = Run::Samples(Arc::new(SampleRun::from_batch(samples)));
+            self.samples.extend(self.put(Kind::Samples, run).await?);
         }
+        if !histograms.is_empty() {
+            let batch = histogram_rows(&histograms, &self.tenant.series)?;
+            let run = Run::Rows(Arc::new(Rows::new(Kind::Histograms, batch)?));
+            self.histograms.extend(self.put(Kind::Histograms, run).await?);
+        }
+        if !exemplars.is_empty() {
+            let batch = exemplar_rows(&exemplars, &self.tenant.series)?;
+            let run = Run::Rows(Arc::new(Rows::new(Kind::Exemplars, batch)?));
+            self.exemplars.extend(self.put(Kind::Exemplars, run).await?);
+        }
+        Ok(())
+    }
+
+    /// Notes which rows of `series` are needed.
+    fn note(&mut self, rows: impl Iterator<Item = (SeriesRef, i64)>) {
         let mut last = None;
-        for (series, time) in samples.series.iter().zip(&samples.time_ms) {
-            let pair = (*series, day_of_millis(*time));
-            if last != Some(pair) && !self.tenant.series.days.of(pair.1).contains(*series) {
+        for (series, time_ms) in rows {
+            let pair = (series, day_of_millis(time_ms));
+            if last != Some(pair) && !self.tenant.series.days.of(pair.1).contains(series) {
                 self.pairs.insert(pair);
             }
             last = Some(pair);
         }
+    }
+
+    async fn put(&self, kind: Kind, run: Run) -> Result<Vec<NewFile>, StoreError> {
         let table = Arc::clone(&self.tenant.series);
-        let sort = move || {
-            let run = Run::Samples(Arc::new(SampleRun::from_batch(samples)));
-            sorted_rows(Kind::Samples, &[run], &table)
-        };
-        let sorted = tokio::task::spawn_blocking(sort).await;
+        let sorted = tokio::task::spawn_blocking(move || sorted_rows(kind, &[run], &table)).await;
         let sorted = sorted.map_err(|error| StoreError::Internal(error.to_string()))??;
-        let files = &self.core.flusher.files;
-        self.files.extend(files.put_samples(&self.tenant.name, sorted).await?);
-        Ok(())
+        self.core.flusher.files.put_drafts(&self.tenant.name, kind, sorted).await
     }
 
     /// Commits all of it, in the place of what is in the gap. What is there is in files, or will
     /// not be replaced: flush before. Goes on to its end when the caller goes away.
-    pub async fn commit(self, gap: Gap, provenance: serde_json::Value) -> Result<Replaced, StoreError> {
+    pub async fn commit(self, gap: Gap, provenance: serde_json::Value) -> Result<ReplacedRows, StoreError> {
         let work = tokio::spawn(self.committed(gap, provenance));
         work.await.map_err(|error| StoreError::Internal(format!("a commit ended early: {error}")))?
     }
 
-    async fn committed(self, gap: Gap, provenance: serde_json::Value) -> Result<Replaced, StoreError> {
-        let Self { core, tenant, files, pairs } = self;
-        let pairs: Vec<_> = pairs.into_iter().collect();
+    async fn committed(
+        mut self,
+        gap: Gap,
+        provenance: serde_json::Value,
+    ) -> Result<ReplacedRows, StoreError> {
+        let pairs: Vec<_> = std::mem::take(&mut self.pairs).into_iter().collect();
         for pairs in pairs.chunks(PAIRS_MAX) {
-            core.record_series(&tenant, pairs.to_vec()).await?;
+            self.core.record_series(&self.tenant, pairs.to_vec()).await?;
         }
         let micros = |ms: i64| ms.saturating_mul(1_000);
-        let gone = Gone {
+        let gone = Arc::new(Gone {
             metrics: ids(gap.metrics.iter().map(String::as_str)),
             time: micros(gap.time_ms.start)..micros(gap.time_ms.end),
-        };
-        let replaced = core.upkeep.replace(&tenant, Arc::new(gone), files, provenance).await;
+        });
+        let result = self.replace_all(&gone, &provenance).await;
+        if result.is_err() {
+            // Those of tables whose turn did not come.
+            self.abandon().await;
+        }
+        result
+    }
+
+    async fn replace_all(
+        &mut self,
+        gone: &Arc<Gone>,
+        provenance: &serde_json::Value,
+    ) -> Result<ReplacedRows, StoreError> {
+        let files = std::mem::take(&mut self.samples);
+        let samples = self.replace(Kind::Samples, gone, files, provenance).await?;
+        let partly =
+            |kind| move |error| StoreError::Partly { done: Kind::Samples, kind, reason: Box::new(error) };
+        let files = std::mem::take(&mut self.histograms);
+        let histograms = self.replace_some(Kind::Histograms, gone, files, provenance).await;
+        let histograms = histograms.map_err(partly(Kind::Histograms))?;
+        let files = std::mem::take(&mut self.exemplars);
+        let exemplars = self.replace_some(Kind::Exemplars, gone, files, provenance).await;
+        Ok(ReplacedRows { samples, histograms, exemplars: exemplars.map_err(partly(Kind::Exemplars))? })
+    }
+
+    /// Leaves a table alone to which nothing is to be done.
+    async fn replace_some(
+        &self,
+        kind: Kind,
+        gone: &Arc<Gone>,
+        files: Vec<NewFile>,
+        provenance: &serde_json::Value,
+    ) -> Result<Option<Replaced>, StoreError> {
+        if files.is_empty() && !self.tenant.files(kind).iter().any(|file| gone.may_be_in(file)) {
+            return Ok(None);
+        }
+        self.replace(kind, gone, files, provenance).await.map(Some)
+    }
+
+    async fn replace(
+        &self,
+        kind: Kind,
+        gone: &Arc<Gone>,
+        files: Vec<NewFile>,
+        provenance: &serde_json::Value,
+    ) -> Result<Replaced, StoreError> {
+        let Core { upkeep, flusher, .. } = &*self.core;
+        let replaced = upkeep.replace(&self.tenant, kind, Arc::clone(gone), files, provenance.clone()).await;
         if let Err(error) = &replaced {
-            core.flusher.fenced.note(error);
+            flusher.fenced.note(error);
         }
         replaced?.ok_or_else(|| StoreError::unavailable("files were rewritten meanwhile; try again"))
     }
 
     /// Removes its files.
     pub async fn abandon(self) {
-        self.core.flusher.files.discard_samples(&self.tenant.name, &self.files).await;
+        let of = [
+            (Kind::Samples, self.samples),
+            (Kind::Histograms, self.histograms),
+            (Kind::Exemplars, self.exemplars),
+        ];
+        for (kind, files) in of {
+            self.core.flusher.files.discard_drafts(&self.tenant.name, kind, &files).await;
+        }
     }
 }

@@ -276,19 +276,22 @@ impl Upkeep {
         }
     }
 
-    /// Replaces samples; no merge runs meanwhile. `None`: another process was first.
+    /// Replaces rows of a table of metrics; no merge runs meanwhile. `None`: another process was
+    /// first.
     pub(crate) async fn replace(
         &self,
         tenant: &TenantState,
+        kind: Kind,
         gone: Arc<Gone>,
         added: Vec<NewFile>,
         provenance: serde_json::Value,
     ) -> Result<Option<Replaced>, StoreError> {
         let mut state = self.state.lock().await;
         let config = &self.config.compaction;
-        let files = tenant.files(Kind::Samples);
+        let files = tenant.files(kind);
         let inputs = plan::by_day(files.iter().filter(|file| gone.may_be_in(file)));
         let replace = Replace {
+            kind,
             inputs,
             gone,
             added,
@@ -307,15 +310,15 @@ impl Upkeep {
             }
         };
         let known = parking_lot::Mutex::new(Ok(()));
-        let publish = |table: &TableState| *known.lock() = tenant.replaced(table.clone());
-        let gate = &tenant.flushing[Kind::Samples as usize - 1];
+        let publish = |table: &TableState| *known.lock() = tenant.replaced(kind, table.clone());
+        let gate = &tenant.flushing[kind as usize - 1];
         let done = self.files.replace(&tenant.name, &replace, gate, &may, &publish).await?;
         known.into_inner()?;
         if done.is_some() {
             let paths = replace.inputs.iter().flatten().map(|file| file.path.clone()).collect();
-            state.vacuum.replaced(&tenant.name, Kind::Samples, paths, self.clock.monotonic());
+            state.vacuum.replaced(&tenant.name, kind, paths, self.clock.monotonic());
         } else {
-            self.files.discard_samples(&tenant.name, &replace.added).await;
+            self.files.discard_drafts(&tenant.name, kind, &replace.added).await;
         }
         Ok(done)
     }

@@ -31,7 +31,7 @@ pub(super) fn build(project: &Project, fetch: bool) -> anyhow::Result<Vec<u8>> {
     ))?;
     execute(&mut compiler)?;
     let bytes = std::fs::read(&module).with_context(|| format!("cannot read {}", module.display()))?;
-    wrap::component_of(bytes, project.manifest.world)
+    wrap::component_of(bytes, project.manifest.world.as_str())
         .context("plugins have no files, no clock and no standard output: what needs WASI cannot be linked")
 }
 

@@ -1,7 +1,6 @@
 //! From a core module to a component.
 
 use anyhow::Context as _;
-use isinglass_chain::World;
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
@@ -15,10 +14,10 @@ pub(super) fn component(module: &[u8]) -> anyhow::Result<Vec<u8>> {
 }
 
 /// Makes a component of a module that exports the functions of a world and says nothing of it.
-pub(super) fn component_of(mut module: Vec<u8>, world: World) -> anyhow::Result<Vec<u8>> {
+pub(super) fn component_of(mut module: Vec<u8>, world: &str) -> anyhow::Result<Vec<u8>> {
     let mut resolve = Resolve::default();
     let package = resolve.push_source("plugin.wit", WIT)?;
-    let world = resolve.select_world(&[package], Some(world.as_str()))?;
+    let world = resolve.select_world(&[package], Some(world))?;
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)?;
     component(&module)
 }

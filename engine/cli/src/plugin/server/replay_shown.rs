@@ -60,6 +60,16 @@ pub(super) fn report(report: &Value) -> String {
             out,
             "written: {added} samples in the place of {removed}, as version {version} of samples"
         );
+        for table in ["histograms", "exemplars"] {
+            let of = &written[table];
+            if of.is_object() {
+                let _ = writeln!(
+                    out,
+                    "         {} {table} in the place of {}, as version {}",
+                    of["added"], of["removed"], of["version"]
+                );
+            }
+        }
     }
     out
 }
@@ -91,7 +101,11 @@ fn head(of: &Value) -> String {
             source["rows"], source["duplicates"]
         );
     }
-    let _ = writeln!(out, "made {} samples, {}", of["samples"], text("samples_digest"));
+    for table in ["samples", "histograms", "exemplars"] {
+        if table == "samples" || of[table].as_u64().is_some_and(|rows| rows > 0) {
+            let _ = writeln!(out, "made {} {table}, {}", of[table], text(&format!("{table}_digest")));
+        }
+    }
     out
 }
 
@@ -102,9 +116,11 @@ fn metrics(report: &Value, out: &mut String) {
     for metric in report["metrics"].as_array().into_iter().flatten() {
         let number = |key: &str| metric[key].to_string();
         let (stored, replayed) = (metric["stored"].as_f64(), metric["replayed"].as_f64());
+        let differs_by = replayed.unwrap_or_default() - stored.unwrap_or_default();
         let verdict = match metric["equal"] == true {
             true => "equal".to_owned(),
-            false => format!("differs by {}", replayed.unwrap_or_default() - stored.unwrap_or_default()),
+            false if differs_by == 0.0 && metric["native"].is_object() => native(&metric["native"]),
+            false => format!("differs by {differs_by}"),
         };
         let name = metric["name"].as_str().unwrap_or_default().to_owned();
         table.add_row([name, number("stored"), number("replayed"), verdict]);
@@ -113,6 +129,11 @@ fn metrics(report: &Value, out: &mut String) {
     out.push_str(&lines.join("\n"));
     let reconciled = report["reconciled"] == true;
     out.push_str(if reconciled { "\n\nreconciled\n" } else { "\n\nnot reconciled\n" });
+}
+
+/// Native histograms whose counts rose the same.
+fn native(of: &Value) -> String {
+    format!("sums {} and {}, {} in other buckets", of["stored_sum"], of["replayed_sum"], of["misplaced"])
 }
 
 fn differences(report: &Value, out: &mut String) {
@@ -129,6 +150,9 @@ fn differences(report: &Value, out: &mut String) {
             one["stored_then"],
             one["replayed_then"]
         );
+        if one["native"].is_object() {
+            let _ = writeln!(out, "    {}", native(&one["native"]));
+        }
     }
     if all.len() > SHOWN_MAX {
         let _ = writeln!(out, "  and more; --json has {}", all.len());
@@ -178,6 +202,15 @@ mod tests {
         assert!(differs(&found) && dry_run(&found).contains("would put 9 samples in the place of 8"));
         found["written"] = json!({ "version": 7, "removed": 8, "added": 9 });
         assert!(report(&found).ends_with("written: 9 samples in the place of 8, as version 7 of samples\n"));
+        found["written"]["histograms"] = json!({ "version": 3, "removed": 1, "added": 2 });
+        assert!(report(&found).ends_with("\n         2 histograms in the place of 1, as version 3\n"));
+        found["provenance"]["histograms"] = json!(2);
+        found["provenance"]["histograms_digest"] = json!("xxh3:0d");
+        found["metrics"][0]["equal"] = json!(false);
+        found["metrics"][0]["native"] = json!({ "stored_sum": 1.5, "replayed_sum": 2.5, "misplaced": 3.0 });
+        let text = report(&found);
+        assert!(text.contains("xxh3:0c\nmade 2 histograms, xxh3:0d\n"), "{text}");
+        assert!(text.contains("sums 1.5 and 2.5, 3.0 in other buckets"), "{text}");
         let status = json!({ "from_ms": 0, "to_ms": 4_000, "at_ms": 1_000, "rows": 5 });
         assert_eq!(progress(&status), " 25 % up to 1970-01-01T00:00:01.000Z, 5 rows");
     }

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use anyhow::bail;
 use isinglass_chain::World;
 use isinglass_chain::rehearsal::{Cost, Player};
-use isinglass_model::deltas::{Deltas, DerivedMetric};
+use isinglass_model::deltas::{Deltas, DerivedKind, DerivedMetric};
 
 use super::case::{Case, Delta, Take, Verdict};
+use super::halves::{self, Half};
 use super::rows::Layout;
 use super::transformed::{self, Left};
 
@@ -21,7 +22,12 @@ pub(super) enum Answer {
     /// By bucket.
     Plan(Vec<Take>),
     /// By metric and labels.
-    Deltas(Vec<Delta>),
+    Derived {
+        deltas: Vec<Delta>,
+        halves: Vec<Half>,
+        /// What a server makes of these.
+        pairs: Vec<Delta>,
+    },
 }
 
 /// Shows the batches of rows to the plugin. The error is what failed.
@@ -35,7 +41,8 @@ pub(super) fn of(
     let mut left = vec![Left::Row(BTreeMap::new()); case.rows.len()];
     let mut verdicts = vec![Verdict::Keep; case.rows.len()];
     let mut plan = BTreeMap::new();
-    let mut deltas = BTreeMap::new();
+    let (mut deltas, mut pairs) = (BTreeMap::new(), BTreeMap::new());
+    let (mut halves, mut given) = (Vec::new(), Vec::new());
     for rows in batches {
         let chosen: Vec<_> = rows.iter().map(|row| (*row, &case.rows[*row])).collect();
         let batch = || layout.batch(&chosen);
@@ -66,16 +73,30 @@ pub(super) fn of(
             }
             World::Deriver => {
                 let said = player.derive(&*batch()?, now).map_err(anyhow::Error::msg)?;
-                said.iter().for_each(|said| sum(&mut deltas, player.metrics(), said));
+                for said in said {
+                    sum(&mut deltas, player.metrics(), &said);
+                    if let Some(of_batch) = said.halves {
+                        halves.extend(halves::read(&of_batch, rows));
+                        given.push(*of_batch);
+                    }
+                }
             }
             World::Function => {}
         }
+    }
+    if let Some(pairing) = player.pairing() {
+        let paired = isinglass_ingest::paired(pairing, player.metrics(), &given);
+        paired.iter().for_each(|said| sum(&mut pairs, player.metrics(), said));
     }
     Ok(match world {
         World::Transformer => Answer::Rows(left),
         World::Validator => Answer::Verdicts(verdicts),
         World::Limiter => Answer::Plan(plan.into_values().collect()),
-        World::Deriver => Answer::Deltas(deltas.into_values().collect()),
+        World::Deriver => Answer::Derived {
+            deltas: deltas.into_values().collect(),
+            halves: halves::in_order(halves),
+            pairs: pairs.into_values().filter(is_something).collect(),
+        },
         World::Function => bail!("functions are called, not shown rows"),
     })
 }
@@ -91,6 +112,11 @@ fn add(plan: &mut BTreeMap<String, Take>, take: Take) {
         Some(known) => known.cost += take.cost,
         None => drop(plan.insert(take.bucket.clone(), take)),
     }
+}
+
+/// Nothing is observed where a pair lacks a side, and nothing is written of that.
+fn is_something(delta: &Delta) -> bool {
+    delta.value != 0.0 || delta.buckets.iter().any(|count| *count != 0.0)
 }
 
 type Series = (String, BTreeMap<String, String>);
@@ -110,11 +136,14 @@ fn sum(all: &mut BTreeMap<Series, Delta>, metrics: &[DerivedMetric], deltas: &De
                 metric: metric.name.clone(),
                 labels,
                 value: 0.0,
-                buckets: vec![0; width],
+                buckets: vec![0.0; width],
             });
-            delta.value += increments.values[series];
+            match metric.kind {
+                DerivedKind::Gauge => delta.value = increments.values[series],
+                _ => delta.value += increments.values[series],
+            }
             let counts = &increments.buckets[series * width..(series + 1) * width];
-            delta.buckets.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count.round() as u64);
+            delta.buckets.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
         }
     }
 }

@@ -13,6 +13,7 @@ use serde_json::Value;
 use toml::value::Datetime;
 
 use super::calls::Call;
+use super::halves::Half;
 use super::transformed::{self, Left};
 
 /// What stands in the file.
@@ -36,6 +37,8 @@ struct File {
     admit: Option<Admit>,
     plan: Option<Vec<Take>>,
     deltas: Option<Vec<Delta>>,
+    halves: Option<Vec<Half>>,
+    pairs: Option<Vec<Delta>>,
     #[serde(default)]
     calls: Vec<Call>,
 }
@@ -66,7 +69,13 @@ pub(super) enum Wanted {
         admit: Option<Admit>,
         plan: Vec<Take>,
     },
-    Deltas(Vec<Delta>),
+    Derived {
+        deltas: Vec<Delta>,
+        /// `None`: it is not looked at which there are.
+        halves: Option<Vec<Half>>,
+        /// What becomes of them; `None`: it is not looked at.
+        pairs: Option<Vec<Delta>>,
+    },
     /// Nothing is shown to the plugin.
     Nothing,
 }
@@ -108,7 +117,7 @@ pub(super) struct Delta {
     pub(super) value: f64,
     /// Of a histogram its counts, `bounds + 1`.
     #[serde(default)]
-    pub(super) buckets: Vec<u64>,
+    pub(super) buckets: Vec<f64>,
 }
 
 /// All cases of a folder, by name.
@@ -156,15 +165,15 @@ fn parse(path: &Path, text: &str, world: World) -> anyhow::Result<Case> {
         of_others(world != World::Function && !file.calls.is_empty(), "calls")?;
         of_others(world != World::Limiter && limits, "plan or admit")?;
         of_others(world != World::Deriver && file.deltas.is_some(), "deltas")?;
+        let pairs = file.halves.is_some() || file.pairs.is_some();
+        of_others(world != World::Deriver && pairs, "halves or pairs")?;
     }
     let wanted = match world {
         _ if file.config_refused.is_some() => Wanted::Nothing,
         World::Transformer => Wanted::Rows(transformed::wanted(shape, &mut rows, now_unix_nanos)?),
         World::Validator => Wanted::Verdicts(verdicts(&mut rows)?),
         World::Limiter => Wanted::Plan { admit: file.admit, plan: file.plan.unwrap_or_default() },
-        World::Deriver => {
-            Wanted::Deltas(file.deltas.context("deltas are missing; `deltas = []` says that there are none")?)
-        }
+        World::Deriver => derived(file.deltas, file.halves, file.pairs, rows.len())?,
         World::Function => {
             for (at, call) in file.calls.iter().enumerate() {
                 call.check().with_context(|| format!("call {} of {}", at + 1, call.function))?;
@@ -182,6 +191,26 @@ fn parse(path: &Path, text: &str, world: World) -> anyhow::Result<Case> {
         rows,
         wanted,
     })
+}
+
+/// What is expected of a deriver, which must be something.
+fn derived(
+    deltas: Option<Vec<Delta>>,
+    halves: Option<Vec<Half>>,
+    pairs: Option<Vec<Delta>>,
+    rows: usize,
+) -> anyhow::Result<Wanted> {
+    let of_pairs = halves.is_some() || pairs.is_some();
+    ensure!(
+        deltas.is_some() || of_pairs,
+        "deltas are missing, and so are halves and pairs; `deltas = []` says that there are none"
+    );
+    for (at, half) in halves.iter().flatten().enumerate() {
+        half.check(rows).with_context(|| format!("half {}", at + 1))?;
+    }
+    // Where a case says nothing of halves there are none.
+    let halves = if of_pairs { halves } else { Some(Vec::new()) };
+    Ok(Wanted::Derived { deltas: deltas.unwrap_or_default(), halves, pairs })
 }
 
 /// Takes the verdicts out of the rows.
@@ -238,6 +267,10 @@ mod tests {
         check("[[spans]]\nname = \"x\"\n[[logs]]\nbody = \"x\"", World::Deriver, "rows of one kind");
         check("[[logs]]\nbody = \"x\"", World::Deriver, "deltas are missing");
         check("deltas = []\n[[logs]]\nverdict = \"keep\"", World::Validator, "deltas is not for a validator");
+        check("pairs = []\n[[logs]]\nverdict = \"keep\"", World::Validator, "halves or pairs is not for");
+        let half = "[[logs]]\nbody = \"x\"\n[[halves]]\nside = \"first\"\n";
+        check(&format!("{half}row = 2"), World::Deriver, "half 1: row 2 is not there, the case has 1");
+        check(&format!("{half}row = 1\nkey = \"12\""), World::Deriver, "\"12\" is no key of 24 bytes in hex");
         check("config = {}", World::Validator, "either rows or config_refused");
         check("[[calls]]\nfunction = \"f\"\nreturns = []", World::Deriver, "calls is not for a deriver");
         check("[[logs]]\nbody = \"x\"", World::Function, "rows is not for a function");
@@ -268,8 +301,20 @@ mod tests {
 
         let text = "[[series]]\nlabels = { job = \"a\" }\n\
                     [[deltas]]\nmetric = \"m\"\nlabels = { a = \"b\" }\nvalue = 1\nbuckets = [1, 2]\n";
-        let Wanted::Deltas(deltas) = parsed(text, World::Deriver).unwrap().wanted else { panic!("deltas") };
-        assert_eq!(deltas[0].buckets, [1, 2]);
+        let Wanted::Derived { deltas, halves, .. } = parsed(text, World::Deriver).unwrap().wanted else {
+            panic!("deltas")
+        };
+        assert_eq!((&deltas[0].buckets[..], halves.map(|halves| halves.len())), (&[1.0, 2.0][..], Some(0)));
+        let text = "[[spans]]\nservice = \"a\"\n[[halves]]\nrow = 1\nside = \"second\"\nvalue = 1\n\
+                    key = \"000000000000000000000000000000000000000000000001\"\nmarked = true\n\
+                    counts_alone = true\nweight = 2\ntime = 2026-01-01T00:00:00Z\nlabels = { a = \"b\" }\n\
+                    labels_alone = { c = \"d\" }\n[[pairs]]\nmetric = \"m\"\nvalue = 1\n";
+        let Wanted::Derived { halves: Some(halves), pairs: Some(pairs), .. } =
+            parsed(text, World::Deriver).unwrap().wanted
+        else {
+            panic!("halves")
+        };
+        assert_eq!((halves.len(), pairs.len()), (1, 1));
         let text = "[[logs]]\nbody = \"a\"\nbecomes = { body = \"b\", attributes = { k = 1 } }\n\
                     [[logs]]\nbody = \"a\"\nbecomes = \"same\"\n[[logs]]\nbody = \"a\"\ndrop = \"debug\"\n\
                     [[logs]]\nbody = \"a\"\nrefused = { code = \"label_invalid\", message = \"no\" }\n";

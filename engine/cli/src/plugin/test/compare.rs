@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::answer::Answer;
 use super::case::{Delta, Take, Verdict, Wanted};
+use super::halves::halves;
 use super::transformed::Left;
 
 /// What differs; empty = nothing.
@@ -12,7 +13,16 @@ pub(super) fn wanted(wanted: &Wanted, got: &Answer) -> Vec<String> {
         (Wanted::Rows(wanted), Answer::Rows(got)) => rows(wanted, got),
         (Wanted::Verdicts(wanted), Answer::Verdicts(got)) => verdicts(wanted, got),
         (Wanted::Plan { plan, .. }, Answer::Plan(got)) => takes(plan, got),
-        (Wanted::Deltas(wanted), Answer::Deltas(got)) => deltas(wanted, got),
+        (
+            Wanted::Derived { deltas: wanted, halves: wanted_halves, pairs: wanted_pairs },
+            Answer::Derived { deltas: got, halves: got_halves, pairs: got_pairs },
+        ) => {
+            let mut lines = series("series", wanted, got);
+            lines.extend(wanted_halves.iter().flat_map(|wanted| halves(wanted, got_halves)));
+            let pairs = |wanted: &Vec<Delta>| series("pairs: series", wanted, got_pairs);
+            lines.extend(wanted_pairs.iter().flat_map(pairs));
+            lines
+        }
         _ => vec!["the answer is of another world".to_owned()],
     }
 }
@@ -23,7 +33,15 @@ pub(super) fn answers(first: &Answer, other: &Answer) -> Vec<String> {
         (Answer::Rows(first), Answer::Rows(other)) => rows(first, other),
         (Answer::Verdicts(first), Answer::Verdicts(other)) => verdicts(first, other),
         (Answer::Plan(first), Answer::Plan(other)) => takes(first, other),
-        (Answer::Deltas(first), Answer::Deltas(other)) => deltas(first, other),
+        (
+            Answer::Derived { deltas, halves: first_halves, pairs },
+            Answer::Derived { deltas: others, halves: other_halves, pairs: other_pairs },
+        ) => {
+            let mut lines = series("series", deltas, others);
+            lines.extend(halves(first_halves, other_halves));
+            lines.extend(series("pairs: series", pairs, other_pairs));
+            lines
+        }
         _ => vec!["the answer is of another world".to_owned()],
     }
 }
@@ -82,7 +100,7 @@ fn left(of: &Left) -> String {
 }
 
 /// Entries of both sides by key, and the fields of those that are on both.
-fn by_key<T>(
+pub(super) fn by_key<T>(
     what: &str,
     wanted: &[T],
     got: &[T],
@@ -131,13 +149,16 @@ pub(super) fn takes(wanted: &[Take], got: &[Take]) -> Vec<String> {
     )
 }
 
-fn deltas(wanted: &[Delta], got: &[Delta]) -> Vec<String> {
+fn series(what: &str, wanted: &[Delta], got: &[Delta]) -> Vec<String> {
     let key = |delta: &Delta| {
         let labels: Vec<_> = delta.labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
         format!("{}{{{}}}", delta.metric, labels.join(", "))
     };
-    by_key("series", wanted, got, key, |wanted, got| {
-        let buckets = |delta: &Delta| format!("{:?}", delta.buckets);
+    by_key(what, wanted, got, key, |wanted, got| {
+        let buckets = |delta: &Delta| {
+            let counts: Vec<_> = delta.buckets.iter().map(|count| rounded(*count)).collect();
+            format!("[{}]", counts.join(", "))
+        };
         vec![("value", rounded(wanted.value), rounded(got.value)), ("buckets", buckets(wanted), buckets(got))]
     })
 }
@@ -198,7 +219,7 @@ mod tests {
             buckets: vec![],
         };
         assert_eq!(
-            deltas(&[delta(1.0)], &[delta(2.0)])[0].lines().next(),
+            series("series", &[delta(1.0)], &[delta(2.0)])[0].lines().next(),
             Some("value of series m{a=\"b\"}")
         );
     }

@@ -3,12 +3,13 @@
 //! | file | is |
 //! |---|---|
 //! | `case.rs` | the file format of a case |
-//! | `rows.rs`, `attributes.rs` | its rows as a batch |
+//! | `rows.rs`, `attributes.rs`, `nested.rs` | its rows as a batch |
 //! | `ways.rs` | how they are cut and ordered |
 //! | `answer.rs` | what the plugin says |
 //! | `transformed.rs` | what transformers leave of rows |
 //! | `calls.rs`, `aggregates.rs` | calls of functions |
 //! | `cells.rs` | columns as values of a case |
+//! | `halves.rs` | rows of derivers that wait for another one |
 //! | `compare.rs` | what differs |
 //! | `sample.rs` | its rows for `plugin bench` |
 
@@ -19,6 +20,8 @@ mod calls;
 mod case;
 mod cells;
 mod compare;
+mod halves;
+mod nested;
 mod rows;
 mod sample;
 mod transformed;
@@ -61,7 +64,7 @@ pub struct TestArgs {
 /// Runs the cases. Exit code 0: all hold, 1: some do not.
 pub(super) fn run(args: &TestArgs) -> anyhow::Result<ExitCode> {
     let project = Project::open(&args.folder)?;
-    let world = project.manifest.world;
+    let world = project.manifest.world.world();
     let cases = case::all(&project.folder.join("cases"), world)?;
     let rehearsal = load(&project, &cases)?;
     ensure!(

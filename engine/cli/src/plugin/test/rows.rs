@@ -22,6 +22,7 @@ use toml::Value;
 use toml::value::Datetime;
 
 use super::attributes::{self, TABLES};
+use super::nested::{self, LISTS};
 
 /// Which columns the batches of a case have, however its rows are divided.
 #[derive(Debug)]
@@ -120,8 +121,10 @@ impl Layout {
             let name = table.columns[*column].name;
             let values =
                 rows.iter().map(|(at, row)| self.value(table, *column, *at, row)).collect::<Vec<_>>();
-            arrays
-                .push(array(&table.columns[*column].ty, &values).with_context(|| format!("column {name}"))?);
+            arrays.push(
+                array(&table.columns[*column].ty, &values, self.now_unix_nanos)
+                    .with_context(|| format!("column {name}"))?,
+            );
         }
         let fields = self.columns.iter().map(|column| Arc::clone(table.batch_field(*column)));
         Ok(RecordBatch::try_new(Arc::new(Schema::new(fields.collect::<Vec<_>>())), arrays)?)
@@ -171,7 +174,8 @@ fn columns_of(table: &Table, row: &toml::Table) -> anyhow::Result<Vec<usize>> {
     for key in row.keys().filter(|key| !TABLES.contains(&key.as_str())) {
         let column =
             table.position(key).with_context(|| format!("there is no column {key:?} of {}", table.kind))?;
-        ensure!(offered(&column), "column {key:?} is not offered to plugins");
+        let offered = offered(&column) || LISTS.contains(&key.as_str());
+        ensure!(offered, "column {key:?} is not offered to plugins");
         columns.push(column);
     }
     for key in TABLES {
@@ -209,7 +213,8 @@ fn series(rows: &[(usize, &toml::Table)]) -> anyhow::Result<SeriesBatch> {
     Ok(batch)
 }
 
-fn array(ty: &Type, cells: &[Option<Value>]) -> anyhow::Result<ArrayRef> {
+/// Cells of a column in the type of batches. `time` is that of what has none.
+pub(super) fn array(ty: &Type, cells: &[Option<Value>], time: i64) -> anyhow::Result<ArrayRef> {
     let values = cells.iter().map(Option::as_ref);
     let integers =
         || values.clone().map(|value| value.map(integer).transpose()).collect::<anyhow::Result<Vec<_>>>();
@@ -240,6 +245,7 @@ fn array(ty: &Type, cells: &[Option<Value>]) -> anyhow::Result<ArrayRef> {
             Arc::new(builder.finish())
         }
         Type::TextMap => attributes::maps(cells)?,
+        Type::List(element) => nested::lists(element, cells, time)?,
         _ => bail!("it is not offered to plugins"),
     })
 }
@@ -283,7 +289,7 @@ pub(super) fn nanos(time: &Datetime) -> anyhow::Result<i64> {
     Ok(i64::try_from(since.as_nanos())?)
 }
 
-fn id(text: &str, width: i32) -> anyhow::Result<Vec<u8>> {
+pub(super) fn id(text: &str, width: i32) -> anyhow::Result<Vec<u8>> {
     let digits = text.len() == 2 * width as usize && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     ensure!(digits, "{text:?} is no id of {width} bytes in hex");
     let byte = |at: usize| Ok(u8::from_str_radix(&text[at..at + 2], 16)?);
@@ -348,7 +354,9 @@ mod tests {
             assert!(error.contains(fault), "{error}");
         };
         check(Shape::Spans, "[[rows]]\nsurprise = 1\n", "row 1: there is no column \"surprise\" of spans");
-        check(Shape::Spans, "[[rows]]\nevents = []\n", "column \"events\" is not offered");
+        check(Shape::Spans, "[[rows]]\nevents = 1\n", "column events: 1 is no list of tables");
+        check(Shape::Spans, "[[rows]]\nevents = [{ x = 1 }]\n", "column events: number 1: x is not known");
+        check(Shape::Spans, "[[rows]]\nlinks = [{ span_id = \"1\" }]\n", "\"1\" is no id of 8 bytes in hex");
         check(Shape::Spans, "[[rows]]\ntrace_id = \"12\"\n", "\"12\" is no id of 16 bytes in hex");
         check(Shape::Logs, "[[rows]]\nbody = 1\n", "column body: 1 is no text");
         check(Shape::Logs, "[[rows]]\nseverity_number = 99999\n", "99999 is too large");

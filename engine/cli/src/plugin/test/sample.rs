@@ -55,7 +55,7 @@ pub(in crate::plugin) struct Samples {
 /// Reads the cases of a folder.
 pub(in crate::plugin) fn samples(project: &Project) -> anyhow::Result<Samples> {
     let mut samples = Samples::default();
-    for case in case::all(&project.folder.join("cases"), project.manifest.world)? {
+    for case in case::all(&project.folder.join("cases"), project.manifest.world.world())? {
         let calls: &[_] = if let Wanted::Calls(calls) = &case.wanted { calls } else { &[] };
         if case.rows.is_empty() && calls.is_empty() {
             continue;

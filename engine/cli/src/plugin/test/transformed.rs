@@ -81,6 +81,8 @@ pub(super) fn seen(batch: &dyn Columns) -> anyhow::Result<Vec<BTreeMap<String, S
         ("attribute", "attr", "key"),
         ("attribute of the resource", "resource", "key"),
         ("attribute of the scope", "scope", "key"),
+        ("attribute of an event", "event", "key"),
+        ("attribute of a link", "link", "key"),
         ("label", "label", "name"),
     ] {
         let column = |name: &str| batch.column(&format!("{prefix}.{name}"), Encoding::Values);
@@ -140,6 +142,18 @@ mod tests {
         assert_eq!(row["attribute of the scope \"v\""], "true");
         assert_eq!(left[2], Left::Gone { reason: "dropped:debug".into(), message: None });
         assert_eq!(left[3], Left::Gone { reason: "x".into(), message: Some("y".into()) });
+    }
+
+    #[test]
+    fn events_and_links_are_compared_by_their_attributes() {
+        let text = "[[rows]]\nevents = [{ name = \"a\", attributes = { k = 1 } }, { attributes = { k = \"x\" } }]\n\
+                    links = [{ attributes = { l = true } }]\nbecomes = \"same\"\n[[rows]]\nbecomes = \"same\"\n";
+        let left = left(Shape::Spans, text).unwrap();
+        let Left::Row(row) = &left[0] else { panic!("it stays") };
+        assert_eq!(row["attribute of an event \"k\""], "1 and \"x\"");
+        assert_eq!(row["attribute of a link \"l\""], "true");
+        let Left::Row(row) = &left[1] else { panic!("it stays") };
+        assert!(row.keys().all(|key| !key.contains("event") && !key.contains("link")), "{row:?}");
     }
 
     #[test]

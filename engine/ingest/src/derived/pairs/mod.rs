@@ -78,6 +78,18 @@ impl Pairs {
         self.expire(pairing, metrics, Duration::MAX)
     }
 
+    /// Takes what arrived later: it had been kept apart for nothing.
+    pub(crate) fn absorb(&mut self, mut later: Self, pairing: &Pairing, metrics: &[DerivedMetric]) -> Joined {
+        let mut sums = Sums::new(pairing, metrics);
+        while let Some(half) = later.pending.take_oldest(Duration::MAX) {
+            let set = self.sets.adopt(later.sets.get(half.set));
+            self.take_one(Half { set, ..half }, pairing, &mut sums);
+        }
+        let joined = sums.finish(&self.sets, metrics);
+        self.sets.sweep(pairing.pending_max as usize);
+        joined
+    }
+
     fn take_one(&mut self, half: Half, pairing: &Pairing, sums: &mut Sums<'_>) {
         if let Some(other) = self.pending.take_other(&half) {
             let (first, second) = if half.is_second() { (&other, &half) } else { (&half, &other) };
@@ -109,6 +121,16 @@ impl Pairs {
     pub(crate) fn len(&self) -> usize {
         self.pending.len()
     }
+}
+
+/// What the host makes of halves that come one batch after the other, all of them within the wait,
+/// and of those that are alone when it is over: for the author of a plugin.
+pub fn paired(pairing: &Pairing, metrics: &[DerivedMetric], batches: &[Halves]) -> Vec<Deltas> {
+    let mut pairs = Pairs::default();
+    let take = |halves| pairs.take(pairing, metrics, halves, &|_, _| None, Duration::ZERO).deltas;
+    let mut all: Vec<Deltas> = batches.iter().flat_map(take).collect();
+    all.extend(pairs.drain(pairing, metrics).deltas);
+    all
 }
 
 #[cfg(test)]

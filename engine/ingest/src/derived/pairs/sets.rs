@@ -40,12 +40,25 @@ impl Sets {
         }
         let key: Box<[u8]> = key.into();
         let of = |labels| given(labels, set).map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let new = Set {
-            key: key.clone(),
-            own: of(&halves.labels).collect(),
-            alone: of(&halves.alone).collect(),
-            halves: 0,
-        };
+        let (own, alone) = (of(&halves.labels).collect(), of(&halves.alone).collect());
+        self.add(Set { key, own, alone, halves: 0 })
+    }
+
+    /// The id of a label set of others.
+    pub(super) fn adopt(&mut self, set: &Set) -> SetId {
+        match self.by_key.get(&set.key) {
+            Some(id) => *id,
+            None => self.add(Set {
+                key: set.key.clone(),
+                own: set.own.clone(),
+                alone: set.alone.clone(),
+                halves: 0,
+            }),
+        }
+    }
+
+    fn add(&mut self, new: Set) -> SetId {
+        let key = new.key.clone();
         let id = match self.free.pop() {
             Some(id) => {
                 self.sets[id as usize] = new;

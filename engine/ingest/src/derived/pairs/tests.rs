@@ -163,6 +163,26 @@ fn two_sides_are_an_edge_in_any_order() {
 }
 
 #[test]
+fn what_was_kept_apart_for_nothing_is_as_if_it_had_not_been() {
+    let (metrics, pairing) = (metrics(), pairing(10));
+    let (mut before, mut later, mut sums) = (Pairs::default(), Pairs::default(), Sums::new());
+    let take = |pairs: &mut Pairs, sides: &[Side], at: u64, sums: &mut Sums| {
+        let now = Duration::from_secs(at);
+        add(sums, &pairs.take(&pairing, &metrics, &halves(sides), &|_, _| None, now));
+    };
+    take(&mut before, &[side(1, false, 1), side(2, false, 2)], 0, &mut sums);
+    take(&mut later, &[side(2, true, 3), side(3, true, 4)], 1, &mut sums);
+    assert_eq!(sums.len(), 0);
+    add(&mut sums, &before.absorb(later, &pairing, &metrics));
+    assert_eq!((value(&sums, "pairs", "service-2", "service-3"), before.len()), (1.0, 2));
+    // The wait of both goes on from when they came.
+    add(&mut sums, &before.expire(&pairing, &metrics, Duration::from_millis(10_500)));
+    assert_eq!((value(&sums, "unpaired", "service-1", ""), before.len()), (1.0, 1));
+    take(&mut before, &[side(3, false, 5)], 11, &mut sums);
+    assert_eq!(value(&sums, "pairs", "service-5", "service-4"), 1.0);
+}
+
+#[test]
 fn after_the_wait_a_half_is_alone() {
     let peer = Side { alone: true, ..side(1, false, 1) };
     let batches = [(0, vec![peer, side(2, false, 3)]), (11, vec![side(1, true, 2)])];

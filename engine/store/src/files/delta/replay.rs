@@ -1,4 +1,4 @@
-//! Samples that were derived again take the place of others, in one commit.
+//! Rows of metrics that were derived again take the place of others, in one commit.
 //!
 //! It is a rewrite like any other (see [`super::rewrite`]): files go and files come, whole or not
 //! at all, and of two rewrites of one file one wins. What was derived by what, and from which
@@ -20,7 +20,7 @@ use crate::tables::{DataFile, Kept};
 /// Attempts to commit: a flush that comes between costs one.
 const ATTEMPTS_MAX: u32 = 8;
 
-/// The field of the commit info that says where the samples are from.
+/// The field of the commit info that says where the rows are from.
 const PROVENANCE: &str = "isinglass.replay";
 
 /// A file that comes.
@@ -91,7 +91,7 @@ impl Table {
                 Some(now_unix_millis),
             ));
         let properties = self.admit(properties).await?;
-        let predicate = Some("samples derived again".to_owned());
+        let predicate = Some(format!("{} derived again", self.kind));
         let operation = DeltaOperation::Write { mode: SaveMode::Overwrite, partition_by: None, predicate };
         let actions = self.replaying(replayed, now_unix_millis).map_err(|error| self.error(error))?;
         let commit = CommitBuilder::from(properties)

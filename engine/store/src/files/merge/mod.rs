@@ -63,7 +63,7 @@ use worker::Worker;
 
 pub(crate) use fingerprint::{NULL, encode};
 pub(crate) use ha::{HaDedup, Replica};
-pub(crate) use scan::{Scanned, scan, scan_samples};
+pub(crate) use scan::{Scanned, ScannedSeries, scan, scan_metrics, scan_samples};
 
 /// How to merge.
 #[derive(Debug, Clone)]
@@ -84,11 +84,11 @@ pub(in crate::files) struct MergeOptions {
     pub(in crate::files) drop_rows: Option<Arc<dyn DropRows>>,
     /// Series that replicas of one Prometheus wrote; `samples` only.
     pub(in crate::files) ha: Option<HaDedup>,
-    /// Samples that others take the place of; `samples` only.
+    /// Rows that others take the place of; `samples`, `histograms` and `exemplars` only.
     pub(in crate::files) gone: Option<Arc<Gone>>,
 }
 
-/// Samples of some metrics within a time: they are dropped.
+/// Rows of some metrics within a time: they are dropped.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Gone {
     /// Ids of the metrics.
@@ -103,6 +103,15 @@ impl Gone {
         let within = |(low, high): (i64, i64)| low < self.time.end && high >= self.time.start;
         let any = |(low, high)| self.metrics.iter().any(|id| (low..=high).contains(id));
         file.time.is_none_or(within) && file.metric_id.is_none_or(any)
+    }
+
+    /// Which rows of a series it is about; `times` are theirs and ascend.
+    fn rows(&self, metric_id: i64, times: &[i64]) -> Range<usize> {
+        if !self.metrics.contains(&metric_id) {
+            return 0..0;
+        }
+        let first_at = |time: i64| times.partition_point(|at| *at < time);
+        first_at(self.time.start)..first_at(self.time.end)
     }
 }
 

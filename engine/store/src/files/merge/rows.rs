@@ -20,7 +20,7 @@ use super::fingerprint::Fingerprints;
 use super::kway::{Kway, Slice};
 use super::output::{Output, union};
 use super::passes::Kept;
-use super::{MergeOptions, Merged};
+use super::{Gone, MergeOptions, Merged};
 use crate::files::delta::Extent;
 use crate::files::parquet::CHUNK_ROWS;
 use crate::files::{FilesError, Result};
@@ -47,10 +47,28 @@ pub(super) async fn merge(
         let from = kept.first(&slice);
         counts.expired += (from - slice.from) as u64;
         let slice = Slice { from, ..slice };
-        same.sift(&slice, &mut chunk, counts)
-            .map_err(|problem| FilesError::Rows { kind: table.kind, problem })?;
+        for slice in without(slice, options.gone.as_deref(), counts) {
+            same.sift(&slice, &mut chunk, counts)
+                .map_err(|problem| FilesError::Rows { kind: table.kind, problem })?;
+        }
     }
     write(&mut chunk, &mut same, output, true).await
+}
+
+/// What stays of a slice: what is before those that go, and what is after.
+fn without(slice: Slice, gone: Option<&Gone>, counts: &mut Merged) -> impl Iterator<Item = Slice> + use<> {
+    let times = &slice.batch.times()[slice.from..slice.to];
+    let rows = gone.map_or(0..0, |gone| gone.rows(slice.prefix.as_series().0, times));
+    counts.expired += rows.len() as u64;
+    let (from, to) = (slice.from + rows.start, slice.from + rows.end);
+    let after = (!rows.is_empty()).then(|| Slice {
+        prefix: slice.prefix.clone(),
+        batch: Arc::clone(&slice.batch),
+        from: to,
+        ..slice
+    });
+    let before = Slice { to: if rows.is_empty() { slice.to } else { from }, ..slice };
+    [Some(before), after].into_iter().flatten().filter(|slice| slice.from < slice.to)
 }
 
 /// Whether it matters that a series or trace lies in one file.

@@ -1,6 +1,6 @@
 //! Rows of files that are looked at and not merged: to derive again from them, and to compare.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 use arrow_array::ArrayRef;
@@ -67,6 +67,58 @@ pub(crate) async fn scan_samples(
     Ok(ControlFlow::Continue(()))
 }
 
+/// Rows of one series, in the types of files.
+#[derive(Debug, Clone)]
+pub(crate) struct ScannedSeries<'a> {
+    pub(crate) metric_id: i64,
+    pub(crate) series_id: i64,
+    /// By position in the table; `None` if all values are null.
+    pub(crate) columns: &'a [Option<ArrayRef>],
+    pub(crate) times: &'a [i64],
+    /// Which of them.
+    pub(crate) rows: Range<usize>,
+}
+
+/// Shows the rows of some metrics within a time, file by file, until `each` has enough. Says
+/// whether it had.
+pub(crate) async fn scan_metrics(
+    objects: &Arc<dyn ObjectStore>,
+    kind: Kind,
+    files: &[DataFile],
+    wanted: &Gone,
+    each: &mut (dyn for<'r> FnMut(ScannedSeries<'r>) -> Result<ControlFlow<()>, String> + Send),
+) -> Result<ControlFlow<()>> {
+    let reader = Reader { objects, worker: Worker::start()? };
+    for file in files.iter().filter(|file| wanted.may_be_in(file)) {
+        let mut input = reader.open(kind, file, Some(wanted)).await?;
+        while let Some(batch) = input.next_batch().await? {
+            for (metric_id, series_id, rows) in runs(&batch, wanted) {
+                let (columns, times) = (batch.columns(), batch.times());
+                let some = ScannedSeries { metric_id, series_id, columns, times, rows };
+                if each(some).map_err(|problem| FilesError::Rows { kind, problem })?.is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
+        }
+    }
+    Ok(ControlFlow::Continue(()))
+}
+
+/// Metric, series and rows of what is wanted of a batch.
+fn runs<'a>(batch: &'a Batch, wanted: &'a Gone) -> impl Iterator<Item = (i64, i64, Range<usize>)> + 'a {
+    let mut from = 0;
+    batch
+        .runs()
+        .iter()
+        .map(move |run| {
+            let first = std::mem::replace(&mut from, run.end);
+            let (metric_id, series_id) = Prefix::as_series(&run.prefix);
+            let rows = wanted.rows(metric_id, &batch.times()[first..run.end]);
+            (metric_id, series_id, first + rows.start..first + rows.end)
+        })
+        .filter(|(_, _, rows)| !rows.is_empty())
+}
+
 fn samples(
     batch: &Batch,
     wanted: &Gone,
@@ -75,17 +127,8 @@ fn samples(
     const MICROS: i64 = 1_000;
     let bad = |problem| FilesError::Rows { kind: Kind::Samples, problem };
     let columns = Columns::of(batch).map_err(bad)?;
-    let mut from = 0;
-    for run in batch.runs() {
-        let rows = std::mem::replace(&mut from, run.end)..run.end;
-        let (metric_id, series_id) = Prefix::as_series(&run.prefix);
-        if !wanted.metrics.contains(&metric_id) {
-            continue;
-        }
-        let times = &batch.times()[rows.clone()];
-        let first = rows.start + times.partition_point(|time| *time < wanted.time.start);
-        let end = rows.start + times.partition_point(|time| *time < wanted.time.end);
-        for row in first..end {
+    for (metric_id, series_id, rows) in runs(batch, wanted) {
+        for row in rows {
             let sample = columns.sample(row);
             let stored = StoredSample {
                 metric_id,

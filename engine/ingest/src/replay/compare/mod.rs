@@ -2,7 +2,11 @@
 //!
 //! Live counters count a row when it arrives, a replay at the time that stands in it. So samples
 //! of both lie at other times, and what must be equal is by how much a series rose in all. The
-//! samples themselves are compared too: after a replay was written they are the same.
+//! samples themselves are compared too: after a replay was written they are the same. Of a native
+//! histogram the count is such a sample, and its sum and buckets are compared besides.
+
+mod native;
+mod side;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,7 +14,11 @@ use isinglass_model::batch::STALE_NAN_BITS;
 use isinglass_model::labels::LabelSet;
 use isinglass_store::StoredSample;
 
-use super::report::{Difference, MetricReport, SeriesCounts};
+use native::Native;
+use side::Side;
+
+use super::histogram::Histogram;
+use super::report::{Difference, MetricReport, NativeRise, SeriesCounts};
 use super::{ReplayError, Sample};
 
 /// Sums of floats depend on the order of their terms, by far less than this part of them.
@@ -18,49 +26,6 @@ const TOLERANCE: f64 = 1e-9;
 
 /// Label of the series that takes what comes beyond the cap.
 const OVERFLOW: &str = "metric_overflow";
-
-/// How a series rose.
-#[derive(Debug, Clone, Copy, Default)]
-struct Side {
-    samples: u64,
-    increase: f64,
-    /// How often it began at 0.
-    lives: u64,
-    last: Option<(f64, i64)>,
-    first: Option<(i64, f64)>,
-    ended: bool,
-}
-
-impl Side {
-    /// Takes the next sample. One from before the range says only where the range begins.
-    fn take(&mut self, sample: Sample, from_ms: i64) {
-        let within = sample.time_ms >= from_ms;
-        if within {
-            self.samples += 1;
-            self.first.get_or_insert((sample.time_ms, sample.value));
-        }
-        if sample.value.to_bits() == STALE_NAN_BITS {
-            (self.last, self.ended) = (None, true);
-            return;
-        }
-        let goes_on = |(value, start): &(f64, i64)| {
-            *start == sample.start_ms && (*start != 0 || sample.value >= *value)
-        };
-        let base = match self.last.filter(goes_on) {
-            Some((value, _)) => value,
-            None => {
-                self.lives += u64::from(within);
-                let began_here = self.ended || self.last.is_some() || sample.start_ms >= from_ms;
-                // Of one that began before and had no sample since, nobody knows what it had.
-                if began_here { 0.0 } else { sample.value }
-            }
-        };
-        if within {
-            self.increase += sample.value - base;
-        }
-        self.last = Some((sample.value, sample.start_ms));
-    }
-}
 
 struct Compared {
     metric: String,
@@ -71,6 +36,8 @@ struct Compared {
     identical: bool,
     /// Since when they differ: stored and replayed increase.
     since: Option<(i64, f64, f64)>,
+    /// Of a native histogram, whose count is what rises.
+    native: Option<Box<Native>>,
 }
 
 /// All series of both sides.
@@ -81,24 +48,39 @@ pub(super) struct Comparison {
     series: Vec<Compared>,
 }
 
-/// Some samples, by the place of their series.
-pub(super) type BySeries = HashMap<usize, Vec<Sample>, ahash::RandomState>;
+/// Some samples and native histograms, by the place of their series.
+#[derive(Debug, Default)]
+pub(super) struct BySeries {
+    pub(super) samples: HashMap<usize, Vec<Sample>, ahash::RandomState>,
+    pub(super) histograms: HashMap<usize, Vec<Histogram>, ahash::RandomState>,
+}
 
 impl Comparison {
     pub(super) fn new(from_ms: i64, series_max: usize) -> Self {
         Self { from_ms, series_max, by_labels: HashMap::default(), series: Vec::new() }
     }
 
-    /// The place of a series.
+    /// The place of a series of samples.
     pub(super) fn place(&mut self, labels: &LabelSet) -> Result<usize, ReplayError> {
-        if let Some(at) = self.by_labels.get(labels.as_bytes()) {
+        self.place_of(labels, false)
+    }
+
+    /// The place of a series of native histograms.
+    pub(super) fn native_place(&mut self, labels: &LabelSet) -> Result<usize, ReplayError> {
+        self.place_of(labels, true)
+    }
+
+    fn place_of(&mut self, labels: &LabelSet, native: bool) -> Result<usize, ReplayError> {
+        let mut key = labels.as_bytes().to_vec();
+        key.push(u8::from(native));
+        if let Some(at) = self.by_labels.get(key.as_slice()) {
             return Ok(*at);
         }
         let limit = self.series_max;
         if self.series.len() >= limit {
             return Err(ReplayError::TooManySeries { limit });
         }
-        self.by_labels.insert(labels.as_bytes().into(), self.series.len());
+        self.by_labels.insert(key.into(), self.series.len());
         self.series.push(Compared {
             metric: labels.metric().to_owned(),
             overflow: labels.get(OVERFLOW).is_some(),
@@ -107,6 +89,7 @@ impl Comparison {
             replayed: Side::default(),
             identical: true,
             since: None,
+            native: native.then(Box::default),
         });
         Ok(self.series.len() - 1)
     }
@@ -114,8 +97,14 @@ impl Comparison {
     /// Takes what both sides have of the same time, all of it later than what was taken before.
     pub(super) fn take(&mut self, mut stored: BySeries, mut replayed: BySeries) {
         for (at, one) in self.series.iter_mut().enumerate() {
-            let (stored, replayed) =
-                (stored.remove(&at).unwrap_or_default(), replayed.remove(&at).unwrap_or_default());
+            if one.native.is_some() {
+                let stored = stored.histograms.remove(&at).unwrap_or_default();
+                let replayed = replayed.histograms.remove(&at).unwrap_or_default();
+                one.take_histograms(&stored, &replayed, self.from_ms);
+                continue;
+            }
+            let stored = stored.samples.remove(&at).unwrap_or_default();
+            let replayed = replayed.samples.remove(&at).unwrap_or_default();
             one.take(&stored, &replayed, self.from_ms);
         }
     }
@@ -153,19 +142,35 @@ impl Comparison {
             metric.stored += one.stored.increase;
             metric.replayed += one.replayed.increase;
             metric.lives = metric.lives.max(one.stored.lives);
+            if let Some(native) = &one.native {
+                let all = metric.native.get_or_insert_default();
+                all.stored_sum += native.stored.increase;
+                all.replayed_sum += native.replayed.increase;
+                all.misplaced += native.misplaced();
+            }
             if one.overflow {
                 metric.stored_overflow += one.stored.increase;
                 metric.replayed_overflow += one.replayed.increase;
             }
         }
         let mut metrics: Vec<MetricReport> = metrics.into_values().collect();
-        metrics.iter_mut().for_each(|metric| metric.equal = same(metric.stored, metric.replayed));
+        for metric in &mut metrics {
+            metric.equal = same(metric.stored, metric.replayed);
+            if let Some(native) = &metric.native {
+                metric.equal &= same(native.stored_sum, native.replayed_sum);
+                metric.equal &= same(metric.stored + native.misplaced, metric.stored);
+            }
+        }
         metrics
     }
 
-    /// Stored samples within the range.
-    pub(super) fn stored_samples(&self) -> u64 {
-        self.series.iter().map(|one| one.stored.samples).sum()
+    /// Stored samples and native histograms within the range.
+    pub(super) fn stored(&self) -> (u64, u64) {
+        let of = |native: bool| {
+            let series = self.series.iter().filter(|one| one.native.is_some() == native);
+            series.map(|one| one.stored.samples).sum()
+        };
+        (of(false), of(true))
     }
 }
 
@@ -199,6 +204,34 @@ impl Compared {
         }
     }
 
+    /// Counts as samples are, and whatever else a native histogram has.
+    fn take_histograms(&mut self, stored: &[Histogram], replayed: &[Histogram], from_ms: i64) {
+        let within = stored.iter().filter(|one| one.time_ms >= from_ms);
+        self.identical &= within.eq(replayed.iter());
+        let mut later = replayed.iter().peekable();
+        for histogram in stored {
+            while let Some(before) = later.next_if(|one| one.time_ms <= histogram.time_ms) {
+                self.take_histogram(before, false, from_ms);
+            }
+            self.take_histogram(histogram, true, from_ms);
+            if histogram.time_ms >= from_ms {
+                self.look(histogram.time_ms);
+            }
+        }
+        for histogram in later {
+            self.take_histogram(histogram, false, from_ms);
+            self.look(histogram.time_ms);
+        }
+    }
+
+    fn take_histogram(&mut self, histogram: &Histogram, stored: bool, from_ms: i64) {
+        let side = if stored { &mut self.stored } else { &mut self.replayed };
+        let base = side.take(histogram.into(), from_ms);
+        if let Some(native) = &mut self.native {
+            native.take(histogram, stored, base);
+        }
+    }
+
     /// Notes since when they differ.
     fn look(&mut self, time_ms: i64) {
         let (stored, replayed) = (self.stored.increase, self.replayed.increase);
@@ -209,7 +242,8 @@ impl Compared {
     }
 
     fn outcome(&self) -> Outcome {
-        let equal = same(self.stored.increase, self.replayed.increase);
+        let native = self.native.as_ref().is_none_or(|native| native.is_same(self.stored.increase));
+        let equal = native && same(self.stored.increase, self.replayed.increase);
         match (self.stored.samples, self.replayed.samples) {
             (0, 0) => Outcome::Nothing,
             (0, _) => Outcome::OnlyReplayed,
@@ -238,6 +272,11 @@ impl Compared {
             replayed_then: replayed,
             stored: self.stored.increase,
             replayed: self.replayed.increase,
+            native: self.native.as_ref().map(|native| NativeRise {
+                stored_sum: native.stored.increase,
+                replayed_sum: native.replayed.increase,
+                misplaced: native.misplaced(),
+            }),
         })
     }
 }
@@ -253,52 +292,12 @@ impl From<StoredSample> for Sample {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use isinglass_model::labels::Temporality;
-
-    use super::*;
-
-    fn sample(time_ms: i64, value: f64, start_ms: i64) -> Sample {
-        Sample { time_ms, value, start_ms }
-    }
-
-    /// Compares the samples of one series from 100 ms on.
-    fn compared(stored: &[Sample], replayed: &[Sample]) -> (SeriesCounts, Vec<Difference>) {
-        let mut comparison = Comparison::new(100, 10);
-        let labels = LabelSet::new(&mut [("__name__", "calls_total")], Temporality::Unspecified).unwrap();
-        let at = comparison.place(&labels).unwrap();
-        let of = |samples: &[Sample]| BySeries::from_iter([(at, samples.to_vec())]);
-        comparison.take(of(stored), of(replayed));
-        (comparison.counts(), comparison.differences(9))
-    }
-
-    #[test]
-    fn what_counts_is_by_how_much_a_series_rose() {
-        let before = [sample(50, 7.0, 10), sample(150, 9.0, 10), sample(200, 12.0, 10)];
-        let (counts, _) = compared(&before, &[sample(100, 0.0, 100), sample(149, 5.0, 100)]);
-        assert_eq!(counts, SeriesCounts { equal: 1, ..SeriesCounts::default() });
-        let restarted =
-            [sample(50, 7.0, 10), sample(150, 9.0, 10), sample(160, 0.0, 160), sample(170, 3.0, 160)];
-        let (counts, _) = compared(&restarted, &[sample(100, 0.0, 100), sample(149, 5.0, 100)]);
-        assert_eq!(counts, SeriesCounts { equal: 1, ..SeriesCounts::default() });
-        let idle = [sample(50, 7.0, 10), sample(150, 7.0, 10)];
-        assert_eq!(compared(&idle, &[]).0, SeriesCounts::default());
-        let same = [sample(100, 0.0, 100), sample(149, 5.0, 100)];
-        assert_eq!(compared(&same, &same).0, SeriesCounts { identical: 1, ..SeriesCounts::default() });
-    }
-
-    #[test]
-    fn a_difference_names_the_first_sample_from_which_on_it_stays() {
-        let stored =
-            [sample(100, 0.0, 100), sample(150, 2.0, 100), sample(200, 4.0, 100), sample(250, 5.0, 100)];
-        let replayed =
-            [sample(100, 0.0, 100), sample(140, 2.0, 100), sample(190, 5.0, 100), sample(240, 7.0, 100)];
-        let (counts, differences) = compared(&stored, &replayed);
-        assert_eq!((counts.different, differences.len()), (1, 1));
-        let Difference { time_ms, stored_then, replayed_then, stored, replayed, .. } = differences[0];
-        assert_eq!((time_ms, stored_then, replayed_then, stored, replayed), (200, 4.0, 5.0, 5.0, 7.0));
-        assert_eq!(compared(&[], &[sample(100, 0.0, 100)]).1[0].what, "only_replayed");
-        assert_eq!(compared(&[sample(100, 0.0, 100), sample(101, 1.0, 100)], &[]).1[0].what, "only_stored");
+impl From<&Histogram> for Sample {
+    fn from(histogram: &Histogram) -> Self {
+        let Histogram { time_ms, count, start_ms, .. } = *histogram;
+        Self { time_ms, value: count.unwrap_or(f64::from_bits(STALE_NAN_BITS)), start_ms }
     }
 }
+
+#[cfg(test)]
+mod tests;
