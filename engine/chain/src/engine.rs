@@ -1,6 +1,6 @@
 //! The wasmtime engine: one per chain, with every limit that holds for all plugins.
 
-use wasmtime::{Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
+use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
 use crate::config::Budget;
 use crate::error::ChainError;
@@ -80,7 +80,9 @@ fn settings<'a>(instances: u32, budgets: impl IntoIterator<Item = &'a Budget>) -
         .max_memory_size(memory as usize)
         .max_unused_warm_slots(instances.min(16))
         .linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
-        .table_keep_resident(64 << 10);
+        .table_keep_resident(64 << 10)
+        // Only pages that a guest wrote to are reset, where the kernel can name them.
+        .pagemap_scan(Enabled::Auto);
     let mut config = Config::new();
     config
         .wasm_component_model(true)
