@@ -278,7 +278,7 @@ fn faults_of_the_configuration_name_the_key() {
             r#"{"dimension": []}"#,
             "unknown key \"dimension\"; known are unit, profile, dimensions, status_message, histogram_buckets, \
              histograms, native_buckets_max, target_info, host_info, host_identifiers, exemplars, \
-             exemplar_label, span_name_sanitizing, filter_policies, span_multiplier_attribute, span_multiplier_tracestate, \
+             exemplar_label, span_name_sanitizing, span_name_patterns, filter_policies, span_multiplier_attribute, span_multiplier_tracestate, \
              target_info_excluded, metrics_gen_instance, service_graph",
         ),
         (r#"{"dimensions": ["service"]}"#, "dimension \"service\" would be a second label of that name"),
@@ -293,6 +293,14 @@ fn faults_of_the_configuration_name_the_key() {
         (r#"{"profile": "x"}"#, "profile is \"x\", not tempo or otel"),
         (r#"{"unit": "ms"}"#, "unit is for the profile otel"),
         (
+            r#"{"span_name_patterns": ["GET /<_>"]}"#,
+            "span_name_patterns are used only with span_name_sanitizing",
+        ),
+        (
+            r#"{"span_name_sanitizing": "on", "span_name_patterns": ["<_>"]}"#,
+            "span_name_patterns has \"<_>\", which has no word of its own",
+        ),
+        (
             r#"{"service_graph": {"waits": 1}}"#,
             "unknown key \"service_graph.waits\"; known are enabled, histogram_buckets, wait_ms, pending_max, dimensions, prefix_dimensions, virtual_node_label, peer_attributes, database_name_attributes, messaging_latency, connection_info",
         ),
@@ -301,8 +309,8 @@ fn faults_of_the_configuration_name_the_key() {
             "dimension \"client\" would be a second label of that name",
         ),
         (
-            r#"{"filter_policies": [{"include": {"match_type": "regex"}}]}"#,
-            "match_type is \"regex\", not strict or glob",
+            r#"{"filter_policies": [{"include": {"match_type": "like"}}]}"#,
+            "match_type is \"like\", not strict, glob or regex",
         ),
     ] {
         assert_eq!(SpanMetrics::configure(Config::parse(config).unwrap()).unwrap_err(), fault);
