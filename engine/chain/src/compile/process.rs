@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use wasmtime::component::Component;
 
-use super::worker::{COMPONENT, Job, MEMORY};
+use super::worker::Job;
 use super::{Fault, worker};
 use crate::config::Budget;
 use crate::engine::Sandbox;
@@ -151,15 +151,14 @@ fn judged(outcome: Outcome, budget: &Budget) -> Result<Vec<u8>, Fault> {
     if status.success() {
         return Ok(code);
     }
-    // What the standard library says before it gives up.
-    if text.contains("memory allocation of") || status.code() == Some(MEMORY.into()) {
-        return Err(Fault::memory(budget));
-    }
-    let cpu = [Signal::XCPU, Signal::KILL].map(|signal| Some(signal.as_raw()));
-    Err(match status.code() {
-        Some(code) if code == i32::from(COMPONENT) => Fault::Component(text),
-        Some(code) if code == i32::from(worker::START) => Fault::Start(text),
-        _ if cpu.contains(&status.signal()) => Fault::time(budget),
+    let allocation = text.contains("memory allocation of");
+    Err(match (status.code().map(u8::try_from), status.signal().and_then(Signal::from_named_raw)) {
+        (Some(Ok(worker::COMPONENT)), _) => Fault::Component(text),
+        (Some(Ok(worker::START)), _) => Fault::Start(text),
+        (Some(Ok(worker::MEMORY)), _) => Fault::memory(budget),
+        (_, Some(Signal::XCPU)) => Fault::time(budget),
+        // The standard library said so, and gave up.
+        (_, Some(Signal::ABORT)) if allocation => Fault::memory(budget),
         _ => Fault::Component(format!("the compiler ended with {status}: {text}")),
     })
 }

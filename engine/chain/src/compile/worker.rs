@@ -48,7 +48,7 @@ fn limited(job: &str) -> Result<Job, String> {
     let limits = [
         // What is written to: of the address space the sandbox reserves much that nobody touches.
         (Resource::Data, job.memory_bytes_max, job.memory_bytes_max),
-        // At the first it is told why, at the second it is dead.
+        // Who does not end at the first is ended at the second.
         (Resource::Cpu, job.cpu_seconds_max, job.cpu_seconds_max.saturating_add(1)),
         (Resource::Core, 0, 0),
         (Resource::Fsize, 0, 0),
