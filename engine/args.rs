@@ -39,6 +39,12 @@ pub(crate) enum Command {
     Restore(RestoreArgs),
     /// What authors and operators of plugins need
     Plugin(PluginArgs),
+    /// Compile a plugin from standard input to standard output, within the limits of a job in JSON
+    #[command(hide = true)]
+    PluginCompile {
+        /// What this program says to itself
+        job: String,
+    },
     /// Print the configuration that `serve` with the same flags would have
     Config(ServeArgs),
 }

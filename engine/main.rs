@@ -20,6 +20,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
+use isinglass_chain::compile::compile_as_told;
 
 use args::{Args, Command, ServeArgs};
 use config::Config;
@@ -71,6 +72,7 @@ fn execute(args: Args) -> anyhow::Result<ExitCode> {
             runtime()?.block_on(isinglass_cli::backup::run_restore(args, config.store))
         }
         Command::Plugin(args) => runtime()?.block_on(isinglass_cli::plugin::run(args)),
+        Command::PluginCompile { job } => Ok(compile_as_told(&job)),
         Command::Config(args) => {
             let text = toml::to_string(&Config::load(&args)?)?;
             std::io::stdout().write_all(text.as_bytes())?;

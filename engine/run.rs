@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use isinglass_chain::{CODE_FOLDER, ChainConfig, LiveChain};
+use isinglass_chain::{CODE_FOLDER, ChainConfig, Compilation, Compiler, LiveChain};
 use isinglass_cli::demo::{self, DemoOptions, Question};
 use isinglass_ingest::Ingest;
 use isinglass_model::clock::SystemClock;
@@ -152,8 +152,11 @@ async fn load_chain(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<A
 }
 
 fn plugins_of(config: &Config) -> ChainConfig {
-    let code_dir = Some(config.store.data_dir.join(CODE_FOLDER));
-    ChainConfig { code_dir, ..config.plugins.clone() }
+    let compilation = Compilation {
+        code_dir: Some(config.store.data_dir.join(CODE_FOLDER)),
+        compiler: Compiler::of_this_program(),
+    };
+    ChainConfig { compilation, ..config.plugins.clone() }
 }
 
 impl Running {

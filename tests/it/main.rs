@@ -42,6 +42,7 @@
 //! | [`memory`] | does a query that takes more than `--memory` end, and nothing else? |
 //! | [`plugin_author`] | from nothing to a running plugin, in every language and for every world |
 //! | [`plugin_registry`] | do plugins come from a real registry, and only from who is trusted? |
+//! | [`plugin_compile`] | components that are bombs for who compiles them |
 //! | [`plugin_reingest`] | what was refused by mistake is sent again and stored once |
 //! | [`plugin_shadow`] | one is tried out, compared and promoted, and nobody notices |
 //! | [`plugin_guide`] | does the guide for plugins' authors hold, word for word? |
@@ -71,6 +72,7 @@ mod patterns;
 mod plugin_author;
 mod plugin_cases;
 mod plugin_check;
+mod plugin_compile;
 mod plugin_guide;
 mod plugin_install;
 mod plugin_registry;

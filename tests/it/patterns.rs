@@ -1,7 +1,7 @@
 //! The example plugins for patterns of log lines: counters at intake, the same patterns in SQL
 //! over what is stored, and what was mined there as the configuration of both.
 
-use isinglass_testkit::otlp::{self, LogRecord, text};
+use isinglass_testkit::otlp::{self, LogRecord, Span, text};
 use serde_json::Value;
 
 use crate::harness::{Client, Server, now_nanos, root};
@@ -19,8 +19,7 @@ fn config(patterns: &str) -> String {
 }
 
 async fn send(client: &Client) {
-    let lines =
-        std::fs::read_to_string(root().join("plugins/examples/patterns/mining/data/lines.log")).unwrap();
+    let lines = std::fs::read_to_string(root().join("plugins/patterns/data/lines.log")).unwrap();
     let record = |(at, line): (u64, &str)| LogRecord::new(now_nanos() + at, line);
     let records: Vec<_> = (0..).zip(lines.lines()).map(record).collect();
     client.otlp("logs", otlp::logs(&[text("service.name", "shop")], &records)).await.ok();
@@ -57,7 +56,7 @@ async fn counters_and_sql_agree_before_and_after_mining() {
     assert_eq!(mined["lines"], 24);
     let text = |pattern: &Value| format!("{} {}", pattern["lines"], pattern["pattern"].as_str().unwrap());
     let texts: Vec<String> = mined["patterns"].as_array().unwrap().iter().map(text).collect();
-    let expected = std::fs::read_to_string(root().join("plugins/examples/patterns/mining/data/mined.txt"));
+    let expected = std::fs::read_to_string(root().join("plugins/patterns/data/mined.txt"));
     assert_eq!(texts, expected.unwrap().lines().collect::<Vec<_>>());
 
     let known: Vec<&Value> =
@@ -70,4 +69,36 @@ async fn counters_and_sql_agree_before_and_after_mining() {
     assert_eq!(counted.len(), texts.len());
     let declined = "<_> WARN  [main] com.shop.Payment - card of customer <_> declined: insufficient funds";
     assert!(counted.contains(&(declined.to_owned(), 3)), "{counted:?}");
+}
+
+/// Spans of users who have names and no numbers.
+async fn send_users(client: &Client) {
+    let start = now_nanos() - 2_000_000_000;
+    let span = |at: u64| Span {
+        span_id: (at + 1).to_be_bytes().to_vec(),
+        ..Span::server(&format!("GET /users/{}", "bo".repeat(at as usize + 1)), start, start + 1_000_000)
+    };
+    let spans: Vec<Span> = (0..30).map(span).collect();
+    client.otlp("traces", otlp::traces(&[text("service.name", "shop")], &spans)).await.ok();
+    client.flush().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_mined_of_names_of_spans_is_what_they_become() {
+    const COUNTED: &str = "select span_name as pattern, cast(sum(last) as bigint) as lines from \
+                           (select span_name, max(value) as last from metrics.traces_spanmetrics_calls_total \
+                           group by span_name) group by span_name order by span_name";
+    let server = Server::start_with(&config("[]"));
+    let client = server.client();
+    send_users(&client).await;
+    let mined = client.cell("select span_name_patterns(name) from spans").await;
+    assert_eq!(mined, r#"{"spans":30,"patterns":[{"pattern":"GET /users/<_>","spans":30}]}"#);
+
+    let server = Server::start_with(
+        "[plugins.config.span-metrics]\nspan_name_sanitizing = \"on\"\n\
+         span_name_patterns = [\"GET /users/<_>\"]\n",
+    );
+    let client = server.client();
+    send_users(&client).await;
+    assert_eq!(pairs(&client, COUNTED).await, [("GET /users/<_>".to_owned(), 30)]);
 }

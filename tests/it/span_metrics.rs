@@ -33,7 +33,11 @@ async fn the_profiles_run_beside_each_other() {
         name = "span-metrics"
         source = "builtin:span-metrics"
         world = "deriver"
-        config = { span_multiplier_attribute = "ratio", span_name_sanitizing = "on" }
+
+        [plugins.config.span-metrics]
+        span_multiplier_attribute = "ratio"
+        span_name_sanitizing = "on"
+        span_name_patterns = ["GET /users/<_>"]
 
         [[plugins.bindings]]
         name = "of-otel"
@@ -45,28 +49,35 @@ async fn the_profiles_run_beside_each_other() {
         unit = "ms"
 
         [[plugins.config.of-otel.filter_policies]]
+        include = { match_type = "regex", attributes = [{ key = "name", value = "^(GET|PUT) /" }] }
         exclude = { match_type = "glob", attributes = [{ key = "name", value = "*health*" }] }
         "#,
     );
     let client = server.client();
     let ratio = vec![("ratio".to_owned(), Value::Double(0.25))];
-    let spans =
-        [span("GET /orders/1", 0, ratio), span("GET /orders/2", 1, vec![]), span("GET /health", 2, vec![])];
+    let mut spans = vec![span("GET /orders/1", 0, ratio)];
+    let names = ["GET /orders/2", "GET /health", "GET /users/bob", "tick"];
+    spans.extend((1..).zip(names).map(|(at, name)| span(name, at, vec![])));
     send(&client, &spans).await;
     client.flush().await;
-    let tempo = values("span_name", [("GET /orders/<_>", 5.0), ("GET /health", 1.0)]);
+    let tempo = [("GET /orders/<_>", 5.0), ("GET /health", 1.0), ("GET /users/<_>", 1.0), ("tick", 1.0)];
+    let tempo = values("span_name", tempo);
     assert_eq!(by(&client, "traces_spanmetrics_calls_total", "span_name").await, tempo);
     assert_eq!(by(&client, "traces_spanmetrics_latency_count", "span_name").await, tempo);
-    let otel = values("span_name", [("GET /orders/1", 1.0), ("GET /orders/2", 1.0)]);
+    let otel = [("GET /orders/1", 1.0), ("GET /orders/2", 1.0), ("GET /users/bob", 1.0)];
+    let otel = values("span_name", otel);
     assert_eq!(by(&client, "traces_span_metrics_calls_total", "span_name").await, otel);
     let sums = by(&client, "traces_span_metrics_duration_milliseconds_sum", "service_name").await;
-    assert_eq!(sums, values("service_name", [("shop", 6.0)]));
+    assert_eq!(sums, values("service_name", [("shop", 9.0)]));
     let edges = query(&client, "traces_service_graph_request_total").await;
     assert_eq!(
         edges,
-        BTreeMap::from([("client=user connection_type=virtual_node server=shop".to_owned(), 6.0)])
+        BTreeMap::from([("client=user connection_type=virtual_node server=shop".to_owned(), 8.0)])
     );
-    assert!(client.metric("isinglass_plugin_counter_total", &["name=\"sanitized_span_names\""]).await >= 2.0);
+    for (name, count) in [("sanitized_span_names", 3.0), ("span_names", 5.0), ("span_names_sanitized", 4.0)] {
+        let label = format!("name=\"{name}\"");
+        assert!(client.metric("isinglass_plugin_counter_total", &[&label]).await >= count, "{name}");
+    }
 }
 
 #[tokio::test]

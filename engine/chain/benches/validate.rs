@@ -56,7 +56,7 @@ fn nothing(bencher: Bencher<'_, '_>, rows: usize) {
 }
 
 /// One span, by an instance that is there and by one that is made for it: the difference is what
-/// making one costs, `describe` and `configure` included.
+/// making one costs, `configure` included.
 #[divan::bench(args = ["warm", "fresh"])]
 fn one_span(bencher: Bencher<'_, '_>, isolation: &str) {
     let source = format!("file:{}/../../plugins/dist/noop.wasm", env!("CARGO_MANIFEST_DIR"));

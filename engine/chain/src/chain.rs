@@ -17,7 +17,7 @@ use crate::buckets::Buckets;
 use crate::columns::Offered;
 use crate::component::{Loader, hex};
 use crate::config::{Binding, ChainConfig, OnError, World};
-use crate::engine::{deterministic_engine, engine};
+use crate::engine::{Sandbox, Settings};
 use crate::error::ChainError;
 use crate::failure::Failure;
 use crate::lines::LogLine;
@@ -139,13 +139,11 @@ impl Chain {
         // One place more for the instance that is tried out while a chain loads.
         let instances = bindings.saturating_mul(config.instances_max).saturating_add(1);
         let budgets = config.bindings.iter().map(|binding| &binding.budget);
-        let engine = match config.deterministic {
-            true => deterministic_engine(instances, budgets)?,
-            false => engine(instances, budgets)?,
-        };
-        let ticker = Ticker::start(&engine)?;
-        let mut loader = Loader::new(&engine, config.code_dir.as_deref())?
-            .trusting(TrustedKeys::parse(&config.trusted_keys)?);
+        let settings = Settings::of(budgets).deterministic(config.deterministic);
+        let sandbox = Sandbox::new(instances, settings)?;
+        let ticker = Ticker::start(&sandbox.engine)?;
+        let mut loader =
+            Loader::new(&sandbox, &config.compilation)?.trusting(TrustedKeys::parse(&config.trusted_keys)?);
         let named = |one: &Binding| {
             let plugins = if one.shadow { &before?.shadows } else { &before?.plugins };
             plugins.iter().find(|plugin| plugin.binding == one.name)
@@ -165,7 +163,7 @@ impl Chain {
             shadow_buckets,
             clock,
             ticker,
-            _engine: engine,
+            _engine: sandbox.engine,
         })
     }
 

@@ -1,6 +1,6 @@
 //! From bytes to something that can be instantiated.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use hashbrown::HashMap;
 use sha2::{Digest, Sha256};
@@ -9,8 +9,9 @@ use wasmtime::component::{self, ComponentExportIndex, InstancePre, Linker};
 
 use crate::builtin;
 use crate::code_cache::CodeCache;
-use crate::compile::compile;
-use crate::config::{Binding, PAIRS, Source, World};
+use crate::compile::{Compilation, Compiler, Fault};
+use crate::config::{Binding, Budget, PAIRS, Source, World};
+use crate::engine::Sandbox;
 use crate::error::ChainError;
 use crate::failure::shorten;
 use crate::host::{self, State};
@@ -116,28 +117,30 @@ fn compute(find: &impl Fn(&str, &str) -> Result<ComponentExportIndex, String>) -
 
 /// Loads components, each one once.
 pub(crate) struct Loader<'a> {
-    engine: &'a Engine,
+    sandbox: &'a Sandbox,
     linker: Linker<State>,
     compiled: HashMap<[u8; 32], component::Component>,
+    compiler: Compiler,
     code: Option<CodeCache>,
     trusted: TrustedKeys,
 }
 
 impl<'a> Loader<'a> {
-    /// `code_dir`: where machine code is kept; without it everything is compiled.
-    pub(crate) fn new(engine: &'a Engine, code_dir: Option<&Path>) -> Result<Self, ChainError> {
-        let mut linker = Linker::new(engine);
+    /// A loader for plugins of this sandbox.
+    pub(crate) fn new(sandbox: &'a Sandbox, compilation: &Compilation) -> Result<Self, ChainError> {
+        let mut linker = Linker::new(&sandbox.engine);
         host::link(&mut linker).map_err(|error| ChainError::Sandbox(format!("{error:#}")))?;
-        let opened = |folder: &Path| {
+        let opened = |folder: &PathBuf| {
             CodeCache::open(folder)
                 .inspect_err(|error| tracing::warn!("plugins are compiled at every start: {error}"))
                 .ok()
         };
         Ok(Self {
-            engine,
+            sandbox,
             linker,
             compiled: HashMap::new(),
-            code: code_dir.and_then(opened),
+            compiler: compilation.compiler.clone(),
+            code: compilation.code_dir.as_ref().and_then(opened),
             trusted: TrustedKeys::default(),
         })
     }
@@ -170,26 +173,43 @@ impl<'a> Loader<'a> {
         self.trusted.check(binding, &bytes)?;
         let component = match self.compiled.get(&digest) {
             Some(component) => component.clone(),
-            None => self.machine_code(&bytes, &digest).map_err(|text| fault(binding, &text))?,
+            None => self
+                .machine_code(&bytes, &digest, &binding.budget)
+                .map_err(|fault| not_compiled(binding, fault))?,
         };
-        check_imports(binding, &component, self.engine)?;
+        check_imports(binding, &component, &self.sandbox.engine)?;
         self.compiled.insert(digest, component.clone());
         Ok(Compiled { component, digest, bytes: bytes.len() as u64 })
     }
 
     /// From the disk where it is, else compiled and put there.
-    fn machine_code(&self, bytes: &[u8], digest: &[u8; 32]) -> Result<component::Component, String> {
-        let known = self.code.as_ref().and_then(|code| code.get(self.engine, digest));
+    fn machine_code(
+        &self,
+        bytes: &[u8],
+        digest: &[u8; 32],
+        budget: &Budget,
+    ) -> Result<component::Component, Fault> {
+        let engine = &self.sandbox.engine;
+        let known = self.code.as_ref().and_then(|code| code.get(engine, digest));
         if let Some(component) = known {
             return Ok(component);
         }
-        let component = compile(self.engine, bytes)?;
+        let component = self.compiler.compile(self.sandbox, budget, bytes)?;
         if let Some(code) = &self.code
-            && let Err(error) = code.put(self.engine, digest, &component)
+            && let Err(error) = code.put(engine, digest, &component)
         {
             tracing::warn!("the code of a plugin is not kept: {error}");
         }
         Ok(component)
+    }
+}
+
+fn not_compiled(binding: &Binding, fault: Fault) -> ChainError {
+    let name = binding.name.clone();
+    match fault {
+        Fault::Component(text) => self::fault(binding, &text),
+        Fault::Limit { key, limit } => ChainError::CompileLimit { binding: name, key, limit },
+        Fault::Start(text) => ChainError::Compiler { binding: name, fault: shorten(&text) },
     }
 }
 

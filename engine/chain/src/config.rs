@@ -14,6 +14,7 @@ use isinglass_model::limits::Limits;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::compile::Compilation;
 use crate::error::ChainError;
 use crate::rates::SignalRates;
 
@@ -43,10 +44,9 @@ pub struct ChainConfig {
     /// Public keys of minisign: components that are not built in must be signed with one of them.
     /// Empty = nobody need sign.
     pub trusted_keys: Vec<String>,
-    /// Folder for the machine code of components, so that they are compiled once; set by who
-    /// loads the chain, `None` = compiled at every start.
+    /// Who compiles components, and where the code is kept; set by who loads the chain.
     #[serde(skip)]
-    pub code_dir: Option<PathBuf>,
+    pub compilation: Compilation,
     /// Whether answers are to be the same on every machine, to the bit, which costs a little.
     #[serde(skip)]
     pub deterministic: bool,
@@ -72,7 +72,7 @@ impl Default for ChainConfig {
             call_bytes_max: 4 << 20,
             buckets_max: 100_000,
             trusted_keys: Vec::new(),
-            code_dir: None,
+            compilation: Compilation::default(),
             deterministic: false,
         }
     }
@@ -406,6 +406,10 @@ pub struct Budget {
     /// Whether it may consist of several modules and memories, as a component with the
     /// interpreter of a language in it does.
     pub composed: bool,
+    /// CPU time that compiling it may take, all threads together, in milliseconds.
+    pub compile_cpu_ms: u32,
+    /// Memory that compiling it may take, in bytes.
+    pub compile_memory_bytes_max: u64,
 }
 
 /// Thread CPU time at which a call of a query is stopped, unless told otherwise.
@@ -415,7 +419,13 @@ const QUERY_CPU_HARD_MS: u32 = 1_000;
 pub(crate) const MEMORY_BYTES_MAX: u32 = 128 << 20;
 
 /// The largest component that a budget may allow.
-const COMPONENT_BYTES_MAX: u32 = 64 << 20;
+pub(crate) const COMPONENT_BYTES_MAX: u32 = 64 << 20;
+
+/// The least memory that a compiler can do with: its allocator takes some 25 MB a thread.
+const COMPILE_BYTES_MIN: u64 = 128 << 20;
+
+/// The most CPU time that compiling may be given.
+const COMPILE_MS_MAX: u32 = 3_600_000;
 
 impl Default for Budget {
     fn default() -> Self {
@@ -425,6 +435,8 @@ impl Default for Budget {
             memory_bytes_max: 64 << 20,
             component_bytes_max: 8 << 20,
             composed: false,
+            compile_cpu_ms: 300_000,
+            compile_memory_bytes_max: 1 << 30,
         }
     }
 }
@@ -439,6 +451,12 @@ impl Budget {
         }
         if !(1..=COMPONENT_BYTES_MAX).contains(&self.component_bytes_max) {
             return Err(format!("budget.component_bytes_max must be 1 to {COMPONENT_BYTES_MAX}"));
+        }
+        if !(1_000..=COMPILE_MS_MAX).contains(&self.compile_cpu_ms) {
+            return Err(format!("budget.compile_cpu_ms must be 1000 to {COMPILE_MS_MAX}"));
+        }
+        if self.compile_memory_bytes_max < COMPILE_BYTES_MIN {
+            return Err(format!("budget.compile_memory_bytes_max must be at least {COMPILE_BYTES_MIN}"));
         }
         Ok(())
     }
@@ -592,6 +610,14 @@ mod tests {
         check(
             binding(json!({ "budget": { "component_bytes_max": 0 } })),
             "component_bytes_max must be 1 to 67108864",
+        );
+        check(
+            binding(json!({ "budget": { "compile_cpu_ms": 999 } })),
+            "compile_cpu_ms must be 1000 to 3600000",
+        );
+        check(
+            binding(json!({ "budget": { "compile_memory_bytes_max": 1 } })),
+            "compile_memory_bytes_max must be at least 134217728",
         );
         check(binding(json!({ "tenants": { "..": {} } })), "tenant \"..\"");
         check(binding(json!({ "fallback": {} })), "fallback is used only");

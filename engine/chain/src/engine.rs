@@ -1,6 +1,7 @@
 //! The wasmtime engine: one per chain, with every limit that holds for all plugins.
 
-use wasmtime::{Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
+use serde::{Deserialize, Serialize};
+use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
 use crate::config::Budget;
 use crate::error::ChainError;
@@ -34,37 +35,55 @@ impl Parts {
     }
 }
 
-/// Makes an engine that holds at most `instances` component instances of these budgets.
-pub(crate) fn engine<'a>(
-    instances: u32,
-    budgets: impl IntoIterator<Item = &'a Budget>,
-) -> Result<Engine, ChainError> {
-    made(&settings(instances, budgets))
+/// What machine code depends on besides the machine: it runs only where all of this is the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Settings {
+    memory_bytes_max: u32,
+    composed: bool,
+    deterministic: bool,
 }
 
-/// The same for answers that are the same on every machine, to the bit: WebAssembly leaves open
-/// which bits a NaN has, and what relaxed vector instructions round to.
-pub(crate) fn deterministic_engine<'a>(
-    instances: u32,
-    budgets: impl IntoIterator<Item = &'a Budget>,
-) -> Result<Engine, ChainError> {
-    let mut settings = settings(instances, budgets);
-    settings.cranelift_nan_canonicalization(true).relaxed_simd_deterministic(true);
-    made(&settings)
-}
-
-fn made(settings: &Config) -> Result<Engine, ChainError> {
-    Engine::new(settings).map_err(|error| ChainError::Sandbox(format!("{error:#}")))
-}
-
-fn settings<'a>(instances: u32, budgets: impl IntoIterator<Item = &'a Budget>) -> Config {
-    let (mut parts, mut memory) = (Parts::ORDINARY, Budget::default().memory_bytes_max);
-    for budget in budgets {
-        memory = memory.max(budget.memory_bytes_max);
-        if budget.composed {
-            parts = Parts::COMPOSED;
-        }
+impl Settings {
+    /// For plugins of these budgets.
+    pub(crate) fn of<'a>(budgets: impl IntoIterator<Item = &'a Budget>) -> Self {
+        let none = Self {
+            memory_bytes_max: Budget::default().memory_bytes_max,
+            composed: false,
+            deterministic: false,
+        };
+        budgets.into_iter().fold(none, |all, budget| Self {
+            memory_bytes_max: all.memory_bytes_max.max(budget.memory_bytes_max),
+            composed: all.composed || budget.composed,
+            ..all
+        })
     }
+
+    /// The same for answers that are the same on every machine, to the bit: WebAssembly leaves
+    /// open which bits a NaN has, and what relaxed vector instructions round to.
+    pub(crate) fn deterministic(self, deterministic: bool) -> Self {
+        Self { deterministic, ..self }
+    }
+}
+
+/// An engine and what it is made of.
+pub(crate) struct Sandbox {
+    pub(crate) engine: Engine,
+    pub(crate) settings: Settings,
+}
+
+impl Sandbox {
+    /// Makes an engine that holds at most `instances` component instances.
+    pub(crate) fn new(instances: u32, settings: Settings) -> Result<Self, ChainError> {
+        let engine = Engine::new(&config(instances, settings))
+            .map_err(|error| ChainError::Sandbox(format!("{error:#}")))?;
+        Ok(Self { engine, settings })
+    }
+}
+
+fn config(instances: u32, settings: Settings) -> Config {
+    let parts = if settings.composed { Parts::COMPOSED } else { Parts::ORDINARY };
+    let memory = settings.memory_bytes_max;
     let Parts { core_instances, memories, tables, table_elements } = parts;
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
@@ -80,7 +99,9 @@ fn settings<'a>(instances: u32, budgets: impl IntoIterator<Item = &'a Budget>) -
         .max_memory_size(memory as usize)
         .max_unused_warm_slots(instances.min(16))
         .linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
-        .table_keep_resident(64 << 10);
+        .table_keep_resident(64 << 10)
+        // Only pages that a guest wrote to are reset, where the kernel can name them.
+        .pagemap_scan(Enabled::Auto);
     let mut config = Config::new();
     config
         .wasm_component_model(true)
@@ -95,5 +116,8 @@ fn settings<'a>(instances: u32, budgets: impl IntoIterator<Item = &'a Budget>) -
         .epoch_interruption(true)
         .max_wasm_stack(STACK_BYTES_MAX)
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    if settings.deterministic {
+        config.cranelift_nan_canonicalization(true).relaxed_simd_deterministic(true);
+    }
     config
 }

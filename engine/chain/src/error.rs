@@ -43,6 +43,24 @@ pub enum ChainError {
         /// The limit in bytes.
         limit: u64,
     },
+    /// A component that takes more to compile than its budget allows.
+    #[error("plugin binding {binding:?}: compiling its component takes more than {key} = {limit}")]
+    CompileLimit {
+        /// The binding.
+        binding: String,
+        /// The key of the budget.
+        key: &'static str,
+        /// Its value.
+        limit: u64,
+    },
+    /// The compiler is not there.
+    #[error("plugin binding {binding:?}: the compiler cannot be run: {fault}")]
+    Compiler {
+        /// The binding.
+        binding: String,
+        /// Why.
+        fault: String,
+    },
     /// Bytes that are no component, or one of an unknown interface.
     #[error("plugin binding {binding:?}: not a usable component: {fault}")]
     Component {
@@ -132,12 +150,12 @@ impl ChainError {
     /// What it means to the one who asked.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Sandbox(_) | Self::Installed { .. } => ErrorKind::Internal,
+            Self::Sandbox(_) | Self::Installed { .. } | Self::Compiler { .. } => ErrorKind::Internal,
             Self::NotInstalled { .. } | Self::NotTriedOut { .. } | Self::NoPrevious { .. } => {
                 ErrorKind::NotFound
             }
             Self::Read { source, .. } if source.kind() == std::io::ErrorKind::NotFound => ErrorKind::NotFound,
-            Self::TooLarge { .. } => ErrorKind::TooLarge,
+            Self::TooLarge { .. } | Self::CompileLimit { .. } => ErrorKind::TooLarge,
             Self::ForbiddenImport { .. } | Self::Signature { .. } => ErrorKind::Forbidden,
             _ => ErrorKind::Malformed,
         }

@@ -10,9 +10,10 @@ use isinglass_model::deltas::DerivedMetric;
 use isinglass_model::functions::FunctionSignature;
 use serde_json::Value;
 
+use crate::compile::Compilation;
 use crate::component::{Compiled, Loader};
 use crate::config::{Binding, Budget, OnError, Source, World};
-use crate::engine::engine;
+use crate::engine::{Sandbox, Settings};
 use crate::error::ChainError;
 use crate::failure::shorten;
 use crate::stats::Meter;
@@ -64,23 +65,24 @@ pub struct WantedColumn {
 }
 
 /// Compiles a component and asks an instance of it what it is under a configuration and a budget.
-/// Fails where a server would refuse to load it. `code_dir`: where machine code is kept.
+/// Fails where a server would refuse to load it. `compilation`: who
+/// compiles it.
 pub fn inspect(
     path: &Path,
     config: &Value,
     budget: Budget,
-    code_dir: Option<&Path>,
+    compilation: &Compilation,
     clock: Arc<dyn Clock>,
 ) -> Result<Inspection, ChainError> {
     let mut binding = binding(path, budget);
     budget.check().map_err(|fault| ChainError::Binding { binding: binding.name.clone(), fault })?;
-    let engine = engine(1, [&budget])?;
-    let ticker = Ticker::start(&engine)?;
-    let mut loader = Loader::new(&engine, code_dir)?;
+    let sandbox = Sandbox::new(1, Settings::of([&budget]))?;
+    let ticker = Ticker::start(&sandbox.engine)?;
+    let mut loader = Loader::new(&sandbox, compilation)?;
     let began = clock.monotonic();
     let compiled = loader.compile(&binding)?;
     binding.world = compiled
-        .world(&engine)
+        .world(&sandbox.engine)
         .map_err(|fault| ChainError::Component { binding: binding.name.clone(), fault: shorten(&fault) })?;
     // What becomes of batches when it fails is not asked here.
     binding.on_error = Some(match binding.world {
@@ -105,7 +107,7 @@ pub fn inspect(
         compiled: took,
         memory_bytes: stats.memory_bytes,
         memory_bytes_max: binding.budget.memory_bytes_max.into(),
-        imports: compiled.imports(&engine),
+        imports: compiled.imports(&sandbox.engine),
         columns: columns(&variant),
         metrics: variant.metrics,
         functions: variant.functions.iter().map(|function| FunctionSignature::clone(function)).collect(),
@@ -117,14 +119,14 @@ pub fn inspect(
 pub(crate) fn world_of(
     component: &[u8],
     budget: Budget,
-    code_dir: Option<&Path>,
+    compilation: &Compilation,
 ) -> Result<World, ChainError> {
     let binding = Binding { source: Source::Bytes(component.into()), ..binding(Path::new("new"), budget) };
     budget.check().map_err(|fault| ChainError::Binding { binding: binding.name.clone(), fault })?;
-    let engine = engine(1, [&budget])?;
-    let compiled = Loader::new(&engine, code_dir)?.compile(&binding)?;
+    let sandbox = Sandbox::new(1, Settings::of([&budget]))?;
+    let compiled = Loader::new(&sandbox, compilation)?.compile(&binding)?;
     compiled
-        .world(&engine)
+        .world(&sandbox.engine)
         .map_err(|fault| ChainError::Component { binding: binding.name.clone(), fault: shorten(&fault) })
 }
 
@@ -161,7 +163,13 @@ mod tests {
 
     fn look(path: &str, config: Value) -> Result<Inspection, ChainError> {
         let path = format!("{}/../../plugins/dist/{path}", env!("CARGO_MANIFEST_DIR"));
-        inspect(Path::new(&path), &config, Budget::default(), None, Arc::new(SystemClock::new()))
+        inspect(
+            Path::new(&path),
+            &config,
+            Budget::default(),
+            &Compilation::default(),
+            Arc::new(SystemClock::new()),
+        )
     }
 
     #[test]

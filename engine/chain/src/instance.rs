@@ -59,8 +59,7 @@ struct Compute {
 /// after a trap its memory may be anything.
 pub(crate) struct Instance {
     store: Store<State>,
-    describe: TypedFunc<(), (PluginInfoOut,)>,
-    configure: TypedFunc<(&'static str,), (Result<(), String>,)>,
+    guest: Guest,
     functions: Functions,
     calls: u64,
     warm_bytes: usize,
@@ -113,33 +112,74 @@ impl Instance {
     ) -> Result<Self, Failure> {
         let mut store = new_store(component.pre.engine(), meter, context);
         let guest = metered(&mut store, context, |store| component.pre.instantiate(store))?;
+        Self::of(component, world, store, guest)
+    }
+
+    /// Instantiates and configures under one budget: for a component and a configuration of which
+    /// it is known what they are. The inner error is the plugin's sentence.
+    pub(crate) fn start_configured(
+        component: &Component,
+        world: World,
+        meter: &Arc<Meter>,
+        context: &Context<'_>,
+        config: &str,
+    ) -> Result<Result<Self, String>, Failure> {
+        let mut store = new_store(component.pre.engine(), meter, context);
+        let mut configuring = false;
+        let started = metered(&mut store, context, |store| {
+            let guest = component.pre.instantiate(&mut *store)?;
+            configuring = true;
+            Ok((guest, configure(component, &guest, store, config)?))
+        });
+        let (guest, configured) = started.map_err(|failure| {
+            let call = if configuring { "configure: " } else { "" };
+            Failure::new(FailureKind::Start, format!("{call}{failure}"))
+        })?;
+        match configured {
+            Ok(()) => Self::of(component, world, store, guest).map(Ok),
+            Err(sentence) => Ok(Err(sentence)),
+        }
+    }
+
+    fn of(
+        component: &Component,
+        world: World,
+        mut store: Store<State>,
+        guest: Guest,
+    ) -> Result<Self, Failure> {
         let functions = Functions::find(component, world, &guest, &mut store)
             .map_err(|error| Failure::new(FailureKind::Start, format!("{error:#}")))?;
-        let lifecycle = |error: wasmtime::Error| Failure::new(FailureKind::Start, format!("{error:#}"));
-        let describe = guest.get_typed_func(&mut store, component.exports.describe).map_err(lifecycle)?;
-        let configure = guest.get_typed_func(&mut store, component.exports.configure).map_err(lifecycle)?;
+        let meter = &store.data().meter;
         Meter::add(&meter.instances, 1);
         Meter::add(&meter.instances_started, 1);
-        let mut instance =
-            Self { store, describe, configure, functions, calls: 0, warm_bytes: 0, metered_bytes: 0 };
+        let mut instance = Self { store, guest, functions, calls: 0, warm_bytes: 0, metered_bytes: 0 };
         instance.meter_memory();
         Ok(instance)
     }
 
     /// What the plugin is and wants.
-    pub(crate) fn describe(&mut self, context: &Context<'_>) -> Result<PluginInfoOut, Failure> {
-        let describe = self.describe;
-        self.call(context, |store| describe.call(store, ())).map(|(info,)| info)
+    pub(crate) fn describe(
+        &mut self,
+        context: &Context<'_>,
+        component: &Component,
+    ) -> Result<PluginInfoOut, Failure> {
+        let (guest, index) = (self.guest, component.exports.describe);
+        self.call(context, |store| {
+            let describe: TypedFunc<(), (PluginInfoOut,)> = guest.get_typed_func(&mut *store, index)?;
+            describe.call(store, ())
+        })
+        .map(|(info,)| info)
     }
 
     /// Hands over the configuration; the inner error is the plugin's sentence.
     pub(crate) fn configure(
         &mut self,
         context: &Context<'_>,
+        component: &Component,
         config: &str,
     ) -> Result<Result<(), String>, Failure> {
-        let configure: TypedFunc<(&str,), _> = self.configure;
-        self.call(context, |store| configure.call(store, (config,))).map(|(result,)| result)
+        let guest = self.guest;
+        self.call(context, |store| configure(component, &guest, store, config))
     }
 
     /// Runs a transformer.
@@ -314,6 +354,17 @@ impl Drop for Instance {
         Meter::add(&meter.memory_bytes, (self.metered_bytes as u64).wrapping_neg());
         Meter::add(&meter.instances, 1_u64.wrapping_neg());
     }
+}
+
+fn configure(
+    component: &Component,
+    guest: &Guest,
+    store: &mut Store<State>,
+    config: &str,
+) -> wasmtime::Result<Result<(), String>> {
+    let configure: TypedFunc<(&str,), (Result<(), String>,)> =
+        guest.get_typed_func(&mut *store, component.exports.configure)?;
+    configure.call(store, (config,)).map(|(result,)| result)
 }
 
 impl Functions {

@@ -22,7 +22,7 @@
 //! | `schema` | configurations against what plugins declare |
 //! | `plugin`, `variant`, `pool`, `instance` | a loaded binding, its configurations, its warm instances, one call under its budget |
 //! | `engine`, `ticker`, `host`, `component`, `builtin` | wasmtime: limits, epochs, imports, loading |
-//! | `compile`, `code_cache` | machine code: made within bounds, kept on disk |
+//! | [`compile`], `code_cache` | machine code: made within bounds, kept on disk |
 //! | [`inspect`], [`rehearsal`] | what a component is and answers, found out without a server |
 //! | `abi` | the types of the WIT package, in and out |
 //! | `columns`, `cuts` | what a guest is shown of a batch |
@@ -45,7 +45,7 @@ mod builtin;
 mod chain;
 mod code_cache;
 mod columns;
-mod compile;
+pub mod compile;
 mod component;
 pub mod config;
 mod costs;
@@ -81,6 +81,7 @@ mod verdicts;
 
 pub use chain::{Bound, Chain, Deriver, PluginCost};
 pub use code_cache::CODE_FOLDER;
+pub use compile::{Compilation, Compiler};
 pub use config::{Binding, Budget, ChainConfig, Isolation, OnError, Source, World};
 pub use error::ChainError;
 pub use failure::FailureKind;

@@ -90,8 +90,8 @@ impl LiveChain {
 
     /// The world that a component was made for, compiled as the chain would.
     pub fn world_of(&self, component: &[u8], budget: Budget) -> Result<World, ChainError> {
-        let code_dir = self.parts.lock().config.code_dir.clone();
-        inspect::world_of(component, budget, code_dir.as_deref())
+        let compilation = self.parts.lock().config.compilation.clone();
+        inspect::world_of(component, budget, &compilation)
     }
 
     /// The deriver of a binding by itself, or what is tried in its place, to derive again with it

@@ -188,14 +188,10 @@ impl Plugin {
     }
 
     fn start(&self, context: &Context<'_>, variant: usize) -> Result<Instance, Failure> {
-        let failed = |message: String| Failure::new(FailureKind::Start, message);
-        let mut instance = Instance::start(&self.component, self.world, &self.meter, context)
-            .map_err(|failure| failed(failure.to_string()))?;
-        match instance.configure(context, &self.variants[variant].config) {
-            Ok(Ok(())) => Ok(instance),
-            Ok(Err(sentence)) => Err(failed(format!("configure: {}", shorten(&sentence)))),
-            Err(failure) => Err(failed(format!("configure: {failure}"))),
-        }
+        let config = &self.variants[variant].config;
+        Instance::start_configured(&self.component, self.world, &self.meter, context, config)?.map_err(
+            |sentence| Failure::new(FailureKind::Start, format!("configure: {}", shorten(&sentence))),
+        )
     }
 
     /// Shows a batch to the plugin, cut into calls where it is large.

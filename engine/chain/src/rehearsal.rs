@@ -17,9 +17,10 @@ use wasmtime::Engine;
 use crate::abi::{PlanOut, SignalName};
 use crate::chain::answers;
 use crate::columns::Offered;
+use crate::compile::Compilation;
 use crate::component::Loader;
 use crate::config::{Budget, ChainConfig, OnError, World};
-use crate::engine::engine;
+use crate::engine::{Sandbox, Settings};
 use crate::error::ChainError;
 use crate::failure::{Failure, shorten};
 use crate::functions::Called;
@@ -66,23 +67,23 @@ pub struct Cost {
 }
 
 impl Rehearsal {
-    /// Compiles a component and makes an instance for each configuration. `code_dir`: where
-    /// machine code is kept.
+    /// Compiles a component and makes an instance for each configuration. `compilation`:
+    /// who compiles it.
     pub fn load(
         path: &Path,
         configs: &[Value],
         budget: Budget,
-        code_dir: Option<&Path>,
+        compilation: &Compilation,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, ChainError> {
         let mut binding = binding(path, budget);
         budget.check().map_err(|fault| ChainError::Binding { binding: binding.name.clone(), fault })?;
         let instances = u32::try_from(configs.len()).unwrap_or(u32::MAX).saturating_add(1);
-        let engine = engine(instances, [&budget])?;
-        let ticker = Ticker::start(&engine)?;
-        let mut loader = Loader::new(&engine, code_dir)?;
+        let sandbox = Sandbox::new(instances, Settings::of([&budget]))?;
+        let ticker = Ticker::start(&sandbox.engine)?;
+        let mut loader = Loader::new(&sandbox, compilation)?;
         let compiled = loader.compile(&binding)?;
-        binding.world = compiled.world(&engine).map_err(|fault| ChainError::Component {
+        binding.world = compiled.world(&sandbox.engine).map_err(|fault| ChainError::Component {
             binding: binding.name.clone(),
             fault: shorten(&fault),
         })?;
@@ -99,7 +100,7 @@ impl Rehearsal {
         };
         let players = configs.iter().map(&mut player).collect();
         let tenant = Tenant::new("rehearsal").map_err(|error| ChainError::Config(error.to_string()))?;
-        Ok(Self { players, world, tenant, ticker, _engine: engine })
+        Ok(Self { players, world, tenant, ticker, _engine: sandbox.engine })
     }
 
     /// What it is made to be used as.

@@ -81,19 +81,19 @@ impl Trial<'_> {
         let world = self.binding.world;
         let mut instance =
             Instance::start(self.component, world, self.meter, &context).map_err(failed("instantiate"))?;
-        let first = instance.describe(&context).map_err(failed("describe"))?;
+        let first = instance.describe(&context, self.component).map_err(failed("describe"))?;
         schema::check(&first.config_schema, config).map_err(|fault| ChainError::Configuration {
             binding: name(),
             for_tenant: of_tenant(tenant),
             fault: shorten(&fault),
         })?;
-        let configured = instance.configure(&context, &text).map_err(failed("configure"))?;
+        let configured = instance.configure(&context, self.component, &text).map_err(failed("configure"))?;
         configured.map_err(|sentence| ChainError::Configuration {
             binding: name(),
             for_tenant: of_tenant(tenant),
             fault: shorten(&sentence),
         })?;
-        let info = instance.describe(&context).map_err(failed("describe"))?;
+        let info = instance.describe(&context, self.component).map_err(failed("describe"))?;
         let Declaration { metrics, pairing, exemplar_label } = match world {
             World::Deriver => {
                 let declaration = instance.declare(&context).map_err(failed("metrics"))?;

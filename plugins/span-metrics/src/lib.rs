@@ -19,6 +19,7 @@ mod dimensions;
 mod form;
 mod graph;
 mod info;
+mod matching;
 mod names;
 mod policy;
 mod profile;
@@ -151,7 +152,7 @@ impl SpanMetrics {
         let dimensions = dimensions::read(&self.settings.dimensions, DIMENSIONS, batch);
         let targets = Targets::read(&self.settings, batch);
         let weights = Weights::of(batch);
-        let names = Names::of(spans.name, self.settings.sanitizing);
+        let names = Names::of(spans.name, &self.settings.sanitizer);
         let groups = group(&spans, &names, &dimensions, targets.as_ref());
         let mut table = Table::of(groups.len());
         self.label(&mut table.deltas, (&spans, &names), &dimensions, &groups);

@@ -1,15 +1,17 @@
 //! Names of spans without what differs from span to span, such as the numbers of orders.
 //!
 //! A plugin is a pure function of a batch, so that there is no tree that learns from the names seen so
-//! far, as Drain has: a token is replaced for what it looks like. The same name always becomes the
-//! same, whatever came before.
+//! far, as Drain has: a name becomes a pattern of the configuration, which may have been mined by Drain
+//! from what is stored, or its tokens are replaced for what they look like. The same name always
+//! becomes the same, whatever came before.
 
-use isinglass_plugin::{Deltas, Dictionary, Groups, Keys, host};
+use std::borrow::Cow;
 
-/// What stands for a token that was replaced.
-const PLACE: &str = "<_>";
-/// Hexadecimal digits from which on a token without a letter above f is an id.
-const HEX_MIN: usize = 8;
+use isinglass_plugin::{Config, Deltas, Dictionary, Groups, Keys, host};
+use pattern_mining::{NamePattern, mask_name};
+
+/// Patterns of one configuration.
+const PATTERNS_MAX: usize = 200;
 
 /// What becomes of names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +22,43 @@ pub(crate) enum Sanitizing {
     On,
 }
 
+/// What becomes of which names.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Sanitizer {
+    sanitizing: Sanitizing,
+    patterns: Vec<NamePattern>,
+}
+
+impl Sanitizer {
+    pub(crate) fn read(config: &mut Config) -> Result<Self, String> {
+        let sanitizing = match config.text("span_name_sanitizing")?.as_deref() {
+            None | Some("off") => Sanitizing::Off,
+            Some("dry-run") => Sanitizing::DryRun,
+            Some("on") => Sanitizing::On,
+            Some(other) => {
+                return Err(format!("span_name_sanitizing is \"{other}\", not off, dry-run or on"));
+            }
+        };
+        let patterns = config.texts("span_name_patterns")?;
+        if !patterns.is_empty() && sanitizing == Sanitizing::Off {
+            return Err("span_name_patterns are used only with span_name_sanitizing".to_owned());
+        }
+        if patterns.len() > PATTERNS_MAX {
+            let count = patterns.len();
+            return Err(format!("span_name_patterns has {count} entries, the limit is {PATTERNS_MAX}"));
+        }
+        let read = |text| NamePattern::read(text).map_err(|fault| format!("span_name_patterns {fault}"));
+        Ok(Self { sanitizing, patterns: patterns.into_iter().map(read).collect::<Result<_, _>>()? })
+    }
+
+    fn sanitized(&self, name: &str) -> Cow<'_, str> {
+        match self.patterns.iter().find(|pattern| pattern.fits(name)) {
+            Some(pattern) => Cow::Borrowed(pattern.text()),
+            None => Cow::Owned(mask_name(name)),
+        }
+    }
+}
+
 /// The names of a batch as labels.
 #[derive(Debug)]
 pub(crate) enum Names<'a> {
@@ -27,28 +66,30 @@ pub(crate) enum Names<'a> {
     Sanitized {
         column: Dictionary<'a>,
         /// By key of the column.
-        texts: Vec<String>,
+        texts: Vec<Cow<'a, str>>,
         /// A number per row: the same for the same text.
         ids: Vec<u32>,
     },
 }
 
 impl<'a> Names<'a> {
-    pub(crate) fn of(column: Dictionary<'a>, sanitizing: Sanitizing) -> Self {
-        if sanitizing == Sanitizing::Off {
+    pub(crate) fn of(column: Dictionary<'a>, sanitizer: &'a Sanitizer) -> Self {
+        if sanitizer.sanitizing == Sanitizing::Off {
             return Self::AsTheyAre(column);
         }
-        let texts = column.per_distinct(sanitized);
+        let texts = column.per_distinct(|name| sanitizer.sanitized(name));
         let changed: Vec<bool> = column.distinct().iter().zip(&texts).map(|(from, to)| from != to).collect();
         let count = column.keys().iter().filter(|key| changed[**key as usize]).count();
         if count > 0 {
             host::count("sanitized_span_names", count as u64);
         }
-        if sanitizing == Sanitizing::DryRun || count == 0 {
+        let mut known: Vec<(&str, u32)> = (0..).zip(&texts).map(|(key, text)| (&**text, key)).collect();
+        known.sort_unstable();
+        host::count("span_names", texts.len() as u64);
+        host::count("span_names_sanitized", known.chunk_by(|one, other| one.0 == other.0).count() as u64);
+        if sanitizer.sanitizing == Sanitizing::DryRun || count == 0 {
             return Self::AsTheyAre(column);
         }
-        let mut known: Vec<(&str, u32)> = (0..).zip(&texts).map(|(key, text)| (text.as_str(), key)).collect();
-        known.sort_unstable();
         let mut id_of_key = vec![0; texts.len()];
         for same in known.chunk_by(|one, other| one.0 == other.0) {
             same.iter().for_each(|(_, key)| id_of_key[*key as usize] = same[0].1);
@@ -73,55 +114,8 @@ impl<'a> Names<'a> {
                 // Once per distinct value, in their order.
                 let mut texts = texts.iter();
                 deltas
-                    .renamed_label("span_name", *column, groups, |_| texts.next().map_or("", String::as_str));
+                    .renamed_label("span_name", *column, groups, |_| texts.next().map_or("", |text| &**text));
             }
-        }
-    }
-}
-
-/// A name with each token replaced that looks like an id.
-fn sanitized(name: &str) -> String {
-    let mut text = String::with_capacity(name.len());
-    for part in name.split_inclusive(|c: char| !is_of_token(c)) {
-        let token = part.trim_end_matches(|c: char| !is_of_token(c));
-        text.push_str(if is_id(token) { PLACE } else { token });
-        text.push_str(&part[token.len()..]);
-    }
-    text
-}
-
-fn is_of_token(c: char) -> bool {
-    c.is_alphanumeric() || c == '-' || c == '_'
-}
-
-/// A number, a UUID, a hash: digits alone, or enough hexadecimal ones with a digit among them.
-fn is_id(token: &str) -> bool {
-    let digits = token.bytes().filter(u8::is_ascii_digit).count();
-    let hex = token.bytes().filter(u8::is_ascii_hexdigit).count();
-    let dashes = token.bytes().filter(|byte| *byte == b'-').count();
-    digits > 0 && (digits == token.len() || (hex >= HEX_MIN && hex + dashes == token.len()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_looks_like_an_id_is_replaced() {
-        for (name, wanted) in [
-            ("GET /orders/123/items/7", "GET /orders/<_>/items/<_>"),
-            ("GET /v2/orders", "GET /v2/orders"),
-            ("job 0b1fe2a4-7d4c-4e0e-9d0a-5f1b2c3d4e5f done", "job <_> done"),
-            ("blob/deadbeef01", "blob/<_>"),
-            ("facade", "facade"),
-            ("deadbeef", "deadbeef"),
-            ("SELECT table_1", "SELECT table_1"),
-            ("/a//b/", "/a//b/"),
-            ("", ""),
-            ("42", "<_>"),
-            ("наказ 17", "наказ <_>"),
-        ] {
-            assert_eq!(sanitized(name), wanted, "{name}");
         }
     }
 }

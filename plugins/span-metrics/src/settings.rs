@@ -4,13 +4,15 @@ use isinglass_plugin::Config;
 
 use crate::attributes::label_name;
 use crate::graph;
-use crate::names::Sanitizing;
+use crate::names::Sanitizer;
 use crate::policy::Policy;
 use crate::profile::Profile;
 
 const NAMES_MAX: usize = 32;
 const BOUNDS_MAX: usize = 128;
 const POLICIES_MAX: usize = 32;
+/// Regular expressions of all policies: each holds memory, and is asked about every distinct text.
+const REGEXES_MAX: usize = 64;
 /// Exponential buckets that the host takes.
 const HOST_NATIVE_BUCKETS_MAX: u32 = 1_000;
 
@@ -30,7 +32,7 @@ pub(crate) struct Settings {
     pub(crate) exemplars: bool,
     /// Their label with the trace's id.
     pub(crate) exemplar_label: String,
-    pub(crate) sanitizing: Sanitizing,
+    pub(crate) sanitizer: Sanitizer,
     pub(crate) policies: Vec<Policy>,
     /// The attribute with the part of spans that are sent.
     pub(crate) ratio_attribute: Option<String>,
@@ -64,7 +66,7 @@ impl Settings {
             exponential_buckets_max: if exponential { exponential_buckets_max } else { 0 },
             exemplars: config.boolean("exemplars", profile.exemplars())?,
             exemplar_label: config.text("exemplar_label")?.unwrap_or_else(|| "traceID".to_owned()),
-            sanitizing: sanitizing(&mut config)?,
+            sanitizer: Sanitizer::read(&mut config)?,
             policies: policies(&mut config)?,
             ratio_attribute: config.text("span_multiplier_attribute")?.filter(|name| !name.is_empty()),
             tracestate: config.boolean("span_multiplier_tracestate", false)?,
@@ -117,21 +119,17 @@ fn forms(config: &mut Config) -> Result<(bool, bool), String> {
     }
 }
 
-fn sanitizing(config: &mut Config) -> Result<Sanitizing, String> {
-    match config.text("span_name_sanitizing")?.as_deref() {
-        None | Some("off") => Ok(Sanitizing::Off),
-        Some("dry-run") => Ok(Sanitizing::DryRun),
-        Some("on") => Ok(Sanitizing::On),
-        Some(other) => Err(format!("span_name_sanitizing is \"{other}\", not off, dry-run or on")),
-    }
-}
-
 fn policies(config: &mut Config) -> Result<Vec<Policy>, String> {
     let policies = config.objects("filter_policies")?;
     if policies.len() > POLICIES_MAX {
         return Err(format!("filter_policies has {} entries, the limit is {POLICIES_MAX}", policies.len()));
     }
-    policies.into_iter().map(Policy::read).collect()
+    let policies: Vec<Policy> = policies.into_iter().map(Policy::read).collect::<Result<_, _>>()?;
+    let regexes: usize = policies.iter().map(Policy::regexes).sum();
+    if regexes > REGEXES_MAX {
+        return Err(format!("filter_policies has {regexes} regular expressions, the limit is {REGEXES_MAX}"));
+    }
+    Ok(policies)
 }
 
 /// Bounds each of which is twice the last.

@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
 use crate::builtin;
-use crate::engine::engine;
+use crate::engine::{Sandbox, Settings};
 
 /// A folder of its own, removed at the end.
 struct Folder(PathBuf);
@@ -36,7 +36,7 @@ fn compiled(engine: &Engine) -> Component {
 #[test]
 fn what_was_kept_is_found_again_and_by_nobody_else() {
     let folder = Folder::new();
-    let engine = engine(1, []).unwrap();
+    let engine = Sandbox::new(1, Settings::of([])).unwrap().engine;
     let cache = CodeCache::open(&folder.0).unwrap();
     assert!(cache.get(&engine, &DIGEST).is_none());
     cache.put(&engine, &DIGEST, &compiled(&engine)).unwrap();
@@ -55,7 +55,7 @@ fn what_was_kept_is_found_again_and_by_nobody_else() {
 #[test]
 fn an_entry_under_another_name_is_not_believed() {
     let folder = Folder::new();
-    let engine = engine(1, []).unwrap();
+    let engine = Sandbox::new(1, Settings::of([])).unwrap().engine;
     let cache = CodeCache::open(&folder.0).unwrap();
     cache.put(&engine, &DIGEST, &compiled(&engine)).unwrap();
     let other = cache.path(&key(&engine, &[8; 32]));
@@ -66,7 +66,7 @@ fn an_entry_under_another_name_is_not_believed() {
 #[test]
 fn damage_is_noticed_and_repaired() {
     let folder = Folder::new();
-    let engine = engine(1, []).unwrap();
+    let engine = Sandbox::new(1, Settings::of([])).unwrap().engine;
     let cache = CodeCache::open(&folder.0).unwrap();
     cache.put(&engine, &DIGEST, &compiled(&engine)).unwrap();
     let path = folder.entries().remove(0);
@@ -92,7 +92,7 @@ fn damage_is_noticed_and_repaired() {
 #[test]
 fn the_layout_is_as_documented() {
     let folder = Folder::new();
-    let engine = engine(1, []).unwrap();
+    let engine = Sandbox::new(1, Settings::of([])).unwrap().engine;
     let cache = CodeCache::open(&folder.0).unwrap();
     let component = compiled(&engine);
     cache.put(&engine, &DIGEST, &component).unwrap();
@@ -123,7 +123,7 @@ fn a_folder_that_others_may_write_is_refused() {
 #[test]
 fn a_broken_secret_is_replaced_and_old_entries_are_foreign() {
     let folder = Folder::new();
-    let engine = engine(1, []).unwrap();
+    let engine = Sandbox::new(1, Settings::of([])).unwrap().engine;
     CodeCache::open(&folder.0).unwrap().put(&engine, &DIGEST, &compiled(&engine)).unwrap();
     fs::write(folder.0.join("secret"), b"short").unwrap();
     let cache = CodeCache::open(&folder.0).unwrap();

@@ -9,7 +9,14 @@ use crate::columns::tests::{Fake, text_buffers};
 
 fn load(path: &str, configs: &[Value]) -> Rehearsal {
     let path = format!("{}/../../plugins/dist/{path}", env!("CARGO_MANIFEST_DIR"));
-    Rehearsal::load(Path::new(&path), configs, Budget::default(), None, Arc::new(ManualClock::at(1))).unwrap()
+    Rehearsal::load(
+        Path::new(&path),
+        configs,
+        Budget::default(),
+        &Compilation::default(),
+        Arc::new(ManualClock::at(1)),
+    )
+    .unwrap()
 }
 
 fn rows(shape: Shape) -> Fake {

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use clap::Args;
 use indicatif::HumanBytes;
+use isinglass_chain::Budget;
 use isinglass_chain::inspect::{Inspection, WantedColumn, inspect};
-use isinglass_chain::{Budget, CODE_FOLDER};
 use isinglass_model::ErrorKind;
 use isinglass_model::clock::SystemClock;
 use isinglass_model::columns::{Encoding, Shape};
@@ -46,9 +46,8 @@ pub struct CheckArgs {
 pub(super) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     let config = serde_json::from_str(&args.config).context("--config is not JSON")?;
     let budget: Budget = serde_json::from_str(&args.budget).context("--budget is none")?;
-    let of_server = args.data_dir.as_ref().map(|folder| folder.join(CODE_FOLDER));
-    let code = of_server.or_else(|| super::code_dir().ok());
-    let found = match inspect(&args.file, &config, budget, code.as_deref(), Arc::new(SystemClock::new())) {
+    let compilation = super::compilation(args.data_dir.as_deref());
+    let found = match inspect(&args.file, &config, budget, &compilation, Arc::new(SystemClock::new())) {
         Ok(found) => found,
         Err(error) => {
             writeln!(std::io::stderr(), "error: {error}")?;

@@ -21,10 +21,11 @@ mod server;
 mod templates;
 mod test;
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use isinglass_chain::{CODE_FOLDER, Compilation, Compiler};
 
 pub use bench::BenchArgs;
 pub use build::BuildArgs;
@@ -101,7 +102,10 @@ pub async fn run(args: PluginArgs) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Where these commands keep machine code, which a server keeps in its data folder.
-fn code_dir() -> anyhow::Result<PathBuf> {
-    Ok(build::cache()?.join(isinglass_chain::CODE_FOLDER))
+/// How these commands compile, as a server does. They keep machine code in the user's cache, or in
+/// the data folder of a server.
+fn compilation(data_dir: Option<&Path>) -> Compilation {
+    let folder = data_dir.map(Path::to_owned).or_else(|| build::cache().ok());
+    let code_dir = folder.map(|folder| folder.join(CODE_FOLDER));
+    Compilation { code_dir, compiler: Compiler::of_this_program() }
 }

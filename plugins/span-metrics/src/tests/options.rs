@@ -87,12 +87,33 @@ fn check_policy(policy: &str, kept: &[bool]) {
 }
 
 #[test]
+fn regular_expressions_are_bounded() {
+    let attribute = r#"{"key": "name", "value": "^GET"}"#;
+    let policy = |count: usize| {
+        let attributes = vec![attribute; count].join(",");
+        format!(r#"{{"include": {{"match_type": "regex", "attributes": [{attributes}]}}}}"#)
+    };
+    let configured = |policies: &[String]| {
+        let config = format!(r#"{{"filter_policies": [{}]}}"#, policies.join(","));
+        SpanMetrics::configure(Config::parse(&config).unwrap()).map(|_| ())
+    };
+    assert_eq!(configured(&[policy(32), policy(32)]), Ok(()));
+    let limit = "filter_policies has 65 regular expressions, the limit is 64";
+    assert_eq!(configured(&[policy(32), policy(32), policy(1)]).unwrap_err(), limit);
+}
+
+#[test]
 fn policies_choose_spans() {
     let one = |part: &str, kind: &str, key: &str, value: &str| {
         format!(
             r#"{{"{part}": {{"match_type": "{kind}", "attributes": [{{"key": "{key}", "value": "{value}"}}]}}}}"#
         )
     };
+    check_policy(&one("include", "regex", "name", "^(GET|PUT) /$"), &[true, false, true]);
+    check_policy(&one("exclude", "regex", "name", "health"), &[true, false, true]);
+    check_policy(&one("include", "regex", "kind", "^SPAN_KIND_(CLIENT|PRODUCER)$"), &[false, true, false]);
+    check_policy(&one("include_any", "regex", "status", "^(ok|error)$"), &[true, true, false]);
+    check_policy(&one("include", "regex", "resource.team", "^r"), &[true, false, false]);
     check_policy(&one("include", "strict", "kind", "server"), &[true, false, true]);
     check_policy(&one("include", "strict", "kind", "SPAN_KIND_CLIENT"), &[false, true, false]);
     check_policy(&one("exclude", "strict", "status", "STATUS_CODE_ERROR"), &[true, false, true]);
@@ -183,6 +204,8 @@ fn names_lose_their_ids() {
     };
     let on = names(r#"{"span_name_sanitizing": "on"}"#);
     assert_eq!(on, [("GET /".to_owned(), 1.0), ("GET /orders/<_>".to_owned(), 3.0)]);
+    let known = r#"{"span_name_sanitizing": "on", "span_name_patterns": ["<_> /orders/<_>", "GET /<_>/1"]}"#;
+    assert_eq!(names(known), [("<_> /orders/<_>".to_owned(), 3.0), ("GET /".to_owned(), 1.0)]);
     for as_they_are in ["", r#"{"span_name_sanitizing": "dry-run"}"#] {
         assert_eq!(names(as_they_are).len(), 3);
     }

@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use isinglass_model::clock::SystemClock;
 use wasm_smith::{Config, Module};
-use wasmtime::component::Component;
 
-use crate::compile::compile;
+use crate::compile::{Compilation, Compiler};
 use crate::component::Loader;
 use crate::config::Budget;
-use crate::engine::engine;
+use crate::engine::{Sandbox, Settings};
 use crate::instance::{Context, metered, new_store};
 use crate::stats::Meter;
 use crate::ticker::{Ticker, thread_cpu_nanos};
@@ -87,9 +86,9 @@ fn number(variable: &str) -> Option<u64> {
 fn check(part: u64) {
     let count = number("ISINGLASS_TEST_GENERATED").unwrap_or(MODULES) / PARTS;
     let budget = Budget { cpu_soft_ms: 5, cpu_hard_ms: 20, ..Budget::default() };
-    let engine = engine(1, [&budget]).unwrap();
-    let ticker = Ticker::start(&engine).unwrap();
-    let loader = Loader::new(&engine, None).unwrap();
+    let sandbox = Sandbox::new(1, Settings::of([&budget])).unwrap();
+    let ticker = Ticker::start(&sandbox.engine).unwrap();
+    let loader = Loader::new(&sandbox, &Compilation::default()).unwrap();
     let meter = Arc::new(Meter::new("generated", Arc::new(SystemClock::new())));
     let context = Context { budget: &budget, ticker: &ticker, tenant: None, now_unix_nanos: NOW };
     let (mut refused, mut started, mut stopped) = (0, 0, 0);
@@ -102,13 +101,13 @@ fn check(part: u64) {
             refused += 1;
             continue;
         };
-        let compiled: Result<Component, String> = compile(&engine, &wrapped(&module.to_bytes()));
+        let compiled = Compiler::Thread.compile(&sandbox, &budget, &wrapped(&module.to_bytes()));
         let Some(pre) = compiled.ok().and_then(|component| loader.linked(&component)) else {
             refused += 1;
             continue;
         };
         let before = thread_cpu_nanos();
-        let mut store = new_store(&engine, &meter, &context);
+        let mut store = new_store(&sandbox.engine, &meter, &context);
         match metered(&mut store, &context, |store| pre.instantiate(store)) {
             Ok(_) => started += 1,
             Err(_) => stopped += 1,

@@ -100,7 +100,7 @@ pub(super) fn open(
     configs: &[serde_json::Value],
     budget: Budget,
 ) -> anyhow::Result<Rehearsal> {
-    let code = super::code_dir().ok();
+    let compilation = super::compilation(None);
     let bytes = std::fs::metadata(component).map_or(0, |found| found.len());
     if bytes > QUICK_BYTES {
         let (name, bytes) = (component.display(), HumanBytes(bytes));
@@ -110,7 +110,7 @@ pub(super) fn open(
         )?;
     }
     let clock = Arc::new(SystemClock::new());
-    Rehearsal::load(component, configs, budget, code.as_deref(), clock).context("a server would not load it")
+    Rehearsal::load(component, configs, budget, &compilation, clock).context("a server would not load it")
 }
 
 /// What is wrong with a case.

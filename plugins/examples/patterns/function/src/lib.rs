@@ -3,22 +3,28 @@
 //! ```sql
 //! SELECT log_pattern(body) AS pattern, count(*) FROM logs GROUP BY pattern ORDER BY 2 DESC;
 //! SELECT service, log_patterns(body) FROM logs GROUP BY service;
+//! SELECT span_name_patterns(name) FROM spans;
 //! ```
 
 use isinglass_plugin::{
     Arguments, Config, Fault, Function, FunctionLibrary, Grouping, Plugin, Request, States, ValueType,
     Values, accumulate, export_functions, json_text, merge,
 };
-use pattern_mining::{CONFIG_SCHEMA, Pattern, Patterns, Sketch};
+use pattern_mining::{CONFIG_SCHEMA, Pattern, Patterns, Sketch, mask_name};
 
 /// Patterns in the answer of the aggregate.
 const SHOWN_MAX: usize = 100;
 
-const FUNCTIONS: [Function; 2] = [
+/// Index of the function of names.
+const NAMES: usize = 2;
+
+const FUNCTIONS: [Function; 3] = [
     Function::scalar("log_pattern", &[ValueType::Text], ValueType::Text)
         .help("The pattern of a log line: what varies is <_>."),
     Function::aggregate("log_patterns", &[ValueType::Text], ValueType::Text)
         .help("The patterns of log lines by Drain, as JSON, the most frequent first."),
+    Function::aggregate("span_name_patterns", &[ValueType::Text], ValueType::Text)
+        .help("Patterns for span-metrics of names that differ in places with many words, as JSON."),
 ];
 
 /// The plugin.
@@ -55,12 +61,20 @@ impl FunctionLibrary for LogPattern {
         Ok(Values::texts(patterns.iter().map(String::as_str)).valid_where(arguments.validity()))
     }
 
-    fn accumulate(&self, _: usize, grouping: &Grouping, arguments: &Arguments) -> Result<States, Fault> {
+    fn accumulate(
+        &self,
+        function: usize,
+        grouping: &Grouping,
+        arguments: &Arguments,
+    ) -> Result<States, Fault> {
         let lines = arguments.text(0)?;
         let mut pattern = String::new();
         Ok(accumulate(grouping, arguments.rows(), |sketch: &mut Sketch, row| {
             if let Some(line) = lines.get(row) {
-                self.patterns.of(line, &mut pattern);
+                match function {
+                    NAMES => pattern = mask_name(line),
+                    _ => self.patterns.of(line, &mut pattern),
+                }
                 sketch.add(&pattern);
             }
         }))
@@ -70,19 +84,23 @@ impl FunctionLibrary for LogPattern {
         merge::<Sketch>(grouping, states)
     }
 
-    fn finish(&self, _: usize, states: &States) -> Result<Values, Fault> {
-        let texts: Vec<String> = states.read::<Sketch>()?.iter().map(as_json).collect();
+    fn finish(&self, function: usize, states: &States) -> Result<Values, Fault> {
+        let shown = |sketch: &Sketch| match function {
+            NAMES => as_json(sketch.lines(), "spans", &sketch.mine_names()),
+            _ => as_json(sketch.lines(), "lines", &sketch.mine()),
+        };
+        let texts: Vec<String> = states.read::<Sketch>()?.iter().map(shown).collect();
         Ok(Values::texts(texts.iter().map(String::as_str)))
     }
 }
 
 /// `{"lines":3,"patterns":[{"pattern":"…","lines":2},…]}`
-fn as_json(sketch: &Sketch) -> String {
+fn as_json(count: u64, of: &str, patterns: &[Pattern]) -> String {
     let pattern = |Pattern { text, lines }: &Pattern| {
-        ["{\"pattern\":", &json_text(text), ",\"lines\":", &lines.to_string(), "}"].concat()
+        ["{\"pattern\":", &json_text(text), ",\"", of, "\":", &lines.to_string(), "}"].concat()
     };
-    let patterns: Vec<String> = sketch.mine().iter().take(SHOWN_MAX).map(pattern).collect();
-    ["{\"lines\":", &sketch.lines().to_string(), ",\"patterns\":[", &patterns.join(","), "]}"].concat()
+    let patterns: Vec<String> = patterns.iter().take(SHOWN_MAX).map(pattern).collect();
+    ["{\"", of, "\":", &count.to_string(), ",\"patterns\":[", &patterns.join(","), "]}"].concat()
 }
 
 export_functions!(LogPattern);
@@ -109,6 +127,17 @@ mod tests {
     fn a_pattern_per_line() {
         let expected = ["user bob left", "user eve left", "took <_>", "took <_>", "user \"<_>\" left at <_>"];
         assert_eq!(plugin().call(0, &arguments(&LINES)).unwrap(), Values::texts(expected));
+    }
+
+    #[test]
+    fn names_with_many_words_in_a_place_have_a_pattern() {
+        let names: Vec<String> =
+            (0..30).map(|at| format!("GET /users/{}/orders/{at}", "bob".repeat(at + 1))).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).chain(["GET /users"]).collect();
+        let one = Grouping { groups: 1, of_row: Vec::new() };
+        let states = plugin().accumulate(NAMES, &one, &arguments(&names)).unwrap();
+        let expected = r#"{"spans":31,"patterns":[{"pattern":"GET /users/<_>/orders/<_>","spans":30}]}"#;
+        assert_eq!(plugin().finish(NAMES, &states).unwrap(), Values::texts([expected]));
     }
 
     #[test]

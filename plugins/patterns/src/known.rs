@@ -3,7 +3,7 @@
 use crate::ANY;
 
 /// Texts that must come in this order, with something between them.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Known {
     text: String,
     parts: Vec<String>,
@@ -11,11 +11,16 @@ pub(crate) struct Known {
 
 impl Known {
     pub(crate) fn read(text: String) -> Result<Self, String> {
-        let parts: Vec<String> = text.split(ANY).map(str::to_owned).collect();
-        if parts.iter().all(|part| part.trim().is_empty()) {
+        if text.split(ANY).all(|part| part.trim().is_empty()) {
             return Err(format!("has {text:?}, which would fit everything"));
         }
-        Ok(Self { text, parts })
+        Ok(Self::of(text))
+    }
+
+    /// The same, of any text.
+    pub(crate) fn of(text: String) -> Self {
+        let parts = text.split(ANY).map(str::to_owned).collect();
+        Self { text, parts }
     }
 
     pub(crate) fn text(&self) -> &str {

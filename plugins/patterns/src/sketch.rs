@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use isinglass_plugin::State;
 
 use crate::drain::{Pattern, merge};
+use crate::names::merge_names;
 
 /// Distinct masked lines that are kept: those with the smallest hashes. So which are kept,
 /// and their numbers, do not depend on order or parts; beyond it they are a sample.
@@ -46,10 +47,19 @@ impl Sketch {
 
     /// Patterns of the lines, the most frequent first.
     pub fn mine(&self) -> Vec<Pattern> {
+        merge(self.most_frequent())
+    }
+
+    /// Patterns of names of spans, the most frequent first; none of names that stay as they are.
+    pub fn mine_names(&self) -> Vec<Pattern> {
+        merge_names(self.most_frequent())
+    }
+
+    fn most_frequent(&self) -> Vec<(&str, u64)> {
         let mut lines: Vec<(&str, u64)> =
             self.kept.iter().map(|((_, text), lines)| (text.as_str(), *lines)).collect();
         lines.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(b.0)));
-        merge(lines)
+        lines
     }
 }
 

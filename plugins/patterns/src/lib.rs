@@ -1,4 +1,4 @@
-//! Patterns of log lines: what is left of a line when all that varies is `<_>`.
+//! Patterns of log lines and of names of spans: what is left when all that varies is `<_>`.
 //!
 //! A plugin is a pure function of rows, so there is no tree that grows while lines come
 //! in. Instead there are two steps, and both give the same answer wherever they run:
@@ -10,16 +10,20 @@
 //!    words and first words, whose leaves are patterns that are alike. What is mined of
 //!    history can be given to step 1 as its configuration, so that words which vary, such as
 //!    names of users, are masked in counters, too.
+//!
+//! Names of spans have the same two steps ([`mask_name`], [`NamePattern`]; [`Sketch::mine_names`]).
 
 mod drain;
 mod known;
 mod mask;
+mod names;
 mod sketch;
 
 use isinglass_plugin::Config;
 
 pub use drain::Pattern;
 pub use mask::mask;
+pub use names::{NamePattern, mask_name};
 pub use sketch::Sketch;
 
 use crate::known::Known;
