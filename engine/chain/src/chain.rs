@@ -1,6 +1,5 @@
 //! The chain: plugins in their order, and what becomes of a batch when one fails.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use isinglass_model::columns::{Columns, Shape};
@@ -24,10 +23,12 @@ use crate::lines::LogLine;
 use crate::plan::{Bill, settle};
 use crate::plugin::{Caller, Plugin};
 use crate::rates::Unit;
+use crate::shown::Shown;
 use crate::signed::TrustedKeys;
 use crate::stats::BindingStats;
 use crate::ticker::Ticker;
 use crate::verdicts::Author;
+use crate::when::When;
 use crate::{deltas, functions, verdicts};
 
 /// A loaded chain of plugins; shared by all requests.
@@ -75,6 +76,8 @@ pub struct Bound {
     pub order: u16,
     /// Signals that it is shown.
     pub signals: Vec<Signal>,
+    /// What must hold of an item for it to be shown.
+    pub when: When,
     /// What happens when it fails.
     pub on_error: OnError,
     /// Whether the tenant has a configuration of its own.
@@ -236,6 +239,7 @@ impl Chain {
         let bound = |plugin: &Plugin, stats| Bound {
             order: plugin.index,
             signals: Signal::ALL.into_iter().filter(|signal| plugin.takes(tenant, *signal)).collect(),
+            when: plugin.when.clone(),
             on_error: plugin.on_error,
             own_config: plugin.variant_of(tenant) > 0,
             left_alone: plugin.is_left_alone(tenant),
@@ -245,33 +249,66 @@ impl Chain {
         theirs.map(|plugin| bound(plugin, plugin.stats())).collect()
     }
 
+    /// Whether a tenant's batches of this signal are shown to a plugin under conditions: batches
+    /// of samples must then know the labels of their series.
+    pub fn has_conditions(&self, tenant: &Tenant, signal: Signal) -> bool {
+        let mut enforced = self.plugins.iter();
+        enforced.any(|plugin| !plugin.condition.is_empty() && plugin.takes(tenant, signal))
+    }
+
     /// Asks the limiters about a request before it is decoded: all that is known
-    /// is its signal and its size on the wire.
+    /// is its signal and its size on the wire. Those with conditions are asked when its
+    /// items are known, by [`Chain::limit_sent`].
     pub fn admit(&self, tenant: &Tenant, signal: Signal, wire_bytes: u64) -> Decision {
         let caller = self.caller(tenant, self.clock.now_unix_nanos());
-        let name = SignalName::from(signal);
-        self.decide(tenant, |plugin| {
-            if !plugin.takes(tenant, signal) {
-                return Ok(Bill::default());
-            }
-            let plan = plugin.call(caller, |guest, context| guest.admit(context, name, wire_bytes));
-            let bill = plan.and_then(|plan| {
-                let mut bill = Bill::default();
-                bill.add(tenant, &plugin.account, &plan).map(|()| bill)
-            });
-            self.or_native(plugin, tenant, bill, Unit::Bytes, || vec![(signal, wire_bytes)])
+        self.decide(tenant, |plugin| match plugin.takes(tenant, signal) && plugin.condition.is_empty() {
+            true => self.admit_one(plugin, caller, signal, wire_bytes),
+            false => Ok(Bill::default()),
         })
+    }
+
+    fn admit_one(
+        &self,
+        plugin: &Plugin,
+        caller: Caller<'_>,
+        signal: Signal,
+        wire_bytes: u64,
+    ) -> Result<Bill, Decision> {
+        let bill = bill_of_bytes(plugin, caller, signal, wire_bytes);
+        self.or_native(plugin, caller.tenant, bill, Unit::Bytes, || vec![(signal, wire_bytes)])
     }
 
     /// Asks the limiters about the kept rows of a request, all batches together:
     /// either all of it is taken from the buckets or nothing.
     pub fn limit(&self, tenant: &Tenant, batches: &[&dyn Columns], now_unix_nanos: i64) -> Decision {
+        self.limit_sent(tenant, batches, 0, now_unix_nanos)
+    }
+
+    /// The same for a request that came over the wire: limiters with conditions are also asked
+    /// about the part of its bytes that they are for.
+    pub fn limit_sent(
+        &self,
+        tenant: &Tenant,
+        batches: &[&dyn Columns],
+        wire_bytes: u64,
+        now_unix_nanos: i64,
+    ) -> Decision {
         let caller = self.caller(tenant, now_unix_nanos);
         self.decide(tenant, |plugin| {
-            let shown = || batches.iter().filter(|batch| plugin.takes(tenant, signal_of(batch.shape())));
+            let shown =
+                || batches.iter().copied().filter(|batch| plugin.takes(tenant, signal_of(batch.shape())));
+            let mut of_bytes = Bill::default();
+            if let Some(batch) = shown().next().filter(|_| wire_bytes > 0 && !plugin.condition.is_empty()) {
+                match plugin.share(shown(), wire_bytes) {
+                    None => return Ok(Bill::default()),
+                    Some(bytes) => {
+                        of_bytes = self.admit_one(plugin, caller, signal_of(batch.shape()), bytes)?;
+                    }
+                }
+            }
             let mut bill = Bill::default();
             let result = shown().try_for_each(|batch| {
-                let mut offered = Offered::new(*batch);
+                let mut offered = Offered::new(batch);
                 plugin
                     .each_cut(tenant, &mut offered, |cut| {
                         let plan = plugin.call(caller, |guest, context| guest.limit(context, cut.batch))?;
@@ -279,8 +316,11 @@ impl Chain {
                     })
                     .map(|_| ())
             });
-            let costs = || shown().map(|batch| (signal_of(batch.shape()), batch.rows() as u64)).collect();
-            self.or_native(plugin, tenant, result.map(|()| bill), Unit::Items, costs)
+            let cost = |batch: &dyn Columns| (signal_of(batch.shape()), plugin.shown(batch).len() as u64);
+            let costs = || shown().map(cost).collect();
+            let mut bill = self.or_native(plugin, tenant, result.map(|()| bill), Unit::Items, costs)?;
+            bill.join(of_bytes);
+            Ok(bill)
         })
     }
 
@@ -305,12 +345,16 @@ impl Chain {
                 }
                 Err(failure) => {
                     plugin.failed(tenant, &failure);
-                    if plugin.on_error == OnError::Reject {
-                        let refused = verdicts::refuse_rest(&mut merged, batch.rows(), &author, &failure);
-                        plugin.meter.rejected(code::PLUGIN_ERROR, refused);
+                    if plugin.on_error != OnError::Reject {
+                        merged.plugin_errors += 1;
+                        continue;
+                    }
+                    let shown = plugin.condition.rows(&mut offered);
+                    let refused = verdicts::refuse_rest(&mut merged, batch.rows(), &shown, &author, &failure);
+                    plugin.meter.rejected(code::PLUGIN_ERROR, refused);
+                    if shown.len() == batch.rows() {
                         return merged;
                     }
-                    merged.plugin_errors += 1;
                 }
             }
         }
@@ -397,12 +441,24 @@ impl Chain {
     }
 }
 
+/// What a limiter takes for bytes on the wire.
+pub(crate) fn bill_of_bytes(
+    plugin: &Plugin,
+    caller: Caller<'_>,
+    signal: Signal,
+    bytes: u64,
+) -> Result<Bill, Failure> {
+    let (name, mut bill) = (SignalName::from(signal), Bill::default());
+    let plan = plugin.call(caller, |guest, context| guest.admit(context, name, bytes))?;
+    bill.add(caller.tenant, &plugin.account, &plan).map(|()| bill)
+}
+
 /// What a validator says of a batch: the cuts of which it refuses rows.
 pub(crate) fn answers(
     plugin: &Plugin,
     caller: Caller<'_>,
     offered: &mut Offered<'_>,
-) -> Result<Vec<(Range<usize>, VerdictsOut)>, Failure> {
+) -> Result<Vec<(Shown, VerdictsOut)>, Failure> {
     let mut answers = Vec::new();
     plugin.each_cut(caller.tenant, offered, |cut| {
         let out = plugin.call(caller, |guest, context| guest.validate(context, cut.batch))?;

@@ -25,11 +25,12 @@
 //! | `compile`, `code_cache` | machine code: made within bounds, kept on disk |
 //! | [`inspect`], [`rehearsal`] | what a component is and answers, found out without a server |
 //! | `abi` | the types of the WIT package, in and out |
+//! | `when`, `shown` | conditions of bindings, and the rows for which they hold |
 //! | `columns`, `cuts` | what a guest is shown of a batch |
 //! | `shadow` | plugins that are tried out: what they would say |
 //! | `replay` | a deriver by itself, to derive again from what is stored |
 //! | `transform` | the transformers of a chain, and what becomes of a request when one fails |
-//! | `edits`, `verdicts`, `plan`, `deltas`, `halves`, `declaration` | what guests answer, checked: it is not trusted |
+//! | `edits`, `spread`, `verdicts`, `plan`, `deltas`, `halves`, `declaration` | what guests answer, checked: it is not trusted |
 //! | `functions` | functions of plugins, called by queries |
 //! | `buckets` | GCRA |
 //! | `breaker` | who fails again and again is left alone for a while |
@@ -72,12 +73,15 @@ pub mod rehearsal;
 mod replay;
 mod schema;
 mod shadow;
+mod shown;
 mod signed;
+mod spread;
 mod stats;
 mod ticker;
 mod transform;
 mod variant;
 mod verdicts;
+mod when;
 
 pub use chain::{Bound, Chain, Deriver, PluginCost};
 pub use code_cache::CODE_FOLDER;
@@ -92,3 +96,4 @@ pub use replay::{Again, Instead};
 pub use shadow::{Shadow, Unknown};
 pub use stats::BindingStats;
 pub use transform::Untransformed;
+pub use when::When;

@@ -1,11 +1,10 @@
 //! A binding that is loaded: a component, its configurations, its instances.
 
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hashbrown::HashMap;
-use isinglass_model::columns::Shape;
+use isinglass_model::columns::{Columns, Shape};
 use isinglass_model::kind::Signal;
 use isinglass_model::{Clock, Tenant};
 
@@ -20,9 +19,11 @@ use crate::error::ChainError;
 use crate::failure::{Failure, FailureKind, shorten};
 use crate::instance::{Context, Instance};
 use crate::pool::Pool;
+use crate::shown::Shown;
 use crate::stats::{BindingStats, Meter};
 use crate::ticker::Ticker;
 use crate::variant::{Trial, Variant};
+use crate::when::{Condition, When};
 
 /// A loaded binding.
 pub(crate) struct Plugin {
@@ -44,6 +45,9 @@ pub(crate) struct Plugin {
     signals: Vec<Signal>,
     /// Empty = all.
     for_tenants: Vec<String>,
+    /// What must hold of an item.
+    pub(crate) when: When,
+    pub(crate) condition: Condition,
     budget: Budget,
     tenants: HashMap<String, usize>,
     pool: Pool,
@@ -52,12 +56,17 @@ pub(crate) struct Plugin {
 
 /// A call's part of a batch.
 pub(crate) struct Cut<'a> {
-    pub(crate) rows: Range<usize>,
+    pub(crate) rows: Shown,
     pub(crate) columns: &'a [(u16, &'a Prepared)],
     pub(crate) batch: BatchIn<'a>,
 }
 
 impl Cut<'_> {
+    /// The row of the batch that the guest counts as this one.
+    pub(crate) fn row_of(&self, row: u32) -> u32 {
+        u32::try_from(self.rows.row(row as usize)).unwrap_or(u32::MAX)
+    }
+
     /// The column that was pushed into `slot`.
     pub(crate) fn column(&self, slot: u16) -> Option<&Prepared> {
         self.columns.iter().find(|(of, _)| *of == slot).map(|(_, column)| *column)
@@ -110,6 +119,8 @@ impl Plugin {
             };
             tenants.insert(tenant, at);
         }
+        let condition = Condition::new(&binding.when)
+            .map_err(|fault| ChainError::Binding { binding: binding.name.clone(), fault })?;
         let pool = Pool::new(variants.len(), config.instances_max, config.instance_wait(), warm);
         let pool = if binding.isolation == Isolation::Fresh { pool.of_fresh() } else { pool };
         Ok(Self {
@@ -127,6 +138,8 @@ impl Plugin {
             clock: Arc::clone(clock),
             signals: Signal::ALL.into_iter().filter(|signal| binding.takes(*signal)).collect(),
             for_tenants: binding.for_tenants.clone(),
+            when: binding.when.clone(),
+            condition,
             budget: binding.budget(),
             tenants,
             pool,
@@ -144,6 +157,27 @@ impl Plugin {
         self.for_tenants.is_empty() || self.for_tenants.iter().any(|one| one == tenant.as_str())
     }
 
+    /// The rows of a batch that it is shown.
+    pub(crate) fn shown(&self, batch: &dyn Columns) -> Shown {
+        self.condition.rows(&mut Offered::new(batch))
+    }
+
+    /// The part of a request's bytes that is of the rows that it is shown, all rows being alike;
+    /// `None` if there is no such row.
+    pub(crate) fn share<'b>(
+        &self,
+        batches: impl Iterator<Item = &'b dyn Columns>,
+        wire_bytes: u64,
+    ) -> Option<u64> {
+        let (mut shown, mut rows) = (0_u128, 0_u128);
+        for batch in batches {
+            shown += self.shown(batch).len() as u128;
+            rows += batch.rows() as u128;
+        }
+        // Not above `wire_bytes`.
+        (shown > 0).then(|| (u128::from(wire_bytes) * shown).div_ceil(rows) as u64)
+    }
+
     /// Which configuration a tenant has.
     pub(crate) fn variant_of(&self, tenant: &Tenant) -> usize {
         self.tenants.get(tenant.as_str()).copied().unwrap_or(0)
@@ -154,6 +188,7 @@ impl Plugin {
         let mut parts = vec![self.component.digest.clone().into_bytes()];
         parts.extend(self.signals.iter().map(|signal| signal.as_str().as_bytes().to_vec()));
         parts.extend(self.for_tenants.iter().map(|tenant| format!("for {tenant}").into_bytes()));
+        parts.extend((!self.condition.is_empty()).then(|| format!("when {}", self.condition.text()).into()));
         parts.extend(self.variants.iter().map(|variant| variant.config.clone().into_bytes()));
         let mut tenants: Vec<_> = self.tenants.iter().collect();
         tenants.sort_unstable();
@@ -200,9 +235,9 @@ impl Plugin {
 
     /// Shows a batch to the plugin, cut into calls where it is large.
     ///
-    /// `false` = the plugin is not shown this batch: it wants no column of this
-    /// shape, or the batch lacks one that it cannot do without. A limiter is
-    /// shown every batch, if only its number of rows.
+    /// `false` = the plugin is not shown this batch: its conditions hold of no row,
+    /// it wants no column of this shape, or the batch lacks one that it cannot do
+    /// without. A limiter is shown every batch, if only its number of rows.
     pub(crate) fn each_cut(
         &self,
         tenant: &Tenant,
@@ -215,24 +250,45 @@ impl Plugin {
         if rows == 0 || (requests.is_empty() && self.world != World::Limiter) {
             return Ok(false);
         }
+        let shown = self.condition.rows(offered);
+        if shown.is_empty() {
+            return Ok(false);
+        }
         let Some(columns) = offered.project(requests) else { return Ok(false) };
-        for rows_of_cut in cuts(rows, &columns, self.call_size) {
-            if rows_of_cut == (0..rows) {
-                self.call_cut(shape, rows_of_cut, &columns, &mut call)?;
-            } else {
-                let slices: Vec<_> = columns.iter().map(|(slot, c)| (*slot, c.slice(&rows_of_cut))).collect();
-                let columns: Vec<_> = slices.iter().map(|(slot, column)| (*slot, column)).collect();
-                self.call_cut(shape, rows_of_cut, &columns, &mut call)?;
+        match shown.rows() {
+            Ok(_) => self.call_cuts(shape, &shown, &columns, &mut call)?,
+            Err(picked) => {
+                let taken: Vec<_> = columns.iter().map(|(slot, c)| (*slot, c.take(picked))).collect();
+                self.call_cuts(shape, &shown, &borrowed(&taken), &mut call)?;
             }
         }
-        self.meter.costs.rows(tenant, rows as u64);
+        self.meter.costs.rows(tenant, shown.len() as u64);
         Ok(true)
+    }
+
+    /// `columns` are of the rows that are shown.
+    fn call_cuts(
+        &self,
+        shape: Shape,
+        shown: &Shown,
+        columns: &[(u16, &Prepared)],
+        call: &mut impl FnMut(&Cut<'_>) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        for cut in cuts(shown.len(), columns, self.call_size) {
+            if cut == (0..shown.len()) {
+                self.call_cut(shape, shown.clone(), columns, call)?;
+            } else {
+                let slices: Vec<_> = columns.iter().map(|(slot, c)| (*slot, c.slice(&cut))).collect();
+                self.call_cut(shape, shown.part(&cut), &borrowed(&slices), call)?;
+            }
+        }
+        Ok(())
     }
 
     fn call_cut(
         &self,
         shape: Shape,
-        rows: Range<usize>,
+        rows: Shown,
         columns: &[(u16, &Prepared)],
         call: &mut impl FnMut(&Cut<'_>) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
@@ -300,6 +356,10 @@ impl Plugin {
             failure.message
         );
     }
+}
+
+fn borrowed(columns: &[(u16, Prepared)]) -> Vec<(u16, &Prepared)> {
+    columns.iter().map(|(slot, column)| (*slot, column)).collect()
 }
 
 fn left_alone(rest: Duration) -> Failure {

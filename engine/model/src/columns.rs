@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use arrow_buffer::{Buffer, NullBuffer, ScalarBuffer};
 
+use crate::labels::LabelSet;
+
 /// What a batch is made of; a plugin declares its columns per shape.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
@@ -102,6 +104,11 @@ pub trait Columns: Send + Sync {
     fn column(&self, name: &str, encoding: Encoding) -> Option<Column>;
     /// Wire bytes of all rows, for limits by bytes.
     fn bytes(&self) -> usize;
+    /// Hands over the labels of the series that a row belongs to, where that is known: not shown
+    /// to plugins, but asked by the conditions under which they are shown a row.
+    fn labels_of(&self, row: usize, read: &mut dyn FnMut(&LabelSet)) {
+        let _ = (row, read);
+    }
 }
 
 /// A shared batch of columns.

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::columns::tests::{Fake, text_buffers};
 
+mod conditions;
 mod functions;
 mod generated;
 mod hostile;
