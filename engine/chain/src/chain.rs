@@ -249,13 +249,6 @@ impl Chain {
         theirs.map(|plugin| bound(plugin, plugin.stats())).collect()
     }
 
-    /// Whether a tenant's batches of this signal are shown to a plugin under conditions: batches
-    /// of samples must then know the labels of their series.
-    pub fn has_conditions(&self, tenant: &Tenant, signal: Signal) -> bool {
-        let mut enforced = self.plugins.iter();
-        enforced.any(|plugin| !plugin.condition.is_empty() && plugin.takes(tenant, signal))
-    }
-
     /// Asks the limiters about a request before it is decoded: all that is known
     /// is its signal and its size on the wire. Those with conditions are asked when its
     /// items are known, by [`Chain::limit_sent`].

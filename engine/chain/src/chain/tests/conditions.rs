@@ -175,7 +175,7 @@ fn deny() -> Value {
 fn span_metrics() -> Value {
     json!({
         "name": "span-metrics", "source": "builtin:span-metrics", "world": "deriver",
-        "config": { "service_graphs": { "enabled": true } }, "budget": { "cpu_hard_ms": 2_000 },
+        "config": { "service_graph": { "enabled": true } }, "budget": { "cpu_hard_ms": 2_000 },
     })
 }
 
