@@ -71,6 +71,7 @@ mod patterns;
 mod plugin_author;
 mod plugin_cases;
 mod plugin_check;
+mod plugin_conditions;
 mod plugin_guide;
 mod plugin_install;
 mod plugin_registry;
