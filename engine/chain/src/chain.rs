@@ -292,7 +292,7 @@ impl Chain {
                 || batches.iter().copied().filter(|batch| plugin.takes(tenant, signal_of(batch.shape())));
             let mut of_bytes = Bill::default();
             if let Some(batch) = shown().next().filter(|_| wire_bytes > 0 && !plugin.condition.is_empty()) {
-                match plugin.share(shown(), wire_bytes) {
+                match plugin.share(tenant, shown(), wire_bytes) {
                     None => return Ok(Bill::default()),
                     Some(bytes) => {
                         of_bytes = self.admit_one(plugin, caller, signal_of(batch.shape()), bytes)?;
@@ -309,7 +309,8 @@ impl Chain {
                     })
                     .map(|_| ())
             });
-            let cost = |batch: &dyn Columns| (signal_of(batch.shape()), plugin.shown(batch).len() as u64);
+            let cost =
+                |batch: &dyn Columns| (signal_of(batch.shape()), plugin.shown(tenant, batch).len() as u64);
             let costs = || shown().map(cost).collect();
             let mut bill = self.or_native(plugin, tenant, result.map(|()| bill), Unit::Items, costs)?;
             bill.join(of_bytes);
@@ -342,7 +343,7 @@ impl Chain {
                         merged.plugin_errors += 1;
                         continue;
                     }
-                    let shown = plugin.condition.rows(&mut offered);
+                    let shown = plugin.condition.rows(tenant, &mut offered);
                     let refused = verdicts::refuse_rest(&mut merged, batch.rows(), &shown, &author, &failure);
                     plugin.meter.rejected(code::PLUGIN_ERROR, refused);
                     if shown.len() == batch.rows() {
@@ -379,7 +380,7 @@ impl Chain {
     }
 
     pub(crate) fn caller<'a>(&'a self, tenant: &'a Tenant, now_unix_nanos: i64) -> Caller<'a> {
-        Caller { ticker: &self.ticker, tenant, now_unix_nanos }
+        Caller { ticker: &self.ticker, tenant, now_unix_nanos, memory: None }
     }
 
     /// Collects a bill from every limiter and settles them together.

@@ -303,6 +303,11 @@ impl<'a> Offered<'a> {
         self.batch.labels_of(row, read);
     }
 
+    /// The series that the rows belong to, where they have numbers.
+    pub(crate) fn series(&self) -> Option<model::SeriesOfRows> {
+        self.batch.series()
+    }
+
     /// One column; `None` if the batch does not have it.
     pub(crate) fn column(&mut self, name: &str, encoding: Encoding) -> Option<&Prepared> {
         let at = self.find(name, encoding);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 use isinglass_model::columns::{Columns, Shape};
+use isinglass_model::functions::CallMemory;
 use isinglass_model::kind::Signal;
 use isinglass_model::{Clock, Tenant};
 
@@ -79,6 +80,8 @@ pub(crate) struct Caller<'a> {
     pub(crate) ticker: &'a Ticker,
     pub(crate) tenant: &'a Tenant,
     pub(crate) now_unix_nanos: i64,
+    /// Who pays for the guest's memory; `None` = the binding.
+    pub(crate) memory: Option<&'a Arc<dyn CallMemory>>,
 }
 
 impl Plugin {
@@ -157,21 +160,22 @@ impl Plugin {
         self.for_tenants.is_empty() || self.for_tenants.iter().any(|one| one == tenant.as_str())
     }
 
-    /// The rows of a batch that it is shown.
-    pub(crate) fn shown(&self, batch: &dyn Columns) -> Shown {
-        self.condition.rows(&mut Offered::new(batch))
+    /// The rows of a tenant's batch that it is shown.
+    pub(crate) fn shown(&self, tenant: &Tenant, batch: &dyn Columns) -> Shown {
+        self.condition.rows(tenant, &mut Offered::new(batch))
     }
 
     /// The part of a request's bytes that is of the rows that it is shown, all rows being alike;
     /// `None` if there is no such row.
     pub(crate) fn share<'b>(
         &self,
+        tenant: &Tenant,
         batches: impl Iterator<Item = &'b dyn Columns>,
         wire_bytes: u64,
     ) -> Option<u64> {
         let (mut shown, mut rows) = (0_u128, 0_u128);
         for batch in batches {
-            shown += self.shown(batch).len() as u128;
+            shown += self.shown(tenant, batch).len() as u128;
             rows += batch.rows() as u128;
         }
         // Not above `wire_bytes`.
@@ -207,6 +211,7 @@ impl Plugin {
             ticker: caller.ticker,
             tenant: Some(caller.tenant),
             now_unix_nanos: caller.now_unix_nanos,
+            memory: caller.memory,
         };
         self.breakers.ask(caller.tenant, self.clock.monotonic()).map_err(left_alone)?;
         let variant = self.variant_of(caller.tenant);
@@ -224,11 +229,15 @@ impl Plugin {
 
     fn start(&self, context: &Context<'_>, variant: usize) -> Result<Instance, Failure> {
         let failed = |message: String| Failure::new(FailureKind::Start, message);
-        let mut instance = Instance::start(&self.component, self.world, &self.meter, context)
-            .map_err(|failure| failed(failure.to_string()))?;
+        let started = Instance::start(&self.component, self.world, &self.meter, context);
+        let mut instance = started.map_err(|failure| match failure.denied {
+            true => failure,
+            false => failed(failure.to_string()),
+        })?;
         match instance.configure(context, &self.variants[variant].config) {
             Ok(Ok(())) => Ok(instance),
             Ok(Err(sentence)) => Err(failed(format!("configure: {}", shorten(&sentence)))),
+            Err(failure) if failure.denied => Err(failure),
             Err(failure) => Err(failed(format!("configure: {failure}"))),
         }
     }
@@ -250,7 +259,7 @@ impl Plugin {
         if rows == 0 || (requests.is_empty() && self.world != World::Limiter) {
             return Ok(false);
         }
-        let shown = self.condition.rows(offered);
+        let shown = self.condition.rows(tenant, offered);
         if shown.is_empty() {
             return Ok(false);
         }

@@ -106,8 +106,8 @@ impl<'a> Shadow<'a> {
     }
 
     /// Which rows of a batch it is shown; `None` = all.
-    pub fn sees(&self, batch: &dyn Columns) -> Option<Vec<bool>> {
-        let shown = self.plugin.shown(batch);
+    pub fn sees(&self, tenant: &Tenant, batch: &dyn Columns) -> Option<Vec<bool>> {
+        let shown = self.plugin.shown(tenant, batch);
         (shown.len() < batch.rows()).then(|| {
             let mut sees = vec![false; batch.rows()];
             shown.iter().for_each(|row| sees[row] = true);
@@ -166,7 +166,7 @@ impl<'a> Shadow<'a> {
         let caller = self.chain.caller(tenant, now_unix_nanos);
         let bytes = match self.plugin.condition.is_empty() {
             true => Some(wire_bytes),
-            false => self.plugin.share(batches.iter().copied(), wire_bytes),
+            false => self.plugin.share(tenant, batches.iter().copied(), wire_bytes),
         };
         let Some(bytes) = bytes else { return Ok(Decision::Allow) };
         let decision = self.settled(tenant, bill_of_bytes(self.plugin, caller, signal, bytes), at)?;

@@ -58,7 +58,8 @@ impl Chain {
                 match plugin.on_error {
                     OnError::Pass => verdicts.plugin_errors += 1,
                     OnError::Reject => {
-                        let (rows, shown, author) = (batch.rows(), plugin.shown(batch), author(plugin));
+                        let (rows, shown, author) =
+                            (batch.rows(), plugin.shown(tenant, batch), author(plugin));
                         let refused = verdicts::refuse_rest(&mut verdicts, rows, &shown, &author, &failure);
                         plugin.meter.rejected(code::PLUGIN_ERROR, refused);
                         if shown.len() == rows {

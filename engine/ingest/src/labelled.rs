@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use isinglass_model::batch::{HistogramBatch, SampleBatch, SeriesBatch};
-use isinglass_model::columns::{Column, Columns, Encoding, Shape};
+use isinglass_model::columns::{Column, Columns, Encoding, SeriesOfRows, Shape};
 use isinglass_model::edits::{Editable, Edits, Spoilt};
 use isinglass_model::labels::LabelSet;
 use isinglass_model::series::SeriesRef;
@@ -60,6 +60,11 @@ impl<B: OfSeries> Columns for Labelled<'_, B> {
         if let Some(series) = self.resolver.series(self.batch.series_of(row)) {
             read(&series.labels);
         }
+    }
+
+    fn series(&self) -> Option<SeriesOfRows> {
+        let series = (0..self.rows()).map(|row| self.batch.series_of(row)).collect();
+        Some(SeriesOfRows { life: self.resolver.life().number(), series })
     }
 }
 

@@ -3,18 +3,21 @@
 //! What a resource, a scope or a series decides is asked of it, not of its rows: a pattern is
 //! looked at once per distinct value. Where all rows fit, or none, no row is looked at.
 
+use isinglass_model::Tenant;
 use isinglass_model::columns::{Encoding, Shape};
 use isinglass_model::labels::LabelSet;
 
 use super::pattern::Pattern;
+use super::remembered::Remembered;
 use super::{Field, SERVICE_NAME, When};
 use crate::columns::{Data, Offered, Prepared, Text};
 use crate::shown::Shown;
 
 /// The conditions of a binding, ready to be asked.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Condition {
     clauses: Vec<Clause>,
+    remembered: Remembered,
     /// The same as JSON text, empty without any.
     text: String,
 }
@@ -58,7 +61,7 @@ impl Condition {
         };
         let clauses = when.clauses().map(clause).collect::<Result<_, _>>()?;
         let text = serde_json::to_string(when).map_err(|error| error.to_string())?;
-        Ok(Self { clauses, text })
+        Ok(Self { clauses, text, remembered: Remembered::default() })
     }
 
     /// Whether there is none: all is shown.
@@ -76,21 +79,33 @@ impl Condition {
         self.clauses.iter().filter_map(|clause| clause.of.column())
     }
 
-    /// The rows of a batch that are shown.
-    pub(crate) fn rows(&self, offered: &mut Offered<'_>) -> Shown {
+    /// The rows of a tenant's batch that are shown.
+    pub(crate) fn rows(&self, tenant: &Tenant, offered: &mut Offered<'_>) -> Shown {
         if self.is_empty() {
             return Shown::all(offered.rows());
         }
         match offered.shape() {
-            Shape::Samples | Shape::Series => self.rows_of_series(offered),
+            Shape::Samples | Shape::Series => self.rows_of_series(tenant, offered),
             Shape::Logs | Shape::Spans => self.rows_of_table(offered),
         }
     }
 
-    fn rows_of_series(&self, offered: &Offered<'_>) -> Shown {
-        let mut fit = vec![false; offered.rows()];
-        for (row, fits) in fit.iter_mut().enumerate() {
-            offered.labels_of(row, &mut |labels| *fits = self.fits(labels));
+    fn rows_of_series(&self, tenant: &Tenant, offered: &Offered<'_>) -> Shown {
+        let of = offered.series();
+        let known = of.as_ref().map(|of| self.remembered.read(tenant, of));
+        let mut new = Vec::new();
+        let mut fits = |row: usize| {
+            if let Some(fits) = known.as_ref().and_then(|known| known[row]) {
+                return fits;
+            }
+            let mut said = None;
+            offered.labels_of(row, &mut |labels| said = Some(self.fits(labels)));
+            new.extend(of.as_ref().and_then(|of| Some((of.series[row], said?))));
+            said.unwrap_or(false)
+        };
+        let fit: Vec<bool> = (0..offered.rows()).map(&mut fits).collect();
+        if let Some(of) = of {
+            self.remembered.write(tenant, of.life, &new);
         }
         Shown::of(&fit)
     }

@@ -8,11 +8,13 @@
 //! |---|---|
 //! | `pattern.rs` | an exact text, or one with `*` in it |
 //! | `condition.rs` | conditions over a batch: asked once per distinct value |
+//! | `remembered.rs` | which series they fit |
 //!
 //! Items for which they do not hold are passed by as if the plugin were not bound.
 
 mod condition;
 mod pattern;
+mod remembered;
 #[cfg(test)]
 mod tests;
 

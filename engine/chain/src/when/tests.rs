@@ -1,4 +1,5 @@
 use arrow_buffer::NullBuffer;
+use isinglass_model::Tenant;
 use isinglass_model::batch::SeriesBatch;
 use isinglass_model::columns::{Column, ColumnData, Shape};
 use isinglass_model::labels::{LabelSet, Temporality};
@@ -105,7 +106,7 @@ fn rows() -> Fake {
 fn rows_are_picked_by_what_their_origin_says() {
     let check = |value: Value, wanted: &[usize]| {
         let batch = rows();
-        let shown = condition(value.clone()).rows(&mut Offered::new(&batch));
+        let shown = condition(value.clone()).rows(&Tenant::default(), &mut Offered::new(&batch));
         assert_eq!(shown.iter().collect::<Vec<_>>(), wanted, "{value}");
     };
     let all = [0, 1, 2, 3, 4, 5];
@@ -143,7 +144,7 @@ fn series_are_picked_by_their_labels() {
         |labels: &&[(&str, &str)]| LabelSet::new(&mut labels.to_vec(), Temporality::Unspecified).unwrap();
     let batch = SeriesBatch { labels: sets.iter().map(set).collect() };
     let check = |value: Value, wanted: &[usize]| {
-        let shown = condition(value.clone()).rows(&mut Offered::new(&batch));
+        let shown = condition(value.clone()).rows(&Tenant::default(), &mut Offered::new(&batch));
         assert_eq!(shown.iter().collect::<Vec<_>>(), wanted, "{value}");
     };
     check(json!({ "metric": ["http_*", "up"] }), &[0, 1, 2]);

@@ -96,7 +96,7 @@ impl Asked<'_> {
     }
 
     fn senders_of(&self, rows: &SeenRows) -> Vec<(String, u64)> {
-        Senders::of_table(rows.table()).counts(self.shadow.sees(rows.columns()).as_deref())
+        Senders::of_table(rows.table()).counts(self.shadow.sees(&self.seen.tenant, rows.columns()).as_deref())
     }
 
     /// What a validator says of a batch.

@@ -97,7 +97,7 @@ async fn a_transformer_changes_series_and_exemplars_of_a_service() {
     let exemplars = rig.shown(Kind::Exemplars).await;
     assert_eq!(
         (exemplars.matches("***").count(), exemplars.matches("ann-secret").count()),
-        (2, 2),
+        (1, 1),
         "{exemplars}"
     );
 }
