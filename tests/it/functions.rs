@@ -7,12 +7,14 @@ use serde_json::Value;
 
 use crate::harness::{Answer, Client, Server, now_millis, now_nanos, root};
 
-/// Nothing at intake, `geo`, and a plugin that misbehaves for the tenants named after how.
+/// Nothing at intake, `geo`, and a plugin that misbehaves for the tenants named after how. It may
+/// hold less than a query, so that it is its own bound that it finds.
 fn config() -> String {
     let file = |name: &str| root().join(format!("plugins/dist/{name}.wasm")).display().to_string();
     let mut text = format!(
         "[[plugins.bindings]]\nname = \"geo\"\nsource = \"file:{}\"\nworld = \"function\"\n\
-         [[plugins.bindings]]\nname = \"hostile\"\nsource = \"file:{}\"\nworld = \"function\"\nprefix = \"x_\"\n",
+         [[plugins.bindings]]\nname = \"hostile\"\nsource = \"file:{}\"\nworld = \"function\"\nprefix = \"x_\"\n\
+         budget = {{ memory_bytes_max = 33554432 }}\n",
         file("examples/geo"),
         file("test/hostile-function")
     );

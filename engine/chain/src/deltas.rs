@@ -12,7 +12,7 @@ use crate::abi::{ExemplarsOut, LabelOut, LabelValuesOut, TextOut};
 use crate::columns::{Data, Text};
 use crate::declaration::{TEXT_BYTES_MAX, check_name};
 use crate::failure::Failure;
-use crate::plugin::Cut;
+use crate::showing::Cut;
 use crate::variant::Variant;
 
 /// Series in the answer to one call.

@@ -6,7 +6,7 @@ use crate::abi::LabelOut;
 use crate::abi::pairs::HalvesOut;
 use crate::deltas::{SERIES_MAX, are_counts, check_label_names, resolve};
 use crate::failure::Failure;
-use crate::plugin::Cut;
+use crate::showing::Cut;
 
 /// Halves in the answer to one call.
 const HALVES_MAX: usize = 2 * SERIES_MAX as usize;

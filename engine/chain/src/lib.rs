@@ -26,9 +26,10 @@
 //! | [`inspect`], [`rehearsal`] | what a component is and answers, found out without a server |
 //! | `abi` | the types of the WIT package, in and out |
 //! | `when`, `shown` | conditions of bindings, and the rows for which they hold |
-//! | `columns`, `cuts` | what a guest is shown of a batch |
+//! | `columns`, `cuts`, `showing` | what a guest is shown of a batch |
 //! | `shadow` | plugins that are tried out: what they would say |
 //! | `replay` | a deriver by itself, to derive again from what is stored |
+//! | `limiters` | the limiters of a chain: what is taken from the buckets |
 //! | `transform` | the transformers of a chain, and what becomes of a request when one fails |
 //! | `edits`, `spread`, `verdicts`, `plan`, `deltas`, `halves`, `declaration` | what guests answer, checked: it is not trusted |
 //! | `functions` | functions of plugins, called by queries |
@@ -63,6 +64,7 @@ mod host;
 pub mod inspect;
 mod installed;
 mod instance;
+mod limiters;
 mod lines;
 mod live;
 mod plan;
@@ -73,6 +75,7 @@ pub mod rehearsal;
 mod replay;
 mod schema;
 mod shadow;
+mod showing;
 mod shown;
 mod signed;
 mod spread;

@@ -14,11 +14,12 @@ use isinglass_model::kind::Signal;
 use isinglass_model::labels::LabelSet;
 use isinglass_model::verdict::{Decision, Verdicts};
 
-use crate::chain::{Chain, answers, bill_of_bytes};
+use crate::chain::{Chain, answers};
 use crate::columns::Offered;
 use crate::config::World;
 use crate::deltas;
 use crate::failure::Failure;
+use crate::limiters::bill_of_bytes;
 use crate::plan::{Bill, settle};
 use crate::plugin::{Caller, Plugin};
 use crate::transform::apply;

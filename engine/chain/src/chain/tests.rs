@@ -3,6 +3,7 @@
 
 use isinglass_model::clock::ManualClock;
 use isinglass_model::columns::{Column, ColumnData};
+use isinglass_model::verdict::Decision;
 use serde_json::{Value, json};
 
 use super::*;
