@@ -55,34 +55,38 @@ impl Chain {
     ) -> Decision {
         let caller = self.caller(tenant, now_unix_nanos);
         self.decide(tenant, |plugin| {
-            let shown =
-                || batches.iter().copied().filter(|batch| plugin.takes(tenant, signal_of(batch.shape())));
-            let mut of_bytes = Bill::default();
-            if let Some(batch) = shown().next().filter(|_| wire_bytes > 0 && !plugin.condition.is_empty()) {
-                match plugin.share(tenant, shown(), wire_bytes) {
-                    None => return Ok(Bill::default()),
-                    Some(bytes) => {
-                        of_bytes = self.admit_one(plugin, caller, signal_of(batch.shape()), bytes)?;
-                    }
-                }
+            let takes = |batch: &&dyn Columns| plugin.takes(tenant, signal_of(batch.shape()));
+            let batches: Vec<&dyn Columns> = batches.iter().copied().filter(takes).collect();
+            let mut bill = self.bill_of_rows(plugin, caller, &batches)?;
+            if wire_bytes > 0
+                && !plugin.condition.is_empty()
+                && let Some(batch) = batches.first()
+                && let Some(bytes) = plugin.share(tenant, batches.iter().copied(), wire_bytes)
+            {
+                bill.join(self.admit_one(plugin, caller, signal_of(batch.shape()), bytes)?);
             }
-            let mut bill = Bill::default();
-            let result = shown().try_for_each(|batch| {
-                let mut offered = Offered::new(batch);
-                plugin
-                    .each_cut(tenant, &mut offered, |cut| {
-                        let plan = plugin.call(caller, |guest, context| guest.limit(context, cut.batch))?;
-                        bill.add(tenant, &plugin.account, &plan)
-                    })
-                    .map(|_| ())
-            });
-            let cost =
-                |batch: &dyn Columns| (signal_of(batch.shape()), plugin.shown(tenant, batch).len() as u64);
-            let costs = || shown().map(cost).collect();
-            let mut bill = self.or_native(plugin, tenant, result.map(|()| bill), Unit::Items, costs)?;
-            bill.join(of_bytes);
             Ok(bill)
         })
+    }
+
+    fn bill_of_rows(
+        &self,
+        plugin: &Plugin,
+        caller: Caller<'_>,
+        batches: &[&dyn Columns],
+    ) -> Result<Bill, Decision> {
+        let (tenant, mut bill) = (caller.tenant, Bill::default());
+        let result = batches.iter().try_for_each(|batch| {
+            let shown = plugin.each_cut(tenant, &mut Offered::new(*batch), |cut| {
+                let plan = plugin.call(caller, |guest, context| guest.limit(context, cut.batch))?;
+                bill.add(tenant, &plugin.account, &plan)
+            });
+            shown.map(|_| ())
+        });
+        let cost =
+            |batch: &&dyn Columns| (signal_of(batch.shape()), plugin.shown(tenant, *batch).len() as u64);
+        let costs = || batches.iter().map(cost).collect();
+        self.or_native(plugin, tenant, result.map(|()| bill), Unit::Items, costs)
     }
 
     /// Collects a bill from every limiter and settles them together.
