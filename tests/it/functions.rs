@@ -1,17 +1,20 @@
 //! Functions of plugins, asked over HTTP in SQL and PromQL.
 
+use isinglass_testkit::loki::{self, Stream};
 use isinglass_testkit::otlp::{self, Span};
 use isinglass_testkit::remote_write::{self, Series};
 use serde_json::Value;
 
 use crate::harness::{Answer, Client, Server, now_millis, now_nanos, root};
 
-/// Nothing at intake, `geo`, and a plugin that misbehaves for the tenants named after how.
+/// Nothing at intake, `geo`, and a plugin that misbehaves for the tenants named after how. It may
+/// hold less than a query, so that it is its own bound that it finds.
 fn config() -> String {
     let file = |name: &str| root().join(format!("plugins/dist/{name}.wasm")).display().to_string();
     let mut text = format!(
         "[[plugins.bindings]]\nname = \"geo\"\nsource = \"file:{}\"\nworld = \"function\"\n\
-         [[plugins.bindings]]\nname = \"hostile\"\nsource = \"file:{}\"\nworld = \"function\"\nprefix = \"x_\"\n",
+         [[plugins.bindings]]\nname = \"hostile\"\nsource = \"file:{}\"\nworld = \"function\"\nprefix = \"x_\"\n\
+         budget = {{ memory_bytes_max = 33554432 }}\n",
         file("examples/geo"),
         file("test/hostile-function")
     );
@@ -156,5 +159,54 @@ async fn one_that_fails_ends_its_query_and_no_other() {
     let aggregate =
         server.client().tenant("huge_output").ask("select x_hostile_sum(value) from samples").await;
     assert!(aggregate.text().contains("function x_hostile_sum of plugin"), "{}", aggregate.text());
+    assert_eq!(server.panics(), Vec::<String>::new());
+}
+
+fn long_lines(first: u64, count: u64) -> Vec<u8> {
+    let now = now_nanos();
+    let line = |n: u64| format!("{n} {}", "lorem ipsum dolor sit amet ".repeat(600));
+    let lines = |stream: Stream, n: u64| stream.line(now + n, &line(n));
+    loki::request(&[(first..first + count).fold(Stream::new("{service_name=\"shop\"}"), lines)])
+}
+
+/// What a call is given, what its guest holds and what it answers is of the query's share; a query
+/// that needs more of it ends, and the process holds no more than before.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_calls_hold_is_of_the_memory_of_their_query() {
+    let share = 24 << 20;
+    let file = root().join("plugins/dist/examples/log-pattern.wasm");
+    let config = format!(
+        "[[plugins.bindings]]\nname = \"log-pattern\"\nsource = \"file:{}\"\nworld = \"function\"\n\
+         [query]\nquery_memory_bytes = {share}\n",
+        file.display()
+    );
+    let server = Server::start_with(&config);
+    let client = server.client();
+    // 16 KiB each.
+    for part in 0..20 {
+        client.loki(&long_lines(100 * part, 100)).await.ok();
+    }
+    client.flush().await;
+    // A batch of what is stored has 32 MiB of text.
+    let large = "select max(length(log_pattern(body))) from logs";
+    let small = "select max(length(log_pattern(substr(body, 1, 100)))) from logs";
+    assert!(client.number(small).await > 80.0);
+    let refused = async || {
+        let answer = client.ask(large).await;
+        assert_eq!(answer.status, 413, "{}", answer.text());
+        let text = answer.text();
+        assert!(text.contains("bytes of memory that this query may take"), "{text}");
+        assert!(text.contains("a function of a plugin needs "), "{text}");
+    };
+    refused().await;
+    let before = server.resident_mib();
+    for _ in 0..10 {
+        refused().await;
+    }
+    let after = server.resident_mib();
+    assert!(after <= before + 48, "{before} MiB, then {after}");
+    // It is the query's alone: others go on, and nobody blames the plugin.
+    assert!(client.number(small).await > 80.0);
+    assert_eq!(client.count("system.plugins where failures > 0 or left_alone").await, 0);
     assert_eq!(server.panics(), Vec::<String>::new());
 }

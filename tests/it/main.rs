@@ -73,6 +73,7 @@ mod plugin_author;
 mod plugin_cases;
 mod plugin_check;
 mod plugin_compile;
+mod plugin_conditions;
 mod plugin_guide;
 mod plugin_install;
 mod plugin_registry;

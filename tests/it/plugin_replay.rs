@@ -35,7 +35,7 @@ fn json_of(server: &Server, arguments: &[&str]) -> Value {
 
 /// What a comparison says once nothing differs: rows of service graphs wait ten seconds for others,
 /// and what comes of those that are alone is counted then.
-async fn reconciled(server: &Server) -> String {
+pub(crate) async fn reconciled(server: &Server) -> String {
     let equal = || async {
         let output = run(server, &["span-metrics", "--from", "-2h", "--diff"]);
         let text = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -1,18 +1,17 @@
 //! The chain: plugins in their order, and what becomes of a batch when one fails.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use isinglass_model::columns::{Columns, Shape};
 use isinglass_model::deltas::{Deltas, DerivedMetric, Pairing};
 use isinglass_model::kind::Signal;
 use isinglass_model::reason::code;
-use isinglass_model::verdict::{Decision, Verdicts};
+use isinglass_model::verdict::Verdicts;
 use isinglass_model::{Clock, Tenant};
 use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 
-use crate::abi::{SignalName, VerdictsOut};
+use crate::abi::VerdictsOut;
 use crate::buckets::Buckets;
 use crate::columns::Offered;
 use crate::component::{Loader, hex};
@@ -21,13 +20,13 @@ use crate::engine::{Sandbox, Settings};
 use crate::error::ChainError;
 use crate::failure::Failure;
 use crate::lines::LogLine;
-use crate::plan::{Bill, settle};
 use crate::plugin::{Caller, Plugin};
-use crate::rates::Unit;
+use crate::shown::Shown;
 use crate::signed::TrustedKeys;
 use crate::stats::BindingStats;
 use crate::ticker::Ticker;
 use crate::verdicts::Author;
+use crate::when::When;
 use crate::{deltas, functions, verdicts};
 
 /// A loaded chain of plugins; shared by all requests.
@@ -40,7 +39,7 @@ pub struct Chain {
     pub(crate) shadows: Vec<Plugin>,
     derivers: Vec<Deriver>,
     validators_digest: String,
-    buckets: Arc<Buckets>,
+    pub(crate) buckets: Arc<Buckets>,
     /// Of those that are tried out, so that they take nothing from anybody.
     pub(crate) shadow_buckets: Arc<Buckets>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -75,6 +74,8 @@ pub struct Bound {
     pub order: u16,
     /// Signals that it is shown.
     pub signals: Vec<Signal>,
+    /// What must hold of an item for it to be shown.
+    pub when: When,
     /// What happens when it fails.
     pub on_error: OnError,
     /// Whether the tenant has a configuration of its own.
@@ -234,6 +235,7 @@ impl Chain {
         let bound = |plugin: &Plugin, stats| Bound {
             order: plugin.index,
             signals: Signal::ALL.into_iter().filter(|signal| plugin.takes(tenant, *signal)).collect(),
+            when: plugin.when.clone(),
             on_error: plugin.on_error,
             own_config: plugin.variant_of(tenant) > 0,
             left_alone: plugin.is_left_alone(tenant),
@@ -241,45 +243,6 @@ impl Chain {
         };
         let theirs = self.all().filter(|plugin| plugin.is_for(tenant));
         theirs.map(|plugin| bound(plugin, plugin.stats())).collect()
-    }
-
-    /// Asks the limiters about a request before it is decoded: all that is known
-    /// is its signal and its size on the wire.
-    pub fn admit(&self, tenant: &Tenant, signal: Signal, wire_bytes: u64) -> Decision {
-        let caller = self.caller(tenant, self.clock.now_unix_nanos());
-        let name = SignalName::from(signal);
-        self.decide(tenant, |plugin| {
-            if !plugin.takes(tenant, signal) {
-                return Ok(Bill::default());
-            }
-            let plan = plugin.call(caller, |guest, context| guest.admit(context, name, wire_bytes));
-            let bill = plan.and_then(|plan| {
-                let mut bill = Bill::default();
-                bill.add(tenant, &plugin.account, &plan).map(|()| bill)
-            });
-            self.or_native(plugin, tenant, bill, Unit::Bytes, || vec![(signal, wire_bytes)])
-        })
-    }
-
-    /// Asks the limiters about the kept rows of a request, all batches together:
-    /// either all of it is taken from the buckets or nothing.
-    pub fn limit(&self, tenant: &Tenant, batches: &[&dyn Columns], now_unix_nanos: i64) -> Decision {
-        let caller = self.caller(tenant, now_unix_nanos);
-        self.decide(tenant, |plugin| {
-            let shown = || batches.iter().filter(|batch| plugin.takes(tenant, signal_of(batch.shape())));
-            let mut bill = Bill::default();
-            let result = shown().try_for_each(|batch| {
-                let mut offered = Offered::new(*batch);
-                plugin
-                    .each_cut(tenant, &mut offered, |cut| {
-                        let plan = plugin.call(caller, |guest, context| guest.limit(context, cut.batch))?;
-                        bill.add(tenant, &plugin.account, &plan)
-                    })
-                    .map(|_| ())
-            });
-            let costs = || shown().map(|batch| (signal_of(batch.shape()), batch.rows() as u64)).collect();
-            self.or_native(plugin, tenant, result.map(|()| bill), Unit::Items, costs)
-        })
     }
 
     /// Shows a batch to the validators. Each of them sees all rows; a row is
@@ -303,12 +266,16 @@ impl Chain {
                 }
                 Err(failure) => {
                     plugin.failed(tenant, &failure);
-                    if plugin.on_error == OnError::Reject {
-                        let refused = verdicts::refuse_rest(&mut merged, batch.rows(), &author, &failure);
-                        plugin.meter.rejected(code::PLUGIN_ERROR, refused);
+                    if plugin.on_error != OnError::Reject {
+                        merged.plugin_errors += 1;
+                        continue;
+                    }
+                    let shown = plugin.condition.rows(tenant, &mut offered);
+                    let refused = verdicts::refuse_rest(&mut merged, batch.rows(), &shown, &author, &failure);
+                    plugin.meter.rejected(code::PLUGIN_ERROR, refused);
+                    if shown.len() == batch.rows() {
                         return merged;
                     }
-                    merged.plugin_errors += 1;
                 }
             }
         }
@@ -340,58 +307,7 @@ impl Chain {
     }
 
     pub(crate) fn caller<'a>(&'a self, tenant: &'a Tenant, now_unix_nanos: i64) -> Caller<'a> {
-        Caller { ticker: &self.ticker, tenant, now_unix_nanos }
-    }
-
-    /// Collects a bill from every limiter and settles them together.
-    fn decide(&self, tenant: &Tenant, bill: impl Fn(&Plugin) -> Result<Bill, Decision>) -> Decision {
-        let limiters: Vec<&Plugin> =
-            self.plugins.iter().filter(|p| p.world == World::Limiter && p.is_for(tenant)).collect();
-        let mut bills = Vec::with_capacity(limiters.len());
-        for plugin in &limiters {
-            match bill(plugin) {
-                Ok(bill) => bills.push((plugin.binding.as_str(), bill)),
-                Err(decision) => return decision,
-            }
-        }
-        match settle(&self.buckets, bills, self.clock.monotonic()) {
-            Ok(()) => Decision::Allow,
-            Err((at, decision)) => {
-                let reason = match &decision {
-                    Decision::Deny { reason, .. } => reason,
-                    _ => code::RATE_LIMITED,
-                };
-                limiters[at].meter.rejected(reason, 1);
-                tracing::debug!(tenant = tenant.as_str(), ?decision, "request over its rate");
-                decision
-            }
-        }
-    }
-
-    /// The bill of a limiter, or what its policy says when it failed.
-    fn or_native(
-        &self,
-        plugin: &Plugin,
-        tenant: &Tenant,
-        bill: Result<Bill, Failure>,
-        unit: Unit,
-        costs: impl FnOnce() -> Vec<(Signal, u64)>,
-    ) -> Result<Bill, Decision> {
-        let failure = match bill {
-            Ok(bill) => return Ok(bill),
-            Err(failure) => failure,
-        };
-        plugin.failed(tenant, &failure);
-        let rates = &plugin.variants[plugin.variant_of(tenant)].fallback;
-        match (plugin.on_error, rates) {
-            (OnError::Reject, _) => {
-                plugin.meter.rejected(code::PLUGIN_ERROR, 1);
-                let (binding, kind) = (&plugin.binding, failure.kind.as_str());
-                Err(Decision::Unavailable { message: format!("rate limiter {binding} failed ({kind})") })
-            }
-            (OnError::Native, Some(rates)) => Ok(Bill::native(tenant, &plugin.account, rates, unit, costs())),
-            _ => Ok(Bill::default()),
-        }
+        Caller { ticker: &self.ticker, tenant, now_unix_nanos, memory: None }
     }
 }
 
@@ -400,7 +316,7 @@ pub(crate) fn answers(
     plugin: &Plugin,
     caller: Caller<'_>,
     offered: &mut Offered<'_>,
-) -> Result<Vec<(Range<usize>, VerdictsOut)>, Failure> {
+) -> Result<Vec<(Shown, VerdictsOut)>, Failure> {
     let mut answers = Vec::new();
     plugin.each_cut(caller.tenant, offered, |cut| {
         let out = plugin.call(caller, |guest, context| guest.validate(context, cut.batch))?;

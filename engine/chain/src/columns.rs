@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use arrow_buffer::{Buffer, NullBuffer, ScalarBuffer};
 use isinglass_model::columns::{self as model, Columns, Encoding, Shape, TextBuffers};
+use isinglass_model::labels::LabelSet;
 
 use crate::abi::{ColumnIn, DataIn, DictionaryIn, FixedIn, TextIn};
 
@@ -176,6 +177,16 @@ impl Prepared {
         }
     }
 
+    /// Whether any entry is null.
+    pub(crate) fn has_nulls(&self) -> bool {
+        self.validity.is_some()
+    }
+
+    /// Whether an entry is not null.
+    pub(crate) fn is_valid(&self, entry: usize) -> bool {
+        self.validity.as_ref().is_none_or(|bits| bits[entry / 8] >> (entry % 8) & 1 == 1)
+    }
+
     /// The values of a dictionary that is too large to be pushed with every cut.
     pub(crate) fn large_dictionary(&self) -> Option<(&ScalarBuffer<u32>, &Text)> {
         match &self.data {
@@ -244,6 +255,8 @@ impl Prepared {
     }
 }
 
+mod take;
+
 /// A dictionary with only the values that `keys` point to, in order of first use.
 fn compact(keys: &[u32], values: &Text) -> Data {
     const UNUSED: u32 = u32::MAX;
@@ -285,6 +298,22 @@ impl<'a> Offered<'a> {
         self.batch.rows()
     }
 
+    /// Hands over the labels of a row's series.
+    pub(crate) fn labels_of(&self, row: usize, read: &mut dyn FnMut(&LabelSet)) {
+        self.batch.labels_of(row, read);
+    }
+
+    /// The series that the rows belong to, where they have numbers.
+    pub(crate) fn series(&self) -> Option<model::SeriesOfRows> {
+        self.batch.series()
+    }
+
+    /// One column; `None` if the batch does not have it.
+    pub(crate) fn column(&mut self, name: &str, encoding: Encoding) -> Option<&Prepared> {
+        let at = self.find(name, encoding);
+        self.known[at].2.as_ref()
+    }
+
     /// The columns that answer `requests`, each with its slot; `None` if one
     /// that is not optional is missing.
     pub(crate) fn project(&mut self, requests: &[Request]) -> Option<Vec<(u16, &Prepared)>> {
@@ -317,7 +346,8 @@ impl<'a> Offered<'a> {
 
     /// `attr.key` belongs to the entries of `attr.offsets`, if there is such a column.
     fn entries(&mut self, name: &str) -> Option<ScalarBuffer<i32>> {
-        let (prefix, _) = name.split_once('.')?;
+        // A key of attributes may have a point in it, too.
+        let (prefix, _) = name.split_once('.').filter(|(prefix, _)| !prefix.contains(':'))?;
         let at = self.find(&format!("{prefix}.offsets"), Encoding::Values);
         match &self.known[at].2.as_ref()?.data {
             Data::Offsets(offsets) => Some(offsets.clone()),

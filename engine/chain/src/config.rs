@@ -17,6 +17,7 @@ use serde_json::Value;
 use crate::compile::Compilation;
 use crate::error::ChainError;
 use crate::rates::SignalRates;
+use crate::when::When;
 
 /// The interface of derivers that pair rows, and give more than the first one could.
 pub(crate) const PAIRS: &str = "derive-pairs";
@@ -113,6 +114,9 @@ pub struct Binding {
     /// Tenants that it is for; empty = all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub for_tenants: Vec<String>,
+    /// What must hold of an item for it to be shown.
+    #[serde(default, skip_serializing_if = "When::is_empty")]
+    pub when: When,
     /// Its configuration, handed over as JSON text.
     #[serde(default = "empty_object")]
     pub config: Value,
@@ -148,6 +152,7 @@ impl Binding {
             shadow: false,
             signals: Vec::new(),
             for_tenants: Vec::new(),
+            when: When::default(),
             config,
             tenants: BTreeMap::new(),
             on_error: None,
@@ -213,6 +218,10 @@ impl Binding {
             return Err(fault(
                 "functions cannot be tried out with shadow = true: no batch is shown to them".to_owned(),
             ));
+        }
+        self.when.check().map_err(fault)?;
+        if self.world == World::Function && !self.when.is_empty() {
+            return Err(fault("when has no meaning for functions: no item is shown to them".to_owned()));
         }
         if !prefix.is_empty() && self.world != World::Function {
             return Err(fault("prefix is used only with world = \"function\"".to_owned()));

@@ -12,7 +12,7 @@ use crate::abi::{ExemplarsOut, LabelOut, LabelValuesOut, TextOut};
 use crate::columns::{Data, Text};
 use crate::declaration::{TEXT_BYTES_MAX, check_name};
 use crate::failure::Failure;
-use crate::plugin::Cut;
+use crate::showing::Cut;
 use crate::variant::Variant;
 
 /// Series in the answer to one call.
@@ -187,14 +187,13 @@ fn exemplars(
     if [out.series.len(), out.value.len(), out.row.len()] != [count; 3] {
         return Err(Failure::contract("the columns of the exemplars differ in length"));
     }
-    let first_row = u32::try_from(cut.rows.start).unwrap_or(u32::MAX);
     let columns = out.metric.into_iter().zip(out.series).zip(out.value.into_iter().zip(out.row));
     columns
         .map(|((metric, of), (value, row))| {
             let inside =
                 usize::from(metric) < metrics.len() && of < series && (row as usize) < cut.rows.len();
             match inside && value.is_finite() {
-                true => Ok(DerivedExemplar { metric, series: of, value, row: first_row.saturating_add(row) }),
+                true => Ok(DerivedExemplar { metric, series: of, value, row: cut.row_of(row) }),
                 false => Err(Failure::contract(format!(
                     "an exemplar of metric {metric}, series {of}, row {row} and value {value}"
                 ))),

@@ -62,11 +62,19 @@ impl FailureKind {
 pub(crate) struct Failure {
     pub(crate) kind: FailureKind,
     pub(crate) message: String,
+    /// Whether it got less memory than its budget, because its caller has no more. It is no
+    /// fault of the plugin.
+    pub(crate) denied: bool,
 }
 
 impl Failure {
     pub(crate) fn new(kind: FailureKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
+        Self { kind, message: message.into(), denied: false }
+    }
+
+    /// Its caller has no memory for it.
+    pub(crate) fn denied(message: String) -> Self {
+        Self { denied: true, ..Self::new(FailureKind::Memory, message) }
     }
 
     /// A result that breaks the contract.

@@ -3,9 +3,11 @@
 //! | file | is |
 //! |---|---|
 //! | `called.rs` | one call: its arguments are cut, its answer is checked |
+//! | `held.rs` | what a call holds, charged to who pays for it |
 //! | `values.rs` | columns and states that plugins give |
 
 mod called;
+mod held;
 mod values;
 
 use std::fmt;
@@ -15,7 +17,7 @@ use hashbrown::HashSet;
 use isinglass_model::Tenant;
 use isinglass_model::columns::Column;
 use isinglass_model::functions::{
-    CallError, ColumnFunction, FunctionSignature, FunctionSource, States, ValueType, Volatility,
+    CallError, CallMemory, ColumnFunction, FunctionSignature, FunctionSource, States, ValueType, Volatility,
 };
 
 use crate::abi::{FunctionKindOut, SignatureOut, ValueTypeOut, VolatilityOut};
@@ -24,7 +26,7 @@ use crate::config::World;
 use crate::error::ChainError;
 use crate::failure::{Failure, shorten};
 use crate::live::LiveChain;
-use crate::plugin::Plugin;
+use crate::plugin::{Caller, Plugin};
 pub(crate) use called::Called;
 
 const FUNCTIONS_MAX: usize = 256;
@@ -127,6 +129,7 @@ impl Chain {
                     identity: format!("{}/{variant}/{}", plugin.component.digest, plugin.binding),
                     function,
                     signature: Arc::clone(signature),
+                    memory: None,
                 }));
             }
         }
@@ -134,6 +137,7 @@ impl Chain {
     }
 }
 
+#[derive(Clone)]
 struct Function {
     chain: Arc<Chain>,
     plugin: usize,
@@ -141,6 +145,8 @@ struct Function {
     identity: String,
     function: u16,
     signature: Arc<FunctionSignature>,
+    /// Who pays for calls.
+    memory: Option<Arc<dyn CallMemory>>,
 }
 
 impl fmt::Debug for Function {
@@ -156,6 +162,10 @@ impl ColumnFunction for Function {
 
     fn identity(&self) -> &str {
         &self.identity
+    }
+
+    fn charged_to(&self, memory: Arc<dyn CallMemory>) -> Arc<dyn ColumnFunction> {
+        Arc::new(Self { memory: Some(memory), ..self.clone() })
     }
 
     fn call(&self, rows: usize, arguments: &[Column]) -> Result<Column, CallError> {
@@ -183,9 +193,10 @@ impl ColumnFunction for Function {
 
 impl Function {
     fn called(&self) -> Called<'_> {
+        let caller = self.chain.caller(&self.tenant, self.chain.clock.now_unix_nanos());
         Called {
             plugin: &self.chain.plugins[self.plugin],
-            caller: self.chain.caller(&self.tenant, self.chain.clock.now_unix_nanos()),
+            caller: Caller { memory: self.memory.as_ref(), ..caller },
             function: self.function,
             signature: &self.signature,
             failures_count: true,

@@ -6,7 +6,7 @@ use crate::abi::LabelOut;
 use crate::abi::pairs::HalvesOut;
 use crate::deltas::{SERIES_MAX, are_counts, check_label_names, resolve};
 use crate::failure::Failure;
-use crate::plugin::Cut;
+use crate::showing::Cut;
 
 /// Halves in the answer to one call.
 const HALVES_MAX: usize = 2 * SERIES_MAX as usize;
@@ -32,7 +32,6 @@ pub(crate) fn check(out: HalvesOut, cut: &Cut<'_>) -> Result<Option<Box<Halves>>
     if set_count > SERIES_MAX {
         return fault(format!("{set_count} label sets, the limit is {SERIES_MAX}"));
     }
-    let first_row = u32::try_from(cut.rows.start).unwrap_or(u32::MAX);
     let rows_fit = rows.iter().max().is_none_or(|row| (*row as usize) < cut.rows.len());
     if !rows_fit || sets.iter().max().is_some_and(|set| *set >= set_count) {
         return fault("a row or a label set that is not there".to_owned());
@@ -50,7 +49,7 @@ pub(crate) fn check(out: HalvesOut, cut: &Cut<'_>) -> Result<Option<Box<Halves>>
         labels.into_iter().map(|label| resolve(label, set_count, cut)).collect::<Result<Vec<_>, _>>()
     };
     Ok(Some(Box::new(Halves {
-        rows: rows.into_iter().map(|row| first_row.saturating_add(row)).collect(),
+        rows: rows.into_iter().map(|row| cut.row_of(row)).collect(),
         keys: keys.to_vec(),
         flags,
         values,

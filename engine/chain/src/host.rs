@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use isinglass_model::functions::CallMemory;
 use wasmtime::component::{Linker, WasmStr};
 use wasmtime::{ResourceLimiter, StoreContextMut};
 
@@ -38,12 +39,52 @@ pub(crate) struct State {
 
 /// Bounds memory, tables and instances of a store, and knows its memory.
 pub(crate) struct MemoryLimit {
-    pub(crate) bytes_max: usize,
+    bytes_max: usize,
     /// Linear memory now.
     pub(crate) bytes: usize,
     /// Whether the guest was denied memory during the running call.
     pub(crate) refused: bool,
-    pub(crate) parts: Parts,
+    parts: Parts,
+    /// Who pays for it while the running call lasts, and for how much.
+    payer: Option<Arc<dyn CallMemory>>,
+    charged: usize,
+    /// Why the payer gave no more.
+    denied: Option<String>,
+}
+
+impl MemoryLimit {
+    pub(crate) fn new(bytes_max: usize, parts: Parts) -> Self {
+        Self { bytes_max, bytes: 0, refused: false, parts, payer: None, charged: 0, denied: None }
+    }
+
+    /// A call begins: until it ends somebody pays for all that the guest holds.
+    pub(crate) fn charge(&mut self, payer: Option<&Arc<dyn CallMemory>>) -> Result<(), String> {
+        (self.refused, self.denied) = (false, None);
+        if let Some(payer) = payer {
+            payer.take(self.bytes)?;
+            self.charged = self.bytes;
+            self.payer = Some(Arc::clone(payer));
+        }
+        Ok(())
+    }
+
+    /// It has ended. Says why the payer gave no more, if it did not.
+    pub(crate) fn settle(&mut self) -> Option<String> {
+        let charged = std::mem::take(&mut self.charged);
+        if let Some(payer) = self.payer.take() {
+            payer.give(charged);
+        }
+        self.denied.take()
+    }
+
+    fn take(&mut self, bytes: usize) -> bool {
+        let Some(payer) = &self.payer else { return true };
+        match payer.take(bytes) {
+            Ok(()) => self.charged += bytes,
+            Err(fault) => self.denied = Some(fault),
+        }
+        self.denied.is_none()
+    }
 }
 
 impl ResourceLimiter for MemoryLimit {
@@ -54,7 +95,7 @@ impl ResourceLimiter for MemoryLimit {
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
         let bytes = self.bytes.saturating_sub(current).saturating_add(desired);
-        if bytes > self.bytes_max {
+        if bytes > self.bytes_max || !self.take(bytes.saturating_sub(self.bytes)) {
             self.refused = true;
             return Ok(false);
         }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use isinglass_model::Tenant;
+use isinglass_model::functions::CallMemory;
 use wasmtime::component::{Instance as Guest, TypedFunc};
 use wasmtime::{Engine, Store, UpdateDeadline};
 
@@ -73,18 +74,15 @@ pub(crate) struct Context<'a> {
     pub(crate) ticker: &'a Ticker,
     pub(crate) tenant: Option<&'a Tenant>,
     pub(crate) now_unix_nanos: i64,
+    /// Who pays for the guest's memory; `None` = the binding, as at intake.
+    pub(crate) memory: Option<&'a Arc<dyn CallMemory>>,
 }
 
 /// Memory and time of a guest, within its budget.
 pub(crate) fn new_store(engine: &Engine, meter: &Arc<Meter>, context: &Context<'_>) -> Store<State> {
     let state = State {
         meter: Arc::clone(meter),
-        memory: MemoryLimit {
-            bytes_max: context.budget.memory_bytes_max as usize,
-            bytes: 0,
-            refused: false,
-            parts: Parts::of(context.budget),
-        },
+        memory: MemoryLimit::new(context.budget.memory_bytes_max as usize, Parts::of(context.budget)),
         tenant: None,
         now_unix_nanos: context.now_unix_nanos,
         cpu_deadline_nanos: 0,
@@ -132,6 +130,10 @@ impl Instance {
             Ok((guest, configure(component, &guest, store, config)?))
         });
         let (guest, configured) = started.map_err(|failure| {
+            // Whoever asked lacks memory, which is no fault of the plugin.
+            if failure.denied {
+                return failure;
+            }
             let call = if configuring { "configure: " } else { "" };
             Failure::new(FailureKind::Start, format!("{call}{failure}"))
         })?;
@@ -419,13 +421,13 @@ pub(crate) fn metered<R>(
     context: &Context<'_>,
     call: impl FnOnce(&mut Store<State>) -> wasmtime::Result<R>,
 ) -> Result<R, Failure> {
+    store.data_mut().memory.charge(context.memory).map_err(Failure::denied)?;
     let running = context.ticker.run();
     let began = thread_cpu_nanos();
     let state = store.data_mut();
     state.tenant = context.tenant.cloned();
     state.now_unix_nanos = context.now_unix_nanos;
     state.cpu_deadline_nanos = began + u64::from(context.budget.cpu_hard_ms) * 1_000_000;
-    state.memory.refused = false;
     store.set_epoch_deadline(1);
     let result = call(store);
     let used = thread_cpu_nanos().saturating_sub(began);
@@ -438,7 +440,8 @@ pub(crate) fn metered<R>(
         meter.costs.call(tenant, used);
     }
     Meter::add(&meter.slow_calls, u64::from(used > u64::from(context.budget.cpu_soft_ms) * 1_000_000));
-    result.map_err(|error| Failure::of_call(&error, memory.refused))
+    let denied = memory.settle();
+    result.map_err(|error| denied.map_or_else(|| Failure::of_call(&error, memory.refused), Failure::denied))
 }
 
 fn wrong_world() -> Failure {

@@ -25,11 +25,13 @@
 //! | [`compile`], `code_cache` | machine code: made within bounds, kept on disk |
 //! | [`inspect`], [`rehearsal`] | what a component is and answers, found out without a server |
 //! | `abi` | the types of the WIT package, in and out |
-//! | `columns`, `cuts` | what a guest is shown of a batch |
+//! | `when`, `shown` | conditions of bindings, and the rows for which they hold |
+//! | `columns`, `cuts`, `showing` | what a guest is shown of a batch |
 //! | `shadow` | plugins that are tried out: what they would say |
 //! | `replay` | a deriver by itself, to derive again from what is stored |
+//! | `limiters` | the limiters of a chain: what is taken from the buckets |
 //! | `transform` | the transformers of a chain, and what becomes of a request when one fails |
-//! | `edits`, `verdicts`, `plan`, `deltas`, `halves`, `declaration` | what guests answer, checked: it is not trusted |
+//! | `edits`, `spread`, `verdicts`, `plan`, `deltas`, `halves`, `declaration` | what guests answer, checked: it is not trusted |
 //! | `functions` | functions of plugins, called by queries |
 //! | `buckets` | GCRA |
 //! | `breaker` | who fails again and again is left alone for a while |
@@ -62,6 +64,7 @@ mod host;
 pub mod inspect;
 mod installed;
 mod instance;
+mod limiters;
 mod lines;
 mod live;
 mod plan;
@@ -72,12 +75,16 @@ pub mod rehearsal;
 mod replay;
 mod schema;
 mod shadow;
+mod showing;
+mod shown;
 mod signed;
+mod spread;
 mod stats;
 mod ticker;
 mod transform;
 mod variant;
 mod verdicts;
+mod when;
 
 pub use chain::{Bound, Chain, Deriver, PluginCost};
 pub use code_cache::CODE_FOLDER;
@@ -93,3 +100,4 @@ pub use replay::{Again, Instead};
 pub use shadow::{Shadow, Unknown};
 pub use stats::BindingStats;
 pub use transform::Untransformed;
+pub use when::When;

@@ -92,6 +92,13 @@ impl Bill {
         }
     }
 
+    /// Adds what the same limiter takes for another reason.
+    pub(crate) fn join(&mut self, other: Self) {
+        for take in other.takes {
+            self.add_one(&take.key.tenant, &take.key.binding, &take.key.name, take.quota, take.cost);
+        }
+    }
+
     /// What the host's own limiter takes.
     pub(crate) fn native(
         tenant: &Tenant,

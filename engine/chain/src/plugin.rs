@@ -1,20 +1,17 @@
 //! A binding that is loaded: a component, its configurations, its instances.
 
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hashbrown::HashMap;
-use isinglass_model::columns::Shape;
+use isinglass_model::functions::CallMemory;
 use isinglass_model::kind::Signal;
 use isinglass_model::{Clock, Tenant};
 
-use crate::abi::{BatchIn, ColumnIn, ShapeName};
 use crate::breaker::{Breakers, Led};
-use crate::columns::{Offered, Prepared};
 use crate::component::{Component, Loader};
 use crate::config::{Budget, ChainConfig, Isolation, OnError, World};
-use crate::cuts::{CallSize, cuts};
+use crate::cuts::CallSize;
 use crate::deltas::SERIES_MAX;
 use crate::error::ChainError;
 use crate::failure::{Failure, FailureKind, shorten};
@@ -23,6 +20,7 @@ use crate::pool::Pool;
 use crate::stats::{BindingStats, Meter};
 use crate::ticker::Ticker;
 use crate::variant::{Trial, Variant};
+use crate::when::{Condition, When};
 
 /// A loaded binding.
 pub(crate) struct Plugin {
@@ -44,24 +42,13 @@ pub(crate) struct Plugin {
     signals: Vec<Signal>,
     /// Empty = all.
     for_tenants: Vec<String>,
+    /// What must hold of an item.
+    pub(crate) when: When,
+    pub(crate) condition: Condition,
     budget: Budget,
     tenants: HashMap<String, usize>,
     pool: Pool,
     pub(crate) call_size: CallSize,
-}
-
-/// A call's part of a batch.
-pub(crate) struct Cut<'a> {
-    pub(crate) rows: Range<usize>,
-    pub(crate) columns: &'a [(u16, &'a Prepared)],
-    pub(crate) batch: BatchIn<'a>,
-}
-
-impl Cut<'_> {
-    /// The column that was pushed into `slot`.
-    pub(crate) fn column(&self, slot: u16) -> Option<&Prepared> {
-        self.columns.iter().find(|(of, _)| *of == slot).map(|(_, column)| *column)
-    }
 }
 
 /// For whom and when a plugin is called.
@@ -70,6 +57,8 @@ pub(crate) struct Caller<'a> {
     pub(crate) ticker: &'a Ticker,
     pub(crate) tenant: &'a Tenant,
     pub(crate) now_unix_nanos: i64,
+    /// Who pays for the guest's memory; `None` = the binding.
+    pub(crate) memory: Option<&'a Arc<dyn CallMemory>>,
 }
 
 impl Plugin {
@@ -110,6 +99,8 @@ impl Plugin {
             };
             tenants.insert(tenant, at);
         }
+        let condition = Condition::new(&binding.when)
+            .map_err(|fault| ChainError::Binding { binding: binding.name.clone(), fault })?;
         let pool = Pool::new(variants.len(), config.instances_max, config.instance_wait(), warm);
         let pool = if binding.isolation == Isolation::Fresh { pool.of_fresh() } else { pool };
         Ok(Self {
@@ -127,6 +118,8 @@ impl Plugin {
             clock: Arc::clone(clock),
             signals: Signal::ALL.into_iter().filter(|signal| binding.takes(*signal)).collect(),
             for_tenants: binding.for_tenants.clone(),
+            when: binding.when.clone(),
+            condition,
             budget: binding.budget(),
             tenants,
             pool,
@@ -154,6 +147,7 @@ impl Plugin {
         let mut parts = vec![self.component.digest.clone().into_bytes()];
         parts.extend(self.signals.iter().map(|signal| signal.as_str().as_bytes().to_vec()));
         parts.extend(self.for_tenants.iter().map(|tenant| format!("for {tenant}").into_bytes()));
+        parts.extend((!self.condition.is_empty()).then(|| format!("when {}", self.condition.text()).into()));
         parts.extend(self.variants.iter().map(|variant| variant.config.clone().into_bytes()));
         let mut tenants: Vec<_> = self.tenants.iter().collect();
         tenants.sort_unstable();
@@ -172,6 +166,7 @@ impl Plugin {
             ticker: caller.ticker,
             tenant: Some(caller.tenant),
             now_unix_nanos: caller.now_unix_nanos,
+            memory: caller.memory,
         };
         self.breakers.ask(caller.tenant, self.clock.monotonic()).map_err(left_alone)?;
         let variant = self.variant_of(caller.tenant);
@@ -192,56 +187,6 @@ impl Plugin {
         Instance::start_configured(&self.component, self.world, &self.meter, context, config)?.map_err(
             |sentence| Failure::new(FailureKind::Start, format!("configure: {}", shorten(&sentence))),
         )
-    }
-
-    /// Shows a batch to the plugin, cut into calls where it is large.
-    ///
-    /// `false` = the plugin is not shown this batch: it wants no column of this
-    /// shape, or the batch lacks one that it cannot do without. A limiter is
-    /// shown every batch, if only its number of rows.
-    pub(crate) fn each_cut(
-        &self,
-        tenant: &Tenant,
-        offered: &mut Offered<'_>,
-        mut call: impl FnMut(&Cut<'_>) -> Result<(), Failure>,
-    ) -> Result<bool, Failure> {
-        let shape = offered.shape();
-        let rows = offered.rows();
-        let requests = &self.variants[self.variant_of(tenant)].requests[shape as usize];
-        if rows == 0 || (requests.is_empty() && self.world != World::Limiter) {
-            return Ok(false);
-        }
-        let Some(columns) = offered.project(requests) else { return Ok(false) };
-        for rows_of_cut in cuts(rows, &columns, self.call_size) {
-            if rows_of_cut == (0..rows) {
-                self.call_cut(shape, rows_of_cut, &columns, &mut call)?;
-            } else {
-                let slices: Vec<_> = columns.iter().map(|(slot, c)| (*slot, c.slice(&rows_of_cut))).collect();
-                let columns: Vec<_> = slices.iter().map(|(slot, column)| (*slot, column)).collect();
-                self.call_cut(shape, rows_of_cut, &columns, &mut call)?;
-            }
-        }
-        self.meter.costs.rows(tenant, rows as u64);
-        Ok(true)
-    }
-
-    fn call_cut(
-        &self,
-        shape: Shape,
-        rows: Range<usize>,
-        columns: &[(u16, &Prepared)],
-        call: &mut impl FnMut(&Cut<'_>) -> Result<(), Failure>,
-    ) -> Result<(), Failure> {
-        let lowered: Vec<ColumnIn<'_>> = columns.iter().map(|(slot, column)| column.lower(*slot)).collect();
-        let count = rows.len();
-        let batch = BatchIn {
-            shape: ShapeName::from(shape),
-            rows: u32::try_from(count).unwrap_or(u32::MAX),
-            columns: &lowered,
-        };
-        call(&Cut { rows, columns, batch })?;
-        Meter::add(&self.meter.rows, count as u64);
-        Ok(())
     }
 
     /// Whether calls for a tenant fail at once.

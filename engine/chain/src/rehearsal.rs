@@ -217,7 +217,7 @@ impl Player<'_> {
     }
 
     fn caller(&self, now_unix_nanos: i64) -> Caller<'_> {
-        Caller { ticker: &self.of.ticker, tenant: &self.of.tenant, now_unix_nanos }
+        Caller { ticker: &self.of.ticker, tenant: &self.of.tenant, now_unix_nanos, memory: None }
     }
 }
 

@@ -95,20 +95,26 @@ impl Again {
         self.chain.plugins.first().map_or("", |plugin| &plugin.variants[variant(plugin)].config)
     }
 
-    /// sha256 of that in hex.
+    /// sha256 of that in hex, with its conditions as JSON text behind it if it has any.
     pub fn config_digest(&self) -> String {
-        hex(&Sha256::digest(self.config()))
+        let when = self.chain.plugins.first().map_or("", |plugin| plugin.condition.text());
+        hex(&Sha256::new().chain_update(self.config()).chain_update(when).finalize())
     }
 
-    /// The columns that it wants of rows of a shape; `None`: it is not shown such rows.
+    /// The columns that it and its conditions want of rows of a shape; `None`: it is not shown
+    /// such rows.
     pub fn columns(&self, shape: Shape) -> Option<Vec<String>> {
         let plugin = self.chain.plugins.first().filter(|one| one.takes(&self.tenant, signal_of(shape)))?;
         let requests = &plugin.variants[plugin.variant_of(&self.tenant)].requests[shape as usize];
+        if requests.is_empty() {
+            return None;
+        }
         let mut names = requests.iter().map(|request| request.name.clone()).collect::<Vec<_>>();
+        names.extend(plugin.condition.columns().map(str::to_owned));
         let behind =
             names.iter().flat_map(|name| columns_behind(name)).map(str::to_owned).collect::<Vec<_>>();
         names.extend(behind);
-        (!names.is_empty()).then_some(names)
+        Some(names)
     }
 
     /// Shows it a batch. An error says how it failed: what is left out here would be missing.

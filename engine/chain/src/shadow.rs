@@ -12,14 +12,15 @@ use isinglass_model::columns::Columns;
 use isinglass_model::deltas::{Deltas, DerivedMetric, Pairing};
 use isinglass_model::edits::Editable;
 use isinglass_model::kind::Signal;
+use isinglass_model::labels::LabelSet;
 use isinglass_model::verdict::{Decision, Verdicts};
 
-use crate::abi::SignalName;
 use crate::chain::{Chain, answers};
 use crate::columns::Offered;
 use crate::config::World;
 use crate::deltas;
 use crate::failure::Failure;
+use crate::limiters::bill_of_bytes;
 use crate::plan::{Bill, settle};
 use crate::plugin::{Caller, Plugin};
 use crate::transform::apply;
@@ -111,6 +112,21 @@ impl<'a> Shadow<'a> {
         Some((&plugin.plugin, &plugin.component.digest))
     }
 
+    /// Which rows of a batch it is shown; `None` = all.
+    pub fn sees(&self, tenant: &Tenant, batch: &dyn Columns) -> Option<Vec<bool>> {
+        let shown = self.plugin.shown(tenant, batch);
+        (shown.len() < batch.rows()).then(|| {
+            let mut sees = vec![false; batch.rows()];
+            shown.iter().for_each(|row| sees[row] = true);
+            sees
+        })
+    }
+
+    /// Whether it is shown samples of a series.
+    pub fn sees_series(&self, labels: &LabelSet) -> bool {
+        self.plugin.condition.fits(labels)
+    }
+
     /// What a validator says of a batch.
     pub fn validate(
         &self,
@@ -155,18 +171,16 @@ impl<'a> Shadow<'a> {
         at: Duration,
     ) -> Result<Decision, Unknown> {
         let caller = self.chain.caller(tenant, now_unix_nanos);
-        let bill = self.bill_of_bytes(caller, SignalName::from(signal), wire_bytes);
-        let decision = self.settled(tenant, bill, at)?;
+        let bytes = match self.plugin.condition.is_empty() {
+            true => Some(wire_bytes),
+            false => self.plugin.share(tenant, batches.iter().copied(), wire_bytes),
+        };
+        let Some(bytes) = bytes else { return Ok(Decision::Allow) };
+        let decision = self.settled(tenant, bill_of_bytes(self.plugin, caller, signal, bytes), at)?;
         if decision != Decision::Allow {
             return Ok(decision);
         }
         self.settled(tenant, self.bill_of_rows(caller, batches), at)
-    }
-
-    fn bill_of_bytes(&self, caller: Caller<'_>, signal: SignalName, bytes: u64) -> Result<Bill, Failure> {
-        let mut bill = Bill::default();
-        let plan = self.plugin.call(caller, |guest, context| guest.admit(context, signal, bytes))?;
-        bill.add(caller.tenant, &self.plugin.account, &plan).map(|()| bill)
     }
 
     fn bill_of_rows(&self, caller: Caller<'_>, batches: &[&dyn Columns]) -> Result<Bill, Failure> {

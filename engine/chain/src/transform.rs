@@ -1,7 +1,5 @@
 //! The transformers of a chain: what they change, and what becomes of a request when one fails.
 
-use std::ops::Range;
-
 use isinglass_model::Tenant;
 use isinglass_model::edits::{Editable, Edits, Spoilt};
 use isinglass_model::kind::Signal;
@@ -15,6 +13,8 @@ use crate::config::{OnError, World};
 use crate::edits;
 use crate::failure::{Failure, shorten};
 use crate::plugin::{Caller, Plugin};
+use crate::shown::Shown;
+use crate::spread::spread;
 use crate::verdicts::{self, Author};
 
 /// A request that must not go on, because a transformer failed whose policy is `quarantine`.
@@ -27,8 +27,8 @@ pub struct Untransformed {
     pub kind: &'static str,
 }
 
-/// Ranges of rows, each with what was said of it.
-type Cuts<T> = Vec<(Range<usize>, T)>;
+/// Rows, each part with what was said of it.
+type Cuts<T> = Vec<(Shown, T)>;
 
 impl Chain {
     /// Whether a tenant's batches of this signal are shown to a transformer.
@@ -58,10 +58,13 @@ impl Chain {
                 match plugin.on_error {
                     OnError::Pass => verdicts.plugin_errors += 1,
                     OnError::Reject => {
-                        let rows = batch.rows();
-                        let refused = verdicts::refuse_rest(&mut verdicts, rows, &author(plugin), &failure);
+                        let (rows, shown, author) =
+                            (batch.rows(), plugin.shown(tenant, batch), author(plugin));
+                        let refused = verdicts::refuse_rest(&mut verdicts, rows, &shown, &author, &failure);
                         plugin.meter.rejected(code::PLUGIN_ERROR, refused);
-                        return Ok(verdicts);
+                        if shown.len() == rows {
+                            return Ok(verdicts);
+                        }
                     }
                     _ => {
                         plugin.meter.rejected(code::PLUGIN_ERROR, batch.rows() as u64);
@@ -86,13 +89,13 @@ pub(crate) fn apply(
     let answers = answers(plugin, caller, &mut Offered::new(batch))?;
     let (drops, spoilt) = made(batch, answers)?;
     let (rows, author) = (batch.rows(), author(plugin));
-    let mut merge = |cut: &Range<usize>, said: &VerdictsOut| {
+    let mut merge = |cut: &Shown, said: &VerdictsOut| {
         verdicts::merge(verdicts, rows, cut, said, &author, |reason, rows| {
             plugin.meter.rejected(&reason.code, rows);
         });
     };
     drops.iter().for_each(|(cut, drops)| merge(cut, drops));
-    spoilt.iter().for_each(|spoilt| merge(&(spoilt.row..spoilt.row + 1), &refusal_of(spoilt)));
+    spoilt.iter().for_each(|spoilt| merge(&(spoilt.row..spoilt.row + 1).into(), &refusal_of(spoilt)));
     Ok(())
 }
 
@@ -127,6 +130,12 @@ fn made(
     if edits.is_empty() {
         return Ok((drops, Vec::new()));
     }
+    let whole = 0..batch.rows();
+    let placed = edits.into_iter().map(|(rows, edits)| match rows.rows() {
+        Ok(range) => Ok((range, edits)),
+        Err(picked) => spread(edits, picked, &*batch).map(|edits| (whole.clone(), edits)),
+    });
+    let edits = placed.collect::<Result<Vec<_>, Failure>>()?;
     let spoilt = batch.edit(&edits).map_err(|fault| Failure::contract(shorten(&fault)))?;
     Ok((drops, spoilt))
 }

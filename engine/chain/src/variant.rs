@@ -76,6 +76,7 @@ impl Trial<'_> {
             ticker: self.ticker,
             tenant: None,
             now_unix_nanos: self.clock.now_unix_nanos(),
+            memory: None,
         };
         let text = config.to_string();
         let world = self.binding.world;

@@ -1,13 +1,12 @@
 //! What validators answer: checked, then merged.
 
-use std::ops::Range;
-
 use isinglass_model::reason::code;
 use isinglass_model::verdict::{RowRefusal, Verdicts};
 
 use crate::abi::{ReasonOut, VerdictsOut};
 use crate::failure::{Failure, shorten};
 use crate::plugin::Plugin;
+use crate::shown::Shown;
 
 /// Refusals in one answer; rows point to them with one byte.
 const REFUSALS_MAX: usize = 255;
@@ -74,7 +73,7 @@ impl<'a> Author<'a> {
 pub(crate) fn merge(
     verdicts: &mut Verdicts,
     batch_rows: usize,
-    cut: &Range<usize>,
+    cut: &Shown,
     out: &VerdictsOut,
     author: &Author<'_>,
     mut refused: impl FnMut(&ReasonOut, u64),
@@ -82,14 +81,20 @@ pub(crate) fn merge(
     verdicts.rows.resize(batch_rows, 0);
     let mut index_of: Vec<Option<u8>> = vec![None; out.reasons.len()];
     let mut counts = vec![0_u64; out.reasons.len()];
-    for (row, verdict) in verdicts.rows[cut.clone()].iter_mut().zip(&out.rows) {
-        let Some(reason) = usize::from(*verdict).checked_sub(1) else { continue };
-        if *row != 0 {
-            continue;
-        }
-        let refusals = &mut verdicts.refusals;
+    let refusals = &mut verdicts.refusals;
+    let mut refuse = |row: &mut u8, verdict: u8| {
+        let Some(reason) = usize::from(verdict).checked_sub(1).filter(|_| *row == 0) else { return };
         *row = *index_of[reason].get_or_insert_with(|| index(refusals, author.refusal(&out.reasons[reason])));
         counts[reason] += 1;
+    };
+    match cut.rows() {
+        Ok(rows) => {
+            verdicts.rows[rows].iter_mut().zip(&out.rows).for_each(|(row, verdict)| refuse(row, *verdict));
+        }
+        Err(picked) => {
+            let pairs = picked.iter().zip(&out.rows);
+            pairs.for_each(|(row, verdict)| refuse(&mut verdicts.rows[*row as usize], *verdict));
+        }
     }
     for (reason, count) in out.reasons.iter().zip(counts).filter(|(_, count)| *count > 0) {
         refused(reason, count);
@@ -120,11 +125,12 @@ fn index(refusals: &mut Vec<RowRefusal>, refusal: RowRefusal) -> u8 {
     u8::try_from(at + 1).unwrap_or(u8::MAX)
 }
 
-/// Refuses every row that is not refused yet, because a plugin failed whose
-/// policy is `reject`. Says how many.
+/// Refuses every row that it is shown and that is not refused yet, because a plugin failed
+/// whose policy is `reject`. Says how many.
 pub(crate) fn refuse_rest(
     verdicts: &mut Verdicts,
     rows: usize,
+    shown: &Shown,
     author: &Author<'_>,
     failure: &Failure,
 ) -> u64 {
@@ -138,9 +144,12 @@ pub(crate) fn refuse_rest(
     let refusal = index(&mut verdicts.refusals, refusal);
     verdicts.rows.resize(rows, 0);
     let mut refused = 0;
-    for row in verdicts.rows.iter_mut().filter(|row| **row == 0) {
-        *row = refusal;
-        refused += 1;
+    for row in shown.iter() {
+        let verdict = &mut verdicts.rows[row];
+        if *verdict == 0 {
+            *verdict = refusal;
+            refused += 1;
+        }
     }
     refused
 }
@@ -181,7 +190,7 @@ mod tests {
             merge(
                 &mut verdicts,
                 3,
-                &(0..3),
+                &(0..3).into(),
                 out,
                 &Author { rule: "r", plugin: "p@1", digest: "d" },
                 |_, _| {},
@@ -204,7 +213,7 @@ mod tests {
         let mut verdicts = merged(&[answer(&[0, 1, 0], &["first"])]);
         let author = Author { rule: "r", plugin: "q@1", digest: "" };
         let failure = Failure::new(crate::failure::FailureKind::Time, "");
-        assert_eq!(refuse_rest(&mut verdicts, 3, &author, &failure), 2);
+        assert_eq!(refuse_rest(&mut verdicts, 3, &Shown::all(3), &author, &failure), 2);
         assert_eq!(verdicts.rows, [2, 1, 2]);
         assert_eq!(verdicts.refusal(0).unwrap().message, "plugin q@1 failed (time)");
     }
@@ -223,7 +232,14 @@ mod tests {
         for plugin in ["p@1", "q@1"] {
             let out = VerdictsOut { rows: (1..=200).collect(), reasons: answer(&[], &many).reasons };
             let cut = if plugin == "p@1" { 0..200 } else { 200..400 };
-            merge(&mut verdicts, 400, &cut, &out, &Author { rule: "r", plugin, digest: "" }, |_, _| {});
+            merge(
+                &mut verdicts,
+                400,
+                &cut.into(),
+                &out,
+                &Author { rule: "r", plugin, digest: "" },
+                |_, _| {},
+            );
         }
         assert_eq!(verdicts.refusals.len(), 255);
         assert!(verdicts.rows.iter().all(|row| *row != 0));

@@ -37,6 +37,7 @@ mod faults;
 mod filter;
 mod ingest;
 mod judge;
+mod labelled;
 mod limits;
 mod live;
 mod payload;

@@ -52,6 +52,7 @@ fn columns(bound: &[Bound]) -> Vec<(&'static str, ArrayRef)> {
         text("world", bound, |b| b.stats.world.as_str().to_owned()),
         flag("shadow", bound, |b| b.stats.shadow),
         text("signals", bound, signals),
+        text("conditions", bound, |b| b.when.to_string()),
         text("on_error", bound, |b| b.on_error.as_str().to_owned()),
         flag("own_config", bound, |b| b.own_config),
         flag("left_alone", bound, |b| b.left_alone),

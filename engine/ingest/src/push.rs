@@ -22,6 +22,7 @@ use crate::faults::{all_over_a_limit, faults};
 use crate::filter::{drop_histograms, drop_rows, drop_samples, drop_series};
 use crate::ingest::Ingest;
 use crate::judge::{RefusedSeries, judge};
+use crate::labelled::Labelled;
 use crate::live::Advance;
 use crate::request::{Fault, Outcome, Request, signal_of};
 use crate::shadow::{Judged, Seen, SeenBatch, SeenMetrics, SeenRows};
@@ -140,7 +141,9 @@ impl Ingest {
             inner.recorder.signal(tenant, signal, |stats| stats.cut(&cuts));
         }
         keep_rows(chain, tenant, &mut decoded, seen.as_mut(), now)?;
-        if let Err(error) = allow(chain.limit(tenant, &kept_batches(&decoded), now), signal) {
+        let sent = request.body.len() as u64;
+        let limited = limit(chain, tenant, &decoded, &resolver, sent, now);
+        if let Err(error) = allow(limited, signal) {
             self.refused_whole(tenant, signal, &decoded, &error);
             self.limited(with_metrics(seen, shown, judged, resolver));
             return Err(error);
@@ -230,11 +233,11 @@ impl Ingest {
         drop_series(&refused, samples, histograms, exemplars, &text, rejections);
         let mut judged = Judged { refused, ..Judged::default() };
         if !samples.is_empty() {
-            judged.of_samples = chain.validate(tenant, samples, now);
+            judged.of_samples = chain.validate(tenant, &Labelled::new(samples, resolver), now);
             drop_samples(&judged.of_samples, samples, &text, rejections);
         }
         if !histograms.is_empty() {
-            judged.of_histograms = chain.validate(tenant, histograms, now);
+            judged.of_histograms = chain.validate(tenant, &Labelled::new(histograms, resolver), now);
             drop_histograms(&judged.of_histograms, histograms, &text, rejections);
         }
         judged
@@ -358,13 +361,23 @@ pub(crate) fn allow(decision: Decision, signal: Signal) -> Result<(), IngestErro
     }
 }
 
-pub(crate) fn kept_batches(decoded: &Decoded) -> Vec<&dyn Columns> {
+/// Asks the limiters about what is kept. `sent`: bytes on the wire, 0 = it did not come over one.
+pub(crate) fn limit(
+    chain: &Chain,
+    tenant: &Tenant,
+    decoded: &Decoded,
+    resolver: &Resolver,
+    sent: u64,
+    now: i64,
+) -> Decision {
+    let samples = Labelled::new(&decoded.samples, resolver);
+    let histograms = Labelled::new(&decoded.histograms, resolver);
     let mut batches: Vec<&dyn Columns> = Vec::new();
     if !decoded.samples.is_empty() {
-        batches.push(&decoded.samples);
+        batches.push(&samples);
     }
     if !decoded.histograms.is_empty() {
-        batches.push(&decoded.histograms);
+        batches.push(&histograms);
     }
     if let Some(logs) = &decoded.logs {
         batches.push(logs);
@@ -372,7 +385,7 @@ pub(crate) fn kept_batches(decoded: &Decoded) -> Vec<&dyn Columns> {
     if let Some(spans) = &decoded.spans {
         batches.push(spans);
     }
-    batches
+    chain.limit_sent(tenant, &batches, sent, now)
 }
 
 /// The sender's key, else a hash of what it sent.

@@ -23,6 +23,7 @@ use crate::{Ingest, IngestConfig, IngestError, Outcome, Request};
 const NOW: i64 = 1_767_225_600_000_000_000;
 const NOW_MS: i64 = NOW / 1_000_000;
 
+mod conditions;
 mod limits;
 mod reingest;
 mod replay;

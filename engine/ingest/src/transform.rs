@@ -24,6 +24,7 @@ use isinglass_store::{Arrival, Resolver};
 use crate::error::IngestError;
 use crate::filter::{drop_series, retain_exemplars};
 use crate::judge::RefusedSeries;
+use crate::labelled::ExemplarLabels;
 
 /// The text of an item that no transformer has seen.
 pub(crate) const WITHHELD: &str = r#"{"withheld":"no transformer has seen it"}"#;
@@ -177,13 +178,14 @@ pub(crate) fn transform_exemplars(
 ) -> Result<(), IngestError> {
     let Decoded { exemplars, rejections, .. } = decoded;
     let mut rows = Vec::new();
-    let mut batch = SeriesBatch::default();
+    let mut batch = ExemplarLabels::default();
     for (row, attributes) in exemplars.attributes.iter_mut().enumerate().filter(|(_, of)| !of.is_empty()) {
         let of_series = resolver.labels_of(exemplars.series[row]);
-        let labels = of_series.and_then(|series| shown(attributes, series.metric()));
+        let labels = of_series.and_then(|series| Some((shown(attributes, series.metric())?, series)));
         match labels {
-            Some(labels) => {
-                batch.labels.push(labels);
+            Some((labels, series)) => {
+                batch.own.labels.push(labels);
+                batch.of_series.push(series);
                 rows.push(row);
             }
             // What cannot be shown cannot be kept.
@@ -195,7 +197,7 @@ pub(crate) fn transform_exemplars(
     }
     let verdicts = chain.transform(tenant, &mut batch, now_unix_nanos)?;
     let mut keep = vec![true; exemplars.len()];
-    for (at, (row, labels)) in rows.into_iter().zip(&batch.labels).enumerate() {
+    for (at, (row, labels)) in rows.into_iter().zip(&batch.own.labels).enumerate() {
         keep[row] = verdicts.refusal(at).is_none();
         let old = std::mem::take(&mut exemplars.attributes[row]);
         exemplars.attributes[row] = labels
@@ -204,7 +206,7 @@ pub(crate) fn transform_exemplars(
             .map(|(name, value)| (name.to_owned(), json_of(&old, name, value)))
             .collect();
     }
-    refuse(&verdicts, Signal::Metrics, batch.labels.len(), rejections);
+    refuse(&verdicts, Signal::Metrics, batch.rows(), rejections);
     retain_exemplars(exemplars, &keep);
     Ok(())
 }

@@ -8,6 +8,9 @@ use std::sync::Arc;
 
 use arrow_buffer::{Buffer, NullBuffer, ScalarBuffer};
 
+use crate::labels::LabelSet;
+use crate::series::SeriesRef;
+
 /// What a batch is made of; a plugin declares its columns per shape.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
@@ -91,6 +94,15 @@ impl Column {
     }
 }
 
+/// The series of the rows of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeriesOfRows {
+    /// The life of their tenant in which the numbers mean something.
+    pub life: u32,
+    /// One per row.
+    pub series: Vec<SeriesRef>,
+}
+
 /// A batch that plugins can read.
 pub trait Columns: Send + Sync {
     /// What it is made of.
@@ -102,6 +114,15 @@ pub trait Columns: Send + Sync {
     fn column(&self, name: &str, encoding: Encoding) -> Option<Column>;
     /// Wire bytes of all rows, for limits by bytes.
     fn bytes(&self) -> usize;
+    /// Hands over the labels of the series that a row belongs to, where that is known: not shown
+    /// to plugins, but asked by the conditions under which they are shown a row.
+    fn labels_of(&self, row: usize, read: &mut dyn FnMut(&LabelSet)) {
+        let _ = (row, read);
+    }
+    /// The series that the rows belong to, where these have numbers by which to know them again.
+    fn series(&self) -> Option<SeriesOfRows> {
+        None
+    }
 }
 
 /// A shared batch of columns.

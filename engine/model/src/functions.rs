@@ -73,6 +73,17 @@ pub struct CallError {
     pub rows: usize,
     /// Whether it is the arguments that are at fault, not the plugin.
     pub of_arguments: bool,
+    /// Whether it is the memory that was there for the call, and neither of them.
+    pub of_memory: bool,
+}
+
+/// Whom the memory of calls is charged to, such as a query.
+pub trait CallMemory: Send + Sync + fmt::Debug {
+    /// Takes so many bytes more, or says in one sentence why they are not there.
+    fn take(&self, bytes: usize) -> Result<(), String>;
+
+    /// Gives bytes back.
+    fn give(&self, bytes: usize);
 }
 
 /// A function over columns, of one tenant. Calls block.
@@ -82,6 +93,10 @@ pub trait ColumnFunction: Send + Sync + fmt::Debug {
 
     /// What tells it from another of the same name: who brings it, under which configuration.
     fn identity(&self) -> &str;
+
+    /// The same function with somebody who pays: what a guest holds while it is called, its
+    /// arguments among that, and what it answers, until it is handed over.
+    fn charged_to(&self, memory: Arc<dyn CallMemory>) -> Arc<dyn ColumnFunction>;
 
     /// A scalar function: a value per row.
     fn call(&self, rows: usize, arguments: &[Column]) -> Result<Column, CallError>;

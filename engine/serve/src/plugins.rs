@@ -39,6 +39,7 @@ fn listed(binding: &Binding, stats: Option<&BindingStats>, installed: Option<&In
         "source": if installed.is_some() { "installed".to_owned() } else { binding.source.to_string() },
         "signals": binding.signals,
         "for_tenants": binding.for_tenants,
+        "when": binding.when,
         "on_error": binding.on_error().as_str(),
         "shadow": binding.shadow,
     });

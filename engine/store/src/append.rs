@@ -27,6 +27,13 @@ pub struct Tick {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Life(pub(crate) u32);
 
+impl Life {
+    /// Its number, which tells it from others of the tenant.
+    pub fn number(self) -> u32 {
+        self.0
+    }
+}
+
 /// One request as it is stored: one WAL record, there whole or not at all.
 #[derive(Debug)]
 pub struct Append {

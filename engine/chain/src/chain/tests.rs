@@ -3,11 +3,13 @@
 
 use isinglass_model::clock::ManualClock;
 use isinglass_model::columns::{Column, ColumnData};
+use isinglass_model::verdict::Decision;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::columns::tests::{Fake, text_buffers};
 
+mod conditions;
 mod functions;
 mod generated;
 mod hostile;

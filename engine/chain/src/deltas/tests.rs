@@ -40,7 +40,7 @@ fn run(out: DeltasOut) -> Result<Deltas, Failure> {
     let columns = offered.project(&[service, request(8, "time")]).unwrap();
     let batch = BatchIn { shape: ShapeName::Spans, rows: 4, columns: &[] };
     let table = DerivedOut::from(out).tables.remove(0);
-    check_table(table, 3, &metrics(), &Cut { rows: 100..104, columns: &columns, batch })
+    check_table(table, 3, &metrics(), &Cut { rows: (100..104).into(), columns: &columns, batch })
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::ops::Range;
 use isinglass_model::columns::{Column, ColumnData};
 use isinglass_model::functions::{CallError, FunctionSignature, States};
 
+use super::held::{Held, bytes_of, text_bytes};
 use super::values::{concat, concat_states, empty_text, texts, value};
 use crate::abi::{ColumnIn, ColumnOut, FaultOut, TextIn, TextOut};
 use crate::columns::{Prepared, Text};
@@ -30,13 +31,14 @@ pub(crate) struct Called<'a> {
 
 impl Called<'_> {
     pub(crate) fn call(&self, rows: usize, arguments: &[Column]) -> Result<Column, CallError> {
-        let (mut parts, mut bytes) = (Vec::new(), 0);
+        let (mut parts, mut bytes, mut held) = (Vec::new(), 0, Held::new(self.caller.memory));
         self.each_cut(rows, arguments, |cut, lowered| {
             let count = self.number(cut.len())?;
             let out = self.run(cut.len(), |guest, context| {
                 guest.call_function(context, self.function, count, lowered)
             })?;
             let part = self.value(out, cut.len())?;
+            held.take(bytes_of(&part)).map_err(|fault| self.denied(fault, rows))?;
             if let ColumnData::Text(text) = &part.data {
                 bytes += text.data.len();
             }
@@ -46,10 +48,12 @@ impl Called<'_> {
             parts.push(part);
             Ok(())
         })?;
-        Ok(match parts.len() {
-            1 => parts.remove(0),
-            _ => concat(parts, self.signature.returns),
-        })
+        if parts.len() == 1 {
+            return Ok(parts.remove(0));
+        }
+        // Parts and whole are there at one time.
+        held.double().map_err(|fault| self.denied(fault, rows))?;
+        Ok(concat(parts, self.signature.returns))
     }
 
     pub(crate) fn accumulate(
@@ -60,6 +64,7 @@ impl Called<'_> {
         arguments: &[Column],
     ) -> Result<States, CallError> {
         let mut all = States { groups: Vec::new(), bytes: empty_text() };
+        let mut held = Held::new(self.caller.memory);
         self.each_cut(rows, arguments, |cut, lowered| {
             let (groups, count) = (self.number(groups)?, self.number(cut.len())?);
             let of_cut = group_of_row.get(cut.clone()).unwrap_or_default();
@@ -67,6 +72,7 @@ impl Called<'_> {
                 guest.accumulate(context, self.function, (groups, of_cut), count, lowered)
             })?;
             let states = self.states(out, groups as usize, cut.len())?;
+            held.take(text_bytes(&states.bytes)).map_err(|fault| self.denied(fault, rows))?;
             all = if all.groups.is_empty() { states } else { concat_states(&all, &states) };
             Ok(())
         })?;
@@ -97,7 +103,12 @@ impl Called<'_> {
             fault: shorten(&fault),
             rows,
             of_arguments,
+            of_memory: false,
         }
+    }
+
+    fn denied(&self, fault: String, rows: usize) -> CallError {
+        CallError { of_memory: true, ..self.error(fault, rows, false) }
     }
 
     fn number(&self, rows: usize) -> Result<u32, CallError> {
@@ -105,6 +116,9 @@ impl Called<'_> {
     }
 
     fn failed(&self, failure: &Failure, rows: usize) -> CallError {
+        if failure.denied {
+            return self.denied(failure.message.clone(), rows);
+        }
         if self.failures_count {
             self.plugin.failed(self.caller.tenant, failure);
         }

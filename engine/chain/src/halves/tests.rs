@@ -23,7 +23,7 @@ fn good() -> HalvesOut {
 
 fn run(out: HalvesOut) -> Result<Option<Box<Halves>>, Failure> {
     let batch = BatchIn { shape: ShapeName::Spans, rows: 4, columns: &[] };
-    check(out, &Cut { rows: 100..104, columns: &[], batch })
+    check(out, &Cut { rows: (100..104).into(), columns: &[], batch })
 }
 
 fn check_fault(change: impl FnOnce(&mut HalvesOut), fault: &str) {

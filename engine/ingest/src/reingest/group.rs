@@ -28,8 +28,9 @@ use super::{Reingested, kind_of, rows};
 use crate::error::IngestError;
 use crate::ingest::Ingest;
 use crate::judge::{RefusedSeries, judge};
+use crate::labelled::Labelled;
 use crate::payload::{self, Point};
-use crate::push::{Prepared, allow, kept_batches};
+use crate::push::{Prepared, allow, limit};
 use crate::transform::transform_exemplars;
 
 /// What became of an item; `None` = kept so far.
@@ -111,7 +112,7 @@ impl Group<'_> {
         if dry_run {
             return Ok(JudgedGroup { fates, prepared: None });
         }
-        allow(chain.limit(tenant, &kept_batches(&decoded), now), self.signal)?;
+        allow(limit(chain, tenant, &decoded, &self.resolver, 0, now), self.signal)?;
         let marks = marks(&about, &fates, self.signal, self.ingest.now_unix_nanos());
         let marks = marks.map_err(|error| IngestError::Internal(error.to_string()))?;
         let prepared = match marks.num_rows() {
@@ -198,12 +199,12 @@ impl Group<'_> {
             payload::put(point, series, &mut samples, &mut histograms, &mut exemplars);
         }
         if !samples.is_empty() {
-            let said = self.chain.validate(self.tenant, &samples, now);
+            let said = self.chain.validate(self.tenant, &Labelled::new(&samples, &self.resolver), now);
             take_out(&said, &mut of_samples, fates);
             samples.retain(|row| said.refusal(row).is_none());
         }
         if !histograms.is_empty() {
-            let said = self.chain.validate(self.tenant, &histograms, now);
+            let said = self.chain.validate(self.tenant, &Labelled::new(&histograms, &self.resolver), now);
             take_out(&said, &mut of_histograms, fates);
             let mut row = 0;
             histograms.rows.retain(|_| {

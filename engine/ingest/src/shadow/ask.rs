@@ -19,6 +19,7 @@ use super::seen::{Seen, SeenRows};
 use super::senders::Senders;
 use super::series::{self, SeriesCache};
 use super::sums::{About, Example, Group, Sums};
+use crate::labelled::Labelled;
 use crate::refused::row_text;
 
 /// What became of an item in the chain that is enforced.
@@ -96,15 +97,22 @@ impl Asked<'_> {
         self.sums.lock().add(&self.seen.tenant, group, items, examples);
     }
 
-    /// Items by sender.
+    fn senders_of(&self, rows: &SeenRows) -> Vec<(String, u64)> {
+        Senders::of_table(rows.table()).counts(self.shadow.sees(&self.seen.tenant, rows.columns()).as_deref())
+    }
+
+    /// What a validator says of a batch.
+    pub(super) fn validate(&self, batch: &dyn Columns) -> Result<Verdicts, Unknown> {
+        self.shadow.validate(&self.seen.tenant, batch, self.seen.now_unix_nanos)
+    }
+
+    /// Items that it is shown, by sender.
     fn senders(&self) -> Vec<(String, u64)> {
         if let Some(rows) = &self.seen.rows {
-            let senders = Senders::of_table(rows.table());
-            let counts = senders.counts();
-            return senders.names.into_iter().zip(counts).collect();
+            return self.senders_of(rows);
         }
         match &self.seen.metrics {
-            Some(metrics) => series::senders(metrics),
+            Some(metrics) => series::senders(metrics, |labels| self.shadow.sees_series(labels)),
             // It was refused before it was decoded, or has nothing in it.
             None => vec![(String::new(), u64::from(self.seen.limited))],
         }
@@ -124,11 +132,12 @@ impl Asked<'_> {
 
     /// Log records or spans.
     fn rows(&self, rows: &SeenRows) {
-        let (seen, items) = (self.seen, rows.table().num_rows());
+        let seen = self.seen;
+        let items = || self.senders_of(rows).iter().map(|(_, items)| items).sum();
         if self.shadow.world() == World::Validator {
-            match self.shadow.validate(&seen.tenant, rows.columns(), seen.now_unix_nanos) {
+            match self.validate(rows.columns()) {
                 Ok(said) => self.verdicts(rows, &said),
-                Err(unknown) => self.failed(unknown, items as u64),
+                Err(unknown) => self.failed(unknown, items()),
             }
             return;
         }
@@ -138,7 +147,7 @@ impl Asked<'_> {
                 self.verdicts(rows, &said);
                 self.changes(rows, &said, edited);
             }
-            Err(unknown) => self.failed(unknown, items as u64),
+            Err(unknown) => self.failed(unknown, items()),
         }
     }
 
@@ -219,16 +228,18 @@ impl Asked<'_> {
         let kept = seen.rows.as_ref().and_then(SeenRows::kept);
         let (samples, histograms) = seen.metrics.as_ref().map(series::kept).unwrap_or_default();
         let mut batches: Vec<&dyn Columns> = kept.as_ref().map(SeenRows::columns).into_iter().collect();
-        batches.extend((!samples.is_empty()).then_some(&samples as &dyn Columns));
-        batches.extend((!histograms.is_empty()).then_some(&histograms as &dyn Columns));
+        let labelled = seen.metrics.as_ref().map(|metrics| {
+            let resolver = &metrics.resolver;
+            (Labelled::new(&samples, resolver), Labelled::new(&histograms, resolver))
+        });
+        if let Some((of_samples, of_histograms)) = &labelled {
+            batches.extend((!samples.is_empty()).then_some(of_samples as &dyn Columns));
+            batches.extend((!histograms.is_empty()).then_some(of_histograms as &dyn Columns));
+        }
         let request = (seen.signal, seen.wire_bytes);
         let decision = self.shadow.limit(&seen.tenant, request, &batches, seen.now_unix_nanos, seen.at);
         let senders = || match &kept {
-            Some(kept) => {
-                let senders = Senders::of_table(kept.table());
-                let counts = senders.counts();
-                senders.names.into_iter().zip(counts).collect()
-            }
+            Some(kept) => self.senders_of(kept),
             None => self.senders(),
         };
         let live = Some(seen.kept_but_limited().unwrap_or(Reason::Borrowed(KEPT)));

@@ -36,13 +36,13 @@ impl Senders {
         senders
     }
 
-    /// Rows of each sender.
-    pub(super) fn counts(&self) -> Vec<u64> {
+    /// Rows of each sender who has any; only those that `sees` says, if it is given.
+    pub(super) fn counts(self, sees: Option<&[bool]>) -> Vec<(String, u64)> {
         let mut counts = vec![0; self.names.len()];
-        for at in &self.of_row {
-            counts[*at as usize] += 1;
+        for (row, at) in self.of_row.iter().enumerate() {
+            counts[*at as usize] += u64::from(sees.is_none_or(|sees| sees[row]));
         }
-        counts
+        self.names.into_iter().zip(counts).filter(|(_, rows)| *rows > 0).collect()
     }
 }
 

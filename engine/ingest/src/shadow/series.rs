@@ -20,6 +20,7 @@ use super::ask::{Asked, EXAMPLES_MAX, KEPT};
 use super::seen::SeenMetrics;
 use super::senders::of_labels;
 use super::sums::{Example, Group};
+use crate::labelled::Labelled;
 
 /// Label sets whose verdict is remembered, all plugins and tenants together. At the bound all are
 /// forgotten and shown again.
@@ -92,12 +93,15 @@ fn labels(metrics: &SeenMetrics) -> HashMap<SeriesRef, LabelSet, ahash::RandomSt
     series.into_iter().filter_map(|series| Some((series, metrics.resolver.labels_of(series)?))).collect()
 }
 
-/// Samples and histograms by job.
-pub(super) fn senders(metrics: &SeenMetrics) -> Vec<(String, u64)> {
+/// Samples and histograms of these series by job.
+pub(super) fn senders(metrics: &SeenMetrics, sees: impl Fn(&LabelSet) -> bool) -> Vec<(String, u64)> {
     let labels = labels(metrics);
     let mut counts = HashMap::<&str, u64, ahash::RandomState>::default();
     for item in items(metrics) {
-        *counts.entry(labels.get(&item.series).map_or("", of_labels)).or_default() += 1;
+        match labels.get(&item.series) {
+            Some(labels) if !sees(labels) => {}
+            labels => *counts.entry(labels.map_or("", of_labels)).or_default() += 1,
+        }
     }
     counts.into_iter().map(|(sender, items)| (sender.to_owned(), items)).collect()
 }
@@ -184,12 +188,11 @@ fn changes(old: &LabelSet, new: &LabelSet) -> Arc<[LabelChange]> {
 
 /// What a validator says of the samples themselves.
 fn times(asked: &Asked<'_>, metrics: &SeenMetrics) -> Result<(Verdicts, Verdicts), Unknown> {
-    let seen = asked.seen;
     if asked.shadow.world() != World::Validator {
         return Ok(Default::default());
     }
-    let samples = asked.shadow.validate(&seen.tenant, &metrics.samples, seen.now_unix_nanos)?;
-    let histograms = asked.shadow.validate(&seen.tenant, &metrics.histograms, seen.now_unix_nanos)?;
+    let samples = asked.validate(&Labelled::new(&metrics.samples, &metrics.resolver))?;
+    let histograms = asked.validate(&Labelled::new(&metrics.histograms, &metrics.resolver))?;
     Ok((samples, histograms))
 }
 

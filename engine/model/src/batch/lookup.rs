@@ -23,7 +23,7 @@ use crate::columns::{Column, ColumnData, Encoding, TextBuffers};
 use crate::tables::promoted::{LOG, Promoted, RESOURCE, SPAN};
 
 /// The column of a name with a colon. `promoted`: attributes of the item with a column.
-pub(super) fn attribute_column(
+pub(crate) fn attribute_column(
     table: &RecordBatch,
     name: &str,
     encoding: Encoding,

@@ -266,6 +266,10 @@ impl Columns for SeriesBatch {
     fn bytes(&self) -> usize {
         self.labels.iter().map(|set| set.as_bytes().len()).sum()
     }
+
+    fn labels_of(&self, row: usize, read: &mut dyn FnMut(&LabelSet)) {
+        read(&self.labels[row]);
+    }
 }
 
 /// Builds a text column in the wanted encoding.
@@ -279,14 +283,20 @@ pub(crate) fn text_column<'a>(values: impl Iterator<Item = &'a str>, encoding: E
         Encoding::Dictionary => {
             let mut known = hashbrown::HashMap::<&str, i32, ahash::RandomState>::default();
             let mut distinct = Vec::new();
-            let keys: Vec<i32> = values
-                .map(|value| {
-                    *known.entry(value).or_insert_with(|| {
+            // Values of resources come in runs.
+            let mut last: Option<(&str, i32)> = None;
+            let key = |value| match last {
+                Some((same, key)) if same == value => key,
+                _ => {
+                    let key = *known.entry(value).or_insert_with(|| {
                         distinct.push(value);
                         i32::try_from(distinct.len() - 1).unwrap_or(i32::MAX)
-                    })
-                })
-                .collect();
+                    });
+                    last = Some((value, key));
+                    key
+                }
+            };
+            let keys: Vec<i32> = values.map(key).collect();
             ColumnData::Dictionary { keys: keys.into(), values: text_buffers(distinct.into_iter()) }
         }
     }

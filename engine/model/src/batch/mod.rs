@@ -17,6 +17,7 @@ pub use lookup::columns_behind;
 pub use metrics::{ExemplarBatch, HistogramBatch, HistogramRow, STALE_NAN_BITS, SampleBatch, SeriesBatch};
 pub use table::{LogBatch, SpanBatch};
 
+pub(crate) use lookup::attribute_column;
 pub(crate) use metrics::text_column;
 pub(crate) use table::table_column;
 

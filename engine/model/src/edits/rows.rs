@@ -13,15 +13,17 @@ use super::columns::{self, Sparse};
 use super::pairs::{self, Plan};
 use super::space::{Listed, space};
 use super::{Editable, Edits, Pairs, Spoilt, ascending, nested, stream};
-use crate::batch::{AttributeIndex, LogBatch, SpanBatch, table_column};
+use crate::batch::{AttributeIndex, LogBatch, SpanBatch, attribute_column, table_column};
 use crate::columns::{Column, ColumnData, Columns, Encoding, Shape};
 use crate::kind::Kind;
+use crate::tables::promoted::{LOG, SPAN};
 use crate::tables::{Table, Type};
 
 const FLAT: [Pairs; 5] = [Pairs::Attributes, Pairs::Resource, Pairs::Scope, Pairs::Events, Pairs::Links];
 
 /// A batch of log records or spans. Every column of its table, and per sort of keys and values
-/// (`attr`, `resource`, `scope`, `event`, `link`) the columns `….offsets`, `….key` and `….value`.
+/// (`attr`, `resource`, `scope`, `event`, `link`) the columns `….offsets`, `….key` and `….value`;
+/// attributes by key as well.
 #[derive(Debug)]
 pub struct Rows {
     table: &'static Table,
@@ -150,6 +152,10 @@ impl Columns for Rows {
     }
 
     fn column(&self, name: &str, encoding: Encoding) -> Option<Column> {
+        if name.contains(':') {
+            let promoted = if self.table.kind == Kind::Spans { SPAN } else { LOG };
+            return attribute_column(&self.batch, name, encoding, promoted);
+        }
         if let Some((prefix, rest)) = name.split_once('.') {
             if let Some(at) = FLAT.iter().position(|of| of.prefix() == prefix) {
                 let make = || self.listed(FLAT[at]).and_then(|listed| listed.column(rest, encoding));

@@ -1,7 +1,8 @@
 //! Functions of plugins, called as queries call them.
 
 use isinglass_model::columns::TextBuffers;
-use isinglass_model::functions::{CallError, ColumnFunction, States, ValueType};
+use isinglass_model::functions::{CallError, CallMemory, ColumnFunction, States, ValueType};
+use parking_lot::Mutex;
 
 use super::*;
 
@@ -136,6 +137,84 @@ fn what_a_function_does_wrong_is_its_callers_error() {
     // A second of thread CPU time, where intake has a fifth of that.
     let cpu = chain.stats()[0].cpu_seconds;
     assert!((0.9..5.0).contains(&cpu), "{cpu}");
+}
+
+/// Somebody who pays for at most so much.
+#[derive(Debug)]
+struct Purse {
+    limit: usize,
+    taken: Mutex<(usize, usize)>,
+}
+
+impl Purse {
+    fn of(limit: usize) -> Arc<Self> {
+        Arc::new(Self { limit, taken: Mutex::default() })
+    }
+
+    fn peak(&self) -> usize {
+        let (now, peak) = *self.taken.lock();
+        assert_eq!(now, 0, "all was given back");
+        peak
+    }
+}
+
+impl CallMemory for Purse {
+    fn take(&self, bytes: usize) -> Result<(), String> {
+        let (now, peak) = &mut *self.taken.lock();
+        if *now + bytes > self.limit {
+            return Err(format!("{bytes} bytes more than {}", self.limit));
+        }
+        *now += bytes;
+        *peak = (*peak).max(*now);
+        Ok(())
+    }
+
+    fn give(&self, bytes: usize) {
+        let (now, _) = &mut *self.taken.lock();
+        *now -= bytes;
+    }
+}
+
+#[test]
+fn who_calls_pays_for_what_the_guest_and_its_answer_hold() {
+    let config = json!({ "bindings": [binding("examples/geo")], "call_rows_max": 4_000 });
+    let chain = Arc::new(load(config));
+    let all = chain.functions(&tenant("acme"));
+    let rows = 10_000;
+    let call = |name: &str, purse: &Arc<Purse>| {
+        let arguments = vec![floats(&vec![1.0; rows]); named(&all, name).signature().arguments.len()];
+        named(&all, name).charged_to(Arc::<Purse>::clone(purse)).call(rows, &arguments)
+    };
+    let purse = Purse::of(64 << 20);
+    call("hemisphere", &purse).unwrap();
+    let guest = chain.stats()[0].memory_bytes as usize;
+    // A text of five bytes and an offset per row, as parts and as a whole; and the guest.
+    assert!(purse.peak() >= guest.max(2 * 9 * rows), "{} of {guest}", purse.peak());
+    // Less than the guest holds before it is called, and less than the answer needs.
+    for limit in [1 << 10, 2 * 9 * rows - 1_000] {
+        let error = call("hemisphere", &Purse::of(limit)).unwrap_err();
+        assert!(error.of_memory && !error.of_arguments, "{error}");
+        assert!(error.fault.ends_with(&format!("bytes more than {limit}")), "{error}");
+    }
+    // Neither is held against the plugin.
+    assert!(chain.stats()[0].failures.is_empty() && !chain.bound(&tenant("acme"))[0].left_alone);
+    call("hemisphere", &purse).unwrap();
+}
+
+/// A guest that grows is stopped where its caller has no more, short of its own budget.
+#[test]
+fn a_guest_that_grows_is_charged_for_it() {
+    let config = json!({ "functions": { "does": "grow" } });
+    let chain =
+        load(json!({ "bindings": [binding("test/hostile-function")], "tenants": { "acme": config } }));
+    let chain = Arc::new(chain);
+    let purse = Purse::of(8 << 20);
+    let function = named(&chain.functions(&tenant("acme")), "hostile");
+    let error = function.charged_to(Arc::<Purse>::clone(&purse)).call(20, &[floats(&[0.5; 20])]).unwrap_err();
+    assert!(error.of_memory, "{error}");
+    let peak = purse.peak();
+    assert!(peak > 1 << 20 && peak <= 8 << 20, "{peak}");
+    assert!(chain.stats()[0].failures.is_empty());
 }
 
 #[test]

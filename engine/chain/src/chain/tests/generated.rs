@@ -90,7 +90,8 @@ fn check(part: u64) {
     let ticker = Ticker::start(&sandbox.engine).unwrap();
     let loader = Loader::new(&sandbox, &Compilation::default()).unwrap();
     let meter = Arc::new(Meter::new("generated", Arc::new(SystemClock::new())));
-    let context = Context { budget: &budget, ticker: &ticker, tenant: None, now_unix_nanos: NOW };
+    let context =
+        Context { budget: &budget, ticker: &ticker, tenant: None, now_unix_nanos: NOW, memory: None };
     let (mut refused, mut started, mut stopped) = (0, 0, 0);
     let first = number("ISINGLASS_TEST_GENERATED_SEED").unwrap_or(0) << 32;
     for number in 0..count {

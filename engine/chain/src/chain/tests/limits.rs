@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::config::Binding;
+use crate::plan::{Bill, settle};
+use crate::rates::Unit;
 
 fn chain(config: Value) -> (Chain, Arc<ManualClock>) {
     let clock = clock();

@@ -6,6 +6,7 @@
 //! | `client.rs` | asking the server |
 //! | `show.rs` | what it answered, as text |
 //! | `source.rs` | where what is installed comes from |
+//! | `when.rs` | conditions, as text |
 //! | `diff.rs` | what one that is tried out would have done |
 //! | `reingest.rs` | refused items through the chain again |
 //! | `replay.rs`, `replay_shown.rs` | `replay` and its report |
@@ -17,6 +18,7 @@ mod replay;
 mod replay_shown;
 mod show;
 mod source;
+mod when;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -66,6 +68,11 @@ pub struct InstallArgs {
     /// Shown this signal only: metrics, logs or traces; can be given several times
     #[arg(long, value_name = "SIGNAL")]
     pub signal: Vec<String>,
+    /// Shown only items for which this holds: FIELD=PATTERN or FIELD!=PATTERN, where FIELD is
+    /// service, scope, metric or resource.KEY, and * in PATTERN stands for any text; of several
+    /// patterns for one field one must fit; can be given several times
+    #[arg(long, value_name = "CONDITION")]
+    pub when: Vec<String>,
     /// Its configuration, as JSON
     #[arg(long, value_name = "JSON", default_value = "{}")]
     pub config: String,
@@ -156,6 +163,9 @@ fn binding(args: &InstallArgs) -> anyhow::Result<Map<String, Value>> {
         if !values.is_empty() {
             binding.insert(key.to_owned(), json!(values));
         }
+    }
+    if !args.when.is_empty() {
+        binding.insert("when".to_owned(), when::read(&args.when)?);
     }
     for (key, value) in [("on_error", &args.on_error), ("prefix", &args.prefix)] {
         if let Some(value) = value {

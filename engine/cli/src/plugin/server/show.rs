@@ -6,6 +6,8 @@ use std::time::{Duration, UNIX_EPOCH};
 use comfy_table::{Table, presets};
 use serde_json::Value;
 
+use super::when;
+
 /// One line about what is installed now.
 pub(super) fn installed(answer: &Value) -> String {
     let text = |key: &str| answer[key].as_str().unwrap_or("?");
@@ -14,6 +16,10 @@ pub(super) fn installed(answer: &Value) -> String {
     if !tenants.is_empty() {
         // Writing into a text cannot fail.
         let _ = write!(line, ", for {}", tenants.join(", "));
+    }
+    let conditions = when::shown(&answer["when"]);
+    if !conditions.is_empty() {
+        let _ = write!(line, ", when {conditions}");
     }
     if answer["shadow"] == true {
         line += ", tried out: nothing is done as it says";
@@ -26,7 +32,7 @@ pub(super) fn list(answer: &Value) -> String {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING);
     table.set_header([
-        "NAME", "PLUGIN", "WORLD", "SOURCE", "SIGNALS", "TENANTS", "CALLS", "FAILURES", "CPU S",
+        "NAME", "PLUGIN", "WORLD", "SOURCE", "SIGNALS", "TENANTS", "WHEN", "CALLS", "FAILURES", "CPU S",
     ]);
     for plugin in answer["plugins"].as_array().into_iter().flatten() {
         let text = |key: &str| plugin[key].as_str().unwrap_or_default().to_owned();
@@ -38,6 +44,7 @@ pub(super) fn list(answer: &Value) -> String {
             text("source"),
             all(texts(&plugin["signals"])),
             all(texts(&plugin["for_tenants"])),
+            Some(when::shown(&plugin["when"])).filter(|when| !when.is_empty()).unwrap_or("always".to_owned()),
             plugin["calls"].to_string(),
             plugin["failures"].to_string(),
             format!("{:.2}", plugin["cpu_seconds"].as_f64().unwrap_or_default()),
@@ -76,14 +83,28 @@ mod tests {
         let plugin = json!({
             "name": "deny", "plugin": "deny-service@0.1.0", "world": "validator", "digest": "sha256:0a",
             "source": "installed", "signals": ["traces"], "for_tenants": ["acme"], "calls": 7,
-            "failures": 0, "cpu_seconds": 0.125,
+            "failures": 0, "cpu_seconds": 0.125, "when": { "service": ["pay-*"] },
         });
-        assert_eq!(installed(&plugin), "deny: deny-service@0.1.0, a validator, sha256:0a, for acme\n");
+        assert_eq!(
+            installed(&plugin),
+            "deny: deny-service@0.1.0, a validator, sha256:0a, for acme, when service=pay-*\n"
+        );
         let listed = list(&json!({ "plugins": [plugin] }));
         let columns: Vec<&str> = listed.lines().nth(1).unwrap().split_whitespace().collect();
         assert_eq!(
             columns,
-            ["deny", "deny-service@0.1.0", "validator", "installed", "traces", "acme", "7", "0", "0.12"]
+            [
+                "deny",
+                "deny-service@0.1.0",
+                "validator",
+                "installed",
+                "traces",
+                "acme",
+                "service=pay-*",
+                "7",
+                "0",
+                "0.12"
+            ]
         );
         let line =
             json!({ "unix_ms": 1_700_000_000_000_u64, "level": "warn", "tenant": "acme", "message": "m" });

@@ -1,10 +1,12 @@
 //! Functions that plugins bring, in SQL.
 //!
 //! They are those of the tenant who asks, so they are added to each session. A name that SQL has
-//! already stays what it is. What a plugin does wrong ends its query and nothing else.
+//! already stays what it is. What a plugin does wrong ends its query and nothing else. What a call
+//! holds, in the guest and here, is charged to the memory of its query.
 
 mod aggregate;
 mod columns;
+mod memory;
 mod scalar;
 mod states;
 
@@ -19,6 +21,8 @@ use datafusion::logical_expr::{AggregateUDF, ScalarUDF, Signature, Volatility};
 use isinglass_model::ErrorKind;
 use isinglass_model::functions::{self as model, CallError, ColumnFunction, ValueType};
 
+use memory::QueryMemory;
+
 use super::{FunctionLimits, Room};
 use crate::error::QueryError;
 use crate::planning;
@@ -30,6 +34,10 @@ pub(crate) fn register(
     limits: FunctionLimits,
     room: &Room,
 ) -> Result<()> {
+    if functions.is_empty() {
+        return Ok(());
+    }
+    let memory = Arc::new(QueryMemory::new(&state.runtime_env().memory_pool));
     for function in functions {
         let name = &function.signature().name;
         let taken = state.scalar_functions().contains_key(name)
@@ -38,7 +46,8 @@ pub(crate) fn register(
         if taken {
             continue;
         }
-        let called = Called { function, limits, room: room.clone() };
+        let function = function.charged_to(Arc::<QueryMemory>::clone(&memory));
+        let called = Called { function, limits, room: room.clone(), memory: Arc::clone(&memory) };
         if called.function.signature().aggregate {
             state.register_udaf(Arc::new(AggregateUDF::new_from_impl(aggregate::Aggregate::new(called))))?;
         } else {
@@ -54,6 +63,7 @@ struct Called {
     function: Arc<dyn ColumnFunction>,
     limits: FunctionLimits,
     room: Room,
+    memory: Arc<QueryMemory>,
 }
 
 impl PartialEq for Called {
@@ -131,6 +141,10 @@ fn data_type(of: ValueType) -> DataType {
 
 /// A failed call ends the query; whose fault it is says the kind.
 fn failed(error: &CallError) -> QueryError {
-    let kind = if error.of_arguments { ErrorKind::Rejected } else { ErrorKind::Internal };
+    let kind = match (error.of_memory, error.of_arguments) {
+        (true, _) => ErrorKind::TooLarge,
+        (_, true) => ErrorKind::Rejected,
+        _ => ErrorKind::Internal,
+    };
     QueryError::new(kind, error.to_string())
 }

@@ -44,11 +44,14 @@ impl ScalarUDFImpl for Scalar {
             all_constant && !args.args.is_empty() && self.signature.volatility.is_immutable_or_stable();
         let rows = if once { 1 } else { args.number_rows };
         let arrays = args.args.iter().map(|arg| arg.to_array(rows)).collect::<Result<Vec<_>>>()?;
-        self.called.check(arrays.iter().map(|array| array.get_array_memory_size()).sum())?;
+        let bytes = arrays.iter().map(|array| array.get_array_memory_size()).sum();
+        self.called.check(bytes)?;
+        let arguments = self.called.memory.hold(bytes)?;
         let columns = arrays.iter().map(of_array).collect::<Result<Vec<_>>>()?;
         let value = self.called.function.call(rows, &columns).map_err(|error| failed(&error))?;
         self.called.limits.check_bytes(self.called.name(), u64::try_from(text_bytes(&value)).ok())?;
-        let array = to_array(value)?;
+        drop(arguments);
+        let array = to_array(self.called.memory.keep(value)?)?;
         Ok(match once {
             true => ColumnarValue::Scalar(ScalarValue::try_from_array(&array, 0)?),
             false => ColumnarValue::Array(array),

@@ -151,8 +151,10 @@ fn renumber(groups: &mut [u32]) -> Vec<u32> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use isinglass_model::columns::Column;
-    use isinglass_model::functions::{FunctionSignature, ValueType, Volatility};
+    use isinglass_model::functions::{CallMemory, FunctionSignature, ValueType, Volatility};
 
     use super::*;
 
@@ -167,6 +169,10 @@ mod tests {
 
         fn identity(&self) -> &str {
             "test"
+        }
+
+        fn charged_to(&self, _: Arc<dyn CallMemory>) -> Arc<dyn ColumnFunction> {
+            unreachable!("nobody pays")
         }
 
         fn call(&self, _: usize, _: &[Column]) -> Result<Column, CallError> {
