@@ -13,6 +13,7 @@
 
 mod commit;
 mod erase;
+mod exchange;
 mod log_files;
 mod maintenance;
 mod objects;
@@ -24,8 +25,9 @@ mod stats;
 mod table;
 
 pub(crate) use commit::NewFile;
+pub(super) use exchange::Output;
 pub(super) use log_files::{log_files, read_log_file};
-pub(super) use replay::{Output, Replayed};
+pub(super) use replay::Replayed;
 pub(super) use rewrite::Replacement;
 pub(super) use stats::Extent;
 pub(super) use table::Table;

@@ -16,8 +16,14 @@ async fn append(real: &Real, of: &str, body: &str) -> Result<(), StoreError> {
     real.store.append(log_append(&tenant(of), &[body.to_owned()])).await.map(drop)
 }
 
+/// What a tenant has, once the log is read: until then a view says that rows may be missing.
 async fn rows(real: &Real, of: &str) -> Result<Vec<String>, StoreError> {
-    Ok(rows_of_view(&*real.store.view(&tenant(of)).await?, Kind::Logs).await)
+    let mut view = real.store.view(&tenant(of)).await?;
+    while view.replaying {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        view = real.store.view(&tenant(of)).await?;
+    }
+    Ok(rows_of_view(&*view, Kind::Logs).await)
 }
 
 async fn joined_again(real: &Real) {
