@@ -16,6 +16,7 @@
 //! | `ticks.rs` | what is written from time to time |
 //! | `transform.rs` | what transformers change, drop and make of label sets |
 //! | `judge.rs` | a label set is judged once |
+//! | `labelled.rs` | the labels of series, for conditions of plugins |
 //! | `filter.rs` | takes refused rows out of batches |
 //! | `limits.rs`, `live/` | limits on what is active: series, streams, traces, order |
 //! | `cut.rs` | lines and values that are cut instead of refused |

@@ -12,6 +12,7 @@ use datafusion::common::Result;
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, SortExpr};
 use datafusion::sql::parser::Statement;
+use datafusion::sql::planner::NullOrdering;
 use datafusion::sql::sqlparser::ast::{
     Expr as SqlExpr, ExprWithAlias, GroupByExpr, LimitClause, OrderBy, OrderByExpr, OrderByKind, Query,
     Select, SelectFlavor, SelectItem, SetExpr, Statement as SqlStatement, TableFactor, Value,
@@ -149,18 +150,13 @@ fn put_together(
     order: Vec<OrderByExpr>,
     limit: Option<LimitClause>,
 ) -> Result<Option<LogicalPlan>> {
-    let nulls = state.config_options().sql_parser.default_null_ordering.as_str();
+    let nulls = NullOrdering::from(state.config_options().sql_parser.default_null_ordering.as_str());
     let expr = |expr: SqlExpr| {
         state.create_logical_expr_from_sql_expr(ExprWithAlias { expr, alias: None }, rows.schema())
     };
     let sort = |by: OrderByExpr| {
         let ascending = by.options.asc.unwrap_or(true);
-        let nulls_first = by.options.nulls_first.unwrap_or(match nulls {
-            "nulls_min" => ascending,
-            "nulls_first" => true,
-            "nulls_last" => false,
-            _ => !ascending,
-        });
+        let nulls_first = by.options.nulls_first.unwrap_or_else(|| nulls.nulls_first(ascending));
         Ok(SortExpr::new(expr(by.expr)?, ascending, nulls_first))
     };
     let order = order.into_iter().map(sort).collect::<Result<Vec<_>>>()?;
