@@ -1,11 +1,12 @@
 """Questions to a server over HTTP and, on the very same files, to DuckDB.
 
-    questions.py --url HOST:PORT --data FOLDER --load FOLDER [--pid PID] [--runs N] [--only TEXT] [--out FILE]
+    questions.py --url HOST:PORT --data FOLDER --load FOLDER [--pid PID] [--runs N] [--only TEXT,TEXT] [--out FILE]
 
 Prints a row per question: median and worst time of the server with everything that HTTP and JSON
-cost, its CPU time, DuckDB's median in process, and the ratio of both. Answers must have as many
-rows. DuckDB reads the live files of the Delta tables; where it needs another spelling of a
-question, that stands next to ours.
+cost, its CPU time, DuckDB's median in process, and the ratio of both. The two are asked in turn,
+so that what else the machine does hits both. Answers must have as many rows. DuckDB reads the
+live files of the Delta tables; where it needs another spelling of a question, that stands next to
+ours.
 """
 import argparse
 import http.client
@@ -137,22 +138,30 @@ class Server:
         return (int(fields[11]) + int(fields[12])) / TICKS
 
 
-def timed(run, runs):
-    times = []
-    for _ in range(runs + 1):
-        start = time.perf_counter()
-        answer = run()
-        times.append((time.perf_counter() - start) * 1e3)
-    return times[0], sorted(times[1:]), answer
+def in_turn(runs, rounds):
+    """Runs each of them once a round, so that what else the machine does hits all alike."""
+    answers, times = [None] * len(runs), [[] for _ in runs]
+    for _ in range(rounds + 1):
+        for at, run in enumerate(runs):
+            start = time.perf_counter()
+            answers[at] = run()
+            times[at].append((time.perf_counter() - start) * 1e3)
+    return [{"first_ms": all[0], "median_ms": statistics.median(all[1:]), "max_ms": max(all[1:])} for all in times], answers
 
 
-def ours(server, text, runs):
+def ours(server, text):
+    """A function that asks once, and the CPU-seconds of the server in all its calls."""
     for table in ("logs", "spans", "samples", "series"):
         text = text.replace("{" + table + "}", table)
-    before = server.cpu_s()
-    first, times, body = timed(lambda: server.ask(text), runs)
-    cpu = (server.cpu_s() - before) * 1e3 / (runs + 1)
-    return {"first_ms": first, "median_ms": statistics.median(times), "max_ms": times[-1], "cpu_ms": cpu, "rows": len(json.loads(body))}
+    cpu_s = [0.0]
+
+    def ask():
+        before = server.cpu_s()
+        body = server.ask(text)
+        cpu_s[0] += server.cpu_s() - before
+        return body
+
+    return ask, cpu_s
 
 
 def files(data, table):
@@ -161,11 +170,18 @@ def files(data, table):
     return "read_parquet([" + ", ".join(f"'{path}'" for path in found) + "], union_by_name = true)"
 
 
-def theirs(con, data, text, runs):
+def theirs(con, data, text):
     for table in ("logs", "spans", "samples", "series"):
         text = text.replace("{" + table + "}", files(data, table) if "{" + table + "}" in text else "")
-    first, times, rows = timed(lambda: con.execute(text).fetchall(), runs)
-    return {"first_ms": first, "median_ms": statistics.median(times), "rows": len(rows)}
+    return lambda: con.execute(text).fetchall()
+
+
+def compare(server, con, data, question, rounds):
+    name, our_text, duck_text = question
+    ask, cpu_s = ours(server, our_text)
+    (result, duck), (body, rows) = in_turn([ask, theirs(con, data, duck_text)], rounds)
+    result |= {"name": name, "cpu_ms": cpu_s[0] * 1e3 / (rounds + 1), "rows": len(json.loads(body))}
+    return result | {"duckdb": duck | {"rows": len(rows)}}
 
 
 def main():
@@ -183,20 +199,18 @@ def main():
     con = duckdb.connect(config={"threads": given.threads})
     results = []
     print("| question | ms, median | worst | first | CPU-ms | DuckDB, ms | ratio | rows |\n|---|---|---|---|---|---|---|---|")
-    for name, our_text, duck_text in questions(Path(given.load)):
-        if given.only not in name:
+    for question in questions(Path(given.load)):
+        name = question[0]
+        if not any(part in name for part in given.only.split(",")):
             continue
-        result = {"name": name}
         try:
-            result |= ours(server, our_text, given.runs)
+            result = compare(server, con, given.data, question, given.runs)
         except RuntimeError as error:
-            result |= {"error": str(error)}
-        result["duckdb"] = theirs(con, given.data, duck_text, given.runs)
+            results.append({"name": name, "error": str(error)})
+            print(f"| {name} | {str(error)[:200]} | | | | | | |", flush=True)
+            continue
         results.append(result)
         duck = result["duckdb"]
-        if "error" in result:
-            print(f"| {name} | {result['error'][:200]} | | | | {duck['median_ms']:.1f} | | {duck['rows']} |", flush=True)
-            continue
         rows = str(result["rows"]) + ("" if result["rows"] == duck["rows"] else f" (DuckDB {duck['rows']})")
         print(
             f"| {name} | {result['median_ms']:.1f} | {result['max_ms']:.1f} | {result['first_ms']:.1f} | {result['cpu_ms']:.0f} "
