@@ -1,11 +1,11 @@
 //! What derivers answer, checked and resolved.
 
-use hashbrown::HashSet;
 use isinglass_model::counts::truncate_text;
 use isinglass_model::deltas::{
     Deltas, DerivedExemplar, DerivedIncrements, DerivedKind, DerivedLabel, DerivedMetric,
     ExponentialIncrements,
 };
+use isinglass_model::texts::Texts;
 
 use crate::abi::pairs::{DerivedOut, ExponentialOut, TableIncrementsOut, TableOut};
 use crate::abi::{ExemplarsOut, LabelOut, LabelValuesOut, TextOut};
@@ -75,9 +75,6 @@ fn check_table(
     if series > SERIES_MAX {
         return Err(Failure::contract(format!("{series} series, the limit is {SERIES_MAX}")));
     }
-    if out.labels.len() > LABELS_MAX {
-        return Err(Failure::contract(format!("{} labels, the limit is {LABELS_MAX}", out.labels.len())));
-    }
     check_label_names(&out.labels)?;
     let mut written = vec![false; metrics.len()];
     Ok(Deltas {
@@ -94,16 +91,19 @@ fn check_table(
     })
 }
 
-/// Checks the names of labels.
+/// Checks how many labels there are, and their names.
 pub(crate) fn check_label_names(labels: &[LabelOut]) -> Result<(), Failure> {
-    let mut names = HashSet::new();
-    for label in labels {
+    if labels.len() > LABELS_MAX {
+        return Err(Failure::contract(format!("{} labels, the limit is {LABELS_MAX}", labels.len())));
+    }
+    for (at, label) in labels.iter().enumerate() {
         check_name("label", &label.name)?;
         // The metric name and the bucket's bound are the host's to write.
         if (label.name.starts_with("__") && label.name != GEN_INSTANCE) || label.name == "le" {
             return Err(Failure::contract(format!("label {:?} is reserved", label.name)));
         }
-        if !names.insert(label.name.as_str()) {
+        // They are few.
+        if labels[..at].iter().any(|other| other.name == label.name) {
             return Err(Failure::contract(format!("label {:?} is given twice", label.name)));
         }
     }
@@ -241,31 +241,35 @@ fn own_text(text: TextOut) -> Result<Text, String> {
 
 /// Only the values that series use, as text. Text of the batch itself may be
 /// longer than a label may be; it is cut, because it is not the plugin's fault.
-fn used_values(keys: &[u32], text: &Text, trusted: bool) -> Result<(Vec<u32>, Vec<String>), String> {
+fn used_values(keys: &[u32], text: &Text, trusted: bool) -> Result<(Vec<u32>, Texts), String> {
     const UNUSED: u32 = u32::MAX;
     let mut new_key = vec![UNUSED; text.len()];
-    let mut values = Vec::new();
+    let mut values = Texts::default();
     let mut out = Vec::with_capacity(keys.len());
     for key in keys {
         let new = &mut new_key[*key as usize];
         if *new == UNUSED {
             *new = u32::try_from(values.len()).unwrap_or(u32::MAX);
-            values.push(value(text.value(*key as usize), trusted)?);
+            push_value(&mut values, text.value(*key as usize), trusted)?;
         }
         out.push(*new);
     }
     Ok((out, values))
 }
 
-fn value(bytes: &[u8], trusted: bool) -> Result<String, String> {
-    let mut text = String::from_utf8(bytes.to_vec()).map_err(|_| "a value is not UTF-8".to_owned())?;
-    if text.len() > TEXT_BYTES_MAX {
-        if !trusted {
-            return Err(format!("a value of {} bytes, the limit is {TEXT_BYTES_MAX}", text.len()));
-        }
-        truncate_text(&mut text, TEXT_BYTES_MAX);
+fn push_value(values: &mut Texts, bytes: &[u8], trusted: bool) -> Result<(), String> {
+    let text = std::str::from_utf8(bytes).map_err(|_| "a value is not UTF-8".to_owned())?;
+    if text.len() <= TEXT_BYTES_MAX {
+        values.push(text);
+        return Ok(());
     }
-    Ok(text)
+    if !trusted {
+        return Err(format!("a value of {} bytes, the limit is {TEXT_BYTES_MAX}", text.len()));
+    }
+    let mut text = text.to_owned();
+    truncate_text(&mut text, TEXT_BYTES_MAX);
+    values.push(&text);
+    Ok(())
 }
 
 #[cfg(test)]

@@ -49,7 +49,7 @@ pub(crate) fn check(out: HalvesOut, cut: &Cut<'_>) -> Result<Option<Box<Halves>>
         labels.into_iter().map(|label| resolve(label, set_count, cut)).collect::<Result<Vec<_>, _>>()
     };
     Ok(Some(Box::new(Halves {
-        rows: rows.into_iter().map(|row| cut.row_of(row)).collect(),
+        rows: cut.rows_of(rows),
         keys: keys.to_vec(),
         flags,
         values,

@@ -1,5 +1,7 @@
 //! Showing a batch to a plugin: the rows for which its conditions hold, cut into calls.
 
+use std::ops::Range;
+
 use isinglass_model::Tenant;
 use isinglass_model::columns::{Columns, Shape};
 
@@ -23,6 +25,14 @@ impl Cut<'_> {
     /// The row of the batch that the guest counts as this one.
     pub(crate) fn row_of(&self, row: u32) -> u32 {
         u32::try_from(self.rows.row(row as usize)).unwrap_or(u32::MAX)
+    }
+
+    /// The rows of the batch that the guest counts as these.
+    pub(crate) fn rows_of(&self, rows: Vec<u32>) -> Vec<u32> {
+        match self.rows.rows() {
+            Ok(Range { start: 0, .. }) => rows,
+            _ => rows.into_iter().map(|row| self.row_of(row)).collect(),
+        }
     }
 
     /// The column that was pushed into `slot`.

@@ -1,5 +1,7 @@
 //! What a deriver gives back: increments of derived metrics, as columns.
 
+use crate::texts::Texts;
+
 /// What kind of metric a deriver writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DerivedKind {
@@ -58,7 +60,14 @@ pub struct DerivedLabel {
     /// One key per derived series into `values`.
     pub keys: Vec<u32>,
     /// Distinct values.
-    pub values: Vec<String>,
+    pub values: Texts,
+}
+
+impl DerivedLabel {
+    /// The value that a series has; empty = it does not have this label.
+    pub fn of(&self, series: usize) -> &str {
+        self.keys.get(series).map_or("", |key| &self.values[*key as usize])
+    }
 }
 
 /// Increments of one metric for the `series` derived series of a batch.

@@ -44,6 +44,7 @@ pub mod series;
 pub mod system;
 pub mod tables;
 pub mod tenant;
+pub mod texts;
 pub mod tokens;
 pub mod verdict;
 

@@ -113,8 +113,12 @@ impl Counters {
         now: Now,
     ) {
         let names = names(&deltas.labels);
+        let mut key = names.clone();
         let slots: Vec<usize> = (0..deltas.series as usize)
-            .map(|row| self.slot(metrics, deltas, (row, &names), limits, now))
+            .map(|row| {
+                key.truncate(names.len());
+                self.slot(metrics, deltas, (row, names.len(), &mut key), limits, now)
+            })
             .collect();
         for increments in &deltas.increments {
             let metric = &metrics[usize::from(increments.metric)];
@@ -156,32 +160,28 @@ impl Counters {
         }
     }
 
-    /// The series of a row of `deltas`, made if it is new. `names`: those of its labels.
+    /// The series of a row of `deltas`, made if it is new. `key`: so many bytes, which are the
+    /// names of its labels.
     fn slot(
         &mut self,
         metrics: &[DerivedMetric],
         deltas: &Deltas,
-        (row, names): (usize, &[u8]),
+        (row, names, key): (usize, usize, &mut Vec<u8>),
         limits: Limits,
         now: Now,
     ) -> usize {
-        let mut key = Vec::with_capacity(names.len() + 64);
-        key.extend_from_slice(names);
         for label in &deltas.labels {
-            push_text(&mut key, &label.values[label.keys[row] as usize]);
+            push_text(key, label.of(row));
         }
-        if let Some(slot) = self.touch(&key, now) {
+        if let Some(slot) = self.touch(key, now) {
             return slot;
         }
-        let mut labels: Vec<(String, String)> = deltas
-            .labels
-            .iter()
-            .map(|label| (label.name.clone(), label.values[label.keys[row] as usize].clone()))
-            .collect();
+        let own = deltas.labels.iter().map(|label| (label.name.clone(), label.of(row).to_owned()));
+        let mut labels: Vec<(String, String)> = own.collect();
         if self.values.fold(&mut labels, limits.values_max) {
-            key.truncate(names.len());
-            labels.iter().for_each(|(_, value)| push_text(&mut key, value));
-            if let Some(slot) = self.touch(&key, now) {
+            key.truncate(names);
+            labels.iter().for_each(|(_, value)| push_text(key, value));
+            if let Some(slot) = self.touch(key, now) {
                 return slot;
             }
         }
@@ -189,13 +189,14 @@ impl Counters {
             self.overflowed += 1;
             labels = vec![(OVERFLOW.0.to_owned(), OVERFLOW.1.to_owned())];
             // Cannot be the key of a row: those are sequences of length and text.
-            key = b"overflow".to_vec();
-            if let Some(slot) = self.touch(&key, now) {
+            key.clear();
+            key.extend_from_slice(b"overflow");
+            if let Some(slot) = self.touch(key, now) {
                 return slot;
             }
         }
         self.values.keep(&labels, limits.values_max);
-        self.by_labels.insert(key.into(), self.series.len());
+        self.by_labels.insert(key.as_slice().into(), self.series.len());
         self.series.push(Derived {
             labels,
             cells: metrics.iter().map(|_| Cell::default()).collect(),

@@ -52,8 +52,8 @@ fn observations(increments: &DerivedIncrements, metric: &DerivedMetric, series: 
 /// The labels of a derived series as JSON text.
 fn labels_of(deltas: &Deltas, series: usize) -> String {
     let labels = deltas.labels.iter().filter_map(|label| {
-        let value = label.values.get(*label.keys.get(series)? as usize)?;
-        (!value.is_empty()).then(|| (label.name.clone(), serde_json::Value::from(value.as_str())))
+        let value = label.of(series);
+        (!value.is_empty()).then(|| (label.name.clone(), serde_json::Value::from(value)))
     });
     serde_json::Value::Object(labels.collect()).to_string()
 }

@@ -128,7 +128,7 @@ fn sum(all: &mut BTreeMap<Series, Delta>, metrics: &[DerivedMetric], deltas: &De
         let width = metric.classic_buckets();
         for series in 0..deltas.series as usize {
             let label = |label: &isinglass_model::deltas::DerivedLabel| {
-                (label.name.clone(), label.values[label.keys[series] as usize].clone())
+                (label.name.clone(), label.of(series).to_owned())
             };
             let labels: BTreeMap<_, _> =
                 deltas.labels.iter().map(label).filter(|(_, value)| !value.is_empty()).collect();

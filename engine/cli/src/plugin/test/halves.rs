@@ -97,7 +97,7 @@ pub(super) fn read(halves: &Halves, rows: &[usize]) -> Vec<Half> {
 
 /// Without those that have no value.
 fn labels(all: &[DerivedLabel], set: usize) -> BTreeMap<String, String> {
-    let label = |label: &DerivedLabel| (label.name.clone(), label.values[label.keys[set] as usize].clone());
+    let label = |label: &DerivedLabel| (label.name.clone(), label.of(set).to_owned());
     all.iter().map(label).filter(|(_, value)| !value.is_empty()).collect()
 }
 

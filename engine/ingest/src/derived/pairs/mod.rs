@@ -11,6 +11,8 @@
 //! label sets (shared by all halves that have them) ──────────┴─▶ sums ─▶ Deltas
 //! ```
 
+mod aged;
+mod half;
 mod pending;
 mod sets;
 mod sums;
@@ -20,7 +22,8 @@ use std::time::Duration;
 use isinglass_model::deltas::{Deltas, DerivedMetric, Halves, Pairing};
 
 use super::counters::Exemplar;
-use pending::{Half, Pending};
+use half::Half;
+use pending::{Met, Pending};
 use sets::{SetId, Sets};
 use sums::{Outcome, Sums};
 
@@ -42,6 +45,9 @@ pub(crate) struct Joined {
 /// Finds the time and ids of a row of the input.
 pub(crate) type PointOf<'a> = &'a dyn Fn(u32, f64) -> Option<Exemplar>;
 
+/// Where no batch is taken: all points are known.
+const NO_ROWS: PointOf<'static> = &|_, _| None;
+
 impl Pairs {
     /// Takes the halves of a batch at a time that does not go back.
     pub(crate) fn take(
@@ -52,15 +58,15 @@ impl Pairs {
         point_of: PointOf<'_>,
         now: Duration,
     ) -> Joined {
-        let mut sums = Sums::new(pairing, metrics);
+        let mut sums = Sums::new(pairing, metrics, point_of);
         self.expire_into(pairing, now, &mut sums);
         let mut known: Vec<Option<SetId>> = vec![None; halves.set_count as usize];
         for at in 0..halves.len() {
             let of_batch = halves.sets[at] as usize;
             let set = *known[of_batch].get_or_insert_with(|| self.sets.intern(halves, of_batch));
-            let point = pairing.exemplars.then(|| point_of(halves.rows[at], halves.values[at])).flatten();
-            self.take_one(Half::of(halves, at, set, point, now), pairing, &mut sums);
+            self.take_one(Half::of(halves, at, set, pairing.exemplars, now), pairing, &mut sums);
         }
+        self.pending.settle(point_of);
         let joined = sums.finish(&self.sets, metrics);
         self.sets.sweep(pairing.pending_max as usize);
         joined
@@ -68,7 +74,7 @@ impl Pairs {
 
     /// Ends the wait of those that waited long enough.
     pub(crate) fn expire(&mut self, pairing: &Pairing, metrics: &[DerivedMetric], now: Duration) -> Joined {
-        let mut sums = Sums::new(pairing, metrics);
+        let mut sums = Sums::new(pairing, metrics, NO_ROWS);
         self.expire_into(pairing, now, &mut sums);
         sums.finish(&self.sets, metrics)
     }
@@ -80,7 +86,7 @@ impl Pairs {
 
     /// Takes what arrived later: it had been kept apart for nothing.
     pub(crate) fn absorb(&mut self, mut later: Self, pairing: &Pairing, metrics: &[DerivedMetric]) -> Joined {
-        let mut sums = Sums::new(pairing, metrics);
+        let mut sums = Sums::new(pairing, metrics, NO_ROWS);
         while let Some(half) = later.pending.take_oldest(Duration::MAX) {
             let set = self.sets.adopt(later.sets.get(half.set));
             self.take_one(Half { set, ..half }, pairing, &mut sums);
@@ -91,15 +97,15 @@ impl Pairs {
     }
 
     fn take_one(&mut self, half: Half, pairing: &Pairing, sums: &mut Sums<'_>) {
-        if let Some(other) = self.pending.take_other(&half) {
-            let (first, second) = if half.is_second() { (&other, &half) } else { (&half, &other) };
-            sums.add(Outcome::Counts, Some(first), Some(second));
-            self.sets.release(other.set);
-        } else if self.pending.len() >= pairing.pending_max as usize {
-            sums.add_lone(Outcome::Dropped, &half);
-        } else {
-            self.sets.hold(half.set);
-            self.pending.insert(half);
+        let set = half.set;
+        match self.pending.meet(half, pairing.pending_max as usize) {
+            Met::Other(other, half) => {
+                let (first, second) = if half.is_second() { (&other, &half) } else { (&half, &other) };
+                sums.add(Outcome::Counts, Some(first), Some(second));
+                self.sets.release(other.set);
+            }
+            Met::Nobody => self.sets.hold(set),
+            Met::NoPlace(half) => sums.add_lone(Outcome::Dropped, &half),
         }
     }
 

@@ -2,162 +2,101 @@
 
 use std::time::Duration;
 
-use hashbrown::HashMap;
-use isinglass_model::deltas::{HalfKey, Halves};
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
+use isinglass_model::deltas::HalfKey;
 
-use super::super::counters::Exemplar;
-use super::sets::SetId;
-
-/// A row that is one side of something.
-#[derive(Debug, Clone)]
-pub(super) struct Half {
-    pub(super) key: HalfKey,
-    pub(super) flags: u8,
-    pub(super) set: SetId,
-    pub(super) value: f64,
-    /// Nanoseconds since 1970, 0 = none.
-    pub(super) time: i64,
-    pub(super) weight: f64,
-    /// For an exemplar.
-    pub(super) point: Option<Exemplar>,
-    pub(super) arrived: Duration,
-}
-
-impl Half {
-    /// A half of a batch.
-    pub(super) fn of(
-        halves: &Halves,
-        at: usize,
-        set: SetId,
-        point: Option<Exemplar>,
-        arrived: Duration,
-    ) -> Self {
-        Self {
-            key: halves.keys[at],
-            flags: halves.flags[at],
-            set,
-            value: halves.values[at],
-            time: halves.times.get(at).copied().unwrap_or(0),
-            weight: halves.weights.get(at).copied().unwrap_or(1.0),
-            point,
-            arrived,
-        }
-    }
-
-    pub(super) fn is_second(&self) -> bool {
-        self.flags & Halves::SECOND != 0
-    }
-
-    pub(super) fn is_marked(&self) -> bool {
-        self.flags & Halves::MARKED != 0
-    }
-
-    pub(super) fn counts_alone(&self) -> bool {
-        self.flags & Halves::ALONE != 0
-    }
-}
-
-/// No slot.
-const NONE: u32 = u32::MAX;
-
-#[derive(Debug)]
-struct Slot {
-    half: Half,
-    /// Neighbours by age.
-    older: u32,
-    newer: u32,
-    /// The next younger one of the same key.
-    same: u32,
-    /// Of the oldest of a key: the youngest.
-    last: u32,
-}
+use super::PointOf;
+use super::aged::Aged;
+use super::half::{Half, Point};
 
 /// All that wait. Those of one key are of one side: others would have been pairs.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Pending {
     /// The oldest half of each key.
-    by_key: HashMap<HalfKey, u32, ahash::RandomState>,
-    slots: Vec<Option<Slot>>,
-    free: Vec<u32>,
-    oldest: u32,
-    newest: u32,
+    by_key: HashTable<(HalfKey, u32)>,
+    hasher: ahash::RandomState,
+    aged: Aged,
 }
 
-impl Default for Pending {
-    fn default() -> Self {
-        Self { by_key: HashMap::default(), slots: Vec::new(), free: Vec::new(), oldest: NONE, newest: NONE }
-    }
+/// What becomes of a half that came.
+pub(super) enum Met {
+    /// It is a pair with the oldest one that waited for it.
+    Other(Half, Half),
+    /// It waits.
+    Nobody,
+    /// It should wait, and there is no place.
+    NoPlace(Half),
 }
 
 impl Pending {
     pub(super) fn len(&self) -> usize {
-        self.slots.len() - self.free.len()
+        self.aged.len()
     }
 
-    /// Takes the oldest half that this one makes a pair with.
-    pub(super) fn take_other(&mut self, half: &Half) -> Option<Half> {
-        let at = *self.by_key.get(&half.key)?;
-        let waiting = self.slots.get(at as usize)?.as_ref()?;
-        (waiting.half.is_second() != half.is_second()).then(|| self.remove(at))?
+    /// Finds the other one of a half, or lets it wait where fewer than `max` do. One look at the
+    /// table either way: it is larger than the caches that are fast.
+    pub(super) fn meet(&mut self, half: Half, max: usize) -> Met {
+        let Self { by_key, hasher, aged } = self;
+        let found =
+            by_key.entry(hash(hasher, &half.key), |(key, _)| *key == half.key, |(key, _)| hash(hasher, key));
+        let has_place = aged.len() < max;
+        match found {
+            Entry::Occupied(mut entry) => {
+                let first = entry.get().1;
+                if aged.get(first).is_none_or(|waiting| waiting.is_second() == half.is_second()) {
+                    if has_place {
+                        aged.push(half, Some(first));
+                        return Met::Nobody;
+                    }
+                    return Met::NoPlace(half);
+                }
+                let Some((other, next)) = aged.take(first) else { return Met::NoPlace(half) };
+                match next {
+                    Some(next) => entry.get_mut().1 = next,
+                    None => drop(entry.remove()),
+                }
+                Met::Other(other, half)
+            }
+            Entry::Vacant(entry) if has_place => {
+                let key = half.key;
+                entry.insert((key, aged.push(half, None)));
+                Met::Nobody
+            }
+            Entry::Vacant(_) => Met::NoPlace(half),
+        }
     }
 
     /// Takes the oldest of all if it arrived before then.
     pub(super) fn take_oldest(&mut self, before: Duration) -> Option<Half> {
-        let oldest = self.slots.get(self.oldest as usize)?.as_ref()?;
-        // The oldest of all is the oldest of its key.
-        (oldest.half.arrived < before).then(|| self.remove(self.oldest))?
-    }
-
-    /// Adds a half, the newest of all.
-    pub(super) fn insert(&mut self, half: Half) {
+        // It is the oldest of its key, too.
+        let (at, half) = self.aged.oldest(before)?;
         let key = half.key;
-        let slot = Slot { half, older: self.newest, newer: NONE, same: NONE, last: NONE };
-        let at = match self.free.pop() {
-            Some(at) => {
-                self.slots[at as usize] = Some(slot);
-                at
+        let (half, next) = self.aged.take(at)?;
+        if let Ok(mut entry) = self.by_key.find_entry(hash(&self.hasher, &key), |(of, _)| *of == key) {
+            match next {
+                Some(next) => entry.get_mut().1 = next,
+                None => drop(entry.remove()),
             }
-            None => {
-                self.slots.push(Some(slot));
-                // At most `pending_max`, which is an u32.
-                self.slots.len() as u32 - 1
-            }
-        };
-        match self.slot(self.newest) {
-            Some(newest) => newest.newer = at,
-            None => self.oldest = at,
-        }
-        self.newest = at;
-        let first = *self.by_key.entry(key).or_insert(at);
-        let last = self.slot(first).map_or(NONE, |first| std::mem::replace(&mut first.last, at));
-        if let Some(last) = self.slot(last) {
-            last.same = at;
-        }
-    }
-
-    /// Takes out the oldest half of a key.
-    fn remove(&mut self, at: u32) -> Option<Half> {
-        let Slot { half, older, newer, same, last } = self.slots.get_mut(at as usize)?.take()?;
-        self.free.push(at);
-        match self.slot(older) {
-            Some(older) => older.newer = newer,
-            None => self.oldest = newer,
-        }
-        match self.slot(newer) {
-            Some(newer) => newer.older = older,
-            None => self.newest = older,
-        }
-        match self.slot(same) {
-            Some(next) => {
-                next.last = last;
-                self.by_key.insert(half.key, same);
-            }
-            None => drop(self.by_key.remove(&half.key)),
         }
         Some(half)
     }
 
-    fn slot(&mut self, at: u32) -> Option<&mut Slot> {
-        self.slots.get_mut(at as usize)?.as_mut()
+    /// Looks up the rows that halves of the batch that was taken point to: it goes now.
+    pub(super) fn settle(&mut self, point_of: PointOf<'_>) {
+        self.aged.newest_until(|half| {
+            let Point::Row(..) = half.point else { return true };
+            half.point = half.point.known(point_of).map_or(Point::None, Point::Known);
+            false
+        });
     }
+}
+
+/// Keyed, because senders choose the keys.
+fn hash(hasher: &ahash::RandomState, key: &HalfKey) -> u64 {
+    let (words, _) = key.as_chunks::<8>();
+    hasher.hash_one(
+        [words.first(), words.get(1), words.get(2)]
+            .map(|word| word.map_or(0, |word| u64::from_le_bytes(*word))),
+    )
 }

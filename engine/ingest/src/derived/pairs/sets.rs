@@ -25,20 +25,22 @@ pub(super) struct Sets {
     by_key: HashMap<Box<[u8]>, SetId, ahash::RandomState>,
     sets: Vec<Set>,
     free: Vec<SetId>,
+    /// The key that is looked for, kept for its memory.
+    key: Vec<u8>,
 }
 
 impl Sets {
     /// The id of a label set of a batch. It holds until the next [`Sets::sweep`], or as long as a
     /// half holds it.
     pub(super) fn intern(&mut self, halves: &Halves, set: usize) -> SetId {
-        let mut key = Vec::with_capacity(64);
-        push_labels(&mut key, &halves.labels, set);
-        key.push(b'|');
-        push_labels(&mut key, &halves.alone, set);
-        if let Some(id) = self.by_key.get(key.as_slice()) {
+        self.key.clear();
+        push_labels(&mut self.key, &halves.labels, set);
+        self.key.push(b'|');
+        push_labels(&mut self.key, &halves.alone, set);
+        if let Some(id) = self.by_key.get(self.key.as_slice()) {
             return *id;
         }
-        let key: Box<[u8]> = key.into();
+        let key: Box<[u8]> = self.key.as_slice().into();
         let of = |labels| given(labels, set).map(|(name, value)| (name.to_owned(), value.to_owned()));
         let (own, alone) = (of(&halves.labels).collect(), of(&halves.alone).collect());
         self.add(Set { key, own, alone, halves: 0 })
@@ -108,8 +110,7 @@ impl Sets {
 }
 
 fn given(labels: &[DerivedLabel], set: usize) -> impl Iterator<Item = (&str, &str)> {
-    let value = move |label: &DerivedLabel| label.keys[set] as usize;
-    let pairs = labels.iter().map(move |label| (label.name.as_str(), label.values[value(label)].as_str()));
+    let pairs = labels.iter().map(move |label| (label.name.as_str(), label.of(set)));
     pairs.filter(|(_, value)| !value.is_empty())
 }
 

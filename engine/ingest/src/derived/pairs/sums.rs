@@ -8,9 +8,9 @@ use isinglass_model::deltas::{
 
 use super::super::counters::{Exemplar, bucket_of};
 use super::super::exponential::{Exponential, SCALE};
-use super::Joined;
-use super::pending::Half;
+use super::half::Half;
 use super::sets::{Labels, SetId, Sets};
+use super::{Joined, PointOf};
 
 /// What became of halves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -25,7 +25,8 @@ pub(super) enum Outcome {
 pub(super) struct Sums<'a> {
     pairing: &'a Pairing,
     metrics: &'a [DerivedMetric],
-    by_sets: HashMap<(Outcome, Option<SetId>, Option<SetId>), usize, ahash::RandomState>,
+    point_of: PointOf<'a>,
+    by_sets: HashMap<(Outcome, u64), usize, ahash::RandomState>,
     sums: Vec<Sum>,
 }
 
@@ -49,8 +50,9 @@ struct Observed {
 }
 
 impl<'a> Sums<'a> {
-    pub(super) fn new(pairing: &'a Pairing, metrics: &'a [DerivedMetric]) -> Self {
-        Self { pairing, metrics, by_sets: HashMap::default(), sums: Vec::new() }
+    /// `point_of`: of halves of the batch that is taken.
+    pub(super) fn new(pairing: &'a Pairing, metrics: &'a [DerivedMetric], point_of: PointOf<'a>) -> Self {
+        Self { pairing, metrics, point_of, by_sets: HashMap::default(), sums: Vec::new() }
     }
 
     /// Counts a half that has no other.
@@ -63,9 +65,9 @@ impl<'a> Sums<'a> {
 
     /// Counts a pair, or what there is of it.
     pub(super) fn add(&mut self, outcome: Outcome, first: Option<&Half>, second: Option<&Half>) {
-        let sets = (outcome, first.map(|half| half.set), second.map(|half| half.set));
-        let at = *self.by_sets.entry(sets).or_insert_with(|| {
-            let (outcome, first, second) = sets;
+        let (of_first, of_second) = (first.map(|half| half.set), second.map(|half| half.set));
+        let at = *self.by_sets.entry((outcome, both(of_first, of_second))).or_insert_with(|| {
+            let (first, second) = (of_first, of_second);
             let observed = self.pairing.additions.iter().map(|_| Observed::default()).collect();
             self.sums.push(Sum { outcome, first, second, weight: 0.0, marked: 0.0, observed });
             self.sums.len() - 1
@@ -88,7 +90,7 @@ impl<'a> Sums<'a> {
             };
             if let Some(value) = value {
                 observed.observe(&self.metrics[usize::from(*metric)], value, weight);
-                if let Some(point) = of.and_then(|half| half.point) {
+                if let Some(point) = of.and_then(|half| half.point.known(self.point_of)) {
                     observed.exemplar = Some((value, point));
                 }
             }
@@ -124,6 +126,13 @@ impl Observed {
             self.exponential.get_or_insert_with(|| Exponential::new(SCALE)).observe(value, weight);
         }
     }
+}
+
+/// Two label sets, of which either may be missing, as one number.
+fn both(first: Option<SetId>, second: Option<SetId>) -> u64 {
+    // No set has the largest number: as many do not fit into memory.
+    let of = |set: Option<SetId>| u64::from(set.unwrap_or(SetId::MAX));
+    of(first) << 32 | of(second)
 }
 
 fn gap(first: Option<&Half>, second: Option<&Half>) -> Option<f64> {

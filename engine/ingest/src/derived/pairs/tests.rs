@@ -98,9 +98,7 @@ fn add(sums: &mut Sums, joined: &Joined) {
             let metric = &metrics[usize::from(increments.metric)];
             let width = metric.classic_buckets();
             for series in 0..deltas.series as usize {
-                let label = |label: &DerivedLabel| {
-                    (label.name.clone(), label.values[label.keys[series] as usize].clone())
-                };
+                let label = |label: &DerivedLabel| (label.name.clone(), label.of(series).to_owned());
                 let labels = deltas.labels.iter().map(label).filter(|(_, value)| !value.is_empty());
                 let sum = sums.entry((metric.name.clone(), labels.collect())).or_default();
                 match metric.kind {
