@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow_schema::SchemaRef;
-use datafusion::execution::{SendableRecordBatchStream, SessionState, TaskContext};
+use datafusion::catalog::Session as _;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream};
 use futures::StreamExt;
@@ -25,7 +26,7 @@ use crate::planning::Planning;
 use crate::pressure::Pressure;
 use crate::promql::Statement;
 use crate::queries::{Entry, Kept, Language, Queries};
-use crate::session::Sessions;
+use crate::session::{QuerySession, Sessions};
 use crate::stream::{Budget, Message, ResultStream};
 use crate::system::System;
 use crate::table::TokenStats;
@@ -292,13 +293,13 @@ impl Job {
             self.warnings.clone(),
             Arc::clone(&self.inner) as _,
         );
-        let state = self.inner.sessions.open(statement, self.entry.memory_peak());
-        let seat = self.inner.pressure.enter(Arc::clone(&state.runtime_env().memory_pool));
+        let session = self.inner.sessions.open(statement, self.entry.memory_peak());
+        let seat = self.inner.pressure.enter(Arc::clone(&session.runtime_env().memory_pool));
         let started = tokio::select! {
             biased;
             error = seat.evicted() => Err(error),
             () = planned.closed() => Err(QueryError::timeout(self.budget.deadline)),
-            started = self.start(state) => started,
+            started = self.start(session) => started,
         };
         let stream = match started {
             Ok(stream) => stream,
@@ -361,8 +362,8 @@ impl Job {
         }
     }
 
-    async fn start(&self, state: SessionState) -> Result<SendableRecordBatchStream, QueryError> {
-        let (physical, context) = self.planned(state).await?;
+    async fn start(&self, session: QuerySession) -> Result<SendableRecordBatchStream, QueryError> {
+        let (physical, context) = self.planned(session).await?;
         let of = |error| QueryError::of(&error, &self.text);
         let physical = interruptible(physical, &self.interrupt).map_err(of)?;
         self.entry.running(&physical);
@@ -371,7 +372,7 @@ impl Job {
     }
 
     /// Waits for the plan as long as it may take, and no longer.
-    async fn planned(&self, state: SessionState) -> Result<Planned, QueryError> {
+    async fn planned(&self, session: QuerySession) -> Result<Planned, QueryError> {
         let inner = &self.inner;
         let limit = inner.config.planning();
         let until = self.budget.until.min(Instant::now() + limit);
@@ -385,7 +386,7 @@ impl Job {
             inner: Arc::clone(inner),
             text: self.text.clone(),
             view: Arc::clone(&self.view),
-            state,
+            session,
         };
         let planning = Planning::new(until.into_std(), limit, self.interrupt.clone());
         let planned = inner.workers.plan(planning, async move {
@@ -411,19 +412,18 @@ struct Planner {
     inner: Arc<Inner>,
     text: String,
     view: Arc<View>,
-    state: SessionState,
+    session: QuerySession,
 }
 
 impl Planner {
     async fn run(mut self) -> Result<Planned, QueryError> {
         let plan = self.logical().await?;
         let of = |error| QueryError::of(&error, &self.text);
-        let plan = self.state.optimize(&plan).map_err(of)?;
+        let plan = self.session.state.optimize(&plan).map_err(of)?;
         if let Some(rows) = width::batch_rows(&plan).map_err(of)? {
-            self.state.config_mut().options_mut().execution.batch_size = rows;
+            self.session.state.config_mut().options_mut().execution.batch_size = rows;
         }
-        let physical = self.state.query_planner().create_physical_plan(&plan, &self.state).await;
-        Ok((physical.map_err(of)?, Arc::new(TaskContext::from(&self.state))))
+        self.session.physical(&plan).await.map_err(of)
     }
 
     async fn logical(&self) -> Result<LogicalPlan, QueryError> {
@@ -436,9 +436,9 @@ impl Planner {
                 &self.inner.sessions.system,
             )
         };
-        let plan = match wildcard::plan(&self.state, &statement).await {
+        let plan = match wildcard::plan(&self.session.state, &statement).await {
             Some(plan) => plan,
-            None => self.state.statement_to_plan(statement).await.map_err(of)?,
+            None => self.session.state.statement_to_plan(statement).await.map_err(of)?,
         };
         statement::options().verify_plan(&plan).map_err(|error| QueryError::forbidden(error.message()))?;
         patterns::check(&plan, self.inner.config.regex_bytes_max).map_err(of)?;

@@ -93,8 +93,8 @@ impl SchemaProvider for PublicSchema {
         let Some(view) = library::views().find(|view| view.name == name) else { return Ok(None) };
         // Planned when it is named, in a session of its own over the same moment.
         let catalog = self.0.clone();
-        let state = Arc::clone(&self.0.sessions).state(catalog, &self.0.view.tenant, None);
-        let plan = state.create_logical_plan(view.sql).await?;
+        let session = self.0.sessions.session(catalog, &self.0.view.tenant, None);
+        let plan = session.state.create_logical_plan(view.sql).await?;
         Ok(Some(Arc::new(ViewTable::new(plan, Some(view.sql.to_owned())))))
     }
 

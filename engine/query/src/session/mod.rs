@@ -5,6 +5,7 @@
 //! its tenant's view.
 
 mod catalog;
+mod query;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -22,6 +23,7 @@ use isinglass_store::View;
 use parking_lot::RwLock;
 
 pub(crate) use catalog::{CATALOG, METRICS, PUBLIC, SYSTEM, TenantCatalog};
+pub(crate) use query::QuerySession;
 
 use crate::config::{Configs, QueryConfig};
 use crate::functions::{
@@ -99,7 +101,7 @@ impl Sessions {
         self: &Arc<Self>,
         statement: Arc<Statement>,
         memory_peak: Arc<AtomicUsize>,
-    ) -> SessionState {
+    ) -> QuerySession {
         let view = &statement.view;
         let catalog = TenantCatalog::new(Arc::clone(view), Arc::clone(self));
         let runtime = RuntimeEnv {
@@ -107,10 +109,10 @@ impl Sessions {
             object_store_registry: Arc::new(OnlyTables(view.objects())),
             ..self.runtime.clone()
         };
-        let mut state = self.state(catalog, &view.tenant, Some(Arc::new(runtime)));
-        state.register_udtf("trace_tree", Arc::new(TraceTree::new(Arc::clone(view))));
-        state.register_udtf("promql", Arc::new(PromqlFunction(statement)));
-        state
+        let mut session = self.session(catalog, &view.tenant, Some(Arc::new(runtime)));
+        session.state.register_udtf("trace_tree", Arc::new(TraceTree::new(Arc::clone(view))));
+        session.state.register_udtf("promql", Arc::new(PromqlFunction(statement)));
+        session
     }
 
     /// A session for a view of PromQL, which cannot call `promql`. Without memory it can plan, not
@@ -119,7 +121,7 @@ impl Sessions {
         self: &Arc<Self>,
         view: &Arc<View>,
         memory: Option<&Arc<dyn MemoryPool>>,
-    ) -> SessionState {
+    ) -> QuerySession {
         let catalog = TenantCatalog::new(Arc::clone(view), Arc::clone(self));
         let runtime = memory.map(|memory| {
             Arc::new(RuntimeEnv {
@@ -128,7 +130,7 @@ impl Sessions {
                 ..self.runtime.clone()
             })
         });
-        self.state(catalog, &view.tenant, runtime)
+        self.session(catalog, &view.tenant, runtime)
     }
 
     /// The memory of one query.
@@ -142,25 +144,23 @@ impl Sessions {
     }
 
     /// A session over a catalog; without a runtime it can plan, not run.
-    fn state(
+    fn session(
         &self,
         catalog: TenantCatalog,
         tenant: &Tenant,
         runtime: Option<Arc<RuntimeEnv>>,
-    ) -> SessionState {
+    ) -> QuerySession {
         let runtime = runtime.unwrap_or_else(|| Arc::new(self.runtime.clone()));
-        let mut state = SessionStateBuilder::new_from_existing(self.template.clone())
-            .with_catalog_list(Arc::new(catalog))
-            .with_runtime_env(runtime)
-            .build();
-        let plugins = self.plugins_of(tenant);
-        if let Err(error) = register_plugins(&mut state, plugins, self.function_limits, &self.room) {
+        let mut state = self.template.clone();
+        state.register_catalog_list(Arc::new(catalog));
+        let (plugins, memory) = (self.plugins_of(tenant), &runtime.memory_pool);
+        if let Err(error) = register_plugins(&mut state, plugins, memory, self.function_limits, &self.room) {
             // Names are free, which is all that it asks for.
             tracing::error!(%tenant, %error, "functions of plugins are not there");
         }
         // `now()` is one moment for the whole query.
         state.mark_start_execution();
-        state
+        QuerySession::new(state, runtime)
     }
 }
 

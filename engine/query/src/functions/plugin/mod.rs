@@ -16,6 +16,7 @@ use std::sync::Arc;
 use arrow_schema::DataType;
 use datafusion::common::{Result, plan_err};
 use datafusion::execution::SessionState;
+use datafusion::execution::memory_pool::MemoryPool;
 use datafusion::execution::registry::FunctionRegistry as _;
 use datafusion::logical_expr::{AggregateUDF, ScalarUDF, Signature, Volatility};
 use isinglass_model::ErrorKind;
@@ -31,13 +32,14 @@ use crate::planning;
 pub(crate) fn register(
     state: &mut SessionState,
     functions: Vec<Arc<dyn ColumnFunction>>,
+    memory: &Arc<dyn MemoryPool>,
     limits: FunctionLimits,
     room: &Room,
 ) -> Result<()> {
     if functions.is_empty() {
         return Ok(());
     }
-    let memory = Arc::new(QueryMemory::new(&state.runtime_env().memory_pool));
+    let memory = Arc::new(QueryMemory::new(memory));
     for function in functions {
         let name = &function.signature().name;
         let taken = state.scalar_functions().contains_key(name)

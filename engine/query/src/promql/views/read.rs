@@ -25,7 +25,7 @@ use crate::error::QueryError;
 use crate::interrupt::{Interrupt, interruptible};
 use crate::planning::Planning;
 use crate::promql::scan::Reads;
-use crate::session::Sessions;
+use crate::session::{QuerySession, Sessions};
 use crate::shown::convert::{UTC, nanos_type};
 use crate::{patterns, statement};
 
@@ -140,13 +140,12 @@ impl ViewReader {
         interrupt: &Interrupt,
     ) -> Result<Vec<RecordBatch>, QueryError> {
         let config = self.sessions.configs.of(&self.view.tenant);
-        let state = self.sessions.of_view(&self.view, Some(&self.memory));
+        let session = self.sessions.of_view(&self.view, Some(&self.memory));
         let until = self.until.min(Instant::now() + config.planning()).into_std();
         let planning = Planning::new(until, config.planning(), interrupt.clone());
         let ended = QueryError::of_promql;
-        let context = Arc::new(TaskContext::from(&state));
-        let plan = planning.run(|| {
-            reads.wait(async { Ok(planned(&state, view, selection, config).await) }).map_err(ended)
+        let (plan, context) = planning.run(|| {
+            reads.wait(async { Ok(planned(&session, view, selection, config).await) }).map_err(ended)
         })??;
         let plan = interruptible(plan, interrupt)?;
         reads.wait(async { Ok(self.collect(plan, context, config).await) }).map_err(ended)?
@@ -187,23 +186,23 @@ pub(super) async fn labels(
     seen: &Arc<View>,
     view: &PromqlView,
 ) -> Result<Vec<String>, QueryError> {
-    let state = inner.sessions.of_view(seen, None);
+    let state = inner.sessions.of_view(seen, None).state;
     let plan = logical(&state, view, (0, 0), &inner.config).await?;
     let plan = state.optimize(&plan)?;
     check_columns(plan.schema())
 }
 
 async fn planned(
-    state: &SessionState,
+    session: &QuerySession,
     view: &PromqlView,
     selection: &Selection,
     config: &QueryConfig,
-) -> Result<Arc<dyn ExecutionPlan>, QueryError> {
+) -> Result<(Arc<dyn ExecutionPlan>, Arc<TaskContext>), QueryError> {
     let times = (selection.after_ms, selection.until_ms);
-    let plan = logical(state, view, times, config).await?;
+    let plan = logical(&session.state, view, times, config).await?;
     let plan = filtered(plan, selection, config)?;
-    let plan = state.optimize(&plan)?;
-    Ok(state.query_planner().create_physical_plan(&plan, state).await?)
+    let plan = session.state.optimize(&plan)?;
+    Ok(session.physical(&plan).await?)
 }
 
 /// The statement with the ends of the time as `$start` and `$end`.
