@@ -137,22 +137,23 @@ fn apply(table: &SeriesTable, condition: &Condition, of: u64, left: &mut Roaring
         by_series(table, condition.keep, &values, expression, *wanted, left);
         return;
     }
-    let matching = match &known {
-        Some(known) => {
-            let mut matching = known.matching.iter().collect();
-            values.add_matching(expression, known.asked as usize, &mut matching);
-            matching
-        }
-        None => values.matching(expression),
-    };
+    let found = matching(&values, expression, known.as_deref());
     let kept = known.is_some() || walked >= VALUES_MIN;
-    let found = kept.then(|| RoaringBitmap::from_sorted_iter(matching.iter().copied()).unwrap_or_default());
-    let series = by_value(table, &values, matching, *wanted);
+    let matching = if kept { RoaringBitmap::from_sorted_iter(found.iter().copied()).ok() } else { None };
+    let series = by_value(table, &values, found, *wanted);
     restrict(left, condition.keep, &series);
-    if let Some(matching) = found {
-        let asked_values = u32::try_from(values.len()).unwrap_or(u32::MAX);
-        table.answers.keep(asked, Answer { asked: asked_values, matching, of, series });
+    if let Some(matching) = matching {
+        let all_values = u32::try_from(values.len()).unwrap_or(u32::MAX);
+        table.answers.keep(asked, Answer { asked: all_values, matching, of, series });
     }
+}
+
+/// Numbers of the values that match, ascending.
+fn matching(values: &ValuesOf, expression: &Expression, known: Option<&Answer>) -> Vec<u32> {
+    let Some(known) = known else { return values.matching(expression) };
+    let mut found = known.matching.iter().collect();
+    values.add_matching(expression, known.asked as usize, &mut found);
+    found
 }
 
 fn restrict(left: &mut RoaringBitmap, keep: bool, series: &RoaringBitmap) {

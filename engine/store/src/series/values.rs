@@ -59,7 +59,7 @@ impl ValuesOf {
         self.range.len() + self.len() - self.sorted.len()
     }
 
-    /// Numbers of the values that an expression matches, which starts as asked for.
+    /// Numbers of the values that an expression matches, which starts as asked for; ascending.
     pub(super) fn matching(&self, expression: &Expression) -> Vec<u32> {
         let mut found = Vec::new();
         if self.range.len() > self.sorted.len() / WALKED_PER_FETCHED {
@@ -67,7 +67,7 @@ impl ValuesOf {
             return found;
         }
         let range = &self.sorted[self.range.clone()];
-        let walk = Walk::new(expression, range.len());
+        let mut walk = Walk::new(expression, range.len());
         let is_match = |value: &u32| self.get(*value).is_some_and(|text| walk.is_match(text));
         found.extend(range.iter().copied().filter(is_match));
         found.sort_unstable();

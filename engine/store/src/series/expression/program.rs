@@ -6,7 +6,7 @@ use memchr::memmem::Finder;
 use regex::{Regex, RegexBuilder};
 use regex_syntax::hir::{Dot, Hir, Look, Repetition};
 
-use super::dfa::Dfa;
+use super::dfa::{Asking, Dfa};
 use super::literal::required;
 use super::{Fault, program_fault};
 
@@ -50,9 +50,13 @@ impl Program {
         self.literal.as_ref()
     }
 
-    /// The table, made when it is asked for first.
-    pub(super) fn dfa(&self) -> Option<&Dfa> {
-        self.dfa.get_or_init(|| Dfa::new(&self.whole)).as_ref()
+    /// A table of states to ask about so many values, made when it is asked for first.
+    pub(super) fn asking(&self, values: usize) -> Option<Asking<'_>> {
+        self.dfa(values).map(Dfa::asking)
+    }
+
+    pub(super) fn dfa(&self, values: usize) -> Option<&Dfa> {
+        self.dfa.get_or_init(|| Dfa::new(&self.whole, values)).as_ref()
     }
 }
 

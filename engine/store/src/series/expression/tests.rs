@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 
+use super::dfa::Dfa;
 use super::{Expression, Walk};
 use crate::series::texts::Texts;
 
@@ -93,19 +94,51 @@ proptest! {
     }
 }
 
-/// What is too large for a table is asked of the regular expression.
-#[test]
-fn an_expression_without_a_table() {
-    let expression = Expression::new("\\pL{40}x?").unwrap();
-    let Expression::Regex(program) = &expression else { panic!("{expression:?}") };
-    assert!(program.dfa().is_none());
-    let mut texts = Texts::default();
-    for n in 30..50 {
-        texts.push(&"ü".repeat(n));
-    }
-    let (mut walk, mut found) = (Walk::new(&expression, texts.len()), Vec::new());
+fn found(expression: &Expression, texts: &Texts) -> Vec<u32> {
+    let (mut walk, mut found) = (Walk::new(expression, texts.len()), Vec::new());
     texts.runs(0).for_each(|run| walk.add(&run, &mut found));
-    assert_eq!(found, [10]);
+    found
+}
+
+/// What is too large for a table is one of the states that values lead to.
+#[test]
+fn expressions_without_a_whole_table() {
+    let is_whole = |expression: &Expression| match expression {
+        Expression::Regex(program) => program.dfa(20).map(|dfa| matches!(dfa, Dfa::Whole(_))),
+        other => panic!("{other:?}"),
+    };
+    let mut texts = Texts::default();
+    for n in 10..30 {
+        texts.push(&"üy".repeat(n));
+    }
+    for (expression, wanted) in [("[üy]{40}x?", true), ("\\pL{40}x?", false)] {
+        let expression = Expression::new(expression).unwrap();
+        assert_eq!(is_whole(&expression), Some(wanted));
+        assert_eq!(found(&expression, &texts), [10]);
+    }
+    // What RE2 does not have and tables neither.
+    let words_of_any_language = regex_syntax::parse("\\bx").unwrap();
+    assert!([1, 100].into_iter().all(|values| Dfa::new(&words_of_any_language, values).is_none()));
+}
+
+/// Whether there is an `a` so far from the end takes a state for each way in which they may stand.
+#[test]
+fn a_search_with_too_many_states_goes_on_without_them() {
+    let expression = Expression::new(".*a[ab]{24}").unwrap();
+    let mut texts = Texts::default();
+    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    let value =
+        |bits: u64| -> String { (0..60).map(|at| if bits >> at & 1 == 1 { 'a' } else { 'b' }).collect() };
+    let mut wanted = Vec::new();
+    for n in 0..4_000 {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(n);
+        texts.push(&value(random));
+        wanted.extend((random >> 35 & 1 == 1).then_some(n as u32));
+    }
+    assert_eq!(found(&expression, &texts), wanted);
+    let mut walk = Walk::new(&expression, texts.len());
+    texts.runs(0).for_each(|run| walk.add(&run, &mut Vec::new()));
+    assert!(!walk.has_table());
 }
 
 /// A text that ends in the next value is in neither.
@@ -119,8 +152,6 @@ fn texts_across_values() {
         [(".*foo.*", vec![3, 5, 6]), (".*foo", vec![3, 5, 6]), (".+foo.?", vec![5, 6])]
     {
         let expression = Expression::new(expression).unwrap();
-        let (mut walk, mut found) = (Walk::new(&expression, texts.len()), Vec::new());
-        texts.runs(0).for_each(|run| walk.add(&run, &mut found));
-        assert_eq!(found, wanted, "{expression:?}");
+        assert_eq!(found(&expression, &texts), wanted, "{expression:?}");
     }
 }

@@ -8,7 +8,7 @@
 use memchr::memmem::Finder;
 
 use super::Expression;
-use super::dfa::Dfa;
+use super::dfa::Asking;
 use super::program::Program;
 use crate::series::texts::Run;
 
@@ -18,31 +18,44 @@ const VALUES_FOR_TABLE: usize = if cfg!(test) { 8 } else { 2_048 };
 /// What is asked about all values that come.
 pub(in crate::series) struct Walk<'a> {
     expression: &'a Expression,
-    dfa: Option<&'a Dfa>,
-    /// Where the text that is looked for was rare among the last values.
+    /// As long as it has an answer.
+    table: Option<Asking<'a>>,
+    /// Whether the text that is looked for was rare among the last values.
     is_rare: bool,
 }
 
 impl<'a> Walk<'a> {
     /// Over about so many values.
     pub(in crate::series) fn new(expression: &'a Expression, values: usize) -> Self {
-        let dfa = match expression {
-            Expression::Regex(program) if values >= VALUES_FOR_TABLE => program.dfa(),
+        let table = match expression {
+            Expression::Regex(program) if values >= VALUES_FOR_TABLE => program.asking(values),
             _ => None,
         };
-        Self { expression, dfa, is_rare: true }
+        Self { expression, table, is_rare: true }
+    }
+
+    #[cfg(test)]
+    pub(super) fn has_table(&self) -> bool {
+        self.table.is_some()
     }
 
     /// Whether it matches all of a value.
-    pub(in crate::series) fn is_match(&self, value: &str) -> bool {
-        self.dfa.map_or_else(|| self.expression.is_match(value), |dfa| dfa.is_match(value.as_bytes()))
+    #[inline]
+    pub(in crate::series) fn is_match(&mut self, value: &str) -> bool {
+        if let Some(table) = &mut self.table {
+            if let Some(is_match) = table.is_match(value.as_bytes()) {
+                return is_match;
+            }
+            self.table = None;
+        }
+        self.expression.is_match(value)
     }
 
     /// Adds the numbers of those values of a run that match.
     pub(in crate::series) fn add(&mut self, run: &Run<'_>, found: &mut Vec<u32>) {
         match self.expression {
             Expression::Contains(finder) => {
-                with_text(run, finder, |at| found.push(run.number(at)));
+                with_text(run, finder, |at, _| found.push(run.number(at)));
             }
             Expression::Regex(program) => self.add_matching(program, run, found),
             expression => each(run, |value| expression.is_match(value), found),
@@ -50,29 +63,25 @@ impl<'a> Walk<'a> {
     }
 
     fn add_matching(&mut self, program: &Program, run: &Run<'_>, found: &mut Vec<u32>) {
-        match (program.literal().filter(|_| self.is_rare), self.dfa) {
-            (Some(finder), _) => {
-                let is_match = |at: usize| run.get(at).is_some_and(|value| self.is_match(value));
-                let having = with_text(run, finder, |at| {
-                    if is_match(at) {
-                        found.push(run.number(at));
-                    }
-                });
-                self.is_rare = having < run.len() / 2;
+        let Some(finder) = program.literal().filter(|_| self.is_rare) else {
+            return each(run, |value| self.is_match(value), found);
+        };
+        let having = with_text(run, finder, |at, value| {
+            if self.is_match(value) {
+                found.push(run.number(at));
             }
-            (None, Some(dfa)) => each(run, |value| dfa.is_match(value.as_bytes()), found),
-            (None, None) => each(run, |value| program.is_match(value), found),
-        }
+        });
+        self.is_rare = having < run.len() / 2;
     }
 }
 
-fn each(run: &Run<'_>, is_match: impl Fn(&str) -> bool, found: &mut Vec<u32>) {
-    let values = (0..run.len()).filter(|at| run.get(*at).is_some_and(&is_match));
+fn each(run: &Run<'_>, mut is_match: impl FnMut(&str) -> bool, found: &mut Vec<u32>) {
+    let values = (0..run.len()).filter(|at| run.get(*at).is_some_and(&mut is_match));
     found.extend(values.map(|at| run.number(at)));
 }
 
 /// Says each value that contains a text, which is not empty; how many there are.
-fn with_text(run: &Run<'_>, text: &Finder<'_>, mut say: impl FnMut(usize)) -> usize {
+fn with_text<'a>(run: &Run<'a>, text: &Finder<'_>, mut say: impl FnMut(usize, &'a str)) -> usize {
     let bytes = run.bytes();
     let (mut from, mut at, mut having) = (0, 0, 0);
     while let Some(hit) = bytes.get(from..).and_then(|rest| text.find(rest)) {
@@ -80,7 +89,9 @@ fn with_text(run: &Run<'_>, text: &Finder<'_>, mut say: impl FnMut(usize)) -> us
         at = run.value_with(hit, at);
         // It may begin in one value and end in the next.
         if hit + text.needle().len() <= run.end(at) {
-            say(at);
+            if let Some(value) = run.get(at) {
+                say(at, value);
+            }
             having += 1;
             from = run.end(at);
         } else {
