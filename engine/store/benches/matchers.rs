@@ -2,7 +2,7 @@
 //! -p isinglass-unify -p isinglass-store --bench matchers`. With an argument, of as many series.
 //!
 //! First = an expression that was not asked before. Again = the same a second time. After one more =
-//! the same once a series has come.
+//! the same once a series has come. Divan measures wall time only, so this is a program of its own.
 
 use std::sync::Arc;
 
@@ -20,11 +20,11 @@ const TIMES: usize = 7;
 /// What it is and its matcher on the name of a pod, which is `checkout-3-00c0ffee-x7k2f`.
 const CASES: [(&str, MatchOp, &str); 13] = [
     ("a start and a class", MatchOp::Regex, "cart-1.*[0-3]"),
-    ("a part that 24 values have", MatchOp::Regex, ".*c0ffe.*"),
+    ("a part that one value has", MatchOp::Regex, ".*c0ffe.*"),
     ("the end", MatchOp::Regex, ".*k2f"),
     ("start and end", MatchOp::Regex, "checkout.*77"),
     ("two parts, one rare", MatchOp::Regex, ".*cart.*c0ffe.*"),
-    ("a part that a fifth have, and a class", MatchOp::Regex, ".*cart-[0-9]+-0.*1"),
+    ("a part that a fifth have, and a class", MatchOp::Regex, ".*cart-[0-9]+-0.*2"),
     ("a part that all have", MatchOp::Regex, ".*-[0-9]+-.*[a-f]{3}.*"),
     ("no text", MatchOp::Regex, ".*[a-f]{6}.*"),
     ("no text, all classes", MatchOp::Regex, "[^0]+[0-3].*[4-6]"),

@@ -182,7 +182,7 @@ impl Window {
         let mut gathered = Gathered::new(input.schema());
         while let Some(batch) = input.next().await {
             let _timer = self.metrics.elapsed_compute().timer();
-            gathered.push(batch?, &self.reservation)?;
+            gathered.push(&batch?, &self.reservation)?;
         }
         // What made the rows is not needed any more.
         drop(input);

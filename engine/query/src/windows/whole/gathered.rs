@@ -29,7 +29,7 @@ impl Gathered {
         Self { schema, rows: 0, columns, counter: RecordBatchMemoryCounter::new() }
     }
 
-    pub(super) fn push(&mut self, batch: RecordBatch, reservation: &MemoryReservation) -> Result<()> {
+    pub(super) fn push(&mut self, batch: &RecordBatch, reservation: &MemoryReservation) -> Result<()> {
         if batch.num_rows() == 0 {
             return Ok(());
         }
