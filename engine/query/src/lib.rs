@@ -12,6 +12,7 @@
 //! |---|---|
 //! | limits, threads, deadlines | [`QueryConfig`], `engine`, `turns`, `planning`, `planners`, `stream`, `memory`, `pressure`, `workers`, `priority`, `interrupt` |
 //! | which statements are allowed, and which types, regular expressions and wide plans | `statement`, `types`, `patterns`, `width` |
+//! | what windows are charged for | `windows`, `rules::own_windows` |
 //! | what a tenant can name | `session` |
 //! | how a table of record is read and pruned | `table` |
 //! | what footers say: columns that are the same in all rows, dictionaries | `table::footers`, `table::compared` |
@@ -72,6 +73,7 @@ mod types;
 mod warnings;
 mod width;
 mod wildcard;
+mod windows;
 mod workers;
 
 pub use caches::CacheFigures;

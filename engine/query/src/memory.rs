@@ -1,8 +1,8 @@
 //! Memory of one query within the memory of all queries.
 //!
 //! DataFusion's pool counts what operators declare, which is not all that they
-//! take: it bounds sorts, joins and aggregates. What functions make from thin air
-//! is bounded in [`crate::functions`].
+//! take: it bounds sorts, joins and aggregates. Windows are charged by [`crate::windows`], and what
+//! functions make from thin air is bounded in [`crate::functions`].
 
 use std::fmt;
 use std::sync::Arc;

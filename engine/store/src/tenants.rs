@@ -11,7 +11,7 @@ use parking_lot::RwLock;
 use tokio::sync::OnceCell;
 
 use crate::apart::Apart;
-use crate::series::{SeriesTable, restore_row};
+use crate::series::{Answers, SeriesTable, restore_row};
 use crate::tables::{DataFile, TableFiles, TableState};
 use crate::tenant::{TenantState, Usage};
 use crate::{Seq, StoreError};
@@ -27,6 +27,8 @@ pub(crate) struct Tenants {
     salt: u64,
     series_max: usize,
     tenants_max: usize,
+    /// What expressions on labels found, of all tenants.
+    answers: Arc<Answers>,
     /// Raised to what the tables of a tenant are flushed to: the WAL gives out only
     /// numbers above, or rows would be taken for flushed ones after the next start.
     floor: Arc<AtomicU64>,
@@ -56,6 +58,7 @@ impl Tenants {
             salt,
             series_max,
             tenants_max,
+            answers: Answers::new(series_max),
             floor,
             stored,
             logged: RwLock::default(),
@@ -79,7 +82,7 @@ impl Tenants {
 
     /// Ends the life of a tenant at a record: what is asked for from now on is another one.
     pub(crate) fn retire(&self, tenant: &TenantState, deleted: Seq) -> Arc<TenantState> {
-        let series = Arc::new(SeriesTable::new(self.salt, self.series_max));
+        let series = self.new_series();
         let next = Arc::new(tenant.retire(deleted, series));
         let slot = Arc::new(OnceCell::new_with(Some(Arc::clone(&next))));
         self.slots.write().insert(tenant.name.clone(), slot);
@@ -207,8 +210,12 @@ impl Tenants {
         }
     }
 
+    fn new_series(&self) -> Arc<SeriesTable> {
+        Arc::new(SeriesTable::with_answers(self.salt, self.series_max, Arc::clone(&self.answers)))
+    }
+
     fn state(&self, tenant: &Tenant, tables: [Option<TableState>; Kind::ALL.len()]) -> TenantState {
-        let series = Arc::new(SeriesTable::new(self.salt, self.series_max));
+        let series = self.new_series();
         let checker = self.files.checker();
         let deleted = self.deleted.read().get(tenant).copied().unwrap_or(0);
         let state =

@@ -7,6 +7,7 @@ mod late;
 mod narrow;
 mod numbers;
 mod own_groups;
+mod own_windows;
 mod timed;
 mod unordered;
 
@@ -40,5 +41,6 @@ pub(crate) fn physical() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     // The last one looks over what the others have done.
     rules.insert(rules.len() - 1, Arc::new(narrow::NarrowScans));
     rules.insert(rules.len() - 1, Arc::new(own_groups::OwnGroups));
+    rules.insert(rules.len() - 1, Arc::new(own_windows::OwnWindows));
     rules.into_iter().map(|rule| Arc::new(Timed(rule)) as _).collect()
 }

@@ -1,19 +1,27 @@
 //! An expression on label values, in the cheapest form that answers it.
 
+mod dfa;
+mod literal;
+mod program;
+mod walk;
+
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 
 use memchr::memmem::Finder;
-use regex::{Regex, RegexBuilder};
 use regex_syntax::ParserBuilder;
 use regex_syntax::hir::{Class, Hir, HirKind, Look};
+
+pub(super) use walk::Walk;
+
+use program::Program;
 
 use super::re2;
 
 /// Bytes of an expression. Dashboards write lists of thousands of names.
 const BYTES_MAX: usize = 256 << 10;
-
-/// Bytes of the compiled program.
-const PROGRAM_BYTES_MAX: usize = 4 << 20;
 
 /// Depth of groups within groups.
 const DEPTH_MAX: u32 = 100;
@@ -40,8 +48,8 @@ pub(super) enum Expression {
     Ends(String),
     /// `.*a.*`
     Contains(Finder<'static>),
-    /// Anything else, with the text that each match starts with.
-    Regex { start: String, regex: Regex },
+    /// Anything else.
+    Regex(Box<Program>),
 }
 
 /// Why an expression is refused.
@@ -111,18 +119,8 @@ impl Expression {
     fn compiled(parts: &[&Hir], middle: Hir, from_start: bool, to_end: bool) -> Result<Self, Fault> {
         let literals = parts.iter().map_while(|part| text_of(part));
         let start = if from_start { literals.collect() } else { String::new() };
-        let mut whole = vec![middle];
-        if from_start {
-            whole.insert(0, Hir::look(Look::Start));
-        }
-        if to_end {
-            whole.push(Hir::look(Look::End));
-        }
-        let regex = RegexBuilder::new(&Hir::concat(whole).to_string())
-            .size_limit(PROGRAM_BYTES_MAX)
-            .build()
-            .map_err(|error| Fault(program_fault(&error)))?;
-        Ok(Self::Regex { start, regex })
+        let program = Program::new(start, middle, from_start, to_end)?;
+        Ok(Self::Regex(Box::new(program)))
     }
 
     /// Whether it matches all of a value.
@@ -134,14 +132,15 @@ impl Expression {
             Self::Starts(text) => value.starts_with(text.as_str()),
             Self::Ends(text) => value.ends_with(text.as_str()),
             Self::Contains(finder) => finder.find(value.as_bytes()).is_some(),
-            Self::Regex { start, regex } => value.starts_with(start.as_str()) && regex.is_match(value),
+            Self::Regex(program) => program.is_match(value),
         }
     }
 
     /// What every value starts with that it matches.
     pub(super) fn start(&self) -> &str {
         match self {
-            Self::Starts(start) | Self::Regex { start, .. } => start,
+            Self::Starts(start) => start,
+            Self::Regex(program) => &program.start,
             _ => "",
         }
     }

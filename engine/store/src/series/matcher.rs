@@ -66,6 +66,8 @@ impl fmt::Display for Matcher {
 #[derive(Debug)]
 pub(super) struct Condition {
     pub(super) name: String,
+    /// The value or expression as it was written.
+    pub(super) text: String,
     pub(super) keep: bool,
     pub(super) values: Values,
 }
@@ -111,5 +113,6 @@ fn condition(matcher: &Matcher) -> Result<Condition, StoreError> {
         (Expression::Any | Expression::NotEmpty, false) => Values::Only(Vec::new()),
         (expression, wanted) => Values::Matching(expression, wanted),
     };
-    Ok(Condition { name: matcher.name.clone(), keep: !holds_for_empty, values })
+    let (name, text) = (matcher.name.clone(), matcher.value.clone());
+    Ok(Condition { name, text, keep: !holds_for_empty, values })
 }

@@ -12,7 +12,7 @@
 //! | what the validators said, what is forgotten | `verdicts` |
 //! | which series are active, and how many may be | `active` |
 //! | metric names and their metadata | `metrics` |
-//! | matchers to series | `matcher`, `expression`, `re2`, `select`, `values` |
+//! | matchers to series | `matcher`, `expression`, `re2`, `select`, `values`, `answers` |
 //! | which label names and values there are | `listing` |
 //! | on which days a series was written | `days` |
 //! | what queries are handed | `index`, `selection` |
@@ -35,7 +35,8 @@
 //! values, `.` matches a line feed, a missing label has the empty value. SQL, where a missing
 //! label is NULL, says so with a second matcher (`name != ""`). Expressions that are lists
 //! of texts become lookups, those that are a start, an end or a part become comparisons; the
-//! others run once per distinct value. Beyond 256 KiB of text, 4 MiB of program or a depth
+//! others run once per distinct value, or only on values with a text that each match contains,
+//! and what they found is kept for who asks again. Beyond 256 KiB of text, 4 MiB of program or a depth
 //! of 100 they are refused.
 //!
 //! # Who waits for whom
@@ -50,6 +51,7 @@
 //! the lock.
 
 mod active;
+mod answers;
 mod chunked;
 mod days;
 mod expression;
@@ -74,6 +76,7 @@ mod values;
 mod verdicts;
 
 pub use active::SeriesLimits;
+pub(crate) use answers::Answers;
 pub(crate) use days::DaySet;
 pub use index::{Days, Metric, Series, SeriesIndex};
 pub use matcher::{MatchOp, Matcher};

@@ -3,7 +3,8 @@
 //! What is cheap and narrows comes first: values that are named are looked up, their
 //! postings are intersected from the smallest on, those to drop are subtracted. An
 //! expression is then asked either about each distinct value of its label or about the
-//! values of the series that are left, whichever are fewer, and once per value.
+//! values of the series that are left, whichever are fewer, and once per value. What was found
+//! of all values is kept ([`answers`](super::answers)).
 //!
 //! The series of an answer are those that were in the index when it began: the set of all
 //! is taken first, and labels never change.
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use isinglass_model::series::SeriesRef;
 use roaring::RoaringBitmap;
 
+use super::answers::{Answer, Asked, VALUES_MIN};
 use super::expression::Expression;
 use super::inverted::Name;
 use super::matcher::{Condition, Matcher, Values, conditions};
@@ -41,13 +43,14 @@ pub(crate) fn select(table: &SeriesTable, matchers: &[Matcher]) -> Result<Roarin
         }
         (Arc::clone(labels.all()), named, expressions)
     });
+    let series = all.len();
     let mut left = narrow(all, named);
     let (keep, drop): (Vec<_>, Vec<_>) = expressions.into_iter().partition(|condition| condition.keep);
     for condition in keep.into_iter().chain(drop) {
         if left.is_empty() {
             break;
         }
-        apply(table, condition, &mut left);
+        apply(table, condition, series, &mut left);
     }
     Ok(left)
 }
@@ -102,23 +105,59 @@ fn narrow(all: Arc<RoaringBitmap>, named: Vec<Named>) -> RoaringBitmap {
     left
 }
 
-fn apply(table: &SeriesTable, condition: &Condition, left: &mut RoaringBitmap) {
+/// Applies an expression, when there are so many series in all.
+fn apply(table: &SeriesTable, condition: &Condition, of: u64, left: &mut RoaringBitmap) {
     let Values::Matching(expression, wanted) = &condition.values else { return };
-    let Some(values) = ValuesOf::take(table, &condition.name, expression.start()) else {
+    let asked = Asked {
+        table: table.number,
+        name: condition.name.clone(),
+        expression: condition.text.clone(),
+        wanted: *wanted,
+    };
+    let known = table.answers.get(&asked);
+    if let Some(known) = known.as_ref().filter(|known| known.of == of) {
+        return restrict(left, condition.keep, &known.series);
+    }
+    // Where to look is known if it was looked for before.
+    let start = if known.is_none() { expression.start() } else { "" };
+    let Some(values) = ValuesOf::take(table, &condition.name, start) else {
         // No series has the label.
         if condition.keep {
             left.clear();
         }
         return;
     };
-    // Values that do not start as they must are wanted too if it is those that do not match.
-    let walked = if *wanted { values.started() } else { values.len() };
+    let walked = match &known {
+        Some(known) => values.len().saturating_sub(known.asked as usize) + known.matching.len() as usize,
+        None if *wanted => values.started(),
+        // Values that do not start as they must are wanted too if it is those that do not match.
+        None => values.len(),
+    };
     if left.len().saturating_mul(COST_OF_A_SERIES) < walked as u64 {
         by_series(table, condition.keep, &values, expression, *wanted, left);
         return;
     }
-    let series = by_value(table, &values, expression, *wanted);
-    if condition.keep {
+    let found = matching(&values, expression, known.as_deref());
+    let kept = known.is_some() || walked >= VALUES_MIN;
+    let matching = if kept { RoaringBitmap::from_sorted_iter(found.iter().copied()).ok() } else { None };
+    let series = by_value(table, &values, found, *wanted);
+    restrict(left, condition.keep, &series);
+    if let Some(matching) = matching {
+        let all_values = u32::try_from(values.len()).unwrap_or(u32::MAX);
+        table.answers.keep(asked, Answer { asked: all_values, matching, of, series });
+    }
+}
+
+/// Numbers of the values that match, ascending.
+fn matching(values: &ValuesOf, expression: &Expression, known: Option<&Answer>) -> Vec<u32> {
+    let Some(known) = known else { return values.matching(expression) };
+    let mut found = known.matching.iter().collect();
+    values.add_matching(expression, known.asked as usize, &mut found);
+    found
+}
+
+fn restrict(left: &mut RoaringBitmap, keep: bool, series: &RoaringBitmap) {
+    if keep {
         *left &= series;
     } else {
         *left -= series;
@@ -174,18 +213,17 @@ pub(super) fn each_value(
     }
 }
 
-/// Asks about each distinct value: the series of those that are wanted.
-fn by_value(table: &SeriesTable, values: &ValuesOf, expression: &Expression, wanted: bool) -> RoaringBitmap {
-    let found = values.matching(expression);
+/// The series whose values are wanted, given those that match.
+fn by_value(table: &SeriesTable, values: &ValuesOf, matching: Vec<u32>, wanted: bool) -> Arc<RoaringBitmap> {
     // Of two halves the smaller is united.
-    let others = found.len() > values.len() / 2;
-    let taken = if others { values.without(&found) } else { found };
+    let others = matching.len() > values.len() / 2;
+    let taken = if others { values.without(&matching) } else { matching };
     let series = union(table, values.name, &taken);
     if others == wanted {
         let has = table.labels(|labels| labels.name_at(values.name).map(|name| Arc::clone(&name.series)));
-        &*has.unwrap_or_default() - &*series
+        Arc::new(&*has.unwrap_or_default() - &*series)
     } else {
-        Arc::unwrap_or_clone(series)
+        series
     }
 }
 

@@ -11,6 +11,7 @@ use isinglass_model::series::{Fingerprint, Refusal, ResolveError, SeriesRef};
 use parking_lot::RwLock;
 
 use super::active::{Active, SeriesLimits};
+use super::answers::Answers;
 use super::days::Days;
 use super::fingerprints::Fingerprints;
 use super::grow::Grow;
@@ -49,6 +50,9 @@ pub(crate) struct SeriesTable {
     pub(super) verdict_generation: AtomicU32,
     pub(super) hasher: ahash::RandomState,
     pub(super) inner: RwLock<Inner>,
+    /// What expressions on labels found, and the number of this table there.
+    pub(super) answers: Arc<Answers>,
+    pub(super) number: u64,
 }
 
 /// Series that are labelled at a time under one read lock, so that writers wait for
@@ -79,7 +83,13 @@ pub(super) struct Inner {
 }
 
 impl SeriesTable {
+    /// With room of its own for answers.
+    #[cfg(test)]
     pub(crate) fn new(salt: u64, active_max: usize) -> Self {
+        Self::with_answers(salt, active_max, Answers::new(active_max))
+    }
+
+    pub(crate) fn with_answers(salt: u64, active_max: usize, answers: Arc<Answers>) -> Self {
         Self {
             salt,
             active_max,
@@ -91,6 +101,8 @@ impl SeriesTable {
             verdict_generation: AtomicU32::new(0),
             hasher: ahash::RandomState::default(),
             inner: RwLock::default(),
+            number: answers.table(),
+            answers,
         }
     }
 

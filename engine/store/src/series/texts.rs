@@ -29,8 +29,52 @@ impl Chunk {
         self.bytes.get(start as usize..*self.ends.get(at)? as usize)
     }
 
-    fn iter(&self) -> impl Iterator<Item = &str> {
-        (0..self.ends.len()).map(|at| self.get(at).unwrap_or_default())
+    /// Those from one on.
+    fn run(&self, first: u32, at: usize) -> Run<'_> {
+        let at = at.min(self.ends.len());
+        let start = at.checked_sub(1).map_or(0, |before| self.ends[before]);
+        Run { first, start, bytes: &self.bytes, ends: &self.ends[at..] }
+    }
+}
+
+/// Some texts that stand one after the other.
+pub(super) struct Run<'a> {
+    /// The number of the first.
+    first: u32,
+    /// Where it begins, and where all end, in bytes that may begin with others.
+    start: u32,
+    bytes: &'a str,
+    ends: &'a [u32],
+}
+
+impl<'a> Run<'a> {
+    pub(super) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    pub(super) fn number(&self, at: usize) -> u32 {
+        self.first + at as u32
+    }
+
+    pub(super) fn get(&self, at: usize) -> Option<&'a str> {
+        let start = at.checked_sub(1).map_or(Some(self.start), |before| self.ends.get(before).copied())?;
+        self.bytes.get(start as usize..*self.ends.get(at)? as usize)
+    }
+
+    /// All texts.
+    pub(super) fn bytes(&self) -> &'a [u8] {
+        &self.bytes.as_bytes()[self.start as usize..]
+    }
+
+    /// Where in [`Self::bytes`] a text ends.
+    pub(super) fn end(&self, at: usize) -> usize {
+        self.ends.get(at).map_or(self.bytes.len(), |end| *end as usize) - self.start as usize
+    }
+
+    /// The text that has a byte of [`Self::bytes`], which is not before a known one.
+    pub(super) fn value_with(&self, byte: usize, known: usize) -> usize {
+        let byte = byte + self.start as usize;
+        known + self.ends[known..].partition_point(|end| *end as usize <= byte)
     }
 }
 
@@ -62,18 +106,43 @@ impl Texts {
         number
     }
 
-    /// Those from a number on.
-    pub(super) fn from(&self, number: usize) -> impl Iterator<Item = &str> {
+    /// Those from a number on, some at a time.
+    pub(super) fn runs(&self, number: usize) -> impl Iterator<Item = Run<'_>> {
         let (chunk, skipped) = (number / PER_CHUNK, number % PER_CHUNK);
-        let sealed = self.sealed.iter().skip(chunk).map(Arc::as_ref);
+        let sealed = self.sealed.iter().map(Arc::as_ref).skip(chunk);
         let tail = std::iter::once(&self.tail).skip(chunk.saturating_sub(self.sealed.len()));
-        sealed.chain(tail).flat_map(Chunk::iter).skip(skipped)
+        let firsts = std::iter::successors(Some(number), |first| Some((first / PER_CHUNK + 1) * PER_CHUNK));
+        sealed.chain(tail).zip(firsts).map(move |(chunk, first)| {
+            let at = if first == number { skipped } else { 0 };
+            chunk.run(u32::try_from(first).unwrap_or(u32::MAX), at)
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The texts from a number on, with their numbers, and whether the bytes are theirs.
+    fn all(texts: &Texts, from: usize) -> Vec<(u32, String)> {
+        let mut all = Vec::new();
+        for run in texts.runs(from) {
+            let some: Vec<&str> = (0..run.len()).filter_map(|at| run.get(at)).collect();
+            assert_eq!(some.concat().as_bytes(), run.bytes());
+            let mut start = 0;
+            for (at, text) in some.iter().enumerate() {
+                assert!(
+                    (start..run.end(at)).all(|byte| [0, at / 2, at]
+                        .into_iter()
+                        .all(|known| run.value_with(byte, known) == at))
+                );
+                assert_eq!(run.end(at) - start, text.len());
+                start = run.end(at);
+                all.push((run.number(at), (*text).to_owned()));
+            }
+        }
+        all
+    }
 
     #[test]
     fn a_copy_stays_as_it_was() {
@@ -86,11 +155,12 @@ mod tests {
             }
         }
         for (len, copy) in copies {
-            assert_eq!((copy.len(), copy.from(0).count(), copy.get(len as u32)), (len, len, None));
-            assert!(copy.from(0).zip(0..).all(|(text, n)| text == n.to_string()));
+            assert_eq!((copy.len(), all(&copy, 0).len(), copy.get(len as u32)), (len, len, None));
+            assert!(all(&copy, 0).into_iter().zip(0..).all(|(text, n)| text == (n, n.to_string())));
         }
         for from in [0, 1, 511, 512, 513, 1_999, 2_000, 3_000] {
-            assert_eq!(texts.from(from).next(), (from < 2_000).then(|| from.to_string()).as_deref());
+            let wanted: Vec<_> = (from as u32..2_000).map(|n| (n, n.to_string())).collect();
+            assert_eq!(all(&texts, from), wanted);
             assert_eq!(texts.get(from as u32), (from < 2_000).then(|| from.to_string()).as_deref());
         }
     }

@@ -3,13 +3,16 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::expression::Expression;
+use super::expression::{Expression, Walk};
 use super::table::SeriesTable;
 use super::texts::Texts;
 
 /// Values are put in order once queries have walked over this many times their number:
 /// sorting a million costs what walking over them some dozen times does.
 const WALKS_PER_SORT: u64 = 16;
+
+/// So many values are walked over in the time that it takes to fetch one from where it is.
+const WALKED_PER_FETCHED: usize = 8;
 
 /// The values of one name.
 pub(super) struct ValuesOf {
@@ -56,15 +59,26 @@ impl ValuesOf {
         self.range.len() + self.len() - self.sorted.len()
     }
 
-    /// Numbers of the values that an expression matches, which starts as asked for.
+    /// Numbers of the values that an expression matches, which starts as asked for; ascending.
     pub(super) fn matching(&self, expression: &Expression) -> Vec<u32> {
-        let in_order = self.sorted[self.range.clone()].iter().copied();
-        let matches = |value: &u32| self.get(*value).is_some_and(|text| expression.is_match(text));
-        let mut found: Vec<u32> = in_order.filter(matches).collect();
-        let first = self.sorted.len();
-        let tail = (first as u32..).zip(self.texts.from(first));
-        found.extend(tail.filter(|(_, text)| expression.is_match(text)).map(|(value, _)| value));
+        let mut found = Vec::new();
+        if self.range.len() > self.sorted.len() / WALKED_PER_FETCHED {
+            self.add_matching(expression, 0, &mut found);
+            return found;
+        }
+        let range = &self.sorted[self.range.clone()];
+        let mut walk = Walk::new(expression, range.len());
+        let is_match = |value: &u32| self.get(*value).is_some_and(|text| walk.is_match(text));
+        found.extend(range.iter().copied().filter(is_match));
+        found.sort_unstable();
+        self.add_matching(expression, self.sorted.len(), &mut found);
         found
+    }
+
+    /// The same of values from one on.
+    pub(super) fn add_matching(&self, expression: &Expression, first: usize, found: &mut Vec<u32>) {
+        let mut walk = Walk::new(expression, self.len().saturating_sub(first));
+        self.texts.runs(first).for_each(|run| walk.add(&run, found));
     }
 
     /// Numbers of all values but these.
