@@ -12,8 +12,10 @@ use super::{BLOCK_ROWS, Key, MARKS_A_SERIES_MIN, VERSION, flags, zigzag};
 #[derive(Debug, Default)]
 pub(in crate::files) struct Builder {
     rows: u64,
-    /// Of the last row.
-    series: Option<(i64, i64)>,
+    /// The last row.
+    last: Option<Key>,
+    /// A row came after one that it should be before.
+    is_unsorted: bool,
     /// How often the series changed since the last mark.
     changes: u32,
     /// Marks of the last series that has one.
@@ -44,18 +46,21 @@ impl Builder {
             return Err("rows of samples lack a key column");
         };
         let (metric, series, time) = (metric.values(), series.values(), time.values());
+        let key = |row: usize| (metric[row], series[row], time[row]);
         let mut at = 0;
         while at < time.len() {
             let into = (self.rows % BLOCK_ROWS as u64) as usize;
             let end = time.len().min(at + BLOCK_ROWS - into);
-            self.pass((metric[at], series[at]));
+            self.pass(key(at));
             if into == 0 {
-                self.mark((metric[at], series[at], time[at]));
+                self.mark(key(at));
             }
-            let last = (metric[end - 1], series[end - 1]);
-            // Rows are sorted: between equal ends there is nothing else.
-            if self.series != Some(last) {
-                (at..end).for_each(|row| self.pass((metric[row], series[row])));
+            let is_one = |ids: &[i64]| ids[at..end].iter().all(|id| *id == ids[at]);
+            if is_one(metric) && is_one(series) {
+                self.is_unsorted |= !time[at..end].is_sorted();
+                self.last = Some(key(end - 1));
+            } else {
+                (at + 1..end).for_each(|row| self.pass(key(row)));
             }
             self.rows += (end - at) as u64;
             at = end;
@@ -63,11 +68,11 @@ impl Builder {
         Ok(())
     }
 
-    fn pass(&mut self, series: (i64, i64)) {
-        if self.series != Some(series) {
-            self.series = Some(series);
-            self.changes += 1;
-        }
+    fn pass(&mut self, key: Key) {
+        let is_same = self.last.is_some_and(|last| (last.0, last.1) == (key.0, key.1));
+        self.changes += u32::from(!is_same);
+        self.is_unsorted |= self.last.is_some_and(|last| last > key);
+        self.last = Some(key);
     }
 
     fn mark(&mut self, (metric_id, series_id, time): Key) {
@@ -107,10 +112,10 @@ impl Builder {
         self.runs += 1;
     }
 
-    /// The text for the footer; none if it is not worth its place.
+    /// The text for the footer; none if it is not worth its place, or if rows did not ascend.
     pub(in crate::files) fn finish(mut self) -> Option<String> {
         self.end_run();
-        if self.marks < self.runs.saturating_mul(MARKS_A_SERIES_MIN).max(2) {
+        if self.is_unsorted || self.marks < self.runs.saturating_mul(MARKS_A_SERIES_MIN).max(2) {
             return None;
         }
         let mut content = vec![VERSION];

@@ -84,6 +84,17 @@ fn short_series_have_no_marks() {
 }
 
 #[test]
+fn rows_in_another_order_have_no_marks() {
+    let all: Vec<Key> = (0..3).flat_map(|series| (0..4_000).map(move |at| (1, series, at))).collect();
+    assert!(marks(&all, 1_000).is_some());
+    for (one, other) in [(0, 1), (511, 512), (3_999, 4_000), (5_000, 9_000), (1_234, 1_235)] {
+        let mut all = all.clone();
+        all.swap(one, other);
+        assert_eq!(marks(&all, 1_000), None, "{one} and {other}");
+    }
+}
+
+#[test]
 fn what_is_no_mark_is_not_used() {
     let all = rows(1, 2, 3, 9_000);
     let text = marks(&all, 1_000).unwrap();
