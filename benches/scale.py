@@ -4,8 +4,8 @@
 
 At each size (millions of samples) the server flushes and merges, and is asked three questions. Prints
 a table: CPU of the server for intake, flushes and merges since the size before, in microseconds a row
-that came; CPU of a question over all rows, in nanoseconds a row; the time of a question over one
-hour, which is as large whatever the table. With --svg the same as a plot.
+that came; CPU of a question over all rows, in nanoseconds a row; time and CPU of two questions over the
+newest hour, which is as large whatever the table, once there is one. With --svg the same as a plot.
 """
 import argparse
 import http.client
@@ -70,10 +70,20 @@ def cpu_s(server, question, runs):
         server.ask(question)
         took.append(time.perf_counter() - start)
         cpu.append(server.cpu_s() - before)
-    return min(cpu), statistics.median(took)
+    return min(cpu), statistics.median(took), statistics.mean(cpu)
 
 
-def measure(server, rows, came, cpu_before, end_ms):
+def newest_ms(server):
+    """The time of the newest sample: the last repetition may not be whole."""
+    answer = server.ask("SELECT (date_part('epoch', max(time)) * 1000)::bigint AS newest FROM metrics.cpu_usage_user")
+    return json.loads(answer)[0]["newest"]
+
+
+def measure(server, rows, came, cpu_before):
+    # It was idle for long, and the server may have closed it.
+    server.connection.close()
+    row = {"rows": rows, "intake_us_a_row": (server.cpu_s() - cpu_before) / came * 1e6}
+    end_ms = newest_ms(server)
     everything = "SELECT metric_id, max(value), count(*) FROM samples GROUP BY 1"
     hour = (
         "SELECT time, hostname, value FROM metrics.cpu_usage_user WHERE hostname IN ('host_1', 'host_2', 'host_3') "
@@ -83,14 +93,12 @@ def measure(server, rows, came, cpu_before, end_ms):
         "SELECT region, date_bin(interval '1 minute', time) m, avg(value) FROM metrics.cpu_usage_user "
         f"WHERE time > to_timestamp_millis({end_ms - HOUR_MS}) GROUP BY 1, 2"
     )
-    # It was idle for long, and the server may have closed it.
-    server.connection.close()
-    row = {"rows": rows, "intake_us_a_row": (server.cpu_s() - cpu_before) / came * 1e6}
     server.ask(everything)
     row["scan_ns_a_row"] = cpu_s(server, everything, 3)[0] / rows * 1e9
     for name, question in (("series_ms", hour), ("gauges_ms", by_minute)):
         server.ask(question)
-        row[name] = cpu_s(server, question, 15)[1] * 1e3
+        _, took, cpu = cpu_s(server, question, 15)
+        row[name], row[name.replace("ms", "cpu_ms")] = took * 1e3, cpu * 1e3
     return row
 
 
@@ -120,8 +128,7 @@ def main():
                 if rows >= sizes[len(measured)]:
                     feed.post(addresses["http"], "/api/admin/flush")
                     feed.post(addresses["http"], "/api/admin/compact")
-                    end_ms = meta["end_ms"] + hour * HOUR_MS
-                    row = measure(server, rows, rows - last_rows, last_cpu, end_ms)
+                    row = measure(server, rows, rows - last_rows, last_cpu)
                     print(json.dumps(row), flush=True)
                     measured.append(row)
                     last_cpu, last_rows = server.cpu_s(), rows
@@ -136,11 +143,11 @@ def main():
 
 
 def table(measured):
-    lines = ["| rows | intake, flush and merge, µs of CPU a row | scan, ns of CPU a row | 3 series over an hour, ms | 500 gauges by region and minute over an hour, ms |", "|---|---|---|---|---|"]
+    lines = ["| rows | intake, flush and merge, µs of CPU a row | scan, ns of CPU a row | 3 series over an hour, ms (CPU) | 500 gauges by region and minute over an hour, ms (CPU) |", "|---|---|---|---|---|"]
     for row in measured:
         lines.append(
             f"| {row['rows'] / 1e6:.1f} M | {row['intake_us_a_row']:.2f} | {row['scan_ns_a_row']:.1f} "
-            f"| {row['series_ms']:.1f} | {row['gauges_ms']:.1f} |"
+            f"| {row['series_ms']:.1f} ({row['series_cpu_ms']:.1f}) | {row['gauges_ms']:.1f} ({row['gauges_cpu_ms']:.1f}) |"
         )
     return "\n".join(lines)
 

@@ -93,7 +93,8 @@ async fn merged(client: &Client) {
 
 /// The first run of the questions asks for no more than twice the pieces that there are: an upper
 /// bound for the runs of 1 MiB pieces in which the pages lie that the plans read, because each
-/// run is at least one piece of a live file (`system.files`), and each is needed once.
+/// run is at least one piece of a live file (`system.files`), and each is needed once. What each
+/// question demands is compared in `reads`.
 ///
 /// A repetition asks the store for nothing: not in the same process, not after a restart, which
 /// has a disk tier, and not after all files were replaced by merged ones and read once.

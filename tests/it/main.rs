@@ -32,6 +32,7 @@
 //! | [`tenants`] | does one see the other's? |
 //! | [`buckets`] | tables in S3, and objects that are damaged |
 //! | [`cache`] | how often is a store asked for what was read before? |
+//! | [`reads`] | is a store asked at most twice as often as pages demand? |
 //! | [`tables`] | do the Delta reader and DuckDB agree with SQL? |
 //! | [`bad_input`] | what is malformed is named and not stored |
 //! | [`bombs`] | statements that would take the process down or reach beyond their tenant |
@@ -90,6 +91,7 @@ mod promql_rules_alertmanager;
 mod promql_rules_timelines;
 mod promql_scripts;
 mod rate;
+mod reads;
 mod refused;
 mod repeats;
 mod restart;

@@ -17,6 +17,7 @@
 //! | how a table of record is read and pruned | `table` |
 //! | what footers say: columns that are the same in all rows, dictionaries | `table::footers`, `table::compared` |
 //! | identifiers in log lines, found by an index | `table::tokens`, `functions::has_token` |
+//! | an hour out of a file of a day, found by marks in its footer | `table::marks` |
 //! | attributes that files have in columns of their own | `attributes`, `rules::attribute_columns` |
 //! | ids as hex, times, values; filters turned into what files hold | `shown` |
 //! | `metrics.<name>` and its label columns | `metric` |

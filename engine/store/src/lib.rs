@@ -88,7 +88,8 @@ pub use dedup::{Begin, Ticket};
 pub use deletion::{Deleted, TenantReport};
 pub use error::StoreError;
 pub use files::{
-    CacheConfig, CacheStats, DiskStats, ObjectStats, ObjectsConfig, TierStats, TokenIndex, UnusableIndex,
+    CacheConfig, CacheStats, DiskStats, Marks, MarksWanted, ObjectStats, ObjectsConfig, TierStats,
+    TokenIndex, UnusableIndex,
 };
 pub use lock::Lock;
 pub use replay::{Draft, DraftRows, Gap, OrderedRows, OrderedWindow, ReplacedRows};

@@ -22,7 +22,7 @@ use super::columns::{MetricColumn, MetricColumns};
 use super::labels::{LabelExpr, SeriesRows, SeriesSet, per_series};
 use super::matchers::matchers;
 use crate::shown::{ShownColumn, ShownExec};
-use crate::table::{Layout, Means, RowsWanted, Scan, pruning, unqualified};
+use crate::table::{Layout, Means, RowsWanted, Scan, pruning, rows_by_marks, unqualified};
 
 /// So many series are named one by one to page indexes; more are only searched.
 const NAMED_SERIES_MAX: usize = 20;
@@ -236,7 +236,7 @@ impl TableProvider for MetricTable {
             on_rows.iter().filter(|filter| self.on_system(filter)).map(|f| (*f).clone()).collect();
         let mut known = pruning(self.layout(), &on_system, session)?;
         known.push(Arc::clone(&exactly));
-        let scan = Scan {
+        let mut scan = Scan {
             layout: self.layout(),
             columns: self.read_columns(&wanted),
             pruning: known,
@@ -247,7 +247,11 @@ impl TableProvider for MetricTable {
             rows: &RowsWanted::default(),
             attributes: Arc::default(),
         };
-        let input = scan.plan(&self.view, &Means::of(session))?;
+        let means = Means::of(session);
+        let footers = means.runtime.cache_manager.get_file_metadata_cache();
+        let rows = rows_by_marks(&self.view, &scan, footers.as_ref())?;
+        scan.rows = &rows;
+        let input = scan.plan(&self.view, &means)?;
         let columns = self.shown(&wanted, &input.schema(), series)?;
         Ok(Arc::new(ShownExec::try_new(input, columns, schema)?))
     }

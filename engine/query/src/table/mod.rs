@@ -14,6 +14,7 @@ mod footers;
 mod ids;
 mod kind_scan;
 mod layout;
+mod marks;
 mod provider;
 mod prune;
 mod scan;
@@ -21,6 +22,7 @@ mod tokens;
 
 pub(crate) use ids::FilterCache;
 pub(crate) use layout::Layout;
+pub(crate) use marks::rows_by_marks;
 pub(crate) use provider::{Indexes, KindTable, pruning};
 pub(crate) use scan::{Means, Scan};
 pub use tokens::TokenStats;

@@ -8,6 +8,7 @@ mod fixture;
 mod footers;
 mod fuzz;
 mod late;
+mod marks;
 mod once;
 mod plans;
 mod promql;

@@ -21,6 +21,7 @@
 //! | [`days`] | a flush cut at the borders of days |
 //! | [`parquet`] | how rows of each kind are laid out in a file |
 //! | [`tokens`] | which rows of a file of logs can have an identifier |
+//! | [`marks`] | which rows of a merged file of samples can be of a series and a time |
 //! | [`merge`] | sorted files into fewer sorted files |
 //! | [`replace`] | rows of metrics replaced by others that were derived again, in one commit |
 //! | [`rewrite`] | files replaced by merged ones, in one commit |
@@ -33,6 +34,7 @@ mod delta;
 mod epoch;
 mod error;
 pub(crate) mod local;
+mod marks;
 mod merge;
 mod objects;
 mod parquet;
@@ -45,6 +47,7 @@ pub(crate) mod tokens;
 pub(crate) use delta::NewFile;
 pub(crate) use epoch::{OWN_FOLDER, leave_off_at};
 pub(crate) use error::FilesError;
+pub use marks::{Marks, MarksWanted};
 pub(crate) use merge::{
     DropRows, Gone, Group, HaDedup, NULL, Replica, Scanned, ScannedSeries, encode, scan, scan_metrics,
     scan_samples,

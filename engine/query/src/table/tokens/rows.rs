@@ -57,6 +57,11 @@ impl RowsWanted {
         Ok(Self { of_files: of_files.await, ids_are_known: false })
     }
 
+    /// Such rows of these files.
+    pub(crate) fn of_files(of_files: HashMap<Path, Option<RowSelection>>) -> Self {
+        Self { of_files, ids_are_known: false }
+    }
+
     /// Of these the rows that may have the wanted ids, too.
     pub(crate) async fn with_ids(mut self, search: &Search<'_>) -> Result<Self> {
         let (found, all) = search.run().await?;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use ::parquet::arrow::ArrowWriter;
 use ::parquet::arrow::arrow_writer::ArrowWriterOptions;
 use ::parquet::errors::ParquetError;
+use ::parquet::file::metadata::KeyValue;
 use ::parquet::file::properties::WriterProperties;
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
@@ -24,7 +25,7 @@ use super::worker::Worker;
 use crate::files::delta::{Extent, NewFile};
 use crate::files::parquet::Sink;
 use crate::files::tokens::{self, Builder};
-use crate::files::{FilesError, Result, error};
+use crate::files::{FilesError, Result, error, marks};
 use crate::tables::AttributeColumn;
 
 /// Parts of a file that are uploaded at a time.
@@ -82,6 +83,8 @@ pub(super) struct Layout {
     pub(super) part_bytes: usize,
     /// The column whose tokens are indexed.
     pub(super) indexed: Option<&'static str>,
+    /// Whether the footer has marks of rows of samples.
+    pub(super) marked: bool,
     /// Attributes that get a column beside those of `schema`, which `properties` know.
     pub(super) attributes: Vec<AttributeColumn>,
     /// Values of such columns that are told apart, of all together.
@@ -102,6 +105,7 @@ struct Open {
     upload: BufWriter,
     extent: Extent,
     tokens: Option<Builder>,
+    marks: Option<marks::Builder>,
     attributes: Columns,
 }
 
@@ -118,11 +122,12 @@ impl<'f, 'a> Output<'f, 'a> {
     /// Writes rows, which come after all before in the order of the table. After
     /// them a file may end at `boundary`, or wherever it is twice its size.
     pub(super) async fn write(&mut self, rows: RecordBatch, extent: Extent, boundary: bool) -> Result<()> {
-        let Open { name, mut writer, mut upload, extent: before, mut tokens, mut attributes } =
-            match self.open.take() {
-                Some(open) => open,
-                None => self.start()?,
-            };
+        let open = match self.open.take() {
+            Some(open) => open,
+            None => self.start()?,
+        };
+        let Open { name, mut writer, mut upload, extent: before, mut tokens, mut marks, mut attributes } =
+            open;
         let indexed = self.layout.indexed;
         let written = self.folder.worker.run(move || {
             let rows = attributes.beside(rows).map_err(ParquetError::General)?;
@@ -130,17 +135,18 @@ impl<'f, 'a> Output<'f, 'a> {
             if let Some((tokens, column)) = tokens.as_mut().zip(indexed) {
                 take_tokens(tokens, &rows, column)?;
             }
+            if let Some(marks) = marks.as_mut() {
+                marks.push(&rows).map_err(|problem| ParquetError::General(problem.to_owned()))?;
+            }
             let pieces = writer.inner_mut().take_done();
-            Ok::<_, ParquetError>((writer, tokens, attributes, pieces))
+            Ok::<_, ParquetError>(((writer, tokens, marks, attributes), pieces))
         });
         let sent = match written.await {
-            Ok(Ok((writer, tokens, attributes, pieces))) => {
-                send(&mut upload, pieces).await.map(|()| (writer, tokens, attributes))
-            }
+            Ok(Ok((written, pieces))) => send(&mut upload, pieces).await.map(|()| written),
             Ok(Err(error)) => Err(error.into()),
             Err(error) => Err(error),
         };
-        let (writer, tokens, attributes) = match sent {
+        let (writer, tokens, marks, attributes) = match sent {
             Ok(sent) => sent,
             Err(error) => {
                 abort(&mut upload, &name).await;
@@ -149,7 +155,7 @@ impl<'f, 'a> Output<'f, 'a> {
         };
         let size = (writer.bytes_written() + writer.in_progress_size()) as u64;
         let extent = union(before, extent);
-        self.open = Some(Open { name, writer, upload, extent, tokens, attributes });
+        self.open = Some(Open { name, writer, upload, extent, tokens, marks, attributes });
         let limit = self.layout.file_bytes;
         if size >= limit && (boundary || size >= limit.saturating_mul(2)) {
             self.close().await
@@ -186,13 +192,17 @@ impl<'f, 'a> Output<'f, 'a> {
         let upload = BufWriter::with_capacity(Arc::clone(self.folder.objects), path, self.layout.part_bytes)
             .with_max_concurrency(PARTS_AT_ONCE);
         let tokens = self.layout.indexed.map(|_| Builder::new());
-        Ok(Open { name, writer, upload, extent: Extent::default(), tokens, attributes })
+        let marks = self.layout.marked.then(marks::Builder::default);
+        Ok(Open { name, writer, upload, extent: Extent::default(), tokens, marks, attributes })
     }
 
     async fn close(&mut self) -> Result<()> {
         let Some(open) = self.open.take() else { return Ok(()) };
-        let Open { name, writer, mut upload, extent, tokens, attributes } = open;
+        let Open { name, mut writer, mut upload, extent, tokens, marks, attributes } = open;
         let tokens = tokens.filter(|_| extent.rows >= tokens::ROWS_MIN);
+        if let Some(text) = marks.and_then(marks::Builder::finish) {
+            writer.append_key_value_metadata(KeyValue::new(marks::KEY.to_owned(), text));
+        }
         let finish = move || Ok::<_, ParquetError>((writer.into_inner()?, tokens.map(Builder::finish)));
         let sent = match self.folder.worker.run(finish).await {
             Ok(Ok((sink, index))) => {

@@ -134,6 +134,7 @@ impl<'a> Merge<'a> {
             file_bytes: if last { self.options.file_bytes.max(1) } else { u64::MAX },
             part_bytes: self.budget.part(),
             indexed: tokens::column(self.table.kind).filter(|_| last),
+            marked: last && self.table.kind == Kind::Samples,
             attributes,
             distinct_max: self.budget.distinct(),
         };

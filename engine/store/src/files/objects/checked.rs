@@ -26,6 +26,10 @@ use crate::tables::DataFile;
 /// The cache of readers that have none of their own to share.
 const OWN_CACHE_BYTES: usize = 16 << 20;
 
+/// The target of the lines that say what readers ask of objects, before anything is put together
+/// or comes from a cache. Documented in `docs/formats/cache.md`.
+const READS: &str = "isinglass_store::reads";
+
 /// Makes checked readers, which share a cache and counters.
 #[derive(Debug)]
 pub(crate) struct Checker {
@@ -98,6 +102,10 @@ pub(in crate::files) fn damage_of(error: &Error) -> Option<&str> {
     source.downcast_ref::<DamagedObject>().map(|damaged| damaged.problem.as_str())
 }
 
+fn asked(path: &Path, ranges: &[Range<u64>]) {
+    tracing::trace!(target: READS, %path, ?ranges, "asked for");
+}
+
 /// The object store with checked reads.
 #[derive(Debug)]
 struct Checked {
@@ -121,6 +129,7 @@ impl Checked {
 
     /// Ranges of a file, each not empty and within its size.
     async fn read(&self, file: &DataFile, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        asked(&file.path, ranges);
         match Source::new(file) {
             Some(source) => self.checker.cache.read(self.inner(), source, ranges).await,
             None => self.inner().get_ranges(&file.path, ranges).await,
@@ -138,7 +147,12 @@ impl fmt::Display for Checked {
 impl ObjectStore for Checked {
     async fn get_opts(&self, path: &Path, options: GetOptions) -> Result<GetResult> {
         let Some(file) = self.file(path).filter(|_| !options.head) else {
-            return self.inner().get_opts(path, options).await;
+            let head = options.head;
+            let found = self.inner().get_opts(path, options).await?;
+            if !head {
+                asked(path, std::slice::from_ref(&found.range));
+            }
+            return Ok(found);
         };
         let size = file.size_bytes;
         let range = match &options.range {
@@ -176,7 +190,10 @@ impl ObjectStore for Checked {
                 let reads = ranges.iter().map(|range| self.get_range_checked(path, range.clone()));
                 futures::future::try_join_all(reads).await
             }
-            None => self.inner().get_ranges(path, ranges).await,
+            None => {
+                asked(path, ranges);
+                self.inner().get_ranges(path, ranges).await
+            }
         }
     }
 

@@ -102,6 +102,7 @@ impl Collected {
             file_bytes: u64::MAX,
             part_bytes: budget.part(),
             indexed: None,
+            marked: false,
             attributes: Vec::new(),
             distinct_max: 0,
         };
