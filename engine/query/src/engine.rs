@@ -382,17 +382,18 @@ impl Job {
                 format!("{} queries are being planned, which is the limit", inner.config.planners_max);
             return Err(QueryError::new(ErrorKind::Unavailable, message));
         };
-        let planner = Planner {
+        let mut planner = Planner {
             inner: Arc::clone(inner),
             text: self.text.clone(),
             view: Arc::clone(&self.view),
             session,
+            spent: Vec::new(),
         };
         let planning = Planning::new(until.into_std(), limit, self.interrupt.clone());
         let planned = inner.workers.plan(planning, async move {
             let planned = planner.run().await;
             drop(place);
-            planned
+            (planned, planner)
         });
         let broken_off = || QueryError::new(ErrorKind::Internal, "planning the query broke off");
         let planned = planned.ok_or_else(broken_off)?;
@@ -413,17 +414,21 @@ struct Planner {
     text: String,
     view: Arc<View>,
     session: QuerySession,
+    /// Plans on the way, which take long to drop.
+    spent: Vec<LogicalPlan>,
 }
 
 impl Planner {
-    async fn run(mut self) -> Result<Planned, QueryError> {
-        let plan = self.logical().await?;
+    async fn run(&mut self) -> Result<Planned, QueryError> {
+        let logical = self.logical().await?;
         let of = |error| QueryError::of(&error, &self.text);
-        let plan = self.session.state.optimize(&plan).map_err(of)?;
+        let plan = self.session.optimized(&logical).map_err(of)?;
         if let Some(rows) = width::batch_rows(&plan).map_err(of)? {
             self.session.state.config_mut().options_mut().execution.batch_size = rows;
         }
-        self.session.physical(&plan).await.map_err(of)
+        let physical = self.session.physical(&plan).await.map_err(of);
+        self.spent.extend([logical, plan]);
+        physical
     }
 
     async fn logical(&self) -> Result<LogicalPlan, QueryError> {

@@ -79,11 +79,12 @@ impl Workers {
     }
 
     /// Plans a query on a thread that it has for itself. Dropping the receiver leaves it there;
-    /// it ends without a value if planning panics.
-    pub(crate) fn plan<T: Send + 'static>(
+    /// it ends without a value if planning panics. What comes beside the value was needed for it
+    /// and is dropped once the value is on its way.
+    pub(crate) fn plan<T: Send + 'static, L: 'static>(
         &self,
         planning: Planning,
-        work: impl Future<Output = T> + Send + 'static,
+        work: impl Future<Output = (T, L)> + Send + 'static,
     ) -> Option<oneshot::Receiver<T>> {
         let handle = self.handle()?;
         let crew = Arc::new(Crew::default());
@@ -94,11 +95,12 @@ impl Workers {
         let (sender, planned) = oneshot::channel();
         let plan = move || {
             crew.join();
-            let done = planning.run(|| handle.block_on(work));
+            let (done, left) = planning.run(|| handle.block_on(work));
             drop(watch);
             let stands_back = crew.leave();
             // Nobody may wait any more.
             let _ = sender.send(done);
+            drop(left);
             !stands_back
         };
         self.planners.run(Box::new(plan)).then_some(planned)

@@ -33,13 +33,15 @@ use crate::memory::SharedMemory;
 use crate::objects::OnlyTables;
 use crate::planning::Checkpoints;
 use crate::promql::{Brought, PromqlFunction, Statement, Views};
-use crate::rules;
+use crate::rules::{self, PhysicalRule};
 use crate::system::System;
 use crate::table::Indexes;
 
 /// Makes sessions.
 pub(crate) struct Sessions {
     template: SessionState,
+    /// Rules for physical plans that are plain.
+    short: Arc<[PhysicalRule]>,
     runtime: RuntimeEnv,
     memory: Arc<SharedMemory>,
     /// Limits, tenant by tenant.
@@ -68,6 +70,7 @@ impl Sessions {
             .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
             .build()?;
         Ok(Self {
+            short: rules::physical_of_plain(&rules::physical()),
             template: template(config, room),
             runtime,
             memory: SharedMemory::new(config.memory_bytes),
@@ -160,7 +163,7 @@ impl Sessions {
         }
         // `now()` is one moment for the whole query.
         state.mark_start_execution();
-        QuerySession::new(state, runtime)
+        QuerySession::new(state, runtime, Arc::clone(&self.short))
     }
 }
 

@@ -16,9 +16,10 @@ use datafusion::logical_expr::execution_props::ExecutionProps;
 use datafusion::logical_expr::registry::ExtensionTypeRegistryRef;
 use datafusion::logical_expr::{AggregateUDF, Expr, HigherOrderUDF, LogicalPlan, ScalarUDF, WindowUDF};
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionConfig;
+
+use crate::rules::{self, PhysicalRule};
 
 /// The schema of tables about tables.
 const INFORMATION: &str = "information_schema";
@@ -30,11 +31,20 @@ const INFORMATION: &str = "information_schema";
 pub(crate) struct QuerySession {
     pub(crate) state: SessionState,
     runtime: Arc<RuntimeEnv>,
+    /// For plans that are plain.
+    short: Arc<[PhysicalRule]>,
+    is_plain: bool,
 }
 
 impl QuerySession {
-    pub(super) fn new(state: SessionState, runtime: Arc<RuntimeEnv>) -> Self {
-        Self { state, runtime }
+    pub(super) fn new(state: SessionState, runtime: Arc<RuntimeEnv>, short: Arc<[PhysicalRule]>) -> Self {
+        Self { state, runtime, short, is_plain: false }
+    }
+
+    /// The same plan, made cheaper.
+    pub(crate) fn optimized(&mut self, plan: &LogicalPlan) -> Result<LogicalPlan> {
+        self.is_plain = rules::is_plain(plan)?;
+        rules::optimizing(self.is_plain, || self.state.optimize(plan))
     }
 
     /// From an optimized plan to one that runs, and what it runs with.
@@ -95,8 +105,8 @@ impl Session for QuerySession {
         self.state.optimize(plan)
     }
 
-    fn physical_optimizers(&self) -> &[Arc<dyn PhysicalOptimizerRule + Send + Sync>] {
-        self.state.physical_optimizers()
+    fn physical_optimizers(&self) -> &[PhysicalRule] {
+        if self.is_plain { &self.short } else { self.state.physical_optimizers() }
     }
 
     async fn create_physical_plan(&self, plan: &LogicalPlan) -> Result<Arc<dyn ExecutionPlan>> {
