@@ -3,7 +3,8 @@
 //! A rule looks at every node of a plan for what it is about, twice, and half of DataFusion's rules
 //! are about joins, unions, subqueries or windows, which most plans do not have and none of the
 //! other rules makes of a plan like these. Planning is the part of a small query that is done by
-//! one thread, so such plans go without those rules: a tenth less of it.
+//! one thread, so such plans go without those rules. Views are written out before that, so what
+//! they are made of counts.
 
 use std::cell::Cell;
 use std::sync::Arc;

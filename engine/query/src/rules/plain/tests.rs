@@ -6,6 +6,7 @@ use super::*;
 use crate::rules;
 
 const ROWS: &str = "CREATE TABLE t (a BIGINT, b BIGINT, c VARCHAR, d DOUBLE) AS VALUES (1, 2, 'x', 0.5)";
+const VIEW: &str = "CREATE VIEW w AS SELECT t.a, u.b FROM t JOIN t u ON t.a = u.a";
 
 fn state(plain: bool) -> SessionState {
     let all = rules::physical();
@@ -30,7 +31,9 @@ async fn planned(state: &SessionState, sql: &str, fewer: bool) -> (bool, String)
 
 async fn contexts() -> [SessionState; 2] {
     let all = SessionContext::new_with_state(state(false));
-    all.sql(ROWS).await.unwrap().collect().await.unwrap();
+    for statement in [ROWS, VIEW] {
+        all.sql(statement).await.unwrap().collect().await.unwrap();
+    }
     let table = all.table_provider("t").await.unwrap();
     let fewer = SessionContext::new_with_state(state(true));
     fewer.register_table("t", table).unwrap();
@@ -88,6 +91,7 @@ async fn what_those_rules_are_about_is_not_plain() {
     for sql in [
         "SELECT * FROM t JOIN t u ON t.a = u.a",
         "SELECT * FROM t, t u",
+        "SELECT a, sum(b) FROM w GROUP BY a",
         "SELECT a FROM t UNION ALL SELECT b FROM t",
         "SELECT DISTINCT c FROM t",
         "SELECT a FROM t WHERE a IN (SELECT b FROM t)",
