@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::half::Half;
 
 /// No slot.
-pub(super) const NONE: u32 = u32::MAX;
+const NONE: u32 = u32::MAX;
 
 #[derive(Debug)]
 struct Slot {
