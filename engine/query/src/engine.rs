@@ -301,8 +301,8 @@ impl Job {
             () = planned.closed() => Err(QueryError::timeout(self.budget.deadline)),
             started = self.start(session) => started,
         };
-        let stream = match started {
-            Ok(stream) => stream,
+        let (stream, _spent) = match started {
+            Ok(started) => started,
             Err(error) => {
                 // Whoever still plans it may stop.
                 self.interrupt.set();
@@ -314,7 +314,8 @@ impl Job {
         if planned.send(Ok(stream.schema())).is_err() {
             return;
         }
-        // The stream is dropped, and with it whatever runs for it, before the turn.
+        // The stream is dropped, and with it whatever runs for it, before the turn; what planning
+        // left comes last, when all rows are on their way.
         tokio::select! {
             biased;
             () = reader.closed() => {}
@@ -362,17 +363,25 @@ impl Job {
         }
     }
 
-    async fn start(&self, session: QuerySession) -> Result<SendableRecordBatchStream, QueryError> {
-        let (physical, context) = self.planned(session).await?;
+    async fn start(
+        &self,
+        session: QuerySession,
+    ) -> Result<(SendableRecordBatchStream, Planner), QueryError> {
+        let (planned, planner) = self.planned(session).await?;
+        let (physical, context) = planned?;
         let of = |error| QueryError::of(&error, &self.text);
         let physical = interruptible(physical, &self.interrupt).map_err(of)?;
         self.entry.running(&physical);
         let rows = execute_stream(physical, context).map_err(of)?;
-        Ok(plain(rows))
+        Ok((plain(rows), planner))
     }
 
-    /// Waits for the plan as long as it may take, and no longer.
-    async fn planned(&self, session: QuerySession) -> Result<Planned, QueryError> {
+    /// Waits for the plan as long as it may take, and no longer. Who made it comes with it: plans
+    /// on the way take long to drop.
+    async fn planned(
+        &self,
+        session: QuerySession,
+    ) -> Result<(Result<Planned, QueryError>, Planner), QueryError> {
         let inner = &self.inner;
         let limit = inner.config.planning();
         let until = self.budget.until.min(Instant::now() + limit);
@@ -398,7 +407,7 @@ impl Job {
         let broken_off = || QueryError::new(ErrorKind::Internal, "planning the query broke off");
         let planned = planned.ok_or_else(broken_off)?;
         match tokio::time::timeout_at(until, planned).await {
-            Ok(planned) => planned.map_err(|_| broken_off())?,
+            Ok(planned) => planned.map_err(|_| broken_off()),
             Err(_) if until == self.budget.until => Err(QueryError::timeout(self.budget.deadline)),
             Err(_) => Err(QueryError::planning(limit)),
         }

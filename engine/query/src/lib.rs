@@ -39,6 +39,7 @@
 //!
 //! It knows nothing of HTTP, protocols or plugins.
 
+mod alarms;
 mod attributes;
 mod caches;
 mod config;

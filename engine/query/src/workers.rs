@@ -25,6 +25,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
+use crate::alarms::{Alarm, Alarms};
 use crate::error::QueryError;
 use crate::planners::PlanThreads;
 use crate::planning::Planning;
@@ -46,6 +47,8 @@ pub(crate) struct Workers {
     /// long queries take. None computes here.
     aside: Option<Runtime>,
     planners: PlanThreads,
+    /// For those who take long.
+    alarms: Alarms,
 }
 
 /// Threads of a lane.
@@ -69,38 +72,42 @@ impl Workers {
         let shape = Shape { threads, blocking: threads * 4 };
         let aside = shape.start(&Arc::default())?;
         let lanes = Arc::new(Mutex::new(vec![Lane::start(shape)?]));
+        let alarms = Alarms::start(aside.handle());
         Ok(Self {
             shape,
             lanes_max: queries.clamp(1, LANES_MAX),
             lanes,
             aside: Some(aside),
             planners: PlanThreads::default(),
+            alarms,
         })
     }
 
     /// Plans a query on a thread that it has for itself. Dropping the receiver leaves it there;
-    /// it ends without a value if planning panics. What comes beside the value was needed for it
-    /// and is dropped once the value is on its way.
-    pub(crate) fn plan<T: Send + 'static, L: 'static>(
+    /// it ends without a value if planning panics.
+    ///
+    /// The thread is to sleep as soon as the value is on its way: the query's threads start at
+    /// that moment, and the system puts two of them on one core, for all of a short query, if
+    /// this one still keeps the other busy.
+    pub(crate) fn plan<T: Send + 'static>(
         &self,
         planning: Planning,
-        work: impl Future<Output = (T, L)> + Send + 'static,
+        work: impl Future<Output = T> + Send + 'static,
     ) -> Option<oneshot::Receiver<T>> {
         let handle = self.handle()?;
         let crew = Arc::new(Crew::default());
-        let watch = Watch(self.after_long({
+        let alarm = self.alarms.after(priority::LONG, {
             let crew = Arc::clone(&crew);
             move || crew.stand_back()
-        })?);
+        });
         let (sender, planned) = oneshot::channel();
         let plan = move || {
             crew.join();
-            let (done, left) = planning.run(|| handle.block_on(work));
-            drop(watch);
+            let done = planning.run(|| handle.block_on(work));
+            drop(alarm);
             let stands_back = crew.leave();
             // Nobody may wait any more.
             let _ = sender.send(done);
-            drop(left);
             !stands_back
         };
         self.planners.run(Box::new(plan)).then_some(planned)
@@ -111,12 +118,12 @@ impl Workers {
         let lane = self.lane()?;
         let runtime = lane.runtime.as_ref()?.handle().clone();
         let (lanes, of) = (Arc::downgrade(&self.lanes), Arc::downgrade(&lane));
-        let watch = Watch(self.after_long(move || {
+        let alarm = self.alarms.after(priority::LONG, move || {
             if let (Some(lanes), Some(lane)) = (lanes.upgrade(), of.upgrade()) {
                 retire(&lanes, &lane);
             }
-        })?);
-        let taken = Taken { lane, _watch: watch };
+        });
+        let taken = Taken { lane, _alarm: alarm };
         let task = async move {
             let _taken = taken;
             task.await;
@@ -127,15 +134,6 @@ impl Workers {
     /// For other threads to wait for what they read.
     pub(crate) fn handle(&self) -> Option<Handle> {
         self.aside.as_ref().map(|runtime| runtime.handle().clone())
-    }
-
-    /// Does something unless the query has ended by then.
-    fn after_long(&self, then: impl FnOnce() + Send + 'static) -> Option<AbortHandle> {
-        let later = async move {
-            tokio::time::sleep(priority::LONG).await;
-            then();
-        };
-        Some(self.aside.as_ref()?.spawn(later).abort_handle())
     }
 
     /// The first lane without a query, or else that with the fewest, with one more.
@@ -192,16 +190,7 @@ impl Shape {
 /// A query's place on a lane, until it really ended.
 struct Taken {
     lane: Arc<Lane>,
-    _watch: Watch,
-}
-
-/// Held as long as somebody may turn out to take long.
-struct Watch(AbortHandle);
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+    _alarm: Alarm,
 }
 
 impl Drop for Taken {

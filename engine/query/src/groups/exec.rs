@@ -1,7 +1,7 @@
 //! The plan node.
 
-use std::fmt;
 use std::sync::Arc;
+use std::{fmt, mem};
 
 use arrow_array::{ArrayRef, BooleanArray, RecordBatch};
 use arrow_schema::{DataType, SchemaRef};
@@ -26,7 +26,7 @@ use super::keys::Keys;
 /// Groups at once; whoever has more gives them on. Tests have more.
 const GROUPS_MAX: usize = if cfg!(test) { 1 << 12 } else { 1 << 18 };
 
-/// States of groups by several texts, times and integers.
+/// States of groups by a text, or by several texts, times and integers.
 #[derive(Debug)]
 pub(crate) struct PartialGroupsExec {
     /// What it takes the place of, over the same input.
@@ -301,12 +301,11 @@ impl Partition {
             return Ok(Vec::new());
         }
         self.given += self.keys.len();
-        let mut columns = self.keys.arrays();
+        let mut columns = mem::replace(&mut self.keys, new_keys(&self.types)?).arrays()?;
         for function in &mut self.functions {
             columns.extend(function.states.state(EmitTo::All)?);
             function.states = function.expr.create_groups_accumulator()?;
         }
-        self.keys = new_keys(&self.types)?;
         self.reservation.free();
         let all = RecordBatch::try_new(Arc::clone(&self.schema), columns)?;
         self.metrics.record_output(all.num_rows());

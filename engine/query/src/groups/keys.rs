@@ -8,6 +8,7 @@ use arrow_array::{Array, ArrayRef, PrimitiveArray};
 use arrow_schema::{DataType, TimeUnit};
 use datafusion::common::{Result, exec_err};
 
+use super::alone::Alone;
 use super::numbers::Numbers;
 use super::pairs::Pairs;
 use super::texts::Texts;
@@ -24,12 +25,14 @@ enum Values {
     Times(Numbers, Option<Arc<str>>),
 }
 
-/// Groups by two columns and more: the numbers of the first column are paired with those of the
-/// second, those of the pairs with the third's, and so on.
+/// Groups by columns: the numbers of the first column are paired with those of the second, those of
+/// the pairs with the third's, and so on.
 #[derive(Debug)]
 pub(super) struct Keys {
     columns: Vec<Values>,
     pairs: Vec<Pairs>,
+    /// Where there is nothing to pair with.
+    alone: Alone,
     /// Numbers of a column's rows, kept for its room.
     right: Vec<u32>,
 }
@@ -47,7 +50,12 @@ impl Keys {
         };
         let columns = types.iter().map(values).collect::<Option<Vec<_>>>()?;
         let pairs = columns.iter().skip(1).map(|_| Pairs::default()).collect();
-        (2..=COLUMNS_MAX).contains(&columns.len()).then(|| Self { columns, pairs, right: Vec::new() })
+        let can_be = match columns.as_slice() {
+            // DataFusion is as fast with one column of numbers.
+            [only] => matches!(only, Values::Texts(_)),
+            several => (2..=COLUMNS_MAX).contains(&several.len()),
+        };
+        can_be.then(|| Self { columns, pairs, alone: Alone::default(), right: Vec::new() })
     }
 
     /// Writes the number of each row's group; they count from 0, without gaps, as they come.
@@ -58,6 +66,10 @@ impl Keys {
             return exec_err!("groups without columns");
         };
         first.number(array, groups)?;
+        if others.is_empty() {
+            self.alone.number(groups);
+            return Ok(());
+        }
         let mut count = first.count();
         for ((values, array), pairs) in others.iter_mut().zip(arrays).zip(&mut self.pairs) {
             values.number(array, &mut self.right)?;
@@ -69,7 +81,7 @@ impl Keys {
 
     /// How many groups there are.
     pub(super) fn len(&self) -> usize {
-        self.pairs.last().map_or(0, Pairs::len)
+        self.pairs.last().map_or_else(|| self.alone.len(), Pairs::len)
     }
 
     /// Bytes that they take.
@@ -80,17 +92,22 @@ impl Keys {
     }
 
     /// What the groups are made by: a row for each, in the order of their numbers.
-    pub(super) fn arrays(&self) -> Vec<ArrayRef> {
-        let mut left: Vec<u32> = (0..self.len() as u32).collect();
+    pub(super) fn arrays(mut self) -> Result<Vec<ArrayRef>> {
+        let mut left = match self.pairs.is_empty() {
+            true => self.alone.values(),
+            false => (0..self.len() as u32).collect(),
+        };
         let mut arrays = Vec::with_capacity(self.columns.len());
-        for (values, pairs) in self.columns[1..].iter().zip(&self.pairs).rev() {
+        for (values, pairs) in self.columns.iter_mut().skip(1).zip(&self.pairs).rev() {
             let right: Vec<u32> = left.iter().map(|number| pairs.get(*number).1).collect();
-            arrays.push(values.array(&right));
+            arrays.push(values.array(&right)?);
             left.iter_mut().for_each(|number| *number = pairs.get(*number).0);
         }
-        arrays.extend(self.columns.first().map(|values| values.array(&left)));
+        if let Some(values) = self.columns.first_mut() {
+            arrays.push(values.array(&left)?);
+        }
         arrays.reverse();
-        arrays
+        Ok(arrays)
     }
 }
 
@@ -127,14 +144,14 @@ impl Values {
         }
     }
 
-    fn array(&self, numbers: &[u32]) -> ArrayRef {
-        match self {
-            Self::Texts(texts) => texts.array(numbers),
+    fn array(&mut self, numbers: &[u32]) -> Result<ArrayRef> {
+        Ok(match self {
+            Self::Texts(texts) => texts.take(numbers)?,
             Self::Integers(values) => Arc::new(values.array(numbers)),
             Self::Times(values, zone) => {
                 let times: PrimitiveArray<TimestampNanosecondType> = values.array(numbers).reinterpret_cast();
                 Arc::new(times.with_timezone_opt(zone.clone()))
             }
-        }
+        })
     }
 }

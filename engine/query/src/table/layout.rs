@@ -56,9 +56,9 @@ impl Layout {
         self.table.position(name)
     }
 
-    /// Whether there are columns of ids, which files may have Bloom filters of.
-    pub(crate) fn has_ids(&self) -> bool {
-        self.table.columns.iter().any(|column| matches!(column.ty, Type::Id(_)))
+    /// Whether a column of the read schema has ids, of which files may have Bloom filters.
+    pub(crate) fn is_id(&self, at: usize) -> bool {
+        self.table.columns.get(at).is_some_and(|column| matches!(column.ty, Type::Id(_)))
     }
 
     /// Columns that have to be read to show `shown`, ascending.

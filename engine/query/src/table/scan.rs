@@ -20,6 +20,7 @@ use datafusion::datasource::source::DataSourceExec;
 use datafusion::execution::cache::cache_manager::FileMetadataCache;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_expr::{LexOrdering, PhysicalExpr, PhysicalSortExpr};
 use datafusion::physical_expr_adapter::{DefaultPhysicalExprAdapterFactory, PhysicalExprAdapterFactory};
 use datafusion::physical_plan::ExecutionPlan;
@@ -122,7 +123,7 @@ impl Scan<'_> {
             Arc::new(CachedParquetFileReaderFactory::new(objects, Arc::clone(&footers)));
         let mut options = means.parquet.clone();
         // Without an id there is no filter of Bloom's, but DataFusion would ask for one.
-        options.global.bloom_filter_on_read &= self.layout.has_ids() && !self.rows.ids_are_known();
+        options.global.bloom_filter_on_read &= self.reads_ids() && !self.rows.ids_are_known();
         if self.is_selective() {
             reader = Arc::new(WithPageIndex(reader));
         }
@@ -167,6 +168,13 @@ impl Scan<'_> {
         // A large file is read by several threads, each of which takes some row groups.
         let split = scan.repartitioned(partitions, means.config.options())?;
         Ok(split.unwrap_or(scan))
+    }
+
+    /// Whether filters, also those that come while the query runs, may be about ids.
+    fn reads_ids(&self) -> bool {
+        let filtered = self.exactly.iter().flat_map(collect_columns);
+        let mut columns = self.columns.iter().copied().chain(filtered.map(|column| column.index()));
+        columns.any(|at| self.layout.is_id(at))
     }
 
     /// Whether pages can be left out.
