@@ -363,10 +363,7 @@ impl Job {
         }
     }
 
-    async fn start(
-        &self,
-        session: QuerySession,
-    ) -> Result<(SendableRecordBatchStream, Planner), QueryError> {
+    async fn start(&self, session: QuerySession) -> Result<(SendableRecordBatchStream, Planner), QueryError> {
         let (planned, planner) = self.planned(session).await?;
         let (physical, context) = planned?;
         let of = |error| QueryError::of(&error, &self.text);

@@ -18,7 +18,7 @@ use datafusion::optimizer::{Analyzer, AnalyzerRule, Optimizer, OptimizerRule};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 
-pub(crate) use plain::{is_plain, optimizing};
+pub(crate) use plain::{Needs, needs, optimized};
 use timed::Timed;
 
 /// A rule for physical plans.

@@ -3,14 +3,15 @@
 //! A rule looks at every node of a plan for what it is about, twice, and half of DataFusion's rules
 //! are about joins, unions, subqueries or windows, which most plans do not have and none of the
 //! other rules makes of a plan like these. Planning is the part of a small query that is done by
-//! one thread, so such plans go without those rules. Views are written out before that, so what
-//! they are made of counts.
+//! one thread, so such plans go without those rules, and most are looked at once. Views are written
+//! out before that, so what they are made of counts.
 
 use std::cell::Cell;
 use std::sync::Arc;
 
 use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::execution::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
 
@@ -41,14 +42,27 @@ thread_local! {
     static PLAIN: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether a plan, as it was written, is plain.
-pub(crate) fn is_plain(plan: &LogicalPlan) -> Result<bool> {
-    let (mut plain, mut sorts, mut limits) = (true, false, false);
+/// What a plan, as it was written, needs of the optimizer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Needs {
+    /// All rules, until they change nothing any more.
+    #[default]
+    All,
+    /// It is plain.
+    Plain,
+    /// It is plain, and rules change nothing of it when they see it for a second time: that is
+    /// about limits, and about what an aggregate without groups is of no rows.
+    Once,
+}
+
+/// What a plan, as it was written, needs.
+pub(crate) fn needs(plan: &LogicalPlan) -> Result<Needs> {
+    let (mut plain, mut sorts, mut limits, mut ungrouped) = (true, false, false, false);
     plan.apply(|node| {
         match node {
+            LogicalPlan::Aggregate(aggregate) => ungrouped |= aggregate.group_expr.is_empty(),
             LogicalPlan::Projection(_)
             | LogicalPlan::Filter(_)
-            | LogicalPlan::Aggregate(_)
             | LogicalPlan::SubqueryAlias(_)
             | LogicalPlan::TableScan(_)
             | LogicalPlan::Explain(_)
@@ -64,7 +78,12 @@ pub(crate) fn is_plain(plan: &LogicalPlan) -> Result<bool> {
         Ok(if plain { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
     })?;
     // `late_columns` makes a join of an order with a limit.
-    Ok(plain && !(sorts && limits))
+    let plain = plain && !(sorts && limits);
+    Ok(match plain {
+        false => Needs::All,
+        true if limits || ungrouped => Needs::Plain,
+        true => Needs::Once,
+    })
 }
 
 fn is_subquery(expr: &Expr) -> bool {
@@ -79,10 +98,13 @@ fn is_subquery(expr: &Expr) -> bool {
 }
 
 /// Optimizes a plan on this thread, with fewer rules if it is plain.
-pub(crate) fn optimizing<T>(plain: bool, optimize: impl FnOnce() -> T) -> T {
-    PLAIN.set(plain);
+pub(crate) fn optimized(state: &mut SessionState, plan: &LogicalPlan, needs: Needs) -> Result<LogicalPlan> {
+    PLAIN.set(needs != Needs::All);
     let _left = Left;
-    optimize()
+    if needs == Needs::Once {
+        state.config_mut().options_mut().optimizer.max_passes = 1;
+    }
+    state.optimize(plan)
 }
 
 /// The thread optimizes no plain plan any more, also after a panic.

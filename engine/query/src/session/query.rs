@@ -19,7 +19,7 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionConfig;
 
-use crate::rules::{self, PhysicalRule};
+use crate::rules::{self, Needs, PhysicalRule};
 
 /// The schema of tables about tables.
 const INFORMATION: &str = "information_schema";
@@ -33,18 +33,18 @@ pub(crate) struct QuerySession {
     runtime: Arc<RuntimeEnv>,
     /// For plans that are plain.
     short: Arc<[PhysicalRule]>,
-    is_plain: bool,
+    needs: Needs,
 }
 
 impl QuerySession {
     pub(super) fn new(state: SessionState, runtime: Arc<RuntimeEnv>, short: Arc<[PhysicalRule]>) -> Self {
-        Self { state, runtime, short, is_plain: false }
+        Self { state, runtime, short, needs: Needs::All }
     }
 
     /// The same plan, made cheaper.
     pub(crate) fn optimized(&mut self, plan: &LogicalPlan) -> Result<LogicalPlan> {
-        self.is_plain = rules::is_plain(plan)?;
-        rules::optimizing(self.is_plain, || self.state.optimize(plan))
+        self.needs = rules::needs(plan)?;
+        rules::optimized(&mut self.state, plan, self.needs)
     }
 
     /// From an optimized plan to one that runs, and what it runs with.
@@ -106,7 +106,7 @@ impl Session for QuerySession {
     }
 
     fn physical_optimizers(&self) -> &[PhysicalRule] {
-        if self.is_plain { &self.short } else { self.state.physical_optimizers() }
+        if self.needs == Needs::All { self.state.physical_optimizers() } else { &self.short }
     }
 
     async fn create_physical_plan(&self, plan: &LogicalPlan) -> Result<Arc<dyn ExecutionPlan>> {
