@@ -86,13 +86,16 @@ async fn main() -> ExitCode {
 
 /// Whether nothing was lost or doubled and nothing else failed.
 async fn run(mut torture: Torture) -> anyhow::Result<bool> {
+    let wanted = |name: &str| torture.only.as_ref().is_none_or(|only| name.contains(only.as_str()));
+    let scenarios: Vec<_> = scenarios::ALL.iter().filter(|scenario| wanted(scenario.name())).collect();
+    anyhow::ensure!(!scenarios.is_empty(), "no scenario has this name: {}", scenarios::names());
     let binary = match torture.binary.take() {
         Some(path) => path.canonicalize().with_context(|| format!("--binary {}", path.display()))?,
-        None => tools::build()?,
+        None if scenarios.iter().any(|scenario| scenario.has_server()) => tools::build()?,
+        None => PathBuf::new(),
     };
-    let wanted = |name: &str| torture.only.as_ref().is_none_or(|only| name.contains(only.as_str()));
     let mut outcomes: Vec<Outcome> = Vec::new();
-    for scenario in scenarios::ALL.iter().filter(|scenario| wanted(scenario.name())) {
+    for scenario in scenarios {
         println!("== {}: {}", scenario.name(), scenario.what());
         let mut outcome = Outcome::new(scenario.name());
         if let Err(error) = scenario.run(&torture, &binary, &mut outcome).await {
@@ -101,7 +104,6 @@ async fn run(mut torture: Torture) -> anyhow::Result<bool> {
         println!("{outcome}");
         outcomes.push(outcome);
     }
-    anyhow::ensure!(!outcomes.is_empty(), "no scenario has this name: {}", scenarios::names());
     println!("\n{}", outcome::table(&outcomes));
     Ok(outcomes.iter().all(Outcome::is_good))
 }

@@ -96,6 +96,11 @@ impl Scenario {
         self.about().1
     }
 
+    /// Whether it starts servers; the others do all in this process.
+    pub(crate) fn has_server(self) -> bool {
+        !matches!(self, Self::InProcess | Self::Modules)
+    }
+
     pub(crate) async fn run(
         self,
         torture: &Torture,
