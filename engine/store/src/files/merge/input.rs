@@ -239,7 +239,7 @@ impl Opened {
         FilesError::Damaged { path: self.source.path.to_string(), problem }
     }
 
-    fn parquet(&self) -> &ParquetMetaData {
+    pub(super) fn parquet(&self) -> &ParquetMetaData {
         self.metadata.metadata()
     }
 }

@@ -40,6 +40,7 @@ mod input;
 mod kway;
 mod output;
 mod passes;
+mod plain;
 mod rows;
 mod samples;
 mod scan;

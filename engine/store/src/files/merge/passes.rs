@@ -11,7 +11,7 @@ use super::ha::{Elections, schema_with_replicas, spill};
 use super::input::{Opened, Source};
 use super::kway::{Kway, Slice};
 use super::output::{Folder, Layout, Output};
-use super::{MergeOptions, Merged, attributes, rows, samples};
+use super::{MergeOptions, Merged, attributes, plain, rows, samples};
 use crate::files::delta::NewFile;
 use crate::files::parquet::Values;
 use crate::files::{Result, parquet, tokens};
@@ -127,6 +127,7 @@ impl<'a> Merge<'a> {
         let (schema, properties) = parquet::layout_of(self.table, level, &values)?;
         let attributes = if last { self.attributes(&opened).await? } else { Vec::new() };
         let properties = parquet::with_attributes(&properties, level, &attributes)?;
+        let properties = plain::with_plain(properties, self.table, &opened);
         let with_replicas = !last && opened.iter().any(Opened::has_replicas);
         let layout = Layout {
             schema: if with_replicas { schema_with_replicas() } else { schema },

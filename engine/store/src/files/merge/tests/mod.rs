@@ -5,5 +5,6 @@ mod every_kind;
 mod files;
 mod memory;
 mod model;
+mod plain;
 mod replicas;
 mod stores;
