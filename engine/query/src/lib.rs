@@ -10,8 +10,9 @@
 //!
 //! | you want to change | look in |
 //! |---|---|
-//! | limits, threads, deadlines | [`QueryConfig`], `engine`, `turns`, `planning`, `planners`, `stream`, `memory`, `pressure`, `workers`, `priority`, `interrupt` |
+//! | limits, threads, deadlines | [`QueryConfig`], `engine`, `turns`, `planning`, `planners`, `stream`, `memory`, `pressure`, `workers`, `priority`, `alarms`, `interrupt` |
 //! | which statements are allowed, and which types, regular expressions and wide plans | `statement`, `types`, `patterns`, `width` |
+//! | groups by texts, times and integers, before they are merged | `groups`, `rules::own_groups` |
 //! | what windows are charged for | `windows`, `rules::own_windows` |
 //! | what a tenant can name | `session` |
 //! | how a table of record is read and pruned | `table` |

@@ -26,6 +26,7 @@
 //! | [`samples`], [`rows`] | what happens to them, by kind |
 //! | [`fingerprint`] | whether two rows are the same in all columns |
 //! | [`attributes`] | attributes that get a column of their own |
+//! | [`plain`] | columns that are not compressed |
 //! | [`ha`] | one of several replicas, with failover |
 //! | [`scan`] | rows that are looked at and not merged |
 //! | [`output`] | files, closed at about one size |
