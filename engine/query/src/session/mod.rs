@@ -197,6 +197,8 @@ fn session_config(config: &QueryConfig) -> SessionConfig {
     options.sql_parser.enable_ident_normalization = false;
     options.sql_parser.collect_spans = true;
     options.execution.enable_recursive_ctes = false;
+    // `table::shares` shares files out, and by rows.
+    options.optimizer.repartition_file_scans = false;
     options.execution.time_zone = Some("UTC".to_owned());
     options.execution.parquet.pushdown_filters = true;
     options.execution.parquet.reorder_filters = true;

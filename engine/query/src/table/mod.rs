@@ -18,6 +18,7 @@ mod marks;
 mod provider;
 mod prune;
 mod scan;
+mod shares;
 mod tokens;
 
 pub(crate) use ids::FilterCache;

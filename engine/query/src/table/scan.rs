@@ -13,9 +13,7 @@ use datafusion::common::{ColumnStatistics, DataFusionError, Result, ScalarValue,
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
-use datafusion::datasource::physical_plan::{
-    FileGroup, FileScanConfigBuilder, ParquetFileReaderFactory, ParquetSource,
-};
+use datafusion::datasource::physical_plan::{FileScanConfigBuilder, ParquetFileReaderFactory, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::execution::cache::cache_manager::FileMetadataCache;
 use datafusion::execution::runtime_env::RuntimeEnv;
@@ -34,6 +32,7 @@ use object_store::ObjectMeta;
 use super::asked::Asked;
 use super::compared::ByKeys;
 use super::layout::Layout;
+use super::shares::{Shared, shares};
 use super::tokens::{RowsWanted, WithPageIndex};
 use super::{footers, prune};
 use crate::attributes::{InFiles, Wanted};
@@ -96,7 +95,10 @@ impl Scan<'_> {
         let batches = self.unflushed(table, &schema)?;
         if !batches.is_empty() {
             let memory = MemorySourceConfig::try_new(&[batches], Arc::clone(&schema), None)?;
-            inputs.push(Arc::new(DataSourceExec::new(Arc::new(memory.with_limit(self.limit)))));
+            let scan = DataSourceExec::new(Arc::new(memory.with_limit(self.limit)));
+            let options = means.config.options();
+            let split = scan.repartitioned(means.config.target_partitions(), options)?;
+            inputs.push(split.unwrap_or_else(|| Arc::new(scan)));
         }
         match inputs.len() {
             0 => Ok(Arc::new(EmptyExec::new(schema))),
@@ -154,20 +156,17 @@ impl Scan<'_> {
         statistics.total_byte_size =
             Precision::Inexact(files.iter().map(|file| file.size_bytes as usize).sum());
         let asked = Asked::of(self)?;
-        let parts = files.iter().map(|file| self.file(file, &asked, footers.as_ref())).collect();
-        let partitions = means.config.target_partitions();
+        let shared = files.iter().map(|file| self.file(file, &asked, footers.as_ref())).collect();
+        let split_bytes_min = means.config.options().optimizer.repartition_file_min_size as u64;
         let config = FileScanConfigBuilder::new(TABLES_URL.clone(), Arc::new(source))
-            .with_file_groups(FileGroup::new(parts).split_files(partitions))
+            .with_file_groups(shares(shared, means.config.target_partitions(), split_bytes_min))
             .with_statistics(statistics)
             .with_projection_indices(Some(projection))?
             .with_output_ordering(self.order().into_iter().collect())
             .with_limit(self.limit)
             .with_expr_adapter(self.adapter(&asked))
             .build();
-        let scan = DataSourceExec::from_data_source(config);
-        // A large file is read by several threads, each of which takes some row groups.
-        let split = scan.repartitioned(partitions, means.config.options())?;
-        Ok(split.unwrap_or(scan))
+        Ok(DataSourceExec::from_data_source(config))
     }
 
     /// Whether filters, also those that come while the query runs, may be about ids.
@@ -193,15 +192,15 @@ impl Scan<'_> {
         Some(if asked.compared.is_empty() { below } else { Arc::new(ByKeys(below)) })
     }
 
-    fn file(&self, file: &DataFile, asked: &Asked<'_>, footers: &FileMetadataCache) -> PartitionedFile {
+    fn file(&self, file: &DataFile, asked: &Asked<'_>, footers: &FileMetadataCache) -> Shared {
         // Not by its name: that would be encoded once more.
         let part = PartitionedFile::new_from_meta(object_meta(file));
         let mut statistics = prune::statistics(file, self.layout);
         statistics.column_statistics.extend(self.attributes.iter().map(|_| ColumnStatistics::new_unknown()));
         let part = self.rows.of(file, part.with_statistics(Arc::new(statistics)));
         match footers::cached(footers, &part) {
-            Some(footer) => asked.known(part, &footer),
-            None => part,
+            Some(footer) => Shared::new(asked.known(part, &footer), file.rows, Some(&footer)),
+            None => Shared::new(part, file.rows, None),
         }
     }
 

@@ -26,6 +26,7 @@
 //! | [`samples`], [`rows`] | what happens to them, by kind |
 //! | [`fingerprint`] | whether two rows are the same in all columns |
 //! | [`attributes`] | attributes that get a column of their own |
+//! | [`groups`] | row groups that come out even |
 //! | [`plain`] | columns that are not compressed |
 //! | [`ha`] | one of several replicas, with failover |
 //! | [`scan`] | rows that are looked at and not merged |
@@ -36,6 +37,7 @@ mod attributes;
 mod batch;
 mod budget;
 mod fingerprint;
+mod groups;
 mod ha;
 mod input;
 mod kway;

@@ -21,9 +21,10 @@ use object_store::{ObjectStore, ObjectStoreExt as _};
 use tokio::io::AsyncWriteExt as _;
 
 use super::attributes::Columns;
+use super::groups::{Ahead, Groups};
 use super::worker::Worker;
 use crate::files::delta::{Extent, NewFile};
-use crate::files::parquet::Sink;
+use crate::files::parquet::{Sink, Sizes};
 use crate::files::tokens::{self, Builder};
 use crate::files::{FilesError, Result, error, marks};
 use crate::tables::AttributeColumn;
@@ -87,6 +88,10 @@ pub(super) struct Layout {
     pub(super) marked: bool,
     /// Attributes that get a column beside those of `schema`, which `properties` know.
     pub(super) attributes: Vec<AttributeColumn>,
+    /// Rows of row groups and pages.
+    pub(super) sizes: Sizes,
+    /// What the files get between them.
+    pub(super) ahead: Ahead,
     /// Values of such columns that are told apart, of all together.
     pub(super) distinct_max: usize,
 }
@@ -107,6 +112,7 @@ struct Open {
     tokens: Option<Builder>,
     marks: Option<marks::Builder>,
     attributes: Columns,
+    groups: Groups,
 }
 
 impl<'f, 'a> Output<'f, 'a> {
@@ -126,12 +132,26 @@ impl<'f, 'a> Output<'f, 'a> {
             Some(open) => open,
             None => self.start()?,
         };
-        let Open { name, mut writer, mut upload, extent: before, mut tokens, mut marks, mut attributes } =
-            open;
+        let Open {
+            name,
+            mut writer,
+            mut upload,
+            extent: before,
+            mut tokens,
+            mut marks,
+            mut attributes,
+            mut groups,
+        } = open;
+        self.layout.ahead.pass(rows.num_rows());
         let indexed = self.layout.indexed;
         let written = self.folder.worker.run(move || {
             let rows = attributes.beside(rows).map_err(ParquetError::General)?;
-            writer.write(&rows)?;
+            for (piece, ends_group) in groups.cut(rows.num_rows()) {
+                writer.write(&rows.slice(piece.start, piece.len()))?;
+                if ends_group {
+                    writer.flush()?;
+                }
+            }
             if let Some((tokens, column)) = tokens.as_mut().zip(indexed) {
                 take_tokens(tokens, &rows, column)?;
             }
@@ -139,14 +159,14 @@ impl<'f, 'a> Output<'f, 'a> {
                 marks.push(&rows).map_err(|problem| ParquetError::General(problem.to_owned()))?;
             }
             let pieces = writer.inner_mut().take_done();
-            Ok::<_, ParquetError>(((writer, tokens, marks, attributes), pieces))
+            Ok::<_, ParquetError>(((writer, tokens, marks, attributes, groups), pieces))
         });
         let sent = match written.await {
             Ok(Ok((written, pieces))) => send(&mut upload, pieces).await.map(|()| written),
             Ok(Err(error)) => Err(error.into()),
             Err(error) => Err(error),
         };
-        let (writer, tokens, marks, attributes) = match sent {
+        let (writer, tokens, marks, attributes, groups) = match sent {
             Ok(sent) => sent,
             Err(error) => {
                 abort(&mut upload, &name).await;
@@ -155,7 +175,7 @@ impl<'f, 'a> Output<'f, 'a> {
         };
         let size = (writer.bytes_written() + writer.in_progress_size()) as u64;
         let extent = union(before, extent);
-        self.open = Some(Open { name, writer, upload, extent, tokens, marks, attributes });
+        self.open = Some(Open { name, writer, upload, extent, tokens, marks, attributes, groups });
         let limit = self.layout.file_bytes;
         if size >= limit && (boundary || size >= limit.saturating_mul(2)) {
             self.close().await
@@ -193,12 +213,14 @@ impl<'f, 'a> Output<'f, 'a> {
             .with_max_concurrency(PARTS_AT_ONCE);
         let tokens = self.layout.indexed.map(|_| Builder::new());
         let marks = self.layout.marked.then(marks::Builder::default);
-        Ok(Open { name, writer, upload, extent: Extent::default(), tokens, marks, attributes })
+        let groups = Groups::new(self.layout.sizes, &self.layout.ahead, self.layout.file_bytes);
+        let extent = Extent::default();
+        Ok(Open { name, writer, upload, extent, tokens, marks, attributes, groups })
     }
 
     async fn close(&mut self) -> Result<()> {
         let Some(open) = self.open.take() else { return Ok(()) };
-        let Open { name, mut writer, mut upload, extent, tokens, marks, attributes } = open;
+        let Open { name, mut writer, mut upload, extent, tokens, marks, attributes, .. } = open;
         let tokens = tokens.filter(|_| extent.rows >= tokens::ROWS_MIN);
         if let Some(text) = marks.and_then(marks::Builder::finish) {
             writer.append_key_value_metadata(KeyValue::new(marks::KEY.to_owned(), text));

@@ -7,6 +7,7 @@ use isinglass_model::tables::{Column, Table};
 
 use super::batch::Prefix;
 use super::budget::Budget;
+use super::groups::Ahead;
 use super::ha::{Elections, schema_with_replicas, spill};
 use super::input::{Opened, Source};
 use super::kway::{Kway, Slice};
@@ -137,6 +138,8 @@ impl<'a> Merge<'a> {
             indexed: tokens::column(self.table.kind).filter(|_| last),
             marked: last && self.table.kind == Kind::Samples,
             attributes,
+            sizes: parquet::sizes(self.table.kind),
+            ahead: Ahead::of(&opened),
             distinct_max: self.budget.distinct(),
         };
         let share = self.budget.inputs() / opened.len().max(1);

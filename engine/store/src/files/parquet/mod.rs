@@ -31,7 +31,7 @@ use super::{FilesError, Result};
 use crate::tables::SortedRows;
 
 pub(super) use attributes::{field as attribute_field, with_attributes};
-pub(super) use layout::{FLUSH_ZSTD_LEVEL, Values, is_of_items, of as layout_of, of_samples};
+pub(super) use layout::{FLUSH_ZSTD_LEVEL, Sizes, Values, is_of_items, of as layout_of, of_samples, sizes};
 pub(super) use samples::ids_and_values;
 pub(super) use sink::Sink;
 pub(super) use split::unscaled;

@@ -12,6 +12,7 @@ use isinglass_model::tables::Table;
 use super::{HaDedup, Presence};
 use crate::files::delta::{Extent, NewFile};
 use crate::files::merge::budget::Budget;
+use crate::files::merge::groups::Ahead;
 use crate::files::merge::input::{Opened, Source};
 use crate::files::merge::output::{Folder, Layout, Output};
 use crate::files::merge::samples::{Columns, Sample};
@@ -104,6 +105,8 @@ impl Collected {
             indexed: None,
             marked: false,
             attributes: Vec::new(),
+            sizes: parquet::sizes(Kind::Samples),
+            ahead: Ahead::of_rows(self.samples.len()),
             distinct_max: 0,
         };
         let mut output = Output::new(folder, layout);

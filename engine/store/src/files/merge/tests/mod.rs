@@ -3,6 +3,7 @@
 mod attributes;
 mod every_kind;
 mod files;
+mod groups;
 mod memory;
 mod model;
 mod plain;
