@@ -15,7 +15,7 @@ use crate::shadow::ShadowStats;
 /// How long a flush waits for plugins that are tried out.
 const SETTLE_MAX: Duration = Duration::from_secs(10);
 
-pub(crate) type SharedBoard = Arc<crate::derived::OfTenant>;
+pub(crate) type SharedBoard = Arc<parking_lot::Mutex<crate::derived::TenantBoard>>;
 
 impl Ingest {
     /// Writes the derived metrics of all tenants now.
@@ -52,9 +52,8 @@ impl Ingest {
         let inner = &*self.0;
         let now = inner.clock.now_unix_nanos();
         resolver.limit(inner.live.of_series(tenant));
-        let mut settled = inner.board.settled(tenant, board);
-        let chain = inner.chains.current();
-        let tick = write_tick(&inner.board, tenant, &mut settled, &chain, &mut resolver, now);
+        let tick =
+            write_tick(&inner.board, tenant, &mut board.lock(), &inner.chains.current(), &mut resolver, now);
         tick.map(|tick| tick_record(tenant, resolver.life(), tick))
     }
 

@@ -7,33 +7,65 @@ use std::time::Duration;
 use arrow_array::RecordBatch;
 use hashbrown::HashMap;
 use isinglass_chain::{Chain, Deriver, LiveChain};
+use isinglass_model::batch::{LogBatch, SpanBatch};
+use isinglass_model::columns::Columns;
 use isinglass_model::deltas::{Deltas, DerivedMetric, Pairing};
 use isinglass_model::{Clock, Tenant};
 use isinglass_store::{Life, Observer, Seq, Tick as TickMark};
-use parking_lot::{Mutex, MutexGuard, RwLock};
+use parking_lot::{Mutex, RwLock};
 
-use super::backlog::{Applied, Backlog, Derived, Note, derive};
 use super::cardinality::Limits;
 use super::counters::{Counters, Now};
 use super::ledger::{Ledger, min_option};
 use super::pairs::{Joined, Pairs, PointOf};
 use super::points::Points;
 
-/// So many turns of one tenant may wait; whoever brings more waits until they are derived.
-const OVERDUE_TURNS: usize = 4;
+/// What travels with a request through the WAL's queue to its counters.
+pub(crate) struct Note {
+    /// Whose derivers it was.
+    chain: Arc<Chain>,
+    derived: Vec<Derived>,
+}
+
+/// What the derivers made of a batch.
+struct Derived {
+    deltas: Vec<Deltas>,
+    /// The rows that exemplars point to.
+    rows: RecordBatch,
+}
+
+impl Note {
+    /// Shows what a request keeps to the derivers, as a replay does later: without the attributes
+    /// and the labels of streams, which the log does not hold. `None` = they make nothing of it.
+    pub(crate) fn of(
+        chain: &Arc<Chain>,
+        tenant: &Tenant,
+        spans: Option<&RecordBatch>,
+        logs: Option<&RecordBatch>,
+        now_unix_nanos: i64,
+    ) -> Option<Self> {
+        let mut derived = Vec::new();
+        let mut derive = |batch: &dyn Columns, rows: &RecordBatch| {
+            let deltas = chain.derive(tenant, batch, now_unix_nanos);
+            if !deltas.is_empty() {
+                derived.push(Derived { deltas, rows: rows.clone() });
+            }
+        };
+        if let Some(table) = spans.filter(|table| table.num_rows() > 0) {
+            derive(&SpanBatch { table: table.clone(), attributes: None }, table);
+        }
+        if let Some(table) = logs.filter(|table| table.num_rows() > 0) {
+            let stream_labels = Vec::new();
+            derive(&LogBatch { table: table.clone(), attributes: None, stream_labels, bytes: 0 }, table);
+        }
+        (!derived.is_empty()).then(|| Self { chain: Arc::clone(chain), derived })
+    }
+}
 
 /// One tenant's counters.
 #[derive(Debug, Default)]
 pub(crate) struct TenantBoard {
     pub(crate) ledger: Ledger,
-    /// What is applied and not derived.
-    backlog: Backlog,
-    /// The first record of what is being derived.
-    deriving: Option<Seq>,
-    /// Whether somebody looks at the backlog in a moment.
-    is_awaited: bool,
-    /// How often the tenant was deleted.
-    deletions: u64,
     /// One per deriver that ever gave something.
     pub(crate) counters: Vec<OfDeriver>,
     /// Time of the last tick, so that the next one is later.
@@ -128,36 +160,6 @@ impl TenantBoard {
         one
     }
 
-    /// The lowest record that must stay in the WAL.
-    fn holds(&self) -> Option<Seq> {
-        min_option(self.ledger.holds(), min_option(self.deriving, self.backlog.first()))
-    }
-
-    /// Takes what can be derived together.
-    fn take(&mut self) -> Vec<Applied> {
-        let taken = self.backlog.take();
-        self.deriving = taken.first().map(|applied| applied.seq);
-        taken
-    }
-
-    /// Counts what was taken.
-    fn count(&mut self, taken: &[Applied], derived: &[Derived], limits: Limits) {
-        self.deriving = None;
-        taken.iter().for_each(|applied| self.ledger.count(applied.seq));
-        let Some(chain) = taken.first().map(|applied| &applied.note.chain) else { return };
-        for Derived { deltas, rows, at } in derived {
-            let points = Points::of(rows);
-            let exemplar_of = |row, value| points.at(row, value);
-            for deltas in deltas {
-                let mut derivers = chain.derivers().iter();
-                let Some(deriver) = derivers.find(|deriver| deriver.binding == deltas.binding) else {
-                    continue;
-                };
-                self.of(deriver).add(deltas, &exemplar_of, limits, *at);
-            }
-        }
-    }
-
     /// The tick under way is stored.
     pub(crate) fn commit_tick(&mut self) {
         self.ledger.commit_tick();
@@ -204,60 +206,13 @@ impl TenantBoard {
 /// Up to which record the counters of each tenant are in ticks that the log holds.
 type Ticked = HashMap<Tenant, Seq, ahash::RandomState>;
 
-/// The counters of a tenant, and the right to derive for them. Whoever needs both takes the right
-/// first.
-#[derive(Debug, Default)]
-pub(crate) struct OfTenant {
-    deriving: Mutex<()>,
-    board: Mutex<TenantBoard>,
-}
-
-impl OfTenant {
-    /// The counters as they are. What was applied a moment ago may not be in them.
-    pub(crate) fn lock(&self) -> MutexGuard<'_, TenantBoard> {
-        self.board.lock()
-    }
-}
-
-/// Counters that have all that was applied, and nobody derives for them.
-pub(crate) struct Settled<'a> {
-    board: MutexGuard<'a, TenantBoard>,
-    _deriving: MutexGuard<'a, ()>,
-}
-
-impl std::ops::Deref for Settled<'_> {
-    type Target = TenantBoard;
-
-    fn deref(&self) -> &TenantBoard {
-        &self.board
-    }
-}
-
-impl std::ops::DerefMut for Settled<'_> {
-    fn deref_mut(&mut self) -> &mut TenantBoard {
-        &mut self.board
-    }
-}
-
-/// Whether someone should derive what waits for a tenant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Due {
-    /// Nothing waits, or somebody was told to look at it.
-    No,
-    /// In a moment, when more may have come.
-    Soon,
-    Now,
-    /// There is more than may wait.
-    Overdue,
-}
-
 /// All tenants.
 pub(crate) struct Board {
     chains: Arc<LiveChain>,
     clock: Arc<dyn Clock>,
     pub(crate) limits: Limits,
     stale_after: Duration,
-    tenants: Mutex<HashMap<Tenant, Arc<OfTenant>, ahash::RandomState>>,
+    tenants: Mutex<HashMap<Tenant, Arc<Mutex<TenantBoard>>, ahash::RandomState>>,
     ticked: RwLock<Ticked>,
     /// The last record of each tenant that is counted, if there was anything to count in it.
     applied: Mutex<Ticked>,
@@ -275,7 +230,7 @@ impl Board {
     }
 
     /// Tenants that ever had a derived series, with their boards.
-    pub(crate) fn tenants(&self) -> Vec<(Tenant, Arc<OfTenant>)> {
+    pub(crate) fn tenants(&self) -> Vec<(Tenant, Arc<Mutex<TenantBoard>>)> {
         self.tenants.lock().iter().map(|(tenant, board)| (tenant.clone(), Arc::clone(board))).collect()
     }
 
@@ -300,22 +255,19 @@ impl Board {
     /// Ends the wait of all: nothing comes any more.
     pub(crate) fn expire_all(&self) {
         let now = self.now();
-        for (tenant, board) in self.tenants() {
-            self.settled(&tenant, &board)
-                .counters
-                .iter_mut()
-                .for_each(|of| of.expire(true, self.limits, now));
+        for (_, board) in self.tenants() {
+            board.lock().counters.iter_mut().for_each(|of| of.expire(true, self.limits, now));
         }
     }
 
-    fn board(&self, tenant: &Tenant) -> Arc<OfTenant> {
+    fn board(&self, tenant: &Tenant) -> Arc<Mutex<TenantBoard>> {
         let mut tenants = self.tenants.lock();
         let board = tenants.entry(tenant.clone()).or_default();
         Arc::clone(board)
     }
 
     /// The board of a tenant that has one.
-    pub(crate) fn find(&self, tenant: &Tenant) -> Option<Arc<OfTenant>> {
+    pub(crate) fn find(&self, tenant: &Tenant) -> Option<Arc<Mutex<TenantBoard>>> {
         self.tenants.lock().get(tenant).map(Arc::clone)
     }
 
@@ -332,87 +284,30 @@ impl Board {
         }
     }
 
-    /// A request is applied: derivers see it later.
-    fn wait(&self, tenant: &Tenant, seq: Seq, note: Note) {
+    fn count(&self, tenant: &Tenant, seq: Seq, note: &Note) {
         let board = self.board(tenant);
         let mut board = board.lock();
-        // Now that it is known which tick comes before: none comes until it is counted.
-        board.backlog.push(Applied::new(seq, note, self.now()));
-    }
-
-    /// Whether it is time to derive what waits for a tenant.
-    pub(crate) fn due(&self, tenant: &Tenant) -> Due {
-        let Some(board) = self.find(tenant) else { return Due::No };
-        let mut board = board.lock();
-        match board.backlog.turns() {
-            OVERDUE_TURNS.. => Due::Overdue,
-            1.. => Due::Now,
-            0 if board.backlog.is_empty() || std::mem::replace(&mut board.is_awaited, true) => Due::No,
-            0 => Due::Soon,
-        }
-    }
-
-    /// Derives what waits for a tenant. `must`: also where somebody does so already.
-    pub(crate) fn derive(&self, tenant: &Tenant, must: bool) {
-        let Some(board) = self.find(tenant) else { return };
-        let deriving = if must { Some(board.deriving.lock()) } else { board.deriving.try_lock() };
-        if deriving.is_some() {
-            while self.derive_some(tenant, &board) {}
-        }
-    }
-
-    /// While the log is read nobody else derives.
-    fn derive_turns(&self, tenant: &Tenant) {
-        let Some(board) = self.find(tenant) else { return };
-        let turns = board.lock().backlog.turns();
-        if turns > 0 {
-            self.derive(tenant, true);
-        }
-    }
-
-    /// The counters with all that was applied until now.
-    pub(crate) fn settled<'a>(&self, tenant: &Tenant, of_tenant: &'a OfTenant) -> Settled<'a> {
-        let deriving = of_tenant.deriving.lock();
-        while self.derive_some(tenant, of_tenant) {}
-        let mut board = of_tenant.board.lock();
-        // What came in between is little.
-        loop {
-            let taken = board.take();
-            if taken.is_empty() {
-                return Settled { board, _deriving: deriving };
+        // Now that it is known which tick comes before.
+        let now = self.now();
+        board.ledger.count(seq);
+        for Derived { deltas, rows } in &note.derived {
+            let points = Points::of(rows);
+            let exemplar_of = |row, value| points.as_ref()?.at(row, value);
+            for deltas in deltas {
+                let mut derivers = note.chain.derivers().iter();
+                let Some(deriver) = derivers.find(|deriver| deriver.binding == deltas.binding) else {
+                    continue;
+                };
+                board.of(deriver).add(deltas, &exemplar_of, self.limits, now);
             }
-            let (derived, _) = derive(tenant, &taken);
-            board.count(&taken, &derived, self.limits);
         }
-    }
-
-    /// By whom has the right. Whether there was something.
-    fn derive_some(&self, tenant: &Tenant, of_tenant: &OfTenant) -> bool {
-        let (taken, deletions) = {
-            let mut board = of_tenant.board.lock();
-            board.is_awaited = false;
-            (board.take(), board.deletions)
-        };
-        if taken.is_empty() {
-            return false;
-        }
-        // Meanwhile requests are applied.
-        let (derived, parted) = derive(tenant, &taken);
-        let mut board = of_tenant.board.lock();
-        if board.deletions == deletions {
-            if parted {
-                board.backlog.part();
-            }
-            board.count(&taken, &derived, self.limits);
-        }
-        true
     }
 }
 
 impl Observer for Board {
     fn applied(&self, tenant: &Tenant, seq: Seq, note: Option<Box<dyn Any + Send>>) {
         if let Some(note) = note.and_then(|note| note.downcast::<Note>().ok()) {
-            self.wait(tenant, seq, *note);
+            self.count(tenant, seq, &note);
         }
         self.note_applied(tenant, seq);
     }
@@ -422,8 +317,7 @@ impl Observer for Board {
         self.note_applied(tenant, seq);
         let board = self.tenants.lock().get(tenant).map(Arc::clone);
         if let Some(board) = board {
-            let mut board = board.lock();
-            *board = TenantBoard { deletions: board.deletions + 1, ..TenantBoard::default() };
+            *board.lock() = TenantBoard::default();
         }
     }
 
@@ -449,14 +343,13 @@ impl Observer for Board {
         if self.wants(tenant, seq)
             && let Some(note) = Note::of(&chain, tenant, spans, logs, now)
         {
-            self.wait(tenant, seq, note);
-            self.derive_turns(tenant);
+            self.count(tenant, seq, &note);
         }
         self.note_applied(tenant, seq);
     }
 
     fn holds(&self) -> Option<Seq> {
         let boards = self.tenants();
-        boards.iter().fold(None, |lowest, (_, board)| min_option(lowest, board.lock().holds()))
+        boards.iter().fold(None, |lowest, (_, board)| min_option(lowest, board.lock().ledger.holds()))
     }
 }

@@ -92,7 +92,7 @@ pub(crate) struct Counters {
 }
 
 /// What counting needs to know.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(crate) struct Now {
     pub(crate) unix_ms: i64,
     pub(crate) monotonic: Duration,

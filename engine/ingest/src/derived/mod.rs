@@ -1,9 +1,8 @@
 //! Derived metrics: the counters behind them, the tick that writes them, and
 //! what makes them right after a crash.
 //!
-//! A deriver gives increments for batches of spans. They are added to the
-//! tenant's counters after the batch is synced, in the order of the WAL and for several requests at a
-//! time. A tick
+//! A deriver gives increments for each batch of spans. They are added to the
+//! tenant's counters after the batch is synced, in the order of the WAL. A tick
 //! writes the counters as ordinary samples and is itself one WAL record that
 //! says up to which sequence it counts. So after a crash, batches beyond the
 //! last tick are derived again from the WAL, and nothing acknowledged is left
@@ -19,13 +18,11 @@
 //! | `counters.rs` | the counters of one tenant and plugin |
 //! | `ledger.rs` | which sequences are counted and which are written |
 //! | `cardinality.rs`, `exponential.rs` | values of a label, and native histograms, within bounds |
-//! | `backlog.rs` | requests that are synced and not derived yet |
 //! | `pairs/` | rows that wait for another one: the edges of service graphs |
 //! | `points.rs` | rows that exemplars point to |
 //! | `board.rs` | all tenants; the store's observer |
 //! | `samples.rs` | counters as samples and exemplars |
 
-mod backlog;
 mod board;
 mod cardinality;
 mod counters;
@@ -35,10 +32,7 @@ mod pairs;
 mod points;
 mod samples;
 
-pub(crate) use backlog::Note;
-#[cfg(test)]
-pub(crate) use backlog::{Applied, derive};
-pub(crate) use board::{Board, Due, OfTenant, TenantBoard};
+pub(crate) use board::{Board, Note, TenantBoard};
 pub(crate) use cardinality::Limits;
 pub(crate) use counters::{Counters, Now};
 pub(crate) use exponential::Exponential;

@@ -115,7 +115,7 @@ impl Ingest {
             let end_ms = now.div_euclid(1_000_000).saturating_add(1);
             return is_now().then_some(Tried { append: None, end_ms, began_anew: false });
         };
-        let mut board = self.board().settled(tenant, &board);
+        let mut board = board.lock();
         if !is_now() {
             return None;
         }
