@@ -150,6 +150,26 @@ async fn edges_are_those_of_the_trace() {
     assert_eq!(server.panics(), Vec::<String>::new());
 }
 
+/// A batch that ends a call and a message has a column for the kind of the latter, one that ends a
+/// call has not.
+#[tokio::test]
+async fn an_edge_is_one_series_whatever_came_with_it() {
+    let server = Server::start_with(WAIT);
+    let client = server.client();
+    let start = now_nanos() - 2_000_000_000;
+    send(&client, "mail", &[], start, vec![sent(CONSUMER, 32, 12, 50)]).await;
+    let with_a_message = vec![sent(CLIENT, 11, 10, 400), sent(PRODUCER, 12, 10, 100)];
+    for (calls, called) in [(with_a_message, 11), (vec![sent(CLIENT, 16, 10, 400)], 16)] {
+        send(&client, "cart", &[], start, vec![sent(SERVER, called + 20, called, 300)]).await;
+        send(&client, "shop", &[], start, calls).await;
+        client.flush().await;
+    }
+    let wanted =
+        [("client=shop server=cart", 2.0), ("client=shop connection_type=messaging_system server=mail", 1.0)];
+    check(&client, "traces_service_graph_request_total", &wanted).await;
+    assert_eq!(server.panics(), Vec::<String>::new());
+}
+
 #[tokio::test]
 async fn a_reload_and_a_stop_lose_no_half() {
     let mut server = Server::start();

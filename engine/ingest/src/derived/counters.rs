@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use hashbrown::HashMap;
-use isinglass_model::deltas::{Deltas, DerivedIncrements, DerivedKind, DerivedLabel, DerivedMetric};
+use isinglass_model::deltas::{Deltas, DerivedIncrements, DerivedKind, DerivedMetric};
 use isinglass_model::series::SeriesRef;
 
 use super::cardinality::{Limits, Values};
 use super::exponential::Exponential;
+use super::keys::{Keys, key_of};
 
 /// Where an exemplar points to.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -45,7 +46,7 @@ pub(crate) struct Cell {
 /// One set of label values.
 #[derive(Debug)]
 pub(crate) struct Derived {
-    /// (name, value), names as the deriver gave them.
+    /// (name, value), sorted by name, without empty values.
     pub(crate) labels: Vec<(String, String)>,
     /// One cell per declared metric.
     pub(crate) cells: Vec<Cell>,
@@ -112,14 +113,9 @@ impl Counters {
         limits: Limits,
         now: Now,
     ) {
-        let names = names(&deltas.labels);
-        let mut key = names.clone();
-        let slots: Vec<usize> = (0..deltas.series as usize)
-            .map(|row| {
-                key.truncate(names.len());
-                self.slot(metrics, deltas, (row, names.len(), &mut key), limits, now)
-            })
-            .collect();
+        let mut keys = Keys::of(&deltas.labels);
+        let rows = 0..deltas.series as usize;
+        let slots: Vec<usize> = rows.map(|row| self.slot(metrics, &mut keys, row, limits, now)).collect();
         for increments in &deltas.increments {
             let metric = &metrics[usize::from(increments.metric)];
             for (row, slot) in slots.iter().enumerate() {
@@ -160,43 +156,33 @@ impl Counters {
         }
     }
 
-    /// The series of a row of `deltas`, made if it is new. `key`: so many bytes, which are the
-    /// names of its labels.
+    /// The series of a row, made if it is new.
     fn slot(
         &mut self,
         metrics: &[DerivedMetric],
-        deltas: &Deltas,
-        (row, names, key): (usize, usize, &mut Vec<u8>),
+        keys: &mut Keys<'_>,
+        row: usize,
         limits: Limits,
         now: Now,
     ) -> usize {
-        for label in &deltas.labels {
-            push_text(key, label.of(row));
-        }
-        if let Some(slot) = self.touch(key, now) {
+        if let Some(slot) = self.touch(keys.of_row(row), now) {
             return slot;
         }
-        let own = deltas.labels.iter().map(|label| (label.name.clone(), label.of(row).to_owned()));
-        let mut labels: Vec<(String, String)> = own.collect();
-        if self.values.fold(&mut labels, limits.values_max) {
-            key.truncate(names);
-            labels.iter().for_each(|(_, value)| push_text(key, value));
-            if let Some(slot) = self.touch(key, now) {
-                return slot;
-            }
+        let mut labels = keys.labels_of(row);
+        if self.values.fold(&mut labels, limits.values_max)
+            && let Some(slot) = self.touch(&key_of(&labels), now)
+        {
+            return slot;
         }
         if self.series.len() >= limits.series_max {
             self.overflowed += 1;
             labels = vec![(OVERFLOW.0.to_owned(), OVERFLOW.1.to_owned())];
-            // Cannot be the key of a row: those are sequences of length and text.
-            key.clear();
-            key.extend_from_slice(b"overflow");
-            if let Some(slot) = self.touch(key, now) {
+            if let Some(slot) = self.touch(&key_of(&labels), now) {
                 return slot;
             }
         }
         self.values.keep(&labels, limits.values_max);
-        self.by_labels.insert(key.as_slice().into(), self.series.len());
+        self.by_labels.insert(key_of(&labels).into(), self.series.len());
         self.series.push(Derived {
             labels,
             cells: metrics.iter().map(|_| Cell::default()).collect(),
@@ -300,20 +286,6 @@ fn exponential(cell: &mut Cell, scale: i8) -> &mut Exponential {
     cell.exponential.get_or_insert_with(|| Box::new(Exponential::new(scale)))
 }
 
-/// Names of labels, as the beginning of keys: series of different tables are told apart by them.
-fn names(labels: &[DerivedLabel]) -> Vec<u8> {
-    let mut names = Vec::with_capacity(64);
-    labels.iter().for_each(|label| push_text(&mut names, &label.name));
-    push_text(&mut names, "");
-    names
-}
-
-fn push_text(key: &mut Vec<u8>, text: &str) {
-    let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
-    key.extend_from_slice(&length.to_le_bytes());
-    key.extend_from_slice(text.as_bytes());
-}
-
 /// The bucket of a value: the first whose upper bound is not below it.
 pub(super) fn bucket_of(bounds: &[f64], value: f64) -> usize {
     bounds.iter().position(|bound| value <= *bound).unwrap_or(bounds.len())
@@ -321,6 +293,8 @@ pub(super) fn bucket_of(bounds: &[f64], value: f64) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use isinglass_model::deltas::DerivedLabel;
+
     use super::*;
 
     fn metrics() -> Vec<DerivedMetric> {
@@ -420,6 +394,24 @@ mod tests {
         counters.add(&metrics(), &deltas(&["a"]), &|_, _| None, limits(10), at(1));
         counters.add(&metrics(), &others, &|_, _| None, limits(10), at(1));
         assert_eq!(counters.series_mut().len(), 2);
+    }
+
+    #[test]
+    fn a_label_that_a_row_does_not_have_makes_no_other_series() {
+        let mut counters = Counters::default();
+        counters.add(&metrics(), &deltas(&["a"]), &|_, _| None, limits(10), at(1));
+        // The second batch has a series with one label more, so that its table has a column more.
+        let mut both = deltas(&["b", "a"]);
+        let values = ["messages", ""].map(str::to_owned);
+        let kind =
+            DerivedLabel { name: "kind".into(), keys: vec![0, 1], values: values.into_iter().collect() };
+        both.labels.insert(0, kind);
+        counters.add(&metrics(), &both, &|_, _| None, limits(10), at(2));
+        let label_sets: Vec<_> =
+            counters.series_mut().iter().map(|one| (&*one.labels, &one.cells[0])).collect();
+        assert_eq!(label_sets.len(), 2);
+        assert_eq!((label_sets[0].0.len(), label_sets[0].1.value), (1, 4.0));
+        assert_eq!((label_sets[1].0.len(), label_sets[1].1.value), (2, 2.0));
     }
 
     #[test]

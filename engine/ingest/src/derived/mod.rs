@@ -16,6 +16,7 @@
 //! | file | is |
 //! |---|---|
 //! | `counters.rs` | the counters of one tenant and plugin |
+//! | `keys.rs` | label sets as keys of the counters |
 //! | `ledger.rs` | which sequences are counted and which are written |
 //! | `cardinality.rs`, `exponential.rs` | values of a label, and native histograms, within bounds |
 //! | `pairs/` | rows that wait for another one: the edges of service graphs |
@@ -27,6 +28,7 @@ mod board;
 mod cardinality;
 mod counters;
 mod exponential;
+mod keys;
 mod ledger;
 mod pairs;
 mod points;
