@@ -62,7 +62,9 @@ impl InFile {
     /// What makes it of the columns of this file.
     fn found(&self, wanted: &Wanted) -> Result<Arc<dyn PhysicalExpr>> {
         let name = AttributeColumn::name_of(&wanted.key);
-        let Ok(at) = self.physical.index_of(&name) else { return self.others.rewrite(of_map(wanted)) };
+        let Some((at, _)) = self.physical.column_with_name(&name) else {
+            return self.others.rewrite(of_map(wanted));
+        };
         let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(&name, at));
         match (wanted.part, self.physical.field(at).data_type()) {
             (Part::Text, DataType::Utf8View) | (Part::Number, DataType::Float64) => Ok(column),

@@ -68,7 +68,7 @@ impl MetricColumns {
         let mut columns = Vec::with_capacity(system.len());
         let mut fields = Vec::with_capacity(system.len());
         for name in system {
-            let Ok(at) = layout.shown.index_of(name) else { continue };
+            let Some((at, _)) = layout.shown.column_with_name(name) else { continue };
             columns.push(MetricColumn::System(at));
             fields.push(layout.shown.field(at).clone());
         }
@@ -84,7 +84,7 @@ impl MetricColumns {
 
     /// The label that a column of this name shows.
     pub(crate) fn label(&self, name: &str) -> Option<&str> {
-        match &self.columns[self.schema.index_of(name).ok()?] {
+        match &self.columns[self.schema.column_with_name(name)?.0] {
             MetricColumn::Label(label) => Some(label),
             MetricColumn::System(_) => None,
         }

@@ -54,7 +54,8 @@ impl MetricTable {
 
     /// Whether a filter is on columns of the table of record alone.
     fn on_system(&self, filter: &Expr) -> bool {
-        let system = |name: &str| self.columns.schema.index_of(name).is_ok() && !self.columns.is_label(name);
+        let system =
+            |name: &str| self.columns.schema.column_with_name(name).is_some() && !self.columns.is_label(name);
         filter.column_refs().iter().all(|column| system(&column.name))
     }
 

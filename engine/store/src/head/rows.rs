@@ -55,7 +55,7 @@ impl Rows {
         let table = Table::of(kind);
         let present = |position: &usize| {
             let name = table.columns[*position].name;
-            runs.iter().any(|run| run.batch.schema_ref().index_of(name).is_ok())
+            runs.iter().any(|run| run.batch.schema_ref().column_with_name(name).is_some())
         };
         let positions: Vec<usize> = (0..table.columns.len()).filter(present).collect();
         let fields: Vec<FieldRef> = positions.iter().map(|p| Arc::clone(table.batch_field(*p))).collect();
