@@ -285,25 +285,63 @@ impl Chain {
     /// Shows the kept rows of a batch to the derivers. A large batch gives
     /// several `Deltas` of one deriver; their order does not matter.
     pub fn derive(&self, tenant: &Tenant, batch: &dyn Columns, now_unix_nanos: i64) -> Vec<Deltas> {
-        let caller = self.caller(tenant, now_unix_nanos);
-        let signal = signal_of(batch.shape());
-        let mut offered = Offered::new(batch);
         let mut all = Vec::new();
-        let derivers = self.plugins.iter().filter(|p| p.world == World::Deriver && p.takes(tenant, signal));
-        for plugin in derivers {
+        self.derive_each(tenant, batch, now_unix_nanos, &mut all, |plugin, failure| {
+            plugin.failed(tenant, &failure);
+            true
+        });
+        all
+    }
+
+    /// The same of several requests as one batch, if no deriver fails: `None` is no failure of a
+    /// deriver, but that it is to be asked about each of them.
+    pub fn derive_joined(
+        &self,
+        tenant: &Tenant,
+        batch: &dyn Columns,
+        now_unix_nanos: i64,
+    ) -> Option<Vec<Deltas>> {
+        let mut all = Vec::new();
+        let whole = self.derive_each(tenant, batch, now_unix_nanos, &mut all, |_, _| false);
+        whole.then_some(all)
+    }
+
+    /// Whether any plugin derives from rows of a tenant.
+    pub fn derives(&self, tenant: &Tenant, signal: Signal) -> bool {
+        self.derivers_of(tenant, signal).next().is_some()
+    }
+
+    fn derivers_of(&self, tenant: &Tenant, signal: Signal) -> impl Iterator<Item = &Plugin> {
+        self.plugins.iter().filter(move |p| p.world == World::Deriver && p.takes(tenant, signal))
+    }
+
+    /// Whether all were asked; `failed` says whether to go on.
+    fn derive_each(
+        &self,
+        tenant: &Tenant,
+        batch: &dyn Columns,
+        now_unix_nanos: i64,
+        all: &mut Vec<Deltas>,
+        mut failed: impl FnMut(&Plugin, Failure) -> bool,
+    ) -> bool {
+        let caller = self.caller(tenant, now_unix_nanos);
+        let mut offered = Offered::new(batch);
+        for plugin in self.derivers_of(tenant, signal_of(batch.shape())) {
             let variant = &plugin.variants[plugin.variant_of(tenant)];
             let before = all.len();
             let result = plugin.each_cut(tenant, &mut offered, |cut| {
                 let out = plugin.call(caller, |guest, context| guest.derive(context, cut.batch))?;
-                deltas::check(out, variant, cut, &mut all)
+                deltas::check(out, variant, cut, all)
             });
             if let Err(failure) = result {
                 // A batch is derived as a whole or not at all.
                 all.truncate(before);
-                plugin.failed(tenant, &failure);
+                if !failed(plugin, failure) {
+                    return false;
+                }
             }
         }
-        all
+        true
     }
 
     pub(crate) fn caller<'a>(&'a self, tenant: &'a Tenant, now_unix_nanos: i64) -> Caller<'a> {

@@ -129,7 +129,9 @@ impl Ingest {
             ticker.abort();
         }
         self.0.replays.stop().await;
-        self.0.board.expire_all();
+        let board = Arc::clone(&self.0.board);
+        // What fails there is in no tick; the log has it.
+        let _ = tokio::task::spawn_blocking(move || board.expire_all()).await;
         let ticked = self.tick().await;
         // What was not written is lost, and little.
         let _ = self.write_shadows().await;

@@ -1,8 +1,10 @@
 //! The one write path.
 //!
 //! ```text
-//! Request ─▶ admit ─▶ seen before? ─▶ decode ─▶ transform ─▶ judge series ─▶ validate ─▶ limit ─▶ active? ─▶ derive ─▶ append ─▶ Outcome
-//!            bytes    batch key                 rows, labels  new label sets  rows        rows     new ones    spans     WAL, head
+//! Request ─▶ admit ─▶ seen before? ─▶ decode ─▶ transform ─▶ judge series ─▶ validate ─▶ limit ─▶ active? ─▶ append ─▶ Outcome
+//!            bytes    batch key                 rows, labels  new label sets  rows        rows     new ones    WAL, head
+//!                                                                                                                └─▶ backlog ─▶ derive ─▶ counters ─▶ tick
+//!                                                                                                                    spans, several requests at a time
 //! ```
 //!
 //! Every request of every protocol takes this way, and so do derived samples,

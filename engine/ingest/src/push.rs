@@ -16,7 +16,7 @@ use isinglass_store::{Append, BatchKey, Begin, Resolver};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::cut::cut_rows;
-use crate::derived::Note;
+use crate::derived::{Due, Note};
 use crate::error::IngestError;
 use crate::faults::{all_over_a_limit, faults};
 use crate::filter::{drop_histograms, drop_rows, drop_samples, drop_series};
@@ -27,6 +27,9 @@ use crate::live::Advance;
 use crate::request::{Fault, Outcome, Request, signal_of};
 use crate::shadow::{Judged, Seen, SeenBatch, SeenMetrics, SeenRows};
 use crate::transform::{transform_exemplars, transform_rows, transform_series};
+
+/// How long rows wait for more of them before they are derived.
+const DERIVE_SOON: Duration = Duration::from_millis(50);
 
 impl Ingest {
     /// Takes a request. `Ok` means that what `counts.stored` says is durable and
@@ -81,8 +84,12 @@ impl Ingest {
         let this = self.clone();
         let mut prepared = self.compute(move || this.prepare(&chain, &request, signal, resolver)).await?;
         if prepared.worth_a_record() {
+            let (is_derived, tenant) = (prepared.append.note.is_some(), prepared.append.tenant.clone());
             prepared.append.ticket = Some(ticket);
             self.0.store.append(prepared.append).await?;
+            if is_derived {
+                self.see_to_backlog(tenant).await;
+            }
         }
         if let Some(advance) = prepared.advance {
             advance.note();
@@ -91,6 +98,37 @@ impl Ingest {
             self.0.shadows.offer(seen);
         }
         Ok(self.outcome(prepared.counts, prepared.faults, false))
+    }
+
+    /// Has somebody derive what is applied: in a moment, when more may have come, or at once where
+    /// enough waits. Where too much does, whoever brings more waits, too.
+    async fn see_to_backlog(&self, tenant: Tenant) {
+        match self.0.board.due(&tenant) {
+            Due::No => {}
+            Due::Overdue => self.derive(&tenant, Due::Overdue).await,
+            due => {
+                let this = self.clone();
+                drop(tokio::spawn(async move { this.derive_until_done(tenant, due).await }));
+            }
+        }
+    }
+
+    async fn derive_until_done(&self, tenant: Tenant, mut due: Due) {
+        while due != Due::No {
+            if due == Due::Soon {
+                tokio::time::sleep(DERIVE_SOON).await;
+            }
+            self.derive(&tenant, due).await;
+            due = self.0.board.due(&tenant);
+        }
+    }
+
+    async fn derive(&self, tenant: &Tenant, due: Due) {
+        let (board, of) = (Arc::clone(&self.0.board), tenant.clone());
+        if self.compute(move || Ok(board.derive(&of, due))).await.is_err() {
+            // Without a slot it is left to the next request or tick.
+            self.0.board.give_up(tenant);
+        }
     }
 
     /// Runs `work` off the async threads, within the bound on compute slots.

@@ -24,6 +24,7 @@ const NOW: i64 = 1_767_225_600_000_000_000;
 const NOW_MS: i64 = NOW / 1_000_000;
 
 mod conditions;
+mod joined;
 mod limits;
 mod reingest;
 mod replay;

@@ -15,7 +15,7 @@ use crate::shadow::ShadowStats;
 /// How long a flush waits for plugins that are tried out.
 const SETTLE_MAX: Duration = Duration::from_secs(10);
 
-pub(crate) type SharedBoard = Arc<parking_lot::Mutex<crate::derived::TenantBoard>>;
+pub(crate) type SharedBoard = Arc<crate::derived::OfTenant>;
 
 impl Ingest {
     /// Writes the derived metrics of all tenants now.
@@ -50,10 +50,12 @@ impl Ingest {
 
     fn read_tick(&self, tenant: &Tenant, board: &SharedBoard, mut resolver: Resolver) -> Option<Append> {
         let inner = &*self.0;
-        let now = inner.clock.now_unix_nanos();
         resolver.limit(inner.live.of_series(tenant));
-        let tick =
-            write_tick(&inner.board, tenant, &mut board.lock(), &inner.chains.current(), &mut resolver, now);
+        let mut settled = inner.board.settled(tenant, board);
+        // No counter in the tick begins after it.
+        let now = inner.clock.now_unix_nanos();
+        let chain = inner.chains.current();
+        let tick = write_tick(&inner.board, tenant, &mut settled, &chain, &mut resolver, now);
         tick.map(|tick| tick_record(tenant, resolver.life(), tick))
     }
 

@@ -11,6 +11,10 @@ use arrow_buffer::{Buffer, NullBuffer, ScalarBuffer};
 use crate::labels::LabelSet;
 use crate::series::SeriesRef;
 
+mod joined;
+
+pub use joined::Joined;
+
 /// What a batch is made of; a plugin declares its columns per shape.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]

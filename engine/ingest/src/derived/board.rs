@@ -7,60 +7,17 @@ use std::time::Duration;
 use arrow_array::RecordBatch;
 use hashbrown::HashMap;
 use isinglass_chain::{Chain, Deriver, LiveChain};
-use isinglass_model::batch::{LogBatch, SpanBatch};
-use isinglass_model::columns::Columns;
 use isinglass_model::deltas::{Deltas, DerivedMetric, Pairing};
 use isinglass_model::{Clock, Tenant};
 use isinglass_store::{Life, Observer, Seq, Tick as TickMark};
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{Mutex, MutexGuard, RwLock};
 
+use super::backlog::{Applied, Backlog, Derived, Due, Note, derive};
 use super::cardinality::Limits;
 use super::counters::{Counters, Now};
 use super::ledger::{Ledger, min_option};
 use super::pairs::{Joined, Pairs, PointOf};
 use super::points::Points;
-
-/// What travels with a request through the WAL's queue to its counters.
-pub(crate) struct Note {
-    /// Whose derivers it was.
-    chain: Arc<Chain>,
-    derived: Vec<Derived>,
-}
-
-/// What the derivers made of a batch.
-struct Derived {
-    deltas: Vec<Deltas>,
-    /// The rows that exemplars point to.
-    rows: RecordBatch,
-}
-
-impl Note {
-    /// Shows what a request keeps to the derivers, as a replay does later: without the attributes
-    /// and the labels of streams, which the log does not hold. `None` = they make nothing of it.
-    pub(crate) fn of(
-        chain: &Arc<Chain>,
-        tenant: &Tenant,
-        spans: Option<&RecordBatch>,
-        logs: Option<&RecordBatch>,
-        now_unix_nanos: i64,
-    ) -> Option<Self> {
-        let mut derived = Vec::new();
-        let mut derive = |batch: &dyn Columns, rows: &RecordBatch| {
-            let deltas = chain.derive(tenant, batch, now_unix_nanos);
-            if !deltas.is_empty() {
-                derived.push(Derived { deltas, rows: rows.clone() });
-            }
-        };
-        if let Some(table) = spans.filter(|table| table.num_rows() > 0) {
-            derive(&SpanBatch { table: table.clone(), attributes: None }, table);
-        }
-        if let Some(table) = logs.filter(|table| table.num_rows() > 0) {
-            let stream_labels = Vec::new();
-            derive(&LogBatch { table: table.clone(), attributes: None, stream_labels, bytes: 0 }, table);
-        }
-        (!derived.is_empty()).then(|| Self { chain: Arc::clone(chain), derived })
-    }
-}
 
 /// One tenant's counters.
 #[derive(Debug, Default)]
@@ -160,6 +117,23 @@ impl TenantBoard {
         one
     }
 
+    /// Counts what was taken.
+    fn count(&mut self, taken: &[Applied], derived: &[Derived], limits: Limits) {
+        taken.iter().for_each(|applied| self.ledger.count(applied.seq));
+        let Some(chain) = taken.first().map(|applied| &applied.note.chain) else { return };
+        for Derived { deltas, rows, at } in derived {
+            let points = Points::of(rows);
+            let exemplar_of = |row, value| points.at(row, value);
+            for deltas in deltas {
+                let mut derivers = chain.derivers().iter();
+                let Some(deriver) = derivers.find(|deriver| deriver.binding == deltas.binding) else {
+                    continue;
+                };
+                self.of(deriver).add(deltas, &exemplar_of, limits, *at);
+            }
+        }
+    }
+
     /// The tick under way is stored.
     pub(crate) fn commit_tick(&mut self) {
         self.ledger.commit_tick();
@@ -206,13 +180,61 @@ impl TenantBoard {
 /// Up to which record the counters of each tenant are in ticks that the log holds.
 type Ticked = HashMap<Tenant, Seq, ahash::RandomState>;
 
+/// The counters of a tenant, what is applied and not in them, and the right to derive that. Whoever
+/// needs several of them takes them in this order.
+#[derive(Debug, Default)]
+pub(crate) struct OfTenant {
+    deriving: Mutex<()>,
+    board: Mutex<TenantBoard>,
+    /// Held for moments only: requests that are applied wait for it.
+    backlog: Mutex<Backlog>,
+}
+
+impl OfTenant {
+    /// The counters as they are. What was applied a moment ago may not be in them.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, TenantBoard> {
+        self.board.lock()
+    }
+
+    fn has_turn(&self) -> bool {
+        self.backlog.lock().turns() > 0
+    }
+
+    /// The lowest record that must stay in the WAL.
+    fn holds(&self) -> Option<Seq> {
+        let (board, backlog) = (self.board.lock(), self.backlog.lock());
+        min_option(board.ledger.holds(), backlog.holds())
+    }
+}
+
+/// Counters that have all that was applied, and nobody derives for them or applies more.
+pub(crate) struct Settled<'a> {
+    board: MutexGuard<'a, TenantBoard>,
+    _backlog: MutexGuard<'a, Backlog>,
+    _deriving: MutexGuard<'a, ()>,
+}
+
+impl std::ops::Deref for Settled<'_> {
+    type Target = TenantBoard;
+
+    fn deref(&self) -> &TenantBoard {
+        &self.board
+    }
+}
+
+impl std::ops::DerefMut for Settled<'_> {
+    fn deref_mut(&mut self) -> &mut TenantBoard {
+        &mut self.board
+    }
+}
+
 /// All tenants.
 pub(crate) struct Board {
     chains: Arc<LiveChain>,
     clock: Arc<dyn Clock>,
     pub(crate) limits: Limits,
     stale_after: Duration,
-    tenants: Mutex<HashMap<Tenant, Arc<Mutex<TenantBoard>>, ahash::RandomState>>,
+    tenants: Mutex<HashMap<Tenant, Arc<OfTenant>, ahash::RandomState>>,
     ticked: RwLock<Ticked>,
     /// The last record of each tenant that is counted, if there was anything to count in it.
     applied: Mutex<Ticked>,
@@ -230,7 +252,7 @@ impl Board {
     }
 
     /// Tenants that ever had a derived series, with their boards.
-    pub(crate) fn tenants(&self) -> Vec<(Tenant, Arc<Mutex<TenantBoard>>)> {
+    pub(crate) fn tenants(&self) -> Vec<(Tenant, Arc<OfTenant>)> {
         self.tenants.lock().iter().map(|(tenant, board)| (tenant.clone(), Arc::clone(board))).collect()
     }
 
@@ -254,20 +276,21 @@ impl Board {
 
     /// Ends the wait of all: nothing comes any more.
     pub(crate) fn expire_all(&self) {
-        let now = self.now();
-        for (_, board) in self.tenants() {
-            board.lock().counters.iter_mut().for_each(|of| of.expire(true, self.limits, now));
+        for (tenant, board) in self.tenants() {
+            let mut settled = self.settled(&tenant, &board);
+            let now = self.now();
+            settled.counters.iter_mut().for_each(|of| of.expire(true, self.limits, now));
         }
     }
 
-    fn board(&self, tenant: &Tenant) -> Arc<Mutex<TenantBoard>> {
+    fn board(&self, tenant: &Tenant) -> Arc<OfTenant> {
         let mut tenants = self.tenants.lock();
         let board = tenants.entry(tenant.clone()).or_default();
         Arc::clone(board)
     }
 
     /// The board of a tenant that has one.
-    pub(crate) fn find(&self, tenant: &Tenant) -> Option<Arc<Mutex<TenantBoard>>> {
+    pub(crate) fn find(&self, tenant: &Tenant) -> Option<Arc<OfTenant>> {
         self.tenants.lock().get(tenant).map(Arc::clone)
     }
 
@@ -284,30 +307,98 @@ impl Board {
         }
     }
 
-    fn count(&self, tenant: &Tenant, seq: Seq, note: &Note) {
+    /// A request is applied: derivers see it later.
+    fn wait(&self, tenant: &Tenant, seq: Seq, note: Note) {
         let board = self.board(tenant);
-        let mut board = board.lock();
-        // Now that it is known which tick comes before.
-        let now = self.now();
-        board.ledger.count(seq);
-        for Derived { deltas, rows } in &note.derived {
-            let points = Points::of(rows);
-            let exemplar_of = |row, value| points.as_ref()?.at(row, value);
-            for deltas in deltas {
-                let mut derivers = note.chain.derivers().iter();
-                let Some(deriver) = derivers.find(|deriver| deriver.binding == deltas.binding) else {
-                    continue;
-                };
-                board.of(deriver).add(deltas, &exemplar_of, self.limits, now);
+        let mut backlog = board.backlog.lock();
+        // Now that it is known which tick comes before: none comes until it is counted.
+        backlog.push(Applied::new(seq, note, self.now()));
+    }
+
+    /// Whether it is time to derive what waits for a tenant. Who is told that it is does so.
+    pub(crate) fn due(&self, tenant: &Tenant) -> Due {
+        self.find(tenant).map_or(Due::No, |board| board.backlog.lock().due())
+    }
+
+    /// Who was told to derive for a tenant cannot.
+    pub(crate) fn give_up(&self, tenant: &Tenant) {
+        if let Some(board) = self.find(tenant) {
+            board.backlog.lock().give_up();
+        }
+    }
+
+    /// Derives what waits for a tenant: all of it, or, if it is due now, whole turns where nobody does
+    /// so already.
+    pub(crate) fn derive(&self, tenant: &Tenant, due: Due) {
+        let Some(board) = self.find(tenant) else { return };
+        if due != Due::Now {
+            let _deriving = board.deriving.lock();
+            board.backlog.lock().give_up();
+            while self.derive_some(tenant, &board, 0) {}
+        }
+        // Who comes when this one is about to end leaves it to this one.
+        while board.has_turn() {
+            let Some(_deriving) = board.deriving.try_lock() else { return };
+            while self.derive_some(tenant, &board, 1) {}
+        }
+    }
+
+    /// While the log is read nobody else derives.
+    fn derive_turns(&self, tenant: &Tenant) {
+        let Some(board) = self.find(tenant) else { return };
+        let _deriving = board.deriving.lock();
+        while self.derive_some(tenant, &board, 1) {}
+    }
+
+    /// The counters with all that was applied until now.
+    pub(crate) fn settled<'a>(&self, tenant: &Tenant, of_tenant: &'a OfTenant) -> Settled<'a> {
+        let deriving = of_tenant.deriving.lock();
+        while self.derive_some(tenant, of_tenant, 0) {}
+        let (mut board, mut backlog) = (of_tenant.board.lock(), of_tenant.backlog.lock());
+        // What came in between is little.
+        loop {
+            let taken = backlog.take();
+            if taken.is_empty() {
+                return Settled { board, _backlog: backlog, _deriving: deriving };
+            }
+            let (derived, _) = derive(tenant, &taken);
+            board.count(&taken, &derived, self.limits);
+            backlog.counted();
+        }
+    }
+
+    /// By whom has the right: the next that can be derived together, if at least so many turns wait.
+    /// Whether there was something.
+    fn derive_some(&self, tenant: &Tenant, of_tenant: &OfTenant, turns_min: usize) -> bool {
+        let (taken, deletions) = {
+            let mut backlog = of_tenant.backlog.lock();
+            match backlog.turns() >= turns_min {
+                true => (backlog.take(), backlog.deletions()),
+                false => return false,
+            }
+        };
+        if taken.is_empty() {
+            return false;
+        }
+        // Meanwhile requests are applied.
+        let (derived, parted) = derive(tenant, &taken);
+        let mut board = of_tenant.board.lock();
+        if of_tenant.backlog.lock().deletions() == deletions {
+            board.count(&taken, &derived, self.limits);
+            let mut backlog = of_tenant.backlog.lock();
+            backlog.counted();
+            if parted {
+                backlog.part();
             }
         }
+        true
     }
 }
 
 impl Observer for Board {
     fn applied(&self, tenant: &Tenant, seq: Seq, note: Option<Box<dyn Any + Send>>) {
         if let Some(note) = note.and_then(|note| note.downcast::<Note>().ok()) {
-            self.count(tenant, seq, &note);
+            self.wait(tenant, seq, *note);
         }
         self.note_applied(tenant, seq);
     }
@@ -317,7 +408,9 @@ impl Observer for Board {
         self.note_applied(tenant, seq);
         let board = self.tenants.lock().get(tenant).map(Arc::clone);
         if let Some(board) = board {
-            *board.lock() = TenantBoard::default();
+            let mut counters = board.board.lock();
+            *counters = TenantBoard::default();
+            board.backlog.lock().delete();
         }
     }
 
@@ -343,13 +436,14 @@ impl Observer for Board {
         if self.wants(tenant, seq)
             && let Some(note) = Note::of(&chain, tenant, spans, logs, now)
         {
-            self.count(tenant, seq, &note);
+            self.wait(tenant, seq, note);
+            self.derive_turns(tenant);
         }
         self.note_applied(tenant, seq);
     }
 
     fn holds(&self) -> Option<Seq> {
         let boards = self.tenants();
-        boards.iter().fold(None, |lowest, (_, board)| min_option(lowest, board.lock().ledger.holds()))
+        boards.iter().fold(None, |lowest, (_, board)| min_option(lowest, board.holds()))
     }
 }

@@ -93,7 +93,7 @@ pub(crate) struct Counters {
 }
 
 /// What counting needs to know.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Now {
     pub(crate) unix_ms: i64,
     pub(crate) monotonic: Duration,

@@ -1,8 +1,9 @@
 //! Derived metrics: the counters behind them, the tick that writes them, and
 //! what makes them right after a crash.
 //!
-//! A deriver gives increments for each batch of spans. They are added to the
-//! tenant's counters after the batch is synced, in the order of the WAL. A tick
+//! A deriver gives increments for batches of spans. They are added to the
+//! tenant's counters after the batch is synced, in the order of the WAL and for several requests at a
+//! time. A tick
 //! writes the counters as ordinary samples and is itself one WAL record that
 //! says up to which sequence it counts. So after a crash, batches beyond the
 //! last tick are derived again from the WAL, and nothing acknowledged is left
@@ -19,11 +20,13 @@
 //! | `keys.rs` | label sets as keys of the counters |
 //! | `ledger.rs` | which sequences are counted and which are written |
 //! | `cardinality.rs`, `exponential.rs` | values of a label, and native histograms, within bounds |
+//! | `backlog.rs` | requests that are synced and not derived yet |
 //! | `pairs/` | rows that wait for another one: the edges of service graphs |
 //! | `points.rs` | rows that exemplars point to |
 //! | `board.rs` | all tenants; the store's observer |
 //! | `samples.rs` | counters as samples and exemplars |
 
+mod backlog;
 mod board;
 mod cardinality;
 mod counters;
@@ -34,7 +37,10 @@ mod pairs;
 mod points;
 mod samples;
 
-pub(crate) use board::{Board, Note, TenantBoard};
+#[cfg(test)]
+pub(crate) use backlog::{Applied, derive};
+pub(crate) use backlog::{Due, Note};
+pub(crate) use board::{Board, OfTenant, TenantBoard};
 pub(crate) use cardinality::Limits;
 pub(crate) use counters::{Counters, Now};
 pub(crate) use exponential::Exponential;

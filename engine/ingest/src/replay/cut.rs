@@ -110,15 +110,16 @@ impl Ingest {
         replaced: Option<&Replaced>,
     ) -> Option<Tried> {
         let is_now = || self.board().applied_of(tenant) == view.watermark;
-        let now = self.clock().now_unix_nanos();
         let Some(board) = board else {
-            let end_ms = now.div_euclid(1_000_000).saturating_add(1);
+            let end_ms = self.clock().now_unix_nanos().div_euclid(1_000_000).saturating_add(1);
             return is_now().then_some(Tried { append: None, end_ms, began_anew: false });
         };
-        let mut board = board.lock();
+        let mut board = self.board().settled(tenant, &board);
         if !is_now() {
             return None;
         }
+        // No counter in the tick begins after it.
+        let now = self.clock().now_unix_nanos();
         let chain = self.chains().current();
         let tick = write_tick(self.board(), tenant, &mut board, &chain, &mut resolver, now);
         let end_ms = match board.last_tick_ms {

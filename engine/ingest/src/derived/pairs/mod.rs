@@ -98,14 +98,14 @@ impl Pairs {
 
     fn take_one(&mut self, half: Half, pairing: &Pairing, sums: &mut Sums<'_>) {
         let set = half.set;
-        match self.pending.meet(half, pairing.pending_max as usize) {
-            Met::Other(other, half) => {
+        match self.pending.meet(&half, pairing.pending_max as usize) {
+            Met::Other(other) => {
                 let (first, second) = if half.is_second() { (&other, &half) } else { (&half, &other) };
                 sums.add(Outcome::Counts, Some(first), Some(second));
                 self.sets.release(other.set);
             }
             Met::Nobody => self.sets.hold(set),
-            Met::NoPlace(half) => sums.add_lone(Outcome::Dropped, &half),
+            Met::NoPlace => sums.add_lone(Outcome::Dropped, &half),
         }
     }
 

@@ -21,12 +21,12 @@ pub(super) struct Pending {
 
 /// What becomes of a half that came.
 pub(super) enum Met {
-    /// It is a pair with the oldest one that waited for it.
-    Other(Half, Half),
+    /// It is a pair with this one, the oldest that waited for it.
+    Other(Half),
     /// It waits.
     Nobody,
     /// It should wait, and there is no place.
-    NoPlace(Half),
+    NoPlace,
 }
 
 impl Pending {
@@ -36,7 +36,7 @@ impl Pending {
 
     /// Finds the other one of a half, or lets it wait where fewer than `max` do. One look at the
     /// table either way: it is larger than the caches that are fast.
-    pub(super) fn meet(&mut self, half: Half, max: usize) -> Met {
+    pub(super) fn meet(&mut self, half: &Half, max: usize) -> Met {
         let Self { by_key, hasher, aged } = self;
         let found =
             by_key.entry(hash(hasher, &half.key), |(key, _)| *key == half.key, |(key, _)| hash(hasher, key));
@@ -46,24 +46,24 @@ impl Pending {
                 let first = entry.get().1;
                 if aged.get(first).is_none_or(|waiting| waiting.is_second() == half.is_second()) {
                     if has_place {
-                        aged.push(half, Some(first));
+                        aged.push(half.clone(), Some(first));
                         return Met::Nobody;
                     }
-                    return Met::NoPlace(half);
+                    return Met::NoPlace;
                 }
-                let Some((other, next)) = aged.take(first) else { return Met::NoPlace(half) };
+                let Some((other, next)) = aged.take(first) else { return Met::NoPlace };
                 match next {
                     Some(next) => entry.get_mut().1 = next,
                     None => drop(entry.remove()),
                 }
-                Met::Other(other, half)
+                Met::Other(other)
             }
             Entry::Vacant(entry) if has_place => {
                 let key = half.key;
-                entry.insert((key, aged.push(half, None)));
+                entry.insert((key, aged.push(half.clone(), None)));
                 Met::Nobody
             }
-            Entry::Vacant(_) => Met::NoPlace(half),
+            Entry::Vacant(_) => Met::NoPlace,
         }
     }
 
@@ -94,9 +94,10 @@ impl Pending {
 
 /// Keyed, because senders choose the keys.
 fn hash(hasher: &ahash::RandomState, key: &HalfKey) -> u64 {
-    let (words, _) = key.as_chunks::<8>();
-    hasher.hash_one(
-        [words.first(), words.get(1), words.get(2)]
-            .map(|word| word.map_or(0, |word| u64::from_le_bytes(*word))),
-    )
+    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t, u, v, w, x] = *key;
+    hasher.hash_one((
+        u64::from_le_bytes([a, b, c, d, e, f, g, h]),
+        u64::from_le_bytes([i, j, k, l, m, n, o, p]),
+        u64::from_le_bytes([q, r, s, t, u, v, w, x]),
+    ))
 }
