@@ -31,6 +31,9 @@ use crate::transform::{transform_exemplars, transform_rows, transform_series};
 /// How long rows wait for more of them before they are derived.
 const DERIVE_SOON: Duration = Duration::from_millis(50);
 
+/// How often a request that waits until less is left to derive looks.
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
+
 impl Ingest {
     /// Takes a request. `Ok` means that what `counts.stored` says is durable and
     /// visible; an error means that nothing of the request is stored.
@@ -105,7 +108,12 @@ impl Ingest {
     async fn see_to_backlog(&self, tenant: Tenant) {
         match self.0.board.due(&tenant) {
             Due::No => {}
-            Due::Overdue => self.derive(&tenant, Due::Overdue).await,
+            Due::Overdue => {
+                while self.0.board.is_behind(&tenant) {
+                    tokio::time::sleep(LOOK_AGAIN).await;
+                }
+                self.derive(&tenant, Due::Overdue).await;
+            }
             due => {
                 let this = self.clone();
                 drop(tokio::spawn(async move { this.derive_until_done(tenant, due).await }));

@@ -133,10 +133,15 @@ impl Backlog {
         (self.rows / JOINED_ROWS).max(self.bytes / JOINED_BYTES)
     }
 
+    /// Whether there is more than may wait.
+    pub(crate) fn is_overdue(&self) -> bool {
+        self.turns() >= OVERDUE_TURNS
+    }
+
     /// Whether it is time to derive. Who is told so does it, and nobody else is told until then.
     pub(crate) fn due(&mut self) -> Due {
         match self.turns() {
-            OVERDUE_TURNS.. => Due::Overdue,
+            _ if self.is_overdue() => Due::Overdue,
             1.. if !std::mem::replace(&mut self.is_called, true) => Due::Now,
             0 if !self.waiting.is_empty() && !std::mem::replace(&mut self.is_awaited, true) => Due::Soon,
             _ => Due::No,
@@ -254,3 +259,6 @@ fn of_spans(rows: &RecordBatch) -> Box<dyn Columns> {
 fn of_logs(rows: &RecordBatch) -> Box<dyn Columns> {
     Box::new(LogBatch { table: rows.clone(), attributes: None, stream_labels: Vec::new(), bytes: 0 })
 }
+
+#[cfg(test)]
+mod tests;

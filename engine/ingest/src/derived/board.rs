@@ -327,19 +327,24 @@ impl Board {
         }
     }
 
-    /// Derives what waits for a tenant: all of it, or, if it is due now, whole turns where nobody does
-    /// so already.
+    /// Whether more waits for a tenant than may, and somebody derives it.
+    pub(crate) fn is_behind(&self, tenant: &Tenant) -> bool {
+        self.find(tenant).is_some_and(|board| board.backlog.lock().is_overdue() && board.deriving.is_locked())
+    }
+
+    /// Derives what waits for a tenant: all of it, or, if it is due now, whole turns. Nothing if
+    /// somebody does so already: nobody waits for that on a thread.
     pub(crate) fn derive(&self, tenant: &Tenant, due: Due) {
         let Some(board) = self.find(tenant) else { return };
-        if due != Due::Now {
-            let _deriving = board.deriving.lock();
+        let mut turns_min = usize::from(due == Due::Now);
+        if turns_min == 0 {
             board.backlog.lock().give_up();
-            while self.derive_some(tenant, &board, 0) {}
         }
         // Who comes when this one is about to end leaves it to this one.
-        while board.has_turn() {
+        while turns_min == 0 || board.has_turn() {
             let Some(_deriving) = board.deriving.try_lock() else { return };
-            while self.derive_some(tenant, &board, 1) {}
+            while self.derive_some(tenant, &board, turns_min) {}
+            turns_min = 1;
         }
     }
 

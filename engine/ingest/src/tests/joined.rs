@@ -71,6 +71,27 @@ async fn one_call_is_about_all_of_them() {
     assert_eq!(calls() - before, 1);
 }
 
+/// More than may wait, from several senders at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_at_once_are_all_counted() {
+    let rig = Arc::new(Rig::new().await);
+    let senders = (0..6_u64).map(|sender| {
+        let rig = Arc::clone(&rig);
+        tokio::spawn(async move {
+            for request in 0..6 {
+                let body = load::traces(sender * 100 + request, 1_500, NOW.unsigned_abs());
+                rig.push(Protocol::OtlpTraces, body).await.unwrap();
+            }
+        })
+    });
+    for sender in senders.collect::<Vec<_>>() {
+        sender.await.unwrap();
+    }
+    rig.ingest.tick().await.unwrap();
+    let calls = rig.values("traces_spanmetrics_calls_total").await;
+    assert_eq!(calls.values().sum::<f64>(), 36.0 * 1_500.0);
+}
+
 /// One request makes a deriver fail: all others are derived, and it is by the others.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_derived_together_is_derived_alone() {
