@@ -108,12 +108,7 @@ impl Ingest {
     async fn see_to_backlog(&self, tenant: Tenant) {
         match self.0.board.due(&tenant) {
             Due::No => {}
-            Due::Overdue => {
-                while self.0.board.is_behind(&tenant) {
-                    tokio::time::sleep(LOOK_AGAIN).await;
-                }
-                self.derive(&tenant, Due::Overdue).await;
-            }
+            Due::Overdue => _ = self.derive(&tenant, Due::Overdue).await,
             due => {
                 let this = self.clone();
                 drop(tokio::spawn(async move { this.derive_until_done(tenant, due).await }));
@@ -122,21 +117,29 @@ impl Ingest {
     }
 
     async fn derive_until_done(&self, tenant: Tenant, mut due: Due) {
-        while due != Due::No {
-            if due == Due::Soon {
-                tokio::time::sleep(DERIVE_SOON).await;
-            }
-            self.derive(&tenant, due).await;
+        while due != Due::No && self.derive(&tenant, due).await {
             due = self.0.board.due(&tenant);
         }
     }
 
-    async fn derive(&self, tenant: &Tenant, due: Due) {
+    /// Whether there was a slot. Without one it is left to the next request or tick.
+    async fn derive(&self, tenant: &Tenant, due: Due) -> bool {
+        match due {
+            Due::Soon => tokio::time::sleep(DERIVE_SOON).await,
+            // Somebody is at it, who needs the slots more.
+            Due::Overdue => {
+                while self.0.board.is_behind(tenant) {
+                    tokio::time::sleep(LOOK_AGAIN).await;
+                }
+            }
+            Due::No | Due::Now => {}
+        }
         let (board, of) = (Arc::clone(&self.0.board), tenant.clone());
-        if self.compute(move || Ok(board.derive(&of, due))).await.is_err() {
-            // Without a slot it is left to the next request or tick.
+        let had_slot = self.compute(move || Ok(board.derive(&of, due))).await.is_ok();
+        if !had_slot {
             self.0.board.give_up(tenant);
         }
+        had_slot
     }
 
     /// Runs `work` off the async threads, within the bound on compute slots.
