@@ -100,6 +100,22 @@ impl<'t> TokenFinder<'t> {
         Self { finder: Finder::new(bytes), bound: (is_bound(bytes.first()), is_bound(bytes.last())) }
     }
 
+    /// Whether a text of so many bytes is long enough.
+    pub fn fits_in(&self, bytes: usize) -> bool {
+        bytes >= self.finder.needle().len()
+    }
+
+    /// Where its bytes begin in others, also those that overlap, whatever stands around them.
+    pub fn places<'b>(&'b self, bytes: &'b [u8]) -> impl Iterator<Item = usize> + 'b {
+        let is_empty = self.finder.needle().is_empty();
+        let mut from = 0;
+        std::iter::from_fn(move || {
+            let place = from + self.finder.find(bytes.get(from..).filter(|_| !is_empty)?)?;
+            from = place + 1;
+            Some(place)
+        })
+    }
+
     /// Whether it stands in `text`.
     pub fn is_in(&self, text: &str) -> bool {
         let (text, length) = (text.as_bytes(), self.finder.needle().len());
@@ -189,6 +205,21 @@ mod tests {
         ] {
             assert_eq!(TokenFinder::new(token).is_in(text), wanted, "{token:?} in {text:?}");
         }
+    }
+
+    #[test]
+    fn places_overlap() {
+        let check = |token, bytes: &str, wanted: &[usize]| {
+            assert_eq!(
+                TokenFinder::new(token).places(bytes.as_bytes()).collect::<Vec<_>>(),
+                wanted,
+                "{token}"
+            );
+        };
+        check("aa", "xaaay_aa", &[1, 2, 6]);
+        check("aa", "a", &[]);
+        check("", "aa", &[]);
+        assert!(TokenFinder::new("aa").fits_in(2) && !TokenFinder::new("aa").fits_in(1));
     }
 
     proptest::proptest! {

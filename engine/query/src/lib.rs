@@ -17,6 +17,8 @@
 //! | what a tenant can name | `session` |
 //! | how a table of record is read and pruned | `table` |
 //! | what footers say: columns that are the same in all rows, dictionaries | `table::footers`, `table::compared` |
+//! | columns that a file lacks | `lacking` |
+//! | which thread reads which row groups | `table::shares` |
 //! | identifiers in log lines, found by an index | `table::tokens`, `functions::has_token` |
 //! | an hour out of a file of a day, found by marks in its footer | `table::marks` |
 //! | attributes that files have in columns of their own | `attributes`, `rules::attribute_columns` |
@@ -51,6 +53,7 @@ mod grouping;
 mod groups;
 mod hints;
 mod interrupt;
+mod lacking;
 mod library;
 mod memory;
 mod metric;

@@ -7,13 +7,12 @@ use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Column;
-use datafusion::physical_expr_adapter::{
-    DefaultPhysicalExprAdapterFactory, PhysicalExprAdapter, PhysicalExprAdapterFactory,
-};
+use datafusion::physical_expr_adapter::{PhysicalExprAdapter, PhysicalExprAdapterFactory};
 use isinglass_store::AttributeColumn;
 
 use super::Wanted;
 use crate::functions::Part;
+use crate::lacking::Lacking;
 
 /// Turns expressions on the columns of a scan into those on the columns of each file.
 #[derive(Debug)]
@@ -21,7 +20,7 @@ pub(crate) struct InFiles(pub(crate) Arc<[Wanted]>);
 
 impl PhysicalExprAdapterFactory for InFiles {
     fn create(&self, logical: SchemaRef, physical: SchemaRef) -> Result<Arc<dyn PhysicalExprAdapter>> {
-        let others = DefaultPhysicalExprAdapterFactory.create(logical, Arc::clone(&physical))?;
+        let others = Lacking.create(logical, Arc::clone(&physical))?;
         Ok(Arc::new(InFile { wanted: Arc::clone(&self.0), physical, others }))
     }
 }

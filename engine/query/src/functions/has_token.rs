@@ -16,6 +16,8 @@ use isinglass_model::tokens::TokenFinder;
 
 use crate::error::QueryError;
 
+mod views;
+
 /// The name of the function.
 pub(crate) const HAS_TOKEN: &str = "has_token";
 
@@ -106,7 +108,7 @@ fn with(texts: &ArrayRef, finder: &TokenFinder<'_>) -> Result<ArrayRef> {
         DataType::Utf8 => found(texts.as_string::<i32>(), finder),
         DataType::LargeUtf8 => found(texts.as_string::<i64>(), finder),
         _ => match texts.as_string_view_opt() {
-            Some(views) => found(views, finder),
+            Some(texts) => views::found(texts, finder).unwrap_or_else(|| found(texts, finder)),
             None => return exec_err!("has_token wants text, not {}", texts.data_type()),
         },
     }))

@@ -9,6 +9,7 @@
 //! ```
 
 mod asked;
+mod cheap;
 mod compared;
 mod footers;
 mod ids;

@@ -20,7 +20,7 @@ use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_expr::{LexOrdering, PhysicalExpr, PhysicalSortExpr};
-use datafusion::physical_expr_adapter::{DefaultPhysicalExprAdapterFactory, PhysicalExprAdapterFactory};
+use datafusion::physical_expr_adapter::PhysicalExprAdapterFactory;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::union::UnionExec;
@@ -30,12 +30,14 @@ use isinglass_store::{DataFile, HeadFilter, TableView, View};
 use object_store::ObjectMeta;
 
 use super::asked::Asked;
+use super::cheap::CheapFirst;
 use super::compared::ByKeys;
 use super::layout::Layout;
 use super::shares::{Shared, shares};
 use super::tokens::{RowsWanted, WithPageIndex};
 use super::{footers, prune};
 use crate::attributes::{InFiles, Wanted};
+use crate::lacking::Lacking;
 use crate::objects::TABLES_URL;
 use crate::shown::convert::as_read;
 
@@ -129,7 +131,7 @@ impl Scan<'_> {
         if self.is_selective() {
             reader = Arc::new(WithPageIndex(reader));
         }
-        if self.rows.is_some() {
+        if self.rows.is_some() && !self.rows.are_whole(means.config.batch_size()) {
             // What filters have decoded is kept in whole batches, for which all of their pages
             // are read, those of rows that are not wanted, too.
             options.global.max_predicate_cache_size = Some(0);
@@ -164,7 +166,7 @@ impl Scan<'_> {
             .with_projection_indices(Some(projection))?
             .with_output_ordering(self.order().into_iter().collect())
             .with_limit(self.limit)
-            .with_expr_adapter(self.adapter(&asked))
+            .with_expr_adapter(Some(self.adapter(&asked)))
             .build();
         Ok(DataSourceExec::from_data_source(config))
     }
@@ -181,15 +183,13 @@ impl Scan<'_> {
         self.rows.is_some() || self.exactly.is_some() || !self.pruning.is_empty()
     }
 
-    fn adapter(&self, asked: &Asked<'_>) -> Option<Arc<dyn PhysicalExprAdapterFactory>> {
-        if self.attributes.is_empty() && asked.compared.is_empty() {
-            return None;
-        }
+    fn adapter(&self, asked: &Asked<'_>) -> Arc<dyn PhysicalExprAdapterFactory> {
         let below: Arc<dyn PhysicalExprAdapterFactory> = match self.attributes.is_empty() {
-            true => Arc::new(DefaultPhysicalExprAdapterFactory),
+            true => Arc::new(Lacking),
             false => Arc::new(InFiles(Arc::clone(&self.attributes))),
         };
-        Some(if asked.compared.is_empty() { below } else { Arc::new(ByKeys(below)) })
+        let below = if asked.compared.is_empty() { below } else { Arc::new(ByKeys(below)) };
+        Arc::new(CheapFirst(below))
     }
 
     fn file(&self, file: &DataFile, asked: &Asked<'_>, footers: &FileMetadataCache) -> Shared {
@@ -199,8 +199,11 @@ impl Scan<'_> {
         statistics.column_statistics.extend(self.attributes.iter().map(|_| ColumnStatistics::new_unknown()));
         let part = self.rows.of(file, part.with_statistics(Arc::new(statistics)));
         match footers::cached(footers, &part) {
-            Some(footer) => Shared::new(asked.known(part, &footer), file.rows, Some(&footer)),
-            None => Shared::new(part, file.rows, None),
+            Some(footer) => {
+                let wanted = self.rows.in_file(file);
+                Shared::new(asked.known(part, &footer), file.rows, Some(&footer), wanted)
+            }
+            None => Shared::new(part, file.rows, None, None),
         }
     }
 

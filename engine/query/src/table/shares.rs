@@ -9,14 +9,22 @@
 //! Where there is a thread for each file, no share has parts of two: a file is sorted, and so is a
 //! part of it, and whoever needs the order of the table merges the shares. Then there may be more
 //! shares than threads. Where there are more files than that, nothing is sorted anyway.
+//!
+//! Where an index says which rows are wanted, only those count, and no thread is woken for row groups
+//! without any.
 
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::FileGroup;
+use datafusion::parquet::arrow::arrow_reader::RowSelection;
 use datafusion::parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 
 /// Where row groups begin is not known of a file whose footer is not in memory. Then it is taken to
 /// be so many pieces of one size.
 const PIECES: u64 = 16;
+
+/// A row group of which few rows are wanted takes as long as so many more of them: each of its columns
+/// gets a reader.
+const OPENED_ROWS: u64 = 16_384;
 
 /// A file to be shared out.
 #[derive(Debug, Clone)]
@@ -25,18 +33,30 @@ pub(super) struct Shared {
     pieces: Vec<Piece>,
 }
 
-/// Rows from one byte of a file up to the next piece.
+/// What lies from one byte of a file up to the next piece.
 #[derive(Debug, Clone, Copy)]
 struct Piece {
     from: u64,
+    /// Rows, or what takes as long to read as so many.
     rows: u64,
 }
 
 impl Shared {
-    /// A file of so many rows.
-    pub(super) fn new(file: PartitionedFile, rows: u64, footer: Option<&ParquetMetaData>) -> Self {
+    /// A file of so many rows, of which these are wanted, or all.
+    pub(super) fn new(
+        file: PartitionedFile,
+        rows: u64,
+        footer: Option<&ParquetMetaData>,
+        wanted: Option<&RowSelection>,
+    ) -> Self {
         let pieces = match footer {
-            Some(footer) => footer.row_groups().iter().map(piece).collect(),
+            Some(footer) => {
+                let mut pieces: Vec<_> = footer.row_groups().iter().map(piece).collect();
+                if let Some(wanted) = wanted {
+                    keep_wanted(&mut pieces, wanted);
+                }
+                pieces
+            }
             None => {
                 let from = |piece| file.object_meta.size / PIECES * piece;
                 (0..PIECES).map(|piece| Piece { from: from(piece), rows: rows.div_ceil(PIECES) }).collect()
@@ -67,6 +87,25 @@ fn piece(group: &RowGroupMetaData) -> Piece {
     Piece { from: from.unsigned_abs(), rows: group.num_rows().unsigned_abs() }
 }
 
+/// Leaves only what is wanted in the pieces of a file.
+fn keep_wanted(pieces: &mut [Piece], wanted: &RowSelection) {
+    let mut selectors = wanted.iter().copied();
+    let (mut left, mut selects) = (0, false);
+    for piece in pieces {
+        let (mut rows, mut found) = (piece.rows, 0);
+        while rows > 0 {
+            if left == 0 {
+                let Some(next) = selectors.next() else { break };
+                (left, selects) = (next.row_count as u64, !next.skip);
+            }
+            let taken = left.min(rows);
+            found += if selects { taken } else { 0 };
+            (rows, left) = (rows - taken, left - taken);
+        }
+        piece.rows = if found == 0 { 0 } else { found + OPENED_ROWS };
+    }
+}
+
 /// Shares of files for so many threads. Files of fewer bytes, all together, stay whole.
 pub(super) fn shares(mut files: Vec<Shared>, threads: usize, split_bytes_min: u64) -> Vec<FileGroup> {
     let bytes: u64 = files.iter().map(|file| file.file.object_meta.size).sum();
@@ -84,22 +123,24 @@ pub(super) fn shares(mut files: Vec<Shared>, threads: usize, split_bytes_min: u6
 }
 
 /// So many shares of files one behind the other, each cut at the piece that is next to where they
-/// were even. None is empty.
+/// were even. None is empty, and none has only what nobody wants if another has more.
 fn cut(files: &[Shared], count: u64) -> Vec<FileGroup> {
     let all: u64 = files.iter().map(Shared::rows).sum();
     let (mut groups, mut group) = (Vec::new(), Vec::new());
-    let (mut before, mut made) = (0, 1);
+    let (mut before, mut made, mut gathered) = (0, 1, 0);
     for file in files {
         let mut from = 0;
         for (at, piece) in file.pieces.iter().enumerate() {
             // Where the share under way ends if all are even.
             let end = u64::try_from(u128::from(all) * u128::from(made) / u128::from(count)).unwrap_or(all);
-            if made < count && before + piece.rows / 2 >= end && (from < at || !group.is_empty()) {
+            let is_even = before + piece.rows / 2 >= end;
+            if made < count && is_even && gathered > 0 && before < all {
                 group.extend((from < at).then(|| file.part(from, at)));
                 groups.push(FileGroup::new(std::mem::take(&mut group)));
-                (from, made) = (at, made + 1);
+                (from, made, gathered) = (at, made + 1, 0);
             }
             before += piece.rows;
+            gathered += piece.rows;
         }
         group.push(file.part(from, file.pieces.len()));
     }
@@ -151,6 +192,22 @@ mod tests {
     }
 
     #[test]
+    fn nobody_is_woken_for_nothing() {
+        check(&[&[0, 9, 0, 0]], 2, &[&[(0, 0), (0, 1), (0, 2), (0, 3)]]);
+        check(&[&[0, 9, 0, 9]], 2, &[&[(0, 0), (0, 1)], &[(0, 2), (0, 3)]]);
+        check(&[&[9, 9, 0, 0]], 2, &[&[(0, 0)], &[(0, 1), (0, 2), (0, 3)]]);
+    }
+
+    #[test]
+    fn rows_that_are_wanted() {
+        let select = RowSelection::from_consecutive_ranges([5..6, 10..12, 19..25].into_iter(), 40);
+        let mut pieces = [10, 5, 5, 10, 10].map(|rows| Piece { from: 0, rows });
+        keep_wanted(&mut pieces, &select);
+        assert_eq!(pieces.map(|piece| piece.rows.saturating_sub(OPENED_ROWS)), [1, 2, 1, 5, 0]);
+        assert_eq!(pieces[4].rows, 0);
+    }
+
+    #[test]
     fn a_large_file_beside_a_small_one_is_split() {
         check(&[&[3], &[50, 50]], 2, &[&[(0, 0)], &[(1, 0)], &[(1, 1)]]);
         check(&[&[60], &[20, 20]], 2, &[&[(0, 0)], &[(1, 0), (1, 1)]]);
@@ -171,14 +228,16 @@ mod tests {
     #[test]
     fn a_file_without_a_footer_is_split_by_bytes() {
         let file = PartitionedFile::new("a", 1_600);
-        let shares = shares(vec![Shared::new(file, 1_000, None)], 2, 100);
+        let shares = shares(vec![Shared::new(file, 1_000, None, None)], 2, 100);
         let ranges: Vec<_> =
             shares.iter().flat_map(|share| share.iter().map(PartitionedFile::range)).collect();
         assert_eq!(ranges, [(0, 800), (800, 1_600)]);
     }
 
     fn rows_of_files() -> impl Strategy<Value = Vec<Vec<u64>>> {
-        proptest::collection::vec(proptest::collection::vec(1_u64..1_000, 1..9), 0..8)
+        let groups = proptest::collection::vec(prop_oneof![1 => Just(0), 3 => 1_u64..1_000], 1..9);
+        let wanted = groups.prop_filter("no row is wanted", |groups| groups.iter().any(|rows| *rows > 0));
+        proptest::collection::vec(wanted, 0..8)
     }
 
     proptest! {
@@ -190,7 +249,8 @@ mod tests {
             let all = |(file, groups): (usize, &Vec<u64>)| (0..groups.len()).map(move |group| (file, group)).collect::<Vec<_>>();
             let wanted: Vec<_> = files.iter().enumerate().flat_map(all).collect();
             prop_assert_eq!(found, wanted);
-            prop_assert!(shares.iter().all(|share| !share.is_empty()));
+            let rows = |share: &[(usize, usize)]| share.iter().map(|(file, group)| files[*file][*group]).sum::<u64>();
+            prop_assert!(shares.iter().all(|share| rows(share) > 0));
             prop_assert!(shares.len() <= threads + files.len().min(threads));
         }
 

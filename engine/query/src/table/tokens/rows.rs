@@ -98,6 +98,21 @@ impl RowsWanted {
         !matches!(self.of_files.get(&file.path), Some(None))
     }
 
+    /// Rows of a file that are wanted, if not all.
+    pub(crate) fn in_file(&self, file: &DataFile) -> Option<&RowSelection> {
+        self.of_files.get(&file.path)?.as_ref()
+    }
+
+    /// Whether of each batch of so many rows of a file all rows are wanted or none, but for the last
+    /// batch.
+    pub(crate) fn are_whole(&self, batch_rows: usize) -> bool {
+        let is_whole = |rows: &RowSelection| {
+            let starts = rows.iter().scan(0, |at, run| Some(std::mem::replace(at, *at + run.row_count)));
+            starts.into_iter().all(|start: usize| start.is_multiple_of(batch_rows))
+        };
+        self.of_files.values().flatten().all(is_whole)
+    }
+
     /// The file with only the wanted rows.
     pub(crate) fn of(&self, file: &DataFile, part: PartitionedFile) -> PartitionedFile {
         let Some(Some(rows)) = self.of_files.get(&file.path) else { return part };

@@ -128,7 +128,7 @@ impl<'a> Merge<'a> {
         let (schema, properties) = parquet::layout_of(self.table, level, &values)?;
         let attributes = if last { self.attributes(&opened).await? } else { Vec::new() };
         let properties = parquet::with_attributes(&properties, level, &attributes)?;
-        let properties = plain::with_plain(properties, self.table, &opened);
+        let properties = plain::with_plain(properties, &opened);
         let with_replicas = !last && opened.iter().any(Opened::has_replicas);
         let layout = Layout {
             schema: if with_replicas { schema_with_replicas() } else { schema },

@@ -46,7 +46,7 @@ async fn noise_is_written_as_it_is() {
     let mut source = Source(7);
     let flushed = [spans(&mut source), spans(&mut source)];
     for file in &flushed {
-        assert!(column(file, "span_id").0 && column(file, "time").0, "what is flushed is compressed");
+        assert!(column(file, "span_id").0 && column(file, "duration").0, "what is flushed is compressed");
     }
     let mut inputs = Vec::new();
     for (number, file) in flushed.iter().enumerate() {
@@ -60,7 +60,7 @@ async fn noise_is_written_as_it_is() {
         let (is_compressed, bytes) = column(&file, "span_id");
         let before: u64 = flushed.iter().map(|file| column(file, "span_id").1).sum();
         assert!(!is_compressed && bytes <= before, "{bytes} bytes, {before} before");
-        assert!(column(&file, "time").0);
+        assert!(column(&file, "duration").0);
         let again = Path::parse(format!("{}/{}/again.parquet", tenant(), Kind::Spans)).unwrap();
         objects.put(&again, file.clone().into()).await.unwrap();
         inputs = vec![data_file(again, file.len() as u64)];
