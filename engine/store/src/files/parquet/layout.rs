@@ -31,6 +31,9 @@ const BODY_PAGE_BYTES: usize = 512 << 10;
 /// index found takes a page of them to read.
 const ATTRIBUTES_PAGE_BYTES: usize = 128 << 10;
 
+/// A page of text that is another in most log lines, such as the id of a user, for the same reason.
+const DISTINCT_PAGE_BYTES: usize = 16 << 10;
+
 /// A dictionary of values of attributes of log lines: who reads one line reads it whole. Values that
 /// come again and again are in it long before it is full.
 const ATTRIBUTES_DICTIONARY_BYTES: usize = 64 << 10;
@@ -148,6 +151,9 @@ fn properties(
             properties = properties
                 .set_column_data_page_size_limit(path.clone(), ATTRIBUTES_PAGE_BYTES)
                 .set_column_dictionary_page_size_limit(path.clone(), ATTRIBUTES_DICTIONARY_BYTES);
+        }
+        if table.kind == Kind::Logs && values == Values::Distinct && column.ty == Type::Dictionary {
+            properties = properties.set_column_data_page_size_limit(path.clone(), DISTINCT_PAGE_BYTES);
         }
         if (table.kind, column.name) == (Kind::Logs, "body") {
             properties = properties.set_column_data_page_size_limit(path.clone(), BODY_PAGE_BYTES);
