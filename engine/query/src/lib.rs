@@ -18,7 +18,7 @@
 //! | how a table of record is read and pruned | `table` |
 //! | what footers say: columns that are the same in all rows, dictionaries | `table::footers`, `table::compared` |
 //! | columns that a file lacks | `lacking` |
-//! | which thread reads which row groups | `table::shares` |
+//! | which thread reads which row groups, which filter is asked first | `table::shares`, `table::cheap` |
 //! | identifiers in log lines, found by an index | `table::tokens`, `functions::has_token` |
 //! | an hour out of a file of a day, found by marks in its footer | `table::marks` |
 //! | attributes that files have in columns of their own | `attributes`, `rules::attribute_columns` |

@@ -5,13 +5,15 @@
 //! leaves as many pieces of pages behind, and the next filter decodes all of them anyway. Numbers are
 //! compared many at a time, and those that are large or equal to something are few. So numbers come
 //! first, then text that is read as keys, then times, whose pages are left out before, then all other
-//! things, and calls of functions.
+//! things, and calls of functions. What is computed comes last, too: a filter before it may be what
+//! keeps a divisor from being zero.
 
 use std::sync::Arc;
 
 use arrow_schema::{DataType, SchemaRef};
 use datafusion::common::Result;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::logical_expr::Operator;
 use datafusion::physical_expr::expressions::{
     BinaryExpr, Column, InListExpr, IsNotNullExpr, IsNullExpr, Literal, NotExpr,
 };
@@ -78,7 +80,7 @@ impl InFile {
                 _ => Cost::Others,
             };
         }
-        let is_comparison = node.is::<BinaryExpr>()
+        let is_comparison = node.downcast_ref::<BinaryExpr>().is_some_and(compares)
             || node.is::<Literal>()
             || node.is::<InListExpr>()
             || node.is::<NotExpr>()
@@ -88,11 +90,16 @@ impl InFile {
     }
 }
 
+/// Whether nothing is computed: that costs more, and may fail.
+fn compares(binary: &BinaryExpr) -> bool {
+    use Operator::{And, Eq, Gt, GtEq, Lt, LtEq, NotEq, Or};
+    matches!(binary.op(), And | Or | Eq | NotEq | Lt | LtEq | Gt | GtEq)
+}
+
 #[cfg(test)]
 mod tests {
     use arrow_schema::{Field, Schema, TimeUnit};
     use datafusion::common::ScalarValue;
-    use datafusion::logical_expr::Operator;
     use datafusion::physical_expr::expressions::{CastExpr, binary, col, lit};
     use datafusion::physical_expr_adapter::DefaultPhysicalExprAdapterFactory;
 
@@ -119,6 +126,10 @@ mod tests {
                 let cast = Arc::new(CastExpr::new(of("number"), DataType::Utf8View, None));
                 binary(cast, Operator::Eq, lit(ScalarValue::Utf8View(Some("1".to_owned()))), &schema).unwrap()
             }
+            "quotient" => {
+                let quotient = binary(of("number"), Operator::Divide, of("number"), &schema).unwrap();
+                binary(quotient, Operator::Gt, null("number"), &schema).unwrap()
+            }
             "either" => binary(filter("number"), Operator::Or, filter("text"), &schema).unwrap(),
             name => binary(of(name), Operator::Eq, null(name), &schema).unwrap(),
         }
@@ -138,6 +149,7 @@ mod tests {
         check(&["keys", "either", "number"], &["number", "keys", "either"]);
         check(&["text", "either"], &["text", "either"]);
         check(&["either", "text"], &["either", "text"]);
+        check(&["quotient", "text", "number"], &["number", "text", "quotient"]);
         check(&["number"], &["number"]);
     }
 

@@ -22,8 +22,9 @@ use datafusion::parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
 /// be so many pieces of one size.
 const PIECES: u64 = 16;
 
-/// A row group of which few rows are wanted takes as long as so many more of them: each of its columns
-/// gets a reader.
+/// A row group of which few rows are wanted takes longer than those, because each of its columns gets
+/// a reader. No less than so many rows, an estimate: for lines found by a token two row groups with
+/// four pages took 5 ms and two with two pages 4.7.
 const OPENED_ROWS: u64 = 16_384;
 
 /// A file to be shared out.

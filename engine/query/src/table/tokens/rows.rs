@@ -276,3 +276,30 @@ impl Read<'_> {
         error.to_string()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ops::Range;
+
+    use super::*;
+
+    /// Of a file of 20,000 rows, in batches of 8,192.
+    fn check(wanted: &[Range<usize>], is_whole: bool) {
+        let rows = RowSelection::from_consecutive_ranges(wanted.iter().cloned(), 20_000);
+        let whole = RowSelection::from_consecutive_ranges(std::iter::once(0..8_192), 20_000);
+        let files = [("a", Some(whole)), ("b", Some(rows)), ("c", None)];
+        let of_files = files.into_iter().map(|(path, rows)| (Path::from(path), rows)).collect();
+        assert_eq!(RowsWanted::of_files(of_files).are_whole(8_192), is_whole, "{wanted:?}");
+    }
+
+    #[test]
+    fn batches_that_are_wanted_whole() {
+        check(&[0..8_192], true);
+        check(&[8_192..16_384], true);
+        check(&[16_384..20_000], true);
+        check(&[0..8_192, 16_384..20_000], true);
+        check(&[0..8_191], false);
+        check(&[1..8_192], false);
+        check(&[0..8_192, 16_384..19_999], false);
+    }
+}

@@ -44,8 +44,8 @@ pub(super) fn with_plain(properties: WriterPropertiesBuilder, opened: &[Opened])
 fn worthless<T>(columns: &[(u64, T)], all: u64) -> &[(u64, T)] {
     let mut together = 0;
     let count = columns.iter().take_while(|(saves, _)| {
-        together += saves;
-        saves.saturating_mul(PART_OF_ALL) <= all && together * PART_TOGETHER <= all
+        together = u64::saturating_add(together, *saves);
+        saves.saturating_mul(PART_OF_ALL) <= all && together.saturating_mul(PART_TOGETHER) <= all
     });
     &columns[..count.count()]
 }
