@@ -1,6 +1,6 @@
 """What the chain of plugins costs intake: the same payload with the default chain and without it.
 
-    chain.py --bin BINARY --load FOLDER --data FOLDER [--rounds 5] [--config FILE]
+    chain.py --bin BINARY --load FOLDER --data FOLDER [--rounds 5] [--config FILE] [--warm 0.5]
 
 Each round starts a server on a new folder for each signal and each of the two, the order
 turned round every time. A line of the table has the medians over the rounds: seconds from the
@@ -8,6 +8,11 @@ first request to the last acknowledgement, and CPU-seconds of the server until a
 What is left of the throughput with the chain is told by the clock and by CPU, each as the median
 over the rounds, of which each compares two runs that are seconds apart, and of the best runs.
 For a longer run make larger payloads: a request that comes again is acknowledged and not stored.
+
+A server that has just started has files of its log to make and memory that the system gives it
+for the first time, which a virtual machine may have to ask its host for; it also has its first
+series and tables. With --warm that share of each payload is sent, and flushed, before the clock
+is started, so that what is told is a server that has been up.
 """
 import argparse
 import os
@@ -36,11 +41,14 @@ def cpu_s(pid):
 def measure(given, name, config):
     """Items, seconds until the last acknowledgement, CPU-seconds until all is flushed."""
     port, path, headers, payload = SIGNALS[name]
+    warm, measured = cut(feed.lanes(Path(given.load) / payload), given.warm)
     data = Path(tempfile.mkdtemp(prefix="chain-", dir=given.data))
     process, addresses = feed.start(given.bin, data, config)
     try:
+        feed.feed_lanes(addresses[port], path, headers, warm)
+        feed.post(addresses["http"], "/api/admin/flush")
         began, before = time.time(), cpu_s(process.pid)
-        items = feed.feed(addresses[port], path, headers, Path(given.load) / payload)
+        items = feed.feed_lanes(addresses[port], path, headers, measured)
         took = time.time() - began
         feed.post(addresses["http"], "/api/admin/flush")
         return items, took, cpu_s(process.pid) - before
@@ -51,6 +59,15 @@ def measure(given, name, config):
         os.remove(f"{data}.log")
 
 
+def cut(lanes, share):
+    """The first requests of each lane, and the others; of lanes of one request the first lanes."""
+    if max(map(len, lanes)) == 1:
+        at = round(len(lanes) * share)
+        return lanes[:at], lanes[at:]
+    at = [round(len(lane) * share) for lane in lanes]
+    return [lane[:n] for lane, n in zip(lanes, at)], [lane[n:] for lane, n in zip(lanes, at)]
+
+
 def main():
     options = argparse.ArgumentParser()
     options.add_argument("--bin", required=True)
@@ -58,6 +75,7 @@ def main():
     options.add_argument("--data", required=True)
     options.add_argument("--config", help="with the chain; default: the default chain")
     options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--warm", type=float, default=0, help="share of each payload that is not measured")
     options.add_argument("--signals", default=",".join(SIGNALS))
     given = options.parse_args()
     os.makedirs(given.data, exist_ok=True)

@@ -55,7 +55,11 @@ def send(address, path, headers, requests, sent):
 
 def feed(address, path, headers, payload, connections=2):
     """Sends a payload over some connections; the number of items."""
-    work = lanes(payload)
+    return feed_lanes(address, path, headers, lanes(payload), connections)
+
+
+def feed_lanes(address, path, headers, work, connections=2):
+    """Sends the requests of lanes over some connections; the number of items."""
     groups = [sum(work[at::connections], []) for at in range(connections)]
     sent = []
     threads = [threading.Thread(target=send, args=(address, path, headers, group, sent)) for group in groups if group]

@@ -26,6 +26,7 @@ const NOW_MS: i64 = NOW / 1_000_000;
 mod conditions;
 mod joined;
 mod limits;
+mod long_log;
 mod reingest;
 mod replay;
 mod shadow;

@@ -136,10 +136,15 @@ pub(crate) async fn tick_forever(ingest: Ingest) {
     let mut interval = tokio::time::interval(Duration::from_millis(ingest.0.config.tick_interval_ms.max(1)));
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     interval.tick().await;
+    let mut failed = false;
     loop {
-        interval.tick().await;
+        tokio::select! {
+            _ = interval.tick() => {}
+            // What failed a moment ago waits for its time.
+            () = ingest.0.board.tick_is_wanted(), if !failed => {}
+        }
         // What failed is logged, counted and part of the next tick.
-        let _ = ingest.tick().await;
+        failed = ingest.tick().await.is_err();
         let _ = ingest.write_shadows().await;
         let chains = Arc::clone(&ingest.0.chains);
         // What came of it is logged and counted.

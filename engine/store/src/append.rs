@@ -137,6 +137,10 @@ pub trait Observer: Send + Sync {
 
     /// The lowest record that no tick covers yet: the WAL keeps it and all later ones.
     fn holds(&self) -> Option<Seq>;
+
+    /// The WAL has become long, and what [`Observer::holds`] says is in its oldest segment: a tick
+    /// that does not wait for its time would let go of it.
+    fn wants_tick(&self) {}
 }
 
 /// An observer that looks away.

@@ -87,8 +87,9 @@ pub struct StoreConfig {
     pub wal_segment_bytes: u64,
     /// Bytes of WAL on disk. At the bound the tables that hold the oldest segment
     /// are flushed; at twice the bound appends get 503, which is how far intake goes while
-    /// tables cannot be written. Not counted: one spare file, and the heads files for the
-    /// batch keys of the last [`Self::batch_key_ms`].
+    /// tables cannot be written. Files of segments that were let go wait to be used again
+    /// while all files together are no larger, and one also beyond it. Not counted: the heads
+    /// files for the batch keys of the last [`Self::batch_key_ms`].
     pub wal_bytes_max: u64,
     /// Bytes of records that wait to be written. At the bound appends wait.
     pub wal_queue_bytes: u64,

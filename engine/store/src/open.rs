@@ -126,7 +126,7 @@ impl Store {
         let options = WalOptions {
             durability: config.durability,
             segment_bytes: config.wal_segment_bytes,
-            keep: Keep { age: remember, bytes: config.wal_bytes_max / 4 },
+            keep: Keep { age: remember, bytes: config.wal_bytes_max / 4, log_bytes: config.wal_bytes_max },
             last,
             log,
             floor,
@@ -134,6 +134,7 @@ impl Store {
             loose: scanned.loose,
             // Any 32 random bits.
             salt: random.1 as u32,
+            long: Arc::clone(&wake),
         };
         let wal = Wal::start(Arc::clone(&disk), Arc::clone(&clock), options, ToApplier { records })?;
         let room_units =

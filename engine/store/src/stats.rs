@@ -17,7 +17,7 @@ pub struct StoreStats {
     pub wal_bytes: u64,
     /// Bytes of the heads files beside them.
     pub wal_heads_bytes: u64,
-    /// Bytes of the file that waits to become a segment.
+    /// Bytes of the files that wait to become segments.
     pub wal_spare_bytes: u64,
     /// WAL segments on disk.
     pub wal_segments: u64,

@@ -102,8 +102,9 @@ impl Store {
     /// If the caller goes away, the request may be stored all the same.
     pub async fn append(&self, append: Append) -> Result<Appended, StoreError> {
         let core = &*self.core;
-        core.takes_writes()?;
-        core.wait_for_space().await?;
+        let is_tick = append.tick.is_some();
+        core.takes(is_tick)?;
+        core.wait_for_space(is_tick).await?;
         let (tenant, writing) = core.enter(&append.tenant).await?;
         if append.has_series() && append.life != tenant.life {
             return Err(StoreError::unavailable("the tenant was deleted while the request was read"));
@@ -112,7 +113,12 @@ impl Store {
         let (body, head, pending) = prepare(append, tenant, core.clock.now_unix_millis(), done)?;
         core.push(body, head, pending).await?;
         drop(writing);
-        answer.await.unwrap_or_else(|_| Err(StoreError::unavailable("the store is closing")))
+        let answer = answer.await.unwrap_or_else(|_| Err(StoreError::unavailable("the store is closing")));
+        if is_tick {
+            // What it covers may have been all that held the oldest segments.
+            core.wake.notify_one();
+        }
+        answer
     }
 
     /// What can be seen of a tenant now. One that has never written anything has empty
@@ -159,7 +165,7 @@ impl Store {
 
     /// Whether writes can be taken at this moment.
     pub fn takes_writes(&self) -> Result<(), StoreError> {
-        self.core.takes_writes()
+        self.core.takes(false)
     }
 
     /// Whether this process can ever take writes again.
@@ -222,11 +228,14 @@ pub(crate) fn closing() -> StoreError {
 }
 
 impl Core {
-    fn takes_writes(&self) -> Result<(), StoreError> {
+    /// Whether a record can be taken. One of a tick also where the disk is low: it frees more of
+    /// the log than it takes.
+    fn takes(&self, is_tick: bool) -> Result<(), StoreError> {
         if self.closing.load(Ordering::Acquire) {
             return Err(closing());
         }
-        let refusal = self.flusher.fenced.reason().or_else(|| self.disk_room.refusal());
+        let room = || self.disk_room.refusal().filter(|_| !is_tick);
+        let refusal = self.flusher.fenced.reason().or_else(room);
         refusal.map_or(Ok(()), Err)
     }
 
@@ -306,8 +315,8 @@ impl Core {
     }
 
     /// Waits until the head and the WAL are below their bounds.
-    async fn wait_for_space(&self) -> Result<(), StoreError> {
-        if self.full().is_none() {
+    async fn wait_for_space(&self, is_tick: bool) -> Result<(), StoreError> {
+        if self.full(is_tick).is_none() {
             return Ok(());
         }
         let deadline = tokio::time::Instant::now() + self.append_wait();
@@ -315,7 +324,7 @@ impl Core {
             let freed = self.flusher.freed.notified();
             tokio::pin!(freed);
             freed.as_mut().enable();
-            let Some(what) = self.full() else {
+            let Some(what) = self.full(is_tick) else {
                 return Ok(());
             };
             self.wake.notify_one();
@@ -325,20 +334,35 @@ impl Core {
         }
     }
 
-    fn full(&self) -> Option<&'static str> {
+    /// What has no room for a record. The log has some for ticks beyond its bound: without them
+    /// nothing would be let go of that they are to cover, and the bound stood for good.
+    fn full(&self, is_tick: bool) -> Option<&'static str> {
         // While tables cannot be written, records go into the log alone.
         let log_alone = || self.flusher.stalled.load(Ordering::Relaxed) || self.tail.is_behind();
         if self.flusher.usage.total_bytes() >= self.config.head_bytes && !log_alone() {
             return Some("the head");
         }
         let wal = self.wal.stats().disk_bytes.load(Ordering::Relaxed);
-        (wal >= self.config.wal_bytes_max.saturating_mul(2)).then_some("the wal")
+        let bound = self.config.wal_bytes_max.saturating_mul(2);
+        let bound = match is_tick {
+            false => bound,
+            // Each covers all before it, so those that went in are enough to let go of the rest.
+            true if self.flusher.stalled.load(Ordering::Relaxed) => bound.saturating_add(bound / 8),
+            true => u64::MAX,
+        };
+        (wal >= bound).then_some("the wal")
     }
 
     /// Flushes what is due and lets go of WAL segments that nobody needs.
     pub(crate) async fn maintain(&self) -> Result<(), StoreError> {
         let wal = self.wal.stats().disk_bytes.load(Ordering::Relaxed);
-        let oldest = (wal > self.config.wal_bytes_max).then(|| self.wal.oldest_last()).flatten();
+        let oldest = self.wal.oldest_last();
+        // At half of the bound, so that a tick is written before tables are flushed for it.
+        let held = || self.observer.holds().zip(oldest).is_some_and(|(held, oldest)| held <= oldest);
+        if wal > self.config.wal_bytes_max / 2 && held() {
+            self.observer.wants_tick();
+        }
+        let oldest = oldest.filter(|_| wal > self.config.wal_bytes_max);
         self.flusher.erase_due().await;
         self.flusher.run_due(oldest).await;
         self.truncate().await
@@ -361,7 +385,7 @@ impl Core {
         };
         let keep_from = self.keep_from();
         // A rename and a sync of the folder: short enough for a worker.
-        self.wal.truncate(keep_from)?;
+        self.wal.truncate(keep_from, self.disk_room.is_low())?;
         self.flusher.freed.notify_waiters();
         saved
     }

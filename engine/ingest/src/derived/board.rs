@@ -11,6 +11,7 @@ use isinglass_model::deltas::{Deltas, DerivedMetric, Pairing};
 use isinglass_model::{Clock, Tenant};
 use isinglass_store::{Life, Observer, Seq, Tick as TickMark};
 use parking_lot::{Mutex, MutexGuard, RwLock};
+use tokio::sync::Notify;
 
 use super::backlog::{Applied, Backlog, Derived, Due, Note, derive};
 use super::cardinality::Limits;
@@ -238,6 +239,8 @@ pub(crate) struct Board {
     ticked: RwLock<Ticked>,
     /// The last record of each tenant that is counted, if there was anything to count in it.
     applied: Mutex<Ticked>,
+    /// The log would let go of much after a tick.
+    tick_wanted: Notify,
 }
 
 impl Board {
@@ -248,7 +251,13 @@ impl Board {
         stale_after: Duration,
     ) -> Self {
         let (tenants, ticked, applied) = (Mutex::default(), RwLock::default(), Mutex::default());
-        Self { chains, clock, limits, stale_after, tenants, ticked, applied }
+        let tick_wanted = Notify::new();
+        Self { chains, clock, limits, stale_after, tenants, ticked, applied, tick_wanted }
+    }
+
+    /// Waits until the log would let go of much after a tick.
+    pub(crate) async fn tick_is_wanted(&self) {
+        self.tick_wanted.notified().await;
     }
 
     /// Tenants that ever had a derived series, with their boards.
@@ -450,5 +459,9 @@ impl Observer for Board {
     fn holds(&self) -> Option<Seq> {
         let boards = self.tenants();
         boards.iter().fold(None, |lowest, (_, board)| min_option(lowest, board.holds()))
+    }
+
+    fn wants_tick(&self) {
+        self.tick_wanted.notify_one();
     }
 }

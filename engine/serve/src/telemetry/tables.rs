@@ -39,7 +39,7 @@ fn log(encoder: &mut DescriptorEncoder<'_>, stats: &StoreStats) -> fmt::Result {
     one(encoder, "isinglass_wal_sync_seconds", "Time spent in syncs", stats.wal_sync_time.as_secs_f64())?;
     one(encoder, "isinglass_wal_errors", "Failed writes and syncs of the log", stats.wal_failures)?;
     gauge(encoder, "isinglass_wal_heads_bytes", "Heads files beside the log", single(stats.wal_heads_bytes))?;
-    let spare = "Size of the file that waits to become a log segment";
+    let spare = "Size of the files that wait to become log segments";
     gauge(encoder, "isinglass_wal_spare_bytes", spare, single(stats.wal_spare_bytes))?;
     let read_only = single(u64::from(stats.read_only));
     gauge(encoder, "isinglass_read_only", "1 while writes are refused until a restart", read_only)?;

@@ -15,7 +15,7 @@ use crate::tenant::{TenantState, Usage};
 use crate::tenants::{Seqs, Tenants};
 use crate::wal::replay::Segment as Loaded;
 use crate::wal::scan::{Headed, Scanned, Seen, headers_of, whole_heads};
-use crate::wal::{DATA, Disk, Header, head_files_of, record};
+use crate::wal::{DATA, Disk, Header, head_files_of, is_spare, record};
 use crate::{Seq, StoreError};
 
 /// Looks at a log that moves, until it stands still for as long as a look takes.
@@ -145,8 +145,8 @@ impl Look<'_> {
             }
             self.told.wal.heads.push(HeadsFile { name: file.name, bytes: file.bytes, records });
         }
-        let spare = disk.list().map_err(listing)?.into_iter().find(|(name, _)| name == "spare");
-        self.told.wal.spare_bytes = spare.map_or(0, |(_, bytes)| bytes);
+        let spares = disk.list().map_err(listing)?.into_iter().filter(|(name, _)| is_spare(name));
+        self.told.wal.spare_bytes = spares.map(|(_, bytes)| bytes).sum();
         Ok(())
     }
 

@@ -52,7 +52,7 @@ pub struct WalLook {
     pub segments: Vec<Segment>,
     /// Heads files.
     pub heads: Vec<HeadsFile>,
-    /// Bytes of the spare file.
+    /// Bytes of spare files.
     pub spare_bytes: u64,
     /// What the segments hold of each tenant and kind, flushed or not.
     pub records: Vec<LogRows>,

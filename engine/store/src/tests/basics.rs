@@ -1,6 +1,6 @@
 //! One thing at a time.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use isinglass_model::series::MetricMeta;
@@ -12,6 +12,7 @@ use crate::series::{MatchOp, Matcher};
 use super::*;
 use crate::append::{Note, Seq, Tick};
 use crate::config::Durability;
+use crate::wal::Disk as _;
 use crate::wal::sim::Faults;
 
 fn bodies(texts: &[&str]) -> Vec<String> {
@@ -280,10 +281,19 @@ async fn segments_go_when_their_rows_are_committed_and_are_used_again() {
     }
     assert!(world.store.stats().wal_segments > 5);
     world.store.flush().await.unwrap();
-    // Of the others only the heads are left, and one file to be used again.
+    // Of the others only the heads are left, and their files to be used again.
     let stats = world.store.stats();
-    assert_eq!((stats.wal_segments, stats.wal_spare_bytes), (1, 16 << 10));
+    let segments = 1 + stats.wal_spare_bytes / (16 << 10);
+    assert_eq!(stats.wal_segments, 1);
+    assert!(segments > 5);
     assert!(stats.wal_heads_bytes > 5_000 && stats.wal_heads_bytes < 20_000, "{}", stats.wal_heads_bytes);
+    for _ in 0..50 {
+        world.store.append(log_append(&acme, std::slice::from_ref(&line))).await.unwrap();
+    }
+    let stats = world.store.stats();
+    assert!(stats.wal_segments > 2);
+    assert_eq!(stats.wal_segments + stats.wal_spare_bytes / (16 << 10), segments, "no new file");
+    world.store.flush().await.unwrap();
     world.clock.advance(Duration::from_secs(601));
     world.store.flush().await.unwrap();
     let stats = world.store.stats();
@@ -292,8 +302,43 @@ async fn segments_go_when_their_rows_are_committed_and_are_used_again() {
         world.store.append(log_append(&acme, std::slice::from_ref(&line))).await.unwrap();
     }
     let world = world.kill().await;
-    assert_eq!(world.logs(&acme).await.len(), 200);
+    assert_eq!(world.logs(&acme).await.len(), 250);
     assert_eq!(world.disk.set_aside_names(), Vec::<String>::new());
+}
+
+/// Segments and files that wait, after so many lines of 1,000 bytes and a flush of all.
+async fn spares_after(world: &World, lines: usize) -> (u64, u64) {
+    let line = ["x".repeat(1_000)];
+    for _ in 0..lines {
+        world.store.append(log_append(&tenant("acme"), &line)).await.unwrap();
+    }
+    world.store.flush().await.unwrap();
+    let stats = world.store.stats();
+    (stats.wal_segments, stats.wal_spare_bytes / (16 << 10))
+}
+
+#[tokio::test]
+async fn files_wait_within_the_bound_of_the_log_and_are_found_by_the_next_start() {
+    let config = StoreConfig { wal_bytes_max: 64 << 10, ..small() };
+    let world = World::new(config).await;
+    assert_eq!(spares_after(&world, 100).await, (1, 3));
+    let world = world.kill().await;
+    // The segment that was being written is let go, too; a new one begins in a file that waited.
+    assert_eq!(spares_after(&world, 1).await, (1, 3));
+}
+
+#[tokio::test]
+async fn one_file_waits_also_where_the_log_has_no_room_for_it() {
+    let world = World::new(StoreConfig { wal_bytes_max: 16 << 10, ..small() }).await;
+    assert_eq!(spares_after(&world, 100).await, (1, 1));
+}
+
+#[tokio::test]
+async fn the_file_that_an_earlier_release_let_wait_is_used() {
+    let world = World::new(small()).await;
+    drop(world.disk.create("spare", 16 << 10).unwrap());
+    assert_eq!(spares_after(&world, 1).await, (1, 0));
+    assert_eq!(world.disk.list().unwrap().iter().filter(|(name, _)| name == "spare").count(), 0);
 }
 
 #[tokio::test]
@@ -399,6 +444,7 @@ struct Notes {
     live: Mutex<Vec<(Seq, u32)>>,
     replayed: Mutex<Vec<(Seq, usize, Option<Tick>)>>,
     holds: Mutex<Option<Seq>>,
+    wanted: AtomicU64,
 }
 
 impl Observer for Notes {
@@ -420,6 +466,10 @@ impl Observer for Notes {
 
     fn holds(&self) -> Option<Seq> {
         *self.holds.lock()
+    }
+
+    fn wants_tick(&self) {
+        self.wanted.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -445,6 +495,33 @@ async fn the_observer_is_told_in_order_live_and_at_replay() {
     );
     assert_eq!(world.logs(&acme).await.len(), 3);
     assert_eq!(world.store.core.applied.load(Ordering::Acquire), 4);
+}
+
+/// Where the log has no room for rows it has some for what lets go of it.
+#[tokio::test]
+async fn a_tick_goes_into_a_log_that_is_full() {
+    let (acme, notes) = (tenant("acme"), Arc::new(Notes::default()));
+    *notes.holds.lock() = Some(1);
+    let config = StoreConfig { wal_bytes_max: 64 << 10, append_wait_ms: 100, ..small() };
+    let observer = Arc::<Notes>::clone(&notes);
+    let world = World::on(SimDisk::default(), config, observer).await;
+    let line = ["x".repeat(1_000)];
+    let refused = loop {
+        if let Err(error) = world.store.append(log_append(&acme, &line)).await {
+            break error;
+        }
+        world.store.flush().await.unwrap();
+    };
+    assert!(refused.to_string().contains("the wal is full"), "{refused}");
+    assert!(notes.wanted.load(Ordering::Relaxed) > 0, "nobody was asked for a tick");
+
+    let covers = world.store.core.applied.load(Ordering::Acquire);
+    let tick = Append { tick: Some(Tick { covers }), ..Append::new(acme.clone()) };
+    world.store.append(tick).await.unwrap();
+    *notes.holds.lock() = None;
+    world.store.flush().await.unwrap();
+    world.store.append(log_append(&acme, &line)).await.unwrap();
+    assert!(world.store.stats().wal_bytes <= 64 << 10);
 }
 
 /// Every record lies in one of the segments that are listed, and those that a sync has not

@@ -8,6 +8,7 @@ use object_store::memory::InMemory;
 
 use super::rewrites::try_rows_of_view;
 use super::*;
+use crate::append::Tick;
 use crate::files::Tables;
 
 /// A store whose tables are behind a network.
@@ -85,6 +86,14 @@ async fn while_the_object_store_is_away_intake_goes_on_to_the_cap_and_the_backlo
     assert!((350..560).contains(&taken), "{taken}");
     assert_eq!(refused.to_string(), "cannot take writes: the wal is full, flushes do not keep up");
     assert!(refused.kind() == isinglass_model::ErrorKind::Unavailable && refused.retry_after().is_some());
+    // Ticks let go of more than they take, so there is room for some, and no more than that.
+    let (full, mut ticks) = (cloud.store.stats().wal_bytes, 0);
+    let tick = || Append { tick: Some(Tick { covers: 1 }), ..Append::new(tenant("acme")) };
+    while cloud.store.append(tick()).await.is_ok() {
+        ticks += 1;
+        assert!(ticks < 10_000, "ticks without a bound");
+    }
+    assert!(ticks > 100 && cloud.store.stats().wal_bytes <= full + (64 << 10) + (32 << 10), "{ticks}");
     // What is in memory can be read; what is not fails at once and says why.
     let view = cloud.store.view(&tenant("acme")).await.unwrap();
     assert!(view.table(Kind::Logs).head_rows() > 50 && view.replaying);

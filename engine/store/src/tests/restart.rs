@@ -456,7 +456,11 @@ async fn below_the_floor_writes_are_refused_and_reads_go_on_until_there_is_room(
     let store = Store::open_on(small(), clock, gated().1, disk, Arc::<MemoryTables>::clone(&tables), None)
         .await
         .unwrap();
-    store.append(log_append(&acme, &line("a"))).await.unwrap();
+    for _ in 0..40 {
+        store.append(log_append(&acme, &line(&"a".repeat(1_000)))).await.unwrap();
+    }
+    store.flush().await.unwrap();
+    assert!(store.stats().wal_spare_bytes > 0);
 
     tight.low.store(true, Ordering::Relaxed);
     let refused = loop {
@@ -476,6 +480,7 @@ async fn below_the_floor_writes_are_refused_and_reads_go_on_until_there_is_room(
     let before = rows().await;
     store.flush().await.unwrap();
     assert_eq!(rows().await, before);
+    assert_eq!(store.stats().wal_spare_bytes, 0, "files that only wait take room");
 
     tight.low.store(false, Ordering::Relaxed);
     let room = Instant::now();

@@ -18,6 +18,7 @@ pub(crate) mod replay;
 pub(crate) mod scan;
 pub(crate) mod section;
 mod segments;
+mod spares;
 mod wire;
 mod writer;
 
@@ -35,4 +36,5 @@ pub use segments::WalSegment;
 #[cfg(test)]
 pub(crate) use segments::segments_of;
 pub(crate) use segments::{Found, Keep, head_files_of};
+pub(crate) use spares::is_spare;
 pub(crate) use writer::{Sink, Wal, WalOptions};

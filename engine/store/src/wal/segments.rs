@@ -8,10 +8,8 @@ use std::time::Duration;
 use super::disk::{Disk, LogFile};
 use super::frame::put_frame;
 use super::header::{DATA, Header};
+use super::spares::{NEW, Spares};
 use crate::Seq;
-
-/// The file that waits to become a segment.
-const SPARE: &str = "spare";
 
 /// A heads file until it is whole.
 const UNDER_WAY: &str = "heads.tmp";
@@ -124,6 +122,9 @@ pub(crate) struct Keep {
     /// For so long after a segment was closed; a spare file that nobody took is let go
     /// after the same time.
     pub(crate) age: Duration,
+    /// More spare files than one are kept while they and the segments together are no larger;
+    /// 0 = none is kept.
+    pub(crate) log_bytes: u64,
     /// Where the heads of a segment cannot be saved it is kept itself, while all
     /// segments together are no larger.
     pub(crate) bytes: u64,
@@ -206,8 +207,7 @@ pub(super) struct Segments {
     active_bytes: Option<u64>,
     /// The first record of the segment that is being written.
     active_first: Seq,
-    /// Size of the spare file, and since when it waits.
-    spare: Option<(u64, Duration)>,
+    spares: Spares,
 }
 
 impl Segments {
@@ -261,14 +261,14 @@ impl Segments {
         closed.chain(active).collect()
     }
 
-    /// Bytes of heads files and of the spare file.
+    /// Bytes of heads files and of spare files.
     pub(super) fn beside(&self) -> (u64, u64) {
         let saved = self.closed.iter().filter_map(|segment| match segment.heads {
             Heads::Saved(bytes) => Some(bytes),
             Heads::Unsaved(_) | Heads::Unknown => None,
         });
         let heads = saved.sum::<u64>() + self.heads.iter().map(|file| file.bytes).sum::<u64>();
-        (heads, self.spare.map_or(0, |(bytes, _)| bytes))
+        (heads, self.spares.bytes())
     }
 
     /// The last record of the oldest closed segment: with it flushed, space comes back.
@@ -278,21 +278,29 @@ impl Segments {
 
     /// Whether anything is here that time alone lets go.
     pub(super) fn ages(&self) -> bool {
-        !self.heads.is_empty() || self.spare.is_some()
+        !self.heads.is_empty() || !self.spares.is_empty()
     }
 
-    /// Begins a segment, in the spare file if there is one of the right size.
-    pub(super) fn begin(&mut self, disk: &dyn Disk, header: &Header, bytes: u64) -> io::Result<Active> {
+    /// Begins a segment, in a spare file if there is one of the right size.
+    pub(super) fn begin(
+        &mut self,
+        disk: &dyn Disk,
+        header: &Header,
+        bytes: u64,
+        now: Duration,
+    ) -> io::Result<Active> {
         let name = name_of(header.first);
-        let spare = disk.list()?.iter().any(|(name, size)| name == SPARE && *size == bytes);
-        let mut file = if spare { disk.open(SPARE)? } else { disk.create(SPARE, bytes)? };
+        let spare = self.spares.take(disk, bytes, now)?;
+        let mut file = match &spare {
+            Some(spare) => disk.open(spare)?,
+            None => disk.create(NEW, bytes)?,
+        };
         let mut start = header.encode().to_vec();
         start.extend_from_slice(&[0; 8]);
         file.write_at(0, &start)?;
         file.sync()?;
-        disk.rename(SPARE, &name)?;
+        disk.rename(spare.as_deref().unwrap_or(NEW), &name)?;
         disk.sync_folder()?;
-        self.spare = None;
         // Recovery may have left an empty one of the same name: this one has replaced it.
         self.closed.retain(|closed| closed.name != name);
         (self.active_bytes, self.active_first) = (Some(bytes), header.first);
@@ -332,7 +340,8 @@ impl Segments {
     }
 
     /// Removes the segments whose records all lie below `keep_from`, except what `keep`
-    /// asks for and the newest. One file is kept as the spare.
+    /// asks for and the newest. Their files are kept as spares, but for those that `keep`
+    /// has no room for.
     pub(super) fn truncate(
         &mut self,
         disk: &dyn Disk,
@@ -340,13 +349,12 @@ impl Segments {
         keep: Keep,
         (now, segment_bytes): (Duration, u64),
     ) -> io::Result<()> {
-        let spare = disk.list()?.into_iter().find(|(name, _)| name == SPARE);
-        self.spare = spare.map(|(_, bytes)| (bytes, self.spare.map_or(now, |(_, since)| since)));
+        self.spares.look(disk, now)?;
         let mut removed = false;
         while let Some(oldest) = self.removable(keep_from, keep, now) {
-            if self.spare.is_none() && oldest.bytes == segment_bytes {
-                disk.rename(&oldest.name, SPARE)?;
-                self.spare = Some((segment_bytes, now));
+            if oldest.bytes == segment_bytes && self.spare_fits(keep) {
+                let (name, first) = (oldest.name.clone(), oldest.first);
+                self.spares.put(disk, (&name, first), segment_bytes, now)?;
             } else {
                 disk.remove(&oldest.name)?;
             }
@@ -361,6 +369,12 @@ impl Segments {
         if removed { disk.sync_folder() } else { Ok(()) }
     }
 
+    /// Whether the file of a closed segment may become a spare.
+    fn spare_fits(&self, keep: Keep) -> bool {
+        let all = self.size().0 + self.spares.bytes();
+        keep.log_bytes > 0 && (self.spares.is_empty() || all <= keep.log_bytes)
+    }
+
     fn removable(&self, keep_from: Seq, keep: Keep, now: Duration) -> Option<&Closed> {
         let newest = usize::from(self.active_bytes.is_none());
         let oldest = self.closed.front().filter(|oldest| oldest.last < keep_from)?;
@@ -369,7 +383,7 @@ impl Segments {
         (self.closed.len() > newest && !needed).then_some(oldest)
     }
 
-    /// Removes heads that are too old to matter, and a spare file that nobody wants.
+    /// Removes heads that are too old to matter, and spare files that nobody wants or has room for.
     fn forget(&mut self, disk: &dyn Disk, keep: Keep, now: Duration) -> io::Result<bool> {
         let mut removed = false;
         while let Some(oldest) = self.heads.front().filter(|oldest| oldest.until <= now) {
@@ -377,16 +391,15 @@ impl Segments {
             self.heads.pop_front();
             removed = true;
         }
-        if self.spare.is_some_and(|(_, since)| now.saturating_sub(since) >= keep.age) {
-            remove_if_there(disk, SPARE)?;
-            self.spare = None;
-            removed = true;
-        }
+        let left = usize::from(keep.log_bytes > 0);
+        let room = (keep.log_bytes.saturating_sub(self.size().0), left);
+        removed |= self.spares.forget(disk, room, (now, keep.age))?;
         Ok(removed)
     }
 }
 
-fn remove_if_there(disk: &dyn Disk, name: &str) -> io::Result<()> {
+/// Removes a file that may be gone.
+pub(super) fn remove_if_there(disk: &dyn Disk, name: &str) -> io::Result<()> {
     match disk.remove(name) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use isinglass_model::Clock;
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 use super::disk::Disk;
 use super::frame::{framed_bytes, put_frame};
@@ -53,6 +54,8 @@ pub(crate) struct WalOptions {
     pub(crate) loose: Vec<(Found, Duration)>,
     /// Drawn at start; each segment mixes its own number into it.
     pub(crate) salt: u32,
+    /// Told when a segment is closed and half of the bytes that the log may have are taken.
+    pub(crate) long: Arc<Notify>,
 }
 
 /// Figures of the log.
@@ -92,12 +95,19 @@ struct Shared<T> {
     floor: Arc<AtomicU64>,
     read_only: AtomicBool,
     stats: WalStats,
+    long: Arc<Notify>,
 }
 
 impl<T> Shared<T> {
     fn close_segment(&self, active: Active) {
         let until = self.clock.monotonic() + self.keep.age;
-        self.segments(|segments| segments.close(active, until));
+        let (bytes, _) = self.segments(|segments| {
+            segments.close(active, until);
+            segments.size()
+        });
+        if bytes > self.keep.log_bytes / 2 {
+            self.long.notify_one();
+        }
     }
 
     /// Changes the list of segments; the figures follow.
@@ -133,6 +143,7 @@ impl<T: Send + 'static> Wal<T> {
             floor: options.floor,
             read_only: AtomicBool::new(false),
             stats: WalStats::default(),
+            long: options.long,
         });
         shared.segments(|_| ());
         shared.stats.last.store(options.last, Ordering::Release);
@@ -180,12 +191,14 @@ impl<T: Send + 'static> Wal<T> {
         segments.oldest_last().is_some() || segments.ages()
     }
 
-    /// Removes segments whose records all lie below `keep_from`.
-    pub(crate) fn truncate(&self, keep_from: Seq) -> Result<(), StoreError> {
+    /// Removes segments whose records all lie below `keep_from`; their files wait to be used
+    /// again unless the `disk_is_low`.
+    pub(crate) fn truncate(&self, keep_from: Seq, disk_is_low: bool) -> Result<(), StoreError> {
         let shared = &self.shared;
         let now = (shared.clock.monotonic(), shared.segment_bytes);
-        let removed =
-            shared.segments(|segments| segments.truncate(&*shared.disk, keep_from, shared.keep, now));
+        let log_bytes = if disk_is_low { 0 } else { shared.keep.log_bytes };
+        let keep = Keep { log_bytes, ..shared.keep };
+        let removed = shared.segments(|segments| segments.truncate(&*shared.disk, keep_from, keep, now));
         removed.map_err(|error| StoreError::io("removing a wal segment", &error))
     }
 
@@ -378,7 +391,8 @@ impl<T: Send + 'static, S: Sink<T>> Writer<T, S> {
         let header = Header { salt, first, void_from: self.void_from, log: self.log };
         let bytes = self.shared.segment_bytes.max((DATA + needed) as u64);
         let shared = &self.shared;
-        let active = shared.segments(|segments| segments.begin(&*shared.disk, &header, bytes))?;
+        let now = self.clock.monotonic();
+        let active = shared.segments(|segments| segments.begin(&*shared.disk, &header, bytes, now))?;
         self.active = Some(active);
         Ok(salt)
     }
