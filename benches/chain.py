@@ -25,7 +25,9 @@ from pathlib import Path
 
 import feed
 
-OFF = "[plugins]\nbindings = []\n"
+# Which files are merged when is another in each run, and costs more than the chain does.
+ON = "[store.compaction]\nenabled = false\n"
+OFF = ON + "[plugins]\nbindings = []\n"
 SIGNALS = {
     "metrics": ("http", "/api/v1/write", feed.REMOTE_WRITE, "metrics.prw1"),
     "logs": ("http", "/loki/api/v1/push", feed.LOKI, "logs.loki"),
@@ -73,14 +75,16 @@ def main():
     options.add_argument("--bin", required=True)
     options.add_argument("--load", required=True)
     options.add_argument("--data", required=True)
-    options.add_argument("--config", help="with the chain; default: the default chain")
+    options.add_argument("--config", help="with the chain; default: the default chain, and nothing is merged")
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--warm", type=float, default=0, help="share of each payload that is not measured")
     options.add_argument("--signals", default=",".join(SIGNALS))
     given = options.parse_args()
     os.makedirs(given.data, exist_ok=True)
-    off = Path(given.data) / "off.toml"
+    off, on = Path(given.data) / "off.toml", Path(given.data) / "on.toml"
     off.write_text(OFF)
+    on.write_text(ON)
+    given.config = given.config or on
     print("| signal | items | s, chain | s, none | throughput | of the best | CPU-s, chain | CPU-s, none | by CPU | of the best |")
     print("|---|---|---|---|---|---|---|---|---|---|")
     for name in given.signals.split(","):
