@@ -8,7 +8,7 @@ use isinglass_model::deltas::{
 
 use super::super::counters::{Exemplar, bucket_of};
 use super::super::exponential::{Exponential, SCALE};
-use super::half::Half;
+use super::half::{Half, Point};
 use super::sets::{Labels, SetId, Sets};
 use super::{Joined, PointOf};
 
@@ -46,7 +46,8 @@ struct Observed {
     sum: f64,
     buckets: Vec<f64>,
     exponential: Option<Exponential>,
-    exemplar: Option<(f64, Exemplar)>,
+    /// Of the last that has one. It is looked up when all have come: the others are for nothing.
+    exemplar: Option<(f64, Point)>,
 }
 
 impl<'a> Sums<'a> {
@@ -90,7 +91,7 @@ impl<'a> Sums<'a> {
             };
             if let Some(value) = value {
                 observed.observe(&self.metrics[usize::from(*metric)], value, weight);
-                if let Some(point) = of.and_then(|half| half.point.known(self.point_of)) {
+                if let Some(point) = of.map(|half| half.point).filter(|point| *point != Point::None) {
                     observed.exemplar = Some((value, point));
                 }
             }
@@ -106,7 +107,8 @@ impl<'a> Sums<'a> {
                 let additions = self.pairing.additions.iter().enumerate();
                 let mut deltas = table(&sums, sets);
                 for (at, (rule, metric)) in additions.filter(|(_, (rule, _))| of(*rule) == outcome) {
-                    add_metric(&mut deltas, &mut joined.points, &sums, at, *rule, (*metric, metrics));
+                    let points = (&mut joined.points, self.point_of);
+                    add_metric(&mut deltas, points, &sums, at, *rule, (*metric, metrics));
                 }
                 joined.deltas.extend((!deltas.increments.is_empty()).then_some(deltas));
             }
@@ -196,7 +198,7 @@ fn overlay(all: &mut Labels, more: &Labels) {
 
 fn add_metric(
     deltas: &mut Deltas,
-    points: &mut Vec<Exemplar>,
+    (points, point_of): (&mut Vec<Exemplar>, PointOf<'_>),
     sums: &[&Sum],
     addition: usize,
     rule: PairRule,
@@ -220,7 +222,8 @@ fn add_metric(
             let all = increments.exponential.get_or_insert_with(ExponentialIncrements::default);
             exponential.add_to(series, all);
         }
-        if let Some((value, point)) = observed.exemplar {
+        let known = observed.exemplar.and_then(|(value, point)| Some((value, point.known(point_of)?)));
+        if let Some((value, point)) = known {
             let row = u32::try_from(points.len()).unwrap_or(u32::MAX);
             points.push(point);
             deltas.exemplars.push(DerivedExemplar { metric, series, value, row });
